@@ -1,0 +1,54 @@
+# Needs only python3 (3.11 or later) with venv. `make` alone prints this help.
+PYTHON ?= python3
+V := .venv
+BIN := $(V)/bin
+T ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help run serve test lint fmt bench lock clean
+
+help: ## Show what there is
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
+
+run: $(V)/.runtime ## Set up, migrate, start the panel and the sandbox upstreams
+	@exec $(BIN)/python -m panel.serve --sandbox
+
+serve: $(V)/.runtime ## Set up, migrate, start the panel alone
+	@exec $(BIN)/python -m panel.serve
+
+test: $(V)/.dev ## Set up and run all tests (T=path for some)
+	@sh tests/need-browser
+	@exec $(BIN)/python -m pytest $(T)
+
+lint: $(V)/.dev ## Style, types and the direction of imports
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+fmt: $(V)/.dev ## Format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(V)/.dev ## Measure what the README states
+	$(BIN)/python -m benchmarks
+
+lock: ## Resolve requirements*.in again (needs uv)
+	uv pip compile --universal --python-version 3.11 --generate-hashes requirements.in -o requirements.txt
+	uv pip compile --universal --python-version 3.11 --generate-hashes requirements-dev.in -o requirements-dev.txt
+
+clean: ## Remove the environment and what tests left
+	rm -rf $(V) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+$(V)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit("Leafpanel needs Python 3.11 or later; set PYTHON=…") if sys.version_info < (3, 11) else None'
+	@$(PYTHON) -m venv $(V) || { echo "python3 has no venv here; on Debian: apt-get install python3-venv"; rm -rf $(V); exit 1; }
+
+$(V)/.runtime: requirements.txt | $(V)/bin/python
+	@echo "Setting up $(V) …"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	@touch $@
+
+$(V)/.dev: requirements-dev.txt | $(V)/bin/python
+	@echo "Setting up $(V) with what the tests need …"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@touch $@ $(V)/.runtime

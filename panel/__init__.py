@@ -1,0 +1,58 @@
+"""Leafpanel: hangs xWiki pages and OpenProject work packages on any object of any application."""
+
+from __future__ import annotations
+
+from flask import Flask
+
+from panel.access import Access
+from panel.config import Config, load
+from panel.connector import Connector
+from panel.db import alembic, db, flask_settings
+from panel.integrations.registry import Registry, load_registry
+from panel.links import Links
+from panel.sandbox import note
+from panel.sources import Sources
+from panel.switches import Switches
+from panel.vault import Vault, keys_of
+
+__version__ = "0.1.0"
+
+
+def create_app(config: Config | None = None, *, registry: Registry | None = None) -> Flask:
+    """Wire one application: settings, extensions, services, faces. The only place that knows them all.
+
+    Raises ConfigError when a setting is wrong.
+    """
+    from panel import cli
+    from panel.faces import install
+    from panel.faces.context import Panel
+
+    config = config or load()
+    app = Flask(__name__)
+    app.config.update(
+        flask_settings(config),
+        SECRET_KEY=config.secret_key,
+        SESSION_COOKIE_NAME="leafpanel",
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Lax",
+        SESSION_COOKIE_SECURE=config.public_url.startswith("https://"),
+        MAX_CONTENT_LENGTH=1024 * 1024,
+        BOOTSTRAP_SERVE_LOCAL=True,
+        WTF_CSRF_TIME_LIMIT=None,
+    )
+    db.init_app(app)
+    alembic.init_app(app)
+    registry = registry or load_registry()
+    switches = Switches(connector_allowed=config.connector_enabled)
+    connector = Connector(allowed=lambda: allowed_hosts(config), deadline_s=config.deadline_s)
+    sources = Sources(Vault(keys_of(config)), registry, connector, switches)
+    links = Links(registry, sources, connector)
+    app.extensions["leafpanel"] = Panel(config, registry, sources, links, Access(), switches)
+    install(app)
+    cli.install(app)
+    return app
+
+
+def allowed_hosts(config: Config) -> tuple[str, ...]:
+    """What PANEL_ALLOWED_PRIVATE_HOSTS opens, and the sandbox's host:port while it runs."""
+    return (*config.allowed_private_hosts, *note.read(config.sandbox_note))

@@ -1,0 +1,230 @@
+"""The commands of ``flask --app wsgi``. Errors are one sentence on stderr and exit 1."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from flask import Flask
+from flask.cli import AppGroup, with_appcontext
+from sqlalchemy.exc import OperationalError
+
+from panel.config import ConfigError
+from panel.connector import Caller
+from panel.domain import Ladder
+from panel.errors import PanelError
+from panel.faces.api import ladder_json
+from panel.faces.context import panel
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+sources = AppGroup("source", help="Sources: list, show, import, export, test.")
+users = AppGroup("user", help="People who sign in.")
+tokens = AppGroup("token", help="API tokens for scripts and agents.")
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print data as JSON.")
+
+
+def install(app: Flask) -> None:
+    for group in (sources, users, tokens, connector):
+        app.cli.add_command(group)
+    app.cli.add_command(doctor)
+
+
+def plainly(command: F) -> F:
+    """Turn what can go wrong into one sentence and exit 1."""
+
+    @wraps(command)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return command(*args, **kwargs)
+        except (PanelError, ConfigError) as exc:
+            raise SystemExit(_say(str(exc))) from None
+        except OperationalError:
+            raise SystemExit(_say("The database is not set up. Run: flask --app wsgi db upgrade")) from None
+
+    return run  # type: ignore[return-value]
+
+
+def _say(sentence: str) -> int:
+    click.echo(sentence, err=True)
+    return 1
+
+
+def _print_json(data: Any) -> None:
+    click.echo(json.dumps(data, indent=2, ensure_ascii=False))
+
+
+# --- sources ---------------------------------------------------------------------------------------------------------
+
+
+@sources.command("list")
+@as_json
+@plainly
+def list_sources(as_json: bool) -> None:
+    """All sources."""
+    rows = [panel().sources.values(source) for source in panel().sources.all()]
+    if as_json:
+        _print_json(rows)
+        return
+    for row in rows:
+        click.echo(f"{row['slug']:<20} {'on ' if row['enabled'] else 'off'} {row['auth']['type']:<8} {row['location']}")
+    if not rows:
+        click.echo("There is no source yet.")
+
+
+@sources.command("show")
+@click.argument("slug")
+@as_json
+@plainly
+def show_source(slug: str, as_json: bool) -> None:
+    """One source, without its secret."""
+    values = panel().sources.values(panel().sources.get(slug))
+    if as_json:
+        _print_json(values)
+        return
+    for key, value in values.items():
+        click.echo(f"{key:<16} {json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else value}")
+
+
+def _assignments(context: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
+    pairs = {}
+    for text in given:
+        key, sign, value = text.partition("=")
+        if not sign or not key:
+            raise click.BadParameter("write it as key=value, such as location=https://wiki.example.org")
+        pairs[key] = value
+    return pairs
+
+
+@sources.command("import")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--set", "sets", multiple=True, metavar="KEY=VALUE", callback=_assignments, help="Lay a value over the file."
+)
+@as_json
+@plainly
+def import_source(file: Path, sets: dict[str, str], as_json: bool) -> None:
+    """Create or update a source from a YAML file; ${NAME} is taken from the environment."""
+    saved, notes = panel().sources.import_file(file.read_bytes(), by="console", sets=sets)
+    if as_json:
+        _print_json({**panel().sources.values(saved.source), "notes": [*notes, *saved.warnings]})
+        return
+    for line in (*notes, *saved.warnings):
+        click.echo(line)
+    _, resolved = panel().sources.addresses(saved.source.slug, saved.source.location, saved.source.options)
+    click.echo(f"{'Created' if saved.created else 'Updated'} source {saved.source.slug}: {resolved}")
+
+
+@sources.command("export")
+@click.argument("slug")
+@plainly
+def export_source(slug: str) -> None:
+    """A source as YAML, with placeholders in place of secrets."""
+    click.echo(panel().sources.export(slug), nl=False)
+
+
+@sources.command("test")
+@click.argument("slug")
+@as_json
+@plainly
+def test_source(slug: str, as_json: bool) -> None:
+    """Ask the real upstream with the stored credential, step by step."""
+    panel().sources.get(slug)
+    ladder = panel().sources.test(slug, caller=Caller("test", "console"))
+    if as_json:
+        _print_json(ladder_json(ladder))
+    else:
+        _print_ladder(ladder)
+    if not ladder.ok:
+        sys.exit(1)
+
+
+def _print_ladder(ladder: Ladder) -> None:
+    marks = {True: "ok  ", False: "FAIL", None: "-   "}
+    for rung in ladder.rungs:
+        click.echo(f"{marks[rung.ok]}  {rung.name:<10} {rung.message}", err=rung.ok is False)
+        if rung.ok is False and rung.change:
+            click.echo(f"      {'change':<10} {rung.change}", err=True)
+
+
+# --- people and tokens -----------------------------------------------------------------------------------------------
+
+
+@users.command("create")
+@click.argument("name")
+@click.option("--admin", is_flag=True, help="May change sources, people and tokens.")
+@click.option("--password-stdin", is_flag=True, required=True, help="Read the password from standard input.")
+@plainly
+def create_user(name: str, admin: bool, password_stdin: bool) -> None:
+    """Add a person. The password comes from standard input, so that no process list shows it."""
+    password = sys.stdin.readline().rstrip("\r\n")
+    user = panel().access.create_user(name, password, role="admin" if admin else "editor")
+    click.echo(f"Created {user.name} ({user.role}).")
+
+
+@tokens.command("create")
+@click.argument("name")
+@click.option("--scope", type=click.Choice(["read", "write", "admin"]), required=True)
+@as_json
+@plainly
+def create_token(name: str, scope: str, as_json: bool) -> None:
+    """Make an API token and print it once."""
+    token = panel().access.create_token(name, scope, by="console")
+    if as_json:
+        _print_json({"token": token})
+        return
+    click.echo(token)
+
+
+# --- connector, doctor -----------------------------------------------------------------------------------------------
+
+
+@click.command()
+@click.argument("state", type=click.Choice(["on", "off"]))
+@with_appcontext
+@plainly
+def connector(state: str) -> None:
+    """Switch every outgoing call on or off, in running processes too."""
+    if state == "on" and panel().switches.locked_off:
+        raise SystemExit(_say("PANEL_CONNECTOR_ENABLED switches the connector off; change that setting first."))
+    panel().switches.turn_connector(on=state == "on")
+    click.echo(f"The connector is {state}.")
+
+
+@click.command()
+@as_json
+@with_appcontext
+@plainly
+def doctor(as_json: bool) -> None:
+    """Look at settings, database and sources, and say what is wrong."""
+    findings = _findings()
+    if as_json:
+        _print_json([{"check": check, "ok": ok, "message": message} for check, ok, message in findings])
+    else:
+        for check, ok, message in findings:
+            click.echo(f"{'ok  ' if ok else 'FAIL'}  {check:<12} {message}")
+    if not all(ok for _, ok, _ in findings):
+        sys.exit(1)
+
+
+def _findings() -> list[tuple[str, bool, str]]:
+    config = panel().config
+    findings = [("settings", True, f"Instance folder {config.instance_dir}")]
+    try:
+        known = {source.slug: source for source in panel().sources.all()}
+    except OperationalError:
+        return [*findings, ("database", False, "The database is not set up. Run: flask --app wsgi db upgrade")]
+    findings.append(("database", True, "Readable and up to date."))
+    for leaf in panel().registry.all():
+        if leaf.id not in known:
+            findings.append((leaf.id, False, "There is no source yet."))
+            continue
+        ladder = panel().sources.test(leaf.id, caller=Caller("test", "console"))
+        findings.append((leaf.id, ladder.ok, ladder.problem.message if ladder.problem else "The source answers."))
+    return findings

@@ -1,0 +1,272 @@
+"""Every setting once: name, default, help. Read from the environment at start; a wrong one stops the start by name."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import ipaddress
+import os
+import re
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+PROJECT_ROOT = Path(__file__).resolve().parent.parent
+
+
+class ConfigError(Exception):
+    """A setting is wrong. The sentence names the setting and, for secrets, not its value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One row of the settings table. ``parse`` raises ValueError with the part of the sentence after the name."""
+
+    name: str
+    default: str
+    help: str
+    parse: Callable[[str], Any] = str
+    secret: bool = False
+
+
+def _boolean(text: str) -> bool:
+    words = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
+    if text.strip().lower() not in words:
+        raise ValueError("must be true or false")
+    return words[text.strip().lower()]
+
+
+def _port(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 0 < int(text) < 65536:
+        raise ValueError("must be a port number from 1 to 65535")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1
+    if not 0 <= value < 3600:
+        raise ValueError("must be a number of seconds")
+    return value
+
+
+def _deadline(text: str) -> float:
+    if not 0.1 <= _seconds(text) <= 120:
+        raise ValueError("must be a number of seconds from 0.1 to 120")
+    return float(text)
+
+
+def _public_url(text: str) -> str:
+    parts = urlsplit(text)
+    if text and (parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment):
+        raise ValueError("must be an http(s) address without query, such as https://panel.example.org")
+    return text.rstrip("/")
+
+
+def _tool_name(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_.-]{1,128}", text):
+        raise ValueError("may have letters, digits, dot, dash and underscore only")
+    return text
+
+
+def _secret_key(text: str) -> str:
+    if text and len(text) < 16:
+        raise ValueError("must have at least 16 characters")
+    return text
+
+
+def parse_keys(text: str) -> tuple[bytes, ...]:
+    """Comma- or line-separated encryption keys, newest first. Raises ValueError without quoting a key."""
+    words = [word.strip() for word in text.replace("\n", ",").split(",") if word.strip()]
+    keys = []
+    for number, word in enumerate(words, 1):
+        try:
+            key = base64.b64decode(word + "=" * (-len(word) % 4), altchars=b"-_", validate=True)
+        except (binascii.Error, ValueError):
+            key = b""
+        if len(key) != 32:
+            raise ValueError(f"key {number} is not 32 bytes in URL-safe base64")
+        keys.append(key)
+    return tuple(keys)
+
+
+def parse_allowed(text: str) -> tuple[str, ...]:
+    """Comma-separated ``host:port`` or CIDR entries; what they open is decided by the connector."""
+    entries = tuple(word.strip() for word in text.split(",") if word.strip())
+    for entry in entries:
+        if not _is_cidr(entry) and not re.fullmatch(r"(\[[0-9A-Fa-f:.%]+\]|[^\s/:]+):\d{1,5}", entry):
+            raise ValueError(f"has {entry!r}, which is neither host:port nor an address range such as 10.0.0.0/8")
+    return entries
+
+
+def _is_cidr(entry: str) -> bool:
+    try:
+        ipaddress.ip_network(entry)
+    except ValueError:
+        return False
+    return "/" in entry
+
+
+SETTINGS: tuple[Setting, ...] = (
+    Setting("PANEL_HOST", "127.0.0.1", "Address that the panel listens on."),
+    Setting("PANEL_PORT", "8000", "Port that the panel listens on.", _port),
+    Setting(
+        "PANEL_PUBLIC_URL",
+        "",
+        "Address under which browsers reach the panel; http://HOST:PORT when empty.",
+        _public_url,
+    ),
+    Setting("PANEL_INSTANCE_DIR", "", "Folder of database and keys; `instance` beside the code when empty."),
+    Setting(
+        "PANEL_DATABASE_URL",
+        "",
+        "SQLAlchemy URL of the database; SQLite in the instance folder when empty.",
+        secret=True,
+    ),
+    Setting("PANEL_REDIS_URL", "", "Redis for the shared brief cache; none when empty.", secret=True),
+    Setting(
+        "PANEL_SECRET_KEY", "", "Key that signs sessions and forms; made at first start when empty.", _secret_key, True
+    ),
+    Setting(
+        "PANEL_ENCRYPTION_KEYS",
+        "",
+        "Keys that encrypt credentials, comma-separated, newest first, each 32 bytes in URL-safe base64;"
+        " made at first start when empty.",
+        parse_keys,
+        True,
+    ),
+    Setting(
+        "PANEL_CONNECTOR_ENABLED",
+        "true",
+        "`false` switches every outgoing call off, whatever `connector on` says.",
+        _boolean,
+    ),
+    Setting(
+        "PANEL_ALLOWED_PRIVATE_HOSTS",
+        "",
+        "Private addresses that sources may use: comma-separated host:port, or ranges such as 10.20.0.0/16.",
+        parse_allowed,
+    ),
+    Setting("PANEL_DEADLINE_S", "5", "Seconds in which a source must have answered, over everything.", _deadline),
+    Setting("PANEL_CACHE_TTL_S", "5", "Seconds for which an upstream's answer is reused; 0 is off.", _seconds),
+    Setting("PANEL_MCP_TOOL_NAME", "openregister.integrations", "Name under which agents see the tool.", _tool_name),
+    Setting("PANEL_SANDBOX_PORT", "8001", "Port of the sandbox upstreams of `make run`.", _port),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """The settings of one process, checked."""
+
+    host: str
+    port: int
+    public_url: str
+    instance_dir: Path
+    database_url: str
+    redis_url: str
+    secret_key: str
+    encryption_keys: tuple[bytes, ...]
+    """Empty: the keys live in ``encryption_keys`` in the instance folder."""
+    connector_enabled: bool
+    allowed_private_hosts: tuple[str, ...]
+    deadline_s: float
+    cache_ttl_s: float
+    mcp_tool_name: str
+    sandbox_port: int
+
+    @property
+    def keys_file(self) -> Path:
+        return self.instance_dir / "encryption_keys"
+
+    @property
+    def sandbox_note(self) -> Path:
+        """Where ``make run`` notes the sandbox's host:port while it runs."""
+        return self.instance_dir / "sandbox"
+
+
+def load(environ: Mapping[str, str] | None = None) -> Config:
+    """Read and check all settings, and make what a first start needs. Raises ConfigError naming the setting."""
+    values = {setting.name: _read(setting, os.environ if environ is None else environ) for setting in SETTINGS}
+    instance = Path(values["PANEL_INSTANCE_DIR"] or PROJECT_ROOT / "instance").absolute()
+    _prepare(instance)
+    host = values["PANEL_HOST"]
+    shown_host = f"[{host}]" if ":" in host else host
+    return Config(
+        host=host,
+        port=values["PANEL_PORT"],
+        public_url=values["PANEL_PUBLIC_URL"] or f"http://{shown_host}:{values['PANEL_PORT']}",
+        instance_dir=instance,
+        database_url=values["PANEL_DATABASE_URL"] or f"sqlite:///{instance / 'panel.sqlite3'}",
+        redis_url=values["PANEL_REDIS_URL"],
+        secret_key=values["PANEL_SECRET_KEY"] or _own_file(instance / "secret_key", lambda: secrets.token_urlsafe(48)),
+        encryption_keys=values["PANEL_ENCRYPTION_KEYS"],
+        connector_enabled=values["PANEL_CONNECTOR_ENABLED"],
+        allowed_private_hosts=values["PANEL_ALLOWED_PRIVATE_HOSTS"],
+        deadline_s=values["PANEL_DEADLINE_S"],
+        cache_ttl_s=values["PANEL_CACHE_TTL_S"],
+        mcp_tool_name=values["PANEL_MCP_TOOL_NAME"],
+        sandbox_port=values["PANEL_SANDBOX_PORT"],
+    )
+
+
+def _read(setting: Setting, environ: Mapping[str, str]) -> Any:
+    text = environ.get(setting.name, "")
+    file_name = environ.get(f"{setting.name}_FILE", "") if setting.secret else ""
+    if file_name:
+        if text:
+            raise ConfigError(f"{setting.name} and {setting.name}_FILE are both set; keep one.")
+        try:
+            text = Path(file_name).read_text("utf-8").strip()
+        except (OSError, UnicodeDecodeError) as exc:
+            raise ConfigError(f"{setting.name}_FILE names a file that cannot be read.") from exc
+    try:
+        return setting.parse(text or setting.default)
+    except ValueError as exc:
+        raise ConfigError(f"{setting.name} {exc}.") from None
+
+
+def _prepare(instance: Path) -> None:
+    try:
+        instance.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as exc:
+        raise ConfigError(f"PANEL_INSTANCE_DIR {instance} cannot be used: {exc.strerror}.") from None
+
+
+def _own_file(path: Path, make: Callable[[], str]) -> str:
+    """The text of one of our own files, made with mode 0600 when it is not there yet.
+
+    The file appears whole or not at all, so that two processes which start together agree on it.
+    """
+    if not path.exists():
+        draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+        try:
+            with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+                file.write(make() + "\n")
+            try:
+                os.link(draft, path)
+            except FileExistsError:
+                pass
+            finally:
+                draft.unlink()
+        except OSError as exc:
+            raise ConfigError(f"PANEL_INSTANCE_DIR {path.parent} cannot be written: {exc.strerror}.") from None
+    try:
+        if path.stat().st_mode & 0o077:
+            raise ConfigError(f"{path} may be read by others; set its mode to 0600.")
+        return path.read_text("utf-8").strip()
+    except OSError as exc:
+        raise ConfigError(f"{path} cannot be read: {exc.strerror}.") from None
+
+
+def new_encryption_key() -> str:
+    return base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
+
+
+def own_keys(config: Config) -> str:
+    """The text of the instance's own key file, made at first use."""
+    return _own_file(config.keys_file, new_encryption_key)

@@ -1,0 +1,20 @@
+"""Every byte that leaves for an upstream goes through here. It never knows which upstream it talks to."""
+
+from panel.connector.answer import Answer, unexpected
+from panel.connector.place import check_root
+from panel.connector.source import Auth, AuthKind, Secret, SourceConfig, origin_of
+from panel.connector.upstream import Caller, Connector, Upstream
+
+__all__ = [
+    "Answer",
+    "Auth",
+    "AuthKind",
+    "Caller",
+    "Connector",
+    "Secret",
+    "SourceConfig",
+    "Upstream",
+    "check_root",
+    "origin_of",
+    "unexpected",
+]

@@ -1,0 +1,97 @@
+"""One complete answer of an upstream: status, headers and a body that was read to its end and within its limit."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from panel.domain import Reason
+from panel.errors import ProviderUnavailable
+
+_MOST_NODES = 400_000
+"""Commas and opening brackets in one body: five megabytes of ``{},{},…`` would become a hundred of objects."""
+
+_MEDIA_TYPE = re.compile(r"[a-z0-9.+-]{1,60}/[a-z0-9.+-]{1,60}", re.ASCII)
+_ESCAPED_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Header names are lower-case. ``where`` is method and path, for messages; it carries no query."""
+
+    status: int
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+    where: str
+
+    @property
+    def media_type(self) -> str:
+        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+    @property
+    def is_json(self) -> bool:
+        return self.media_type == "application/json" or self.media_type.endswith("+json")
+
+    def json(self) -> Any:
+        """The parsed body. Raises ProviderUnavailable (unexpected-response) for anything that is not plain JSON.
+
+        Plain means UTF-8, within limits of size and depth, without NaN and without a key that is given twice.
+        """
+        if not self.is_json:
+            raise unexpected(f"{self.where} answered {self.status} with {_shown(self.media_type)}, not JSON.")
+        try:
+            return _parse(self.body)
+        except (ValueError, RecursionError):
+            raise unexpected(f"{self.where} answered {self.status} with a body that is not readable JSON.") from None
+
+    def object(self) -> dict[str, Any]:
+        """The parsed body, which must be a JSON object."""
+        value = self.json()
+        if not isinstance(value, dict):
+            raise unexpected(f"{self.where} answered {self.status} with JSON of another shape.")
+        return value
+
+
+def unexpected(message: str) -> ProviderUnavailable:
+    """The upstream answered, but not in the way its documentation says."""
+    return ProviderUnavailable.because(Reason.UNEXPECTED_RESPONSE, message)
+
+
+def _parse(body: bytes) -> Any:
+    if sum(body.count(mark) for mark in (b",", b"{", b"[")) > _MOST_NODES:
+        raise ValueError("too many values")
+    value = json.loads(body.decode("utf-8"), parse_constant=_refuse_constant, object_pairs_hook=_unique)
+    return _mended(value) if _ESCAPED_SURROGATE.search(body) else value
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Two readers of a repeated key may see different values, so nobody gets to read it."""
+    values = dict(pairs)
+    if len(values) != len(pairs):
+        raise ValueError("a key is given twice")
+    return values
+
+
+def _mended(value: Any) -> Any:
+    """Half characters, which JSON can escape and nothing can print or store, are left out."""
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "ignore")
+    if isinstance(value, list):
+        return [_mended(part) for part in value]
+    if isinstance(value, dict):
+        return {_mended(key): _mended(part) for key, part in value.items()}
+    return value
+
+
+def _shown(media_type: str) -> str:
+    """A media type for a message; anything that does not look like one stays the upstream's own affair."""
+    if not media_type:
+        return "no content type"
+    return media_type if _MEDIA_TYPE.fullmatch(media_type) else "an unknown content type"

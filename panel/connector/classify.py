@@ -1,0 +1,172 @@
+"""The one boundary where what went wrong becomes a reason. No text of a library or of an upstream crosses it."""
+
+from __future__ import annotations
+
+import http.client
+import re
+import ssl
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from urllib.parse import urljoin
+
+import urllib3.exceptions
+
+from panel.connector.body import Garbled, TooLarge
+from panel.connector.place import Place, shown_origin
+from panel.connector.wire import TooMuch
+from panel.domain import Problem, Reason, now
+
+_LONGEST_WAIT, _SHORTEST_WAIT = 300.0, 1.0
+_UNIX_TIME = 1_000_000_000
+"""Numbers above are points in time, numbers below are seconds to wait."""
+
+_CERTIFICATE = {
+    9: "is not valid yet",
+    10: "has expired",
+    18: "is self-signed",
+    19: "comes from an authority that is not trusted here",
+    20: "comes from an authority that is not trusted here",
+    21: "comes from an authority that is not trusted here",
+    62: "is for another name",
+    64: "is for another name",
+}
+"""OpenSSL's verify codes, https://docs.openssl.org/3.0/man3/X509_STORE_CTX_get_error/."""
+
+
+def problem_of_failure(
+    exc: BaseException, place: Place, *, within_s: float, closed: bool, handled: BaseException | None = None
+) -> Problem:
+    """Why no complete answer came.
+
+    ``closed`` tells whether the upstream ended the connection; ``handled`` is what our caller was dealing with when it
+    made the call, which Python chains to ``exc`` although it has nothing to do with it.
+    """
+    for part in _chain(exc, handled):
+        found = _known(part, place, within_s)
+        if found is not None:
+            return found
+    if closed:
+        return _closed(place)
+    return _not_http(place)
+
+
+def _known(exc: BaseException, place: Place, within_s: float) -> Problem | None:
+    match exc:
+        case TimeoutError():
+            return timed_out(place.host, within_s)
+        case TooLarge() | TooMuch() | http.client.LineTooLong():
+            return _too_large(place)
+        case ssl.SSLCertVerificationError():
+            what = _CERTIFICATE.get(exc.verify_code, "could not be verified")
+            return Problem(Reason.TLS, f"The certificate of {place.host} {what}.")
+        case ssl.SSLError():
+            return Problem(Reason.TLS, f"No TLS connection could be made to {place.host_port}.")
+        case ConnectionRefusedError():
+            return Problem(Reason.CONNECT, f"{place.host_port} refused the connection.")
+        case Garbled() | urllib3.exceptions.InvalidChunkLength() | urllib3.exceptions.InvalidHeader():
+            return Problem(Reason.UNEXPECTED_RESPONSE, f"{place.host} sent a body that cannot be decoded.")
+        case http.client.IncompleteRead() | ConnectionError():
+            return _closed(place)
+        case http.client.BadStatusLine():
+            return _not_http(place)
+        case http.client.HTTPException() if type(exc) is http.client.HTTPException:
+            # The bare class stands for nothing but too many headers.
+            return _too_large(place)
+        case OSError():
+            return Problem(Reason.CONNECT, f"{place.host_port} could not be reached.")
+    return None
+
+
+def _too_large(place: Place) -> Problem:
+    return Problem(Reason.TOO_LARGE, f"{place.host} answered with more than is accepted.")
+
+
+def _not_http(place: Place) -> Problem:
+    return Problem(Reason.UNEXPECTED_RESPONSE, f"{place.host} did not answer in HTTP that can be understood.")
+
+
+def _closed(place: Place) -> Problem:
+    return Problem(Reason.CONNECT, f"{place.host} closed the connection before its answer was complete.")
+
+
+def timed_out(host: str, within_s: float) -> Problem:
+    return Problem(Reason.TIMEOUT, f"{host} did not answer within {within_s:g} s.")
+
+
+def _chain(exc: BaseException, handled: BaseException | None) -> Iterator[BaseException]:
+    """The exception and everything inside it, innermost first: libraries wrap, the core tells what happened."""
+    seen: list[BaseException] = []
+    todo: list[BaseException | None] = [exc]
+    while todo:
+        part = todo.pop()
+        if part is None or part is handled or part in seen:
+            continue
+        seen.append(part)
+        todo += [part.__cause__, part.__context__, *(arg for arg in part.args if isinstance(arg, BaseException))]
+    return reversed(seen)
+
+
+def succeeded(status: int) -> bool:
+    """Whether a status stands for a whole answer. 206 is a part, and we never ask for parts."""
+    return 200 <= status < 300 and status != 206
+
+
+def problem_of_status(status: int, headers: Mapping[str, str], place: Place) -> Problem:
+    """Why a complete answer with this status is a failure."""
+    plain = f"Upstream service answered HTTP {status}."
+    if status == 429:
+        return Problem(Reason.RATE_LIMITED, plain, retry_after(headers, with_reset=True))
+    if status >= 500:
+        wait = retry_after(headers) if status == 503 else None
+        return Problem(Reason.SERVER_ERROR if wait is None else Reason.RATE_LIMITED, plain, wait)
+    if status == 401:
+        return Problem(Reason.CREDENTIALS_REJECTED, plain)
+    if status == 403:
+        return Problem(Reason.FORBIDDEN, plain)
+    if 300 <= status < 400 and status != 304:
+        return _redirected(headers, place)
+    return Problem(Reason.UNEXPECTED_RESPONSE, f"{place.host} answered HTTP {status}, which was not expected here.")
+
+
+def _redirected(headers: Mapping[str, str], place: Place) -> Problem:
+    target = redirect_origin(headers, place)
+    where = f"to {target}" if target else "to an address that cannot be read"
+    return Problem(Reason.UNEXPECTED_REDIRECT, f"{place.host} redirects {where}; redirects are never followed.")
+
+
+def redirect_origin(headers: Mapping[str, str], place: Place) -> str | None:
+    """Scheme and host that a Location header names; nothing else of it is ever shown."""
+    location = headers.get("location", "")
+    try:
+        return shown_origin(urljoin(f"{place.origin}/", location)) if location else None
+    except ValueError:
+        return None
+
+
+def retry_after(headers: Mapping[str, str], *, with_reset: bool = False) -> float | None:
+    """Seconds to wait, between 1 and 300; None when the headers do not say, or say it in a way nobody understands.
+
+    Retry-After holds seconds or a date (https://www.rfc-editor.org/rfc/rfc9110#field.retry-after). OpenProject sends
+    RateLimit-Reset with a Unix time instead; elsewhere that header holds seconds.
+    """
+    wait = _seconds(headers.get("retry-after", ""))
+    if wait is None and with_reset:
+        wait = _seconds(headers.get("ratelimit-reset", ""))
+    return None if wait is None else min(max(wait, _SHORTEST_WAIT), _LONGEST_WAIT)
+
+
+def _seconds(text: str) -> float | None:
+    text = text.strip()
+    if re.fullmatch(r"[+-]?[0-9]+(\.[0-9]*)?", text, re.ASCII):
+        number = float(text)
+        return number - now().timestamp() if _UNIX_TIME < number < 100 * _UNIX_TIME else number
+    try:
+        moment = parsedate_to_datetime(text)
+        return (_aware(moment) - now()).total_seconds()
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+
+
+def _aware(moment: datetime) -> datetime:
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

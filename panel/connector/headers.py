@@ -1,0 +1,116 @@
+"""The headers that go out: a short list of our own, the credential, and a source's extra ones within limits."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Callable, Mapping
+
+from requests.structures import CaseInsensitiveDict
+
+from panel.connector.source import AuthKind, Secret, SourceConfig
+from panel.domain import Reason
+from panel.errors import InvalidInput, ProviderUnavailable
+
+Sign = Callable[[SourceConfig], str]
+"""Gives the Authorization header for a source that signs in with OAuth2."""
+
+USER_AGENT = "Leafpanel/0.1.0 (linked content)"
+
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
+_PRINTABLE = re.compile(r"([\x21-\x7e]([\x20-\x7e\t]*[\x21-\x7e])?)?", re.ASCII)
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_NEVER = frozenset({
+    "authorization", "connection", "content-length", "cookie", "cookie2", "expect", "host", "keep-alive", "range", "te",
+    "trailer", "transfer-encoding", "upgrade",
+})  # fmt: skip
+_OURS = frozenset({"accept", "accept-encoding", "content-type", "user-agent"})
+
+
+def check_headers(headers: Mapping[str, str]) -> None:
+    """Raise InvalidInput("headers", …) naming the first extra header that a source must not have."""
+    for name, value in headers.items():
+        if not _TOKEN.fullmatch(name):
+            raise InvalidInput("headers", "A header name may hold only letters, digits and -.")
+        if _is_reserved(name):
+            raise InvalidInput("headers", f"The header {name} cannot be an extra header: Leafpanel sets or refuses it.")
+        if not _PRINTABLE.fullmatch(value):
+            raise InvalidInput("headers", f"The value of the header {name} holds characters that cannot be sent.")
+
+
+def _is_reserved(name: str) -> bool:
+    return name.lower() in _NEVER or name.lower().startswith("proxy-")
+
+
+def outgoing(
+    source: SourceConfig, *, accept: str, content_type: str | None, more: Mapping[str, str], sign: Sign | None
+) -> dict[str, str]:
+    """Every header of one call but Host and Content-Length. Later ones win, whatever the case of their names."""
+    fixed = {"User-Agent": USER_AGENT, "Accept": accept, "Accept-Encoding": "gzip", "Connection": "close"}
+    if content_type is not None:
+        fixed["Content-Type"] = content_type
+    sent = CaseInsensitiveDict(extra_headers(source))
+    for part in (_passed_on(more), fixed, credential_headers(source, sign)):
+        sent.update(part)
+    return dict(sent)
+
+
+def _passed_on(headers: Mapping[str, str]) -> Mapping[str, str]:
+    """What a leaf read in one answer and sends with the next call (a form token) is the upstream's own text."""
+    try:
+        check_headers(headers)
+    except InvalidInput:
+        message = "The upstream gave out a token that cannot be sent back."
+        raise ProviderUnavailable.because(Reason.UNEXPECTED_RESPONSE, message) from None
+    return headers
+
+
+def extra_headers(source: SourceConfig) -> dict[str, str]:
+    """The source's own headers, without those that every call sets for itself."""
+    try:
+        check_headers(source.headers)
+    except InvalidInput as exc:
+        raise ProviderUnavailable.because(Reason.SOURCE_INVALID, str(exc)) from None
+    return {name: value for name, value in source.headers.items() if name.lower() not in _OURS}
+
+
+def credential_headers(source: SourceConfig, sign: Sign | None) -> dict[str, str]:
+    """The one header that carries the credential, or none."""
+    auth = source.auth
+    if auth.kind is AuthKind.NONE:
+        return {}
+    if auth.kind is AuthKind.OAUTH2:
+        if sign is None:
+            raise _invalid(source, "signs in with OAuth2, which is not available")
+        return {"Authorization": sign(source)}
+    if auth.secret is None:
+        raise _invalid(source, "has no credential")
+    if auth.kind is AuthKind.BASIC:
+        return {"Authorization": _basic(source, auth.username, auth.secret)}
+    return {_token_header(source): _token(source, auth.secret)}
+
+
+def _basic(source: SourceConfig, username: str, secret: Secret) -> str:
+    """User name and password as UTF-8, see https://www.rfc-editor.org/rfc/rfc7617."""
+    if ":" in username or _CONTROL.search(username) or _CONTROL.search(secret.reveal()):
+        raise _invalid(source, "has a user name or password that Basic sign-in cannot carry")
+    pair = f"{username}:{secret.reveal()}".encode(errors="replace")
+    return f"Basic {base64.b64encode(pair).decode('ascii')}"
+
+
+def _token_header(source: SourceConfig) -> str:
+    name = source.auth.header
+    is_plain = name.lower() == "authorization" or not (_is_reserved(name) or name.lower() in _OURS)
+    if not _TOKEN.fullmatch(name) or not is_plain:
+        raise _invalid(source, "sends its token in a header that cannot carry one")
+    return name
+
+
+def _token(source: SourceConfig, secret: Secret) -> str:
+    if not secret.reveal() or not _PRINTABLE.fullmatch(secret.reveal()):
+        raise _invalid(source, "has a token with characters that cannot be sent")
+    return f"Bearer {secret.reveal()}" if source.auth.header.lower() == "authorization" else secret.reveal()
+
+
+def _invalid(source: SourceConfig, what: str) -> ProviderUnavailable:
+    return ProviderUnavailable.because(Reason.SOURCE_INVALID, f"Source {source.slug!r} {what}.")

@@ -1,0 +1,113 @@
+"""The first rungs of Test connection, which need no knowledge of the upstream: address, TLS, HTTP."""
+
+from __future__ import annotations
+
+import re
+import ssl
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from panel.connector.allowed import SETTING
+from panel.connector.classify import problem_of_status, redirect_origin
+from panel.connector.deadline import Deadline
+from panel.connector.guard import Guard
+from panel.connector.headers import USER_AGENT, extra_headers
+from panel.connector.place import Place, place_of
+from panel.connector.source import SourceConfig
+from panel.connector.transport import Call, Reply, Transport
+from panel.domain import Problem, Reason, Rung
+from panel.errors import InvalidInput, ProviderUnavailable
+
+Finding = tuple[Rung, Problem | None]
+
+_MEDIA_TYPE = re.compile(r"[a-z0-9.+-]{1,40}/[a-z0-9.+-]{1,40}")
+_NAMES = {"application/json": "JSON", "application/hal+json": "JSON", "text/html": "HTML", "application/xml": "XML"}
+_TRIED = {"address": "Looking up the address of", "tls": "A secure connection to", "http": "Asking"}
+_CHANGES = {
+    Reason.ADDRESS_NOT_ALLOWED: (f"The address, or the server's setting {SETTING}.", "location"),
+    Reason.TLS: ("The server's certificate, or the CA file of this source when its authority is your own.", "ca_file"),
+    Reason.TIMEOUT: ("The address. If it is right, ask whoever runs the server, or a firewall in between.", "location"),
+    Reason.SERVER_ERROR: ("Nothing here: ask whoever runs the server.", ""),
+    Reason.RATE_LIMITED: ("Nothing here: the server asks to wait.", ""),
+}
+
+
+class Prober:
+    def __init__(self, guard: Guard, transport: Transport) -> None:
+        self._guard = guard
+        self._transport = transport
+
+    def address(self, source: SourceConfig, deadline: Deadline) -> Finding:
+        """Rung "address": does the name resolve, and may its addresses be called?"""
+
+        def step(place: Place) -> str:
+            judged = self._guard.judge(place, deadline, credential=source.signs_in)
+            where = " and ".join(str(address) for address in judged.addresses[:3])
+            kind = "a public address" if judged.is_public else f"a private address, opened by {SETTING}"
+            return f"{place.host} is {where}, {kind}."
+
+        return _rung("address", source, step)
+
+    def tls(self, source: SourceConfig, deadline: Deadline) -> Finding:
+        """Rung "tls": is there a certificate that we trust for this host?"""
+
+        def step(place: Place) -> str:
+            if not place.is_tls:
+                return "No TLS: plain http."
+            certificate = self._transport.certificate(_bare_call(source, place), deadline)
+            until = datetime.fromtimestamp(ssl.cert_time_to_seconds(str(certificate["notAfter"])), UTC)
+            return f"Certificate valid until {until.day} {until:%b %Y}, issued for this host."
+
+        return _rung("tls", source, step)
+
+    def http(self, source: SourceConfig, deadline: Deadline) -> Finding:
+        """Rung "http": does anything answer HTTP there? Asked without the credential."""
+
+        def step(place: Place) -> str:
+            reply = self._transport.head(_bare_call(source, place), deadline)
+            if reply.status >= 500 or reply.status == 429 or _moved(reply, place):
+                raise ProviderUnavailable(problem_of_status(reply.status, reply.headers, place))
+            return f"GET {place.path or '/'} answered {reply.status}{_with_kind(reply)}."
+
+        return _rung("http", source, step)
+
+
+def _bare_call(source: SourceConfig, place: Place) -> Call:
+    headers = {**extra_headers(source), "User-Agent": USER_AGENT, "Accept": "*/*", "Connection": "close"}
+    return Call("GET", place, place.target(()), headers, ca_file=source.ca_file)
+
+
+def _with_kind(reply: Reply) -> str:
+    kind = reply.headers.get("content-type", "").partition(";")[0].strip().lower()
+    shown = _NAMES.get(kind, kind if _MEDIA_TYPE.fullmatch(kind) else "")
+    return f" with {shown}" if shown else ""
+
+
+def _moved(reply: Reply, place: Place) -> bool:
+    """Whether the server itself moved (http to https, another port). A sign-in page elsewhere is no obstacle."""
+    target = redirect_origin(reply.headers, place) if 300 <= reply.status < 400 else None
+    return target is not None and target != place.origin and place_of(target).host == place.host
+
+
+def _rung(name: str, source: SourceConfig, step: Callable[[Place], str]) -> Finding:
+    started, tried = time.monotonic(), "Reading the address."
+    try:
+        place = place_of(source.root)
+        tried = f"{_TRIED[name]} {place.origin}."
+        message, problem = step(place), None
+    except InvalidInput as exc:
+        message, problem = str(exc), Problem(Reason.SOURCE_INVALID, str(exc))
+    except ProviderUnavailable as exc:
+        message, problem = str(exc), exc.problem
+    took = round((time.monotonic() - started) * 1000)
+    if problem is None:
+        return Rung(name, True, message, took_ms=took), None
+    change, field = _remedy(problem)
+    return Rung(name, False, message, tried, message, change, field, took), problem
+
+
+def _remedy(problem: Problem) -> tuple[str, str]:
+    if problem.reason is Reason.SOURCE_INVALID and "ca_file" in problem.message:
+        return "The CA file.", "ca_file"
+    return _CHANGES.get(problem.reason, ("The address.", "location"))

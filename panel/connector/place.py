@@ -1,0 +1,165 @@
+"""Where a call goes: scheme, host, port and path, read strictly, and the request target built from them.
+
+One reading of an address serves the guard, the connection, the Host header and the certificate check, so that no two of
+them can disagree about which host is meant.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from urllib.parse import quote, unquote, urlencode
+
+import idna
+
+from panel.errors import InvalidInput
+
+DEFAULT_PORTS = {"http": 80, "https": 443}
+
+_SHAPE = re.compile(
+    r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<host>\[[^\]]*\]|[^/?#:\[\]]*)(?P<port>:[0-9]*)?(?P<path>/[^?#]*)?",
+    re.IGNORECASE | re.ASCII,
+)
+_LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?", re.ASCII)
+_BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_ROOT_SAFE = "/%:@!$&'()*+,;=~"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """``host`` is ASCII, lower-case and without a trailing dot; IPv6 stands without brackets. ``path`` may be empty."""
+
+    scheme: str
+    host: str
+    port: int
+    path: str = ""
+
+    @property
+    def host_port(self) -> str:
+        return f"{self._bracketed}:{self.port}"
+
+    @property
+    def origin(self) -> str:
+        return f"{self.scheme}://{self._bracketed if self.is_default_port else self.host_port}"
+
+    @property
+    def is_default_port(self) -> bool:
+        return self.port == DEFAULT_PORTS[self.scheme]
+
+    @property
+    def is_tls(self) -> bool:
+        return self.scheme == "https"
+
+    @property
+    def _bracketed(self) -> str:
+        return f"[{self.host}]" if ":" in self.host else self.host
+
+    def target(self, segments: Sequence[str], query: Sequence[tuple[str, str]] = ()) -> str:
+        """The request target of ``root/segments…``, each segment encoded by itself.
+
+        Raises InvalidInput("reference", …) for a segment that could lead elsewhere.
+        """
+        path = self.path + "".join(f"/{_encoded(segment)}" for segment in segments)
+        asked = urlencode(query, quote_via=quote, errors="replace")
+        return f"{path or '/'}?{asked}" if asked else path or "/"
+
+
+def place_of(root: str) -> Place:
+    """Read an instance root. Raises InvalidInput("location", …) for anything but a plain http(s) address."""
+    if any(char.isspace() or unicodedata.category(char) == "Cc" or char == "\\" for char in root):
+        raise _bad("The address holds spaces, backslashes or control characters.")
+    for mark, what in (("#", "a fragment (#…)"), ("?", "a query (?…)")):
+        if mark in root:
+            raise _bad(f"The address must not carry {what}.")
+    if "@" in root.partition("://")[2].partition("/")[0]:
+        raise _bad("The address must not carry a user name or password; they belong in the sign-in fields.")
+    shape = _SHAPE.fullmatch(root)
+    if shape is None or shape["scheme"].lower() not in DEFAULT_PORTS:
+        raise _bad("The address must begin with http:// or https:// and a host name.")
+    scheme = shape["scheme"].lower()
+    port = _port_of(shape["port"], DEFAULT_PORTS[scheme])
+    return Place(scheme, host_of(shape["host"]), port, _path_of(shape["path"]))
+
+
+def check_root(url: str) -> None:
+    """Raise InvalidInput("location", …) when ``url`` cannot be the root of a source."""
+    place_of(url)
+
+
+def host_of(text: str) -> str:
+    """The one spelling of a host that everything else compares: ASCII, lower-case, no trailing dot, no brackets."""
+    if text.startswith("["):
+        return _ipv6_of(text)
+    host = text if text.isascii() else _to_ascii(text)
+    host = host.lower().removesuffix(".")
+    if len(host) > 253 or not all(_LABEL.fullmatch(label) for label in host.split(".")):
+        raise _bad("The address has no valid host name.")
+    return host
+
+
+def _ipv6_of(text: str) -> str:
+    try:
+        address = ipaddress.IPv6Address(text[1:-1])
+    except ValueError:
+        raise _bad("The address has no valid IPv6 address in its brackets.") from None
+    if address.scope_id is not None:
+        raise _bad("The address must not name a network interface (%…).")
+    return address.compressed
+
+
+def _to_ascii(host: str) -> str:
+    """Names in other scripts; this also folds full-width digits and dots, which the resolver would accept too."""
+    try:
+        return idna.encode(host, uts46=True).decode("ascii")
+    except idna.IDNAError:
+        raise _bad("The address has no valid host name.") from None
+
+
+def _port_of(text: str | None, default: int) -> int:
+    if text is None:
+        return default
+    digits = text[1:]
+    if not 1 <= len(digits) <= 5 or not 1 <= int(digits) <= 65535:
+        raise _bad("The port of the address must be a number from 1 to 65535.")
+    return int(digits)
+
+
+def _path_of(text: str | None) -> str:
+    path = (text or "").rstrip("/")
+    decoded = unquote(path)
+    if "//" in path or any(segment in (".", "..") for segment in decoded.split("/")):
+        raise _bad("The path of the address must not hold empty, . or .. parts.")
+    if _BROKEN_ESCAPE.search(path) or any(unicodedata.category(char) == "Cc" for char in decoded) or "\\" in decoded:
+        raise _bad("The path of the address holds characters that cannot be sent.")
+    return quote(path, safe=_ROOT_SAFE)
+
+
+def _encoded(segment: str) -> str:
+    if segment in ("", ".", ".."):
+        raise InvalidInput("reference", "A reference must not hold empty, . or .. parts.")
+    if any(unicodedata.category(char) in ("Cc", "Cs") for char in segment):
+        raise InvalidInput("reference", "A reference must not hold control characters.")
+    return quote(segment, safe="")
+
+
+def path_of(target: str) -> str:
+    """A request target without its query: what messages and the call log may show."""
+    return target.partition("?")[0]
+
+
+def shown_origin(url: str) -> str | None:
+    """Scheme and host of somebody else's absolute address, or None when it cannot be read as one."""
+    plain = re.split(r"[?#]", url.strip(), maxsplit=1)[0]
+    scheme, separator, rest = plain.partition("://")
+    authority = re.split(r"[/\\]", rest, maxsplit=1)[0].rpartition("@")[2]
+    try:
+        return place_of(f"{scheme}{separator}{authority}").origin
+    except InvalidInput:
+        return None
+
+
+def _bad(message: str) -> InvalidInput:
+    return InvalidInput("location", message)

@@ -1,0 +1,72 @@
+"""Names to addresses, inside a deadline. ``getaddrinfo`` cannot be interrupted, so it waits in a thread of its own."""
+
+from __future__ import annotations
+
+import queue
+import socket
+import threading
+from collections.abc import Callable, Iterable
+from ipaddress import ip_address
+
+from panel.connector.deadline import Deadline
+from panel.connector.ranges import Address, folded
+
+Lookup = Callable[[str, int], Iterable[str]]
+
+
+class Unresolved(Exception):
+    """The name has no address, or the name service did not tell in time."""
+
+
+def system_lookup(host: str, port: int) -> list[str]:
+    """All addresses of a host, in the order in which the system would try them."""
+    return [str(entry[4][0]) for entry in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+
+
+class Resolver:
+    """A hanging name service costs at most ``at_once`` threads; they are daemons and end when it answers."""
+
+    def __init__(self, lookup: Lookup = system_lookup, *, at_once: int = 32) -> None:
+        self._lookup = lookup
+        self._slots = threading.BoundedSemaphore(at_once)
+
+    def addresses(self, host: str, port: int, deadline: Deadline) -> tuple[Address, ...]:
+        """Every address of ``host``, without repeats. Raises Unresolved."""
+        literal = _literal(host)
+        if literal is not None:
+            return (literal,)
+        found = self._ask(host, port, deadline)
+        if isinstance(found, Exception) or not found:
+            raise Unresolved
+        return tuple(dict.fromkeys(found))
+
+    def _ask(self, host: str, port: int, deadline: Deadline) -> list[Address] | Exception:
+        if not self._slots.acquire(timeout=deadline.left):
+            raise Unresolved
+        answer: queue.SimpleQueue[list[Address] | Exception] = queue.SimpleQueue()
+        thread = threading.Thread(target=self._look, args=(host, port, answer), name=f"resolve {host}", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:
+            self._slots.release()
+            raise Unresolved from None
+        try:
+            return answer.get(timeout=deadline.left)
+        except queue.Empty:
+            raise Unresolved from None
+
+    def _look(self, host: str, port: int, answer: queue.SimpleQueue[list[Address] | Exception]) -> None:
+        try:
+            answer.put([folded(ip_address(text)) for text in self._lookup(host, port)])
+        except (OSError, ValueError) as exc:
+            answer.put(exc)
+        finally:
+            self._slots.release()
+
+
+def _literal(host: str) -> Address | None:
+    """An address in its usual spelling; every other spelling (127.1, 0x7f000001) is for the resolver to understand."""
+    try:
+        return folded(ip_address(host))
+    except ValueError:
+        return None

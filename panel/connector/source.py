@@ -1,0 +1,83 @@
+"""What the connector needs to know of a source: address, credential and limits, as one frozen value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+from urllib.parse import urlsplit
+
+
+class Secret:
+    """A credential in memory. It never prints, compares or pickles itself; only ``reveal`` gives it out."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        return self._value
+
+    def __repr__(self) -> str:
+        return "Secret(…)"
+
+    __str__ = __repr__
+
+    def __reduce__(self) -> Any:
+        raise TypeError("a secret is not serialised")
+
+
+class AuthKind(StrEnum):
+    NONE = "none"
+    BASIC = "basic"
+    TOKEN = "token"  # noqa: S105
+    OAUTH2 = "oauth2"
+
+
+@dataclass(frozen=True, slots=True)
+class Auth:
+    """Exactly one way of signing in. ``header`` is for ``token`` kinds that do not use Authorization."""
+
+    kind: AuthKind = AuthKind.NONE
+    username: str = ""
+    header: str = "Authorization"
+    secret: Secret | None = None
+
+
+def origin_of(url: str) -> str:
+    """Scheme, host and port of an http(s) URL, lower-case, with the default port left out."""
+    parts = urlsplit(url)
+    scheme, host = parts.scheme.lower(), (parts.hostname or "").lower().rstrip(".")
+    default = {"http": 80, "https": 443}.get(scheme)
+    host = f"[{host}]" if ":" in host else host
+    return f"{scheme}://{host}" if parts.port in (None, default) else f"{scheme}://{host}:{parts.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class SourceConfig:
+    """One source, ready for use. ``root`` is the instance root (no trailing slash): ``https://host/xwiki``."""
+
+    id: str
+    slug: str
+    name: str
+    root: str
+    auth: Auth = field(default_factory=Auth)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, str] = field(default_factory=dict)
+    rate_limit: str = ""
+    max_concurrency: int = 8
+    timeout_s: float | None = None
+    """Deadline in seconds for one conversation; None means the deployment's default."""
+    ca_file: str = ""
+    revision: int = 0
+    """Grows with every save, so that nothing remembered outlives a change."""
+
+    @property
+    def origin(self) -> str:
+        return origin_of(self.root)
+
+    @property
+    def signs_in(self) -> bool:
+        return self.auth.kind is not AuthKind.NONE

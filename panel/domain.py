@@ -1,0 +1,223 @@
+"""The nouns of Leafpanel as frozen values. This module knows no framework, no database and no HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+
+def now() -> datetime:
+    """The present moment, aware and in UTC: the only clock that the services read."""
+    return datetime.now(UTC)
+
+
+class Cause(StrEnum):
+    """Why an upstream thing cannot be shown. Hosts and agents branch on these four words."""
+
+    CONNECTOR_DOWN = "openconnector-down"
+    SOURCE_MISSING = "openconnector-source-missing"
+    PROVIDER_AUTH = "provider-auth"
+    UPSTREAM_DOWN = "upstream-service-down"
+
+
+class Reason(StrEnum):
+    """The finer diagnosis. Each reason belongs to exactly one cause (``Reason.cause``)."""
+
+    CONNECTOR_DISABLED = "connector-disabled"
+
+    SOURCE_MISSING = "source-missing"
+    SOURCE_DISABLED = "source-disabled"
+    SOURCE_UNREADABLE = "source-unreadable"
+    SOURCE_INVALID = "source-invalid"
+
+    CREDENTIALS_REJECTED = "credentials-rejected"
+    AUTHENTICATION_EXPIRED = "authentication-expired"
+    FORBIDDEN = "forbidden"
+
+    DNS = "dns"
+    ADDRESS_NOT_ALLOWED = "address-not-allowed"
+    CONNECT = "connect"
+    TLS = "tls"
+    TIMEOUT = "timeout"
+    BUSY = "busy"
+    CIRCUIT_OPEN = "circuit-open"
+    RATE_LIMITED = "rate-limited"
+    SERVER_ERROR = "server-error"
+    UNEXPECTED_RESPONSE = "unexpected-response"
+    UNEXPECTED_REDIRECT = "unexpected-redirect"
+    TOO_LARGE = "too-large"
+
+    @property
+    def cause(self) -> Cause:
+        if self is Reason.CONNECTOR_DISABLED:
+            return Cause.CONNECTOR_DOWN
+        if self.value.startswith("source-"):
+            return Cause.SOURCE_MISSING
+        if self in (Reason.CREDENTIALS_REJECTED, Reason.AUTHENTICATION_EXPIRED, Reason.FORBIDDEN):
+            return Cause.PROVIDER_AUTH
+        return Cause.UPSTREAM_DOWN
+
+
+class HealthStatus(StrEnum):
+    OK = "ok"
+    DEGRADED = "degraded"
+    UNAVAILABLE = "unavailable"
+
+
+class AuthStatus(StrEnum):
+    CONFIGURED = "configured"
+    MISSING = "missing"
+    EXPIRED = "expired"
+    UNKNOWN = "unknown"
+
+
+class State(StrEnum):
+    """Whether the upstream still shows us the target of a pointer."""
+
+    LIVE = "live"
+    GONE = "gone"
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectRef:
+    """Our side of a link: the host application's own name for its object."""
+
+    register: str
+    schema: str
+    object_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One upstream thing in our shape.
+
+    ``reference`` is the upstream's stable id and the only part that is ever stored. Everything else lives as long
+    as the answer. All text is plain text (never markup), ``url`` opens the thing in a browser.
+    """
+
+    reference: str
+    title: str
+    url: str
+    state: State = State.LIVE
+    updated: datetime | None = None
+    """When it last changed upstream, aware."""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """What only this kind of thing has, under the names of its JSON row (``space``, ``status``, ``isClosed`` …)."""
+    excerpt: str | None = None
+    """Preview as plain text, only where it was asked for."""
+
+    @classmethod
+    def gone(cls, reference: str, url: str, *, title: str = "", facts: Mapping[str, Any] | None = None) -> Item:
+        """A pointer whose target the upstream no longer shows us."""
+        return cls(reference, title or reference, url, State.GONE, facts=facts or {})
+
+    def with_excerpt(self, excerpt: str | None) -> Item:
+        return replace(self, excerpt=excerpt)
+
+
+@dataclass(frozen=True, slots=True)
+class Pointer:
+    """A stored link as the faces see it: what is ours to know without asking anybody."""
+
+    reference: str
+    url: str
+    linked_by: str
+    linked_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why a source cannot be used now: the one value behind notice, 503 body and agent envelope."""
+
+    reason: Reason
+    message: str
+    """One technical sentence for logs and API clients; never carries a secret or an upstream's own words."""
+    retry_after: float | None = None
+    """Seconds until a new try makes sense."""
+
+    @property
+    def cause(self) -> Cause:
+        return self.reason.cause
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of a listing: the pointer and, when the upstream answered, the item behind it."""
+
+    pointer: Pointer
+    item: Item | None
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """An answer: rows, total and page, or a problem with the pointers still listed."""
+
+    rows: tuple[Row, ...]
+    total: int
+    page: int
+    limit: int
+    problem: Problem | None = None
+    refreshed_at: datetime = field(default_factory=now)
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who the upstream says we are, and what it says it is."""
+
+    user: str | None
+    version: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What a live check of one integration found."""
+
+    status: HealthStatus
+    auth_status: AuthStatus
+    message: str
+    reason: Reason | None = None
+    user: str | None = None
+    version: str | None = None
+    checked_at: datetime = field(default_factory=now)
+
+
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """One step of the Test connection ladder. ``ok`` is None when it was not tried."""
+
+    name: str
+    ok: bool | None
+    message: str
+    tried: str = ""
+    came_back: str = ""
+    change: str = ""
+    """What to change, in words; ``field`` is the setting's name on the source form (anchor)."""
+    field: str = ""
+    took_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ladder:
+    """The whole answer of Test connection, rung by rung."""
+
+    rungs: tuple[Rung, ...]
+    problem: Problem | None = None
+    identity: Identity | None = None
+    took_ms: int = 0
+
+    @property
+    def ok(self) -> bool:
+        return all(rung.ok for rung in self.rungs)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One option of a form field that the upstream offers (a project, a type, a status, a space …)."""
+
+    value: str
+    label: str
+    color: str | None = None
+    """``#RRGGBB`` or nothing."""

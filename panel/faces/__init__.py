@@ -1,0 +1,103 @@
+"""The ways in: admin pages, tab, JSON. Faces parse and render; they hold no rules."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from flask import Flask, Response, jsonify, redirect, render_template, request, url_for
+from flask_bootstrap import Bootstrap5
+from flask_wtf import CSRFProtect
+from flask_wtf.csrf import CSRFError
+from sqlalchemy.exc import OperationalError
+from werkzeug.exceptions import HTTPException
+
+from panel.errors import PanelError
+from panel.faces.causes import error_body, status_of
+from panel.faces.context import begin_request, end_request, panel, request_id, wants_json
+from panel.faces.headers import add_headers
+from panel.faces.session import SignInNeeded, here
+
+log = logging.getLogger(__name__)
+csrf = CSRFProtect()
+
+
+def install(app: Flask) -> None:
+    """Blueprints, error handlers and the hooks around every request."""
+    from panel.faces import admin, api, objects, words
+
+    Bootstrap5(app)
+    csrf.init_app(app)
+    app.before_request(begin_request)
+    app.after_request(add_headers)
+    app.after_request(end_request)
+    words.install(app)
+    app.register_blueprint(api.bp)
+    app.register_blueprint(objects.bp)
+    app.register_blueprint(admin.bp)
+    csrf.exempt(api.bp)
+    app.register_error_handler(SignInNeeded, _sign_in)
+    app.register_error_handler(PanelError, _panel_error)
+    app.register_error_handler(CSRFError, _csrf_error)
+    app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(OperationalError, _storage_error)
+    app.register_error_handler(Exception, _bug)
+
+
+def json_error(body: dict[str, Any], *, headers: dict[str, str] | None = None) -> Response:
+    response = jsonify(body)
+    response.status_code = body["code"]
+    response.headers.update(headers or {})
+    return response
+
+
+def _plain_body(message: str, status: int) -> dict[str, Any]:
+    return {"message": message, "error": message, "code": status}
+
+
+def _answer(message: str, status: int, title: str = "") -> Response | tuple[str, int]:
+    if wants_json():
+        return json_error(_plain_body(message, status))
+    return render_template("error.html", title=title or "This did not work", message=message, status=status), status
+
+
+def _sign_in(exc: SignInNeeded) -> Any:
+    return redirect(url_for("admin.sign_in", next=here() if request.method == "GET" else None), 303)
+
+
+def _panel_error(exc: PanelError) -> Any:
+    status = status_of(exc)
+    if not wants_json():
+        return _answer(str(exc), status)
+    body = error_body(exc, public_url=panel().config.public_url)
+    wait = body.get("details", {}).get("retryAfter")
+    return json_error(body, headers={"Retry-After": str(wait)} if wait else None)
+
+
+def _csrf_error(exc: CSRFError) -> Any:
+    return _answer("This form is no longer valid. Go back, load the page again and try once more.", 400)
+
+
+def _http_error(exc: HTTPException) -> Any:
+    if exc.code is None or exc.code < 400:
+        return exc
+    words = {
+        404: "There is nothing at this address.",
+        405: "This address does not take that kind of request.",
+        413: "That is too large.",
+        415: "The request body must be JSON.",
+        429: "Too many tries. Wait a moment.",
+    }
+    return _answer(words.get(exc.code, "The request cannot be understood."), exc.code)
+
+
+def _storage_error(exc: OperationalError) -> Any:
+    log.error("%s storage: %s", request_id(), type(exc.orig).__name__, exc_info=exc)
+    if "no such table" in str(exc.orig) or "does not exist" in str(exc.orig):
+        return _answer("The database is not set up. Run: flask --app wsgi db upgrade", 503)
+    return _answer("The panel's own storage does not answer now. Nothing was changed; try again.", 503)
+
+
+def _bug(exc: Exception) -> Any:
+    log.exception("%s unexpected failure", request_id())
+    return _answer(f"Something went wrong here. Reference: {request_id()}", 500)

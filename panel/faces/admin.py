@@ -1,0 +1,172 @@
+"""The administrators' pages: signing in, the overview, the connector's switch and the objects that have links."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, flash, g, redirect, render_template, request, url_for
+from werkzeug import Response
+
+from panel.access import Action
+from panel.errors import InvalidInput
+from panel.faces import admin_sources, admin_tokens
+from panel.faces.context import panel, visitor
+from panel.faces.moments import clock, day
+from panel.faces.session import begin_session, current_user, end_session, own_path, signed_in
+from panel.faces.standing import last_checked, standings
+from panel.models import User
+
+bp = Blueprint("admin", __name__, url_prefix="/admin")
+bp.register_blueprint(admin_sources.bp)
+bp.register_blueprint(admin_tokens.bp)
+bp.add_app_template_filter(clock)
+bp.add_app_template_filter(day)
+
+OPEN = frozenset({"admin.sign_in", "admin.sign_out"})
+NAV = (
+    ("Overview", "admin.overview", ("admin.overview", "admin.connector")),
+    ("Sources", "admin.sources.index", ("admin.sources.",)),
+    ("Objects", "admin.objects", ("admin.objects",)),
+    ("API tokens", "admin.tokens.index", ("admin.tokens.",)),
+)
+
+Page = str | tuple[str, int] | Response
+
+
+@bp.before_request
+def _administrators_only() -> None:
+    """Closed unless named: a page added later needs nothing to be safe."""
+    if request.endpoint in OPEN:
+        return
+    person = signed_in()
+    g.person = person.name
+    if request.endpoint != "admin.password":
+        person.require(Action.ADMIN)
+
+
+@bp.context_processor
+def _navigation() -> dict[str, Any]:
+    """What the frame of every page shows. It asks no database: it is also drawn around failures."""
+    endpoint = request.endpoint or ""
+    nav = [(label, url_for(target), endpoint.startswith(own)) for label, target, own in NAV]
+    return {"nav": nav, "person": g.get("person")}
+
+
+# --- signing in ------------------------------------------------------------------------------------------------------
+
+
+@bp.route("/sign-in", methods=["GET", "POST"])
+def sign_in() -> Page:
+    target = own_path(request.values.get("next"), url_for("admin.overview"))
+    if request.method == "GET":
+        return redirect(target, 303) if current_user() else _sign_in_form(target)
+    name = request.form.get("name", "")
+    user = panel().access.sign_in(name, request.form.get("password", ""))
+    if user is None:
+        return _sign_in_form(target, name=name, error="This name and password do not belong together."), 401
+    begin_session(user)
+    if user.must_choose:
+        return redirect(url_for("admin.password", next=target), 303)
+    return redirect(target, 303)
+
+
+def _sign_in_form(target: str, *, name: str = "", error: str = "") -> str:
+    return render_template("admin/sign_in.html", target=target, name=name, error=error)
+
+
+@bp.post("/sign-out")
+def sign_out() -> Page:
+    end_session()
+    return redirect(url_for("admin.sign_in"), 303)
+
+
+@bp.route("/password", methods=["GET", "POST"])
+def password() -> Page:
+    user = current_user()
+    assert user is not None  # noqa: S101  (the guard has let somebody in)
+    target = own_path(request.values.get("next"), url_for("admin.overview"))
+    if request.method == "GET":
+        return _password_form(user, target)
+    try:
+        _choose_password(user)
+    except InvalidInput as exc:
+        return _password_form(user, target, exc), 422
+    flash("Your password is changed. Your other sessions have ended.")
+    return redirect(target, 303)
+
+
+def _choose_password(user: User) -> None:
+    """Raises InvalidInput naming the field."""
+    new, again = request.form.get("password", ""), request.form.get("again", "")
+    if not user.must_choose and panel().access.sign_in(user.name, request.form.get("current", "")) is None:
+        raise InvalidInput("current", "This is not your present password.")
+    if new != again:
+        raise InvalidInput("again", "The two new passwords differ.")
+    panel().access.choose_password(user, new)
+    begin_session(user)
+
+
+def _password_form(user: User, target: str, error: InvalidInput | None = None) -> str:
+    errors = {error.field: str(error)} if error else {}
+    return render_template("admin/password.html", one_time=user.must_choose, target=target, errors=errors)
+
+
+# --- overview --------------------------------------------------------------------------------------------------------
+
+
+@bp.get("/")
+def overview() -> Page:
+    rows = standings(panel())
+    switches = panel().switches
+    return render_template(
+        "admin/overview.html",
+        rows=rows,
+        needing=[row for row in rows if row.notice is not None],
+        checked=last_checked(rows),
+        connector_on=switches.connector_on(),
+        locked_off=switches.locked_off,
+    )
+
+
+@bp.post("/check")
+def check() -> Page:
+    """Ask every upstream that has a source, now."""
+    caller = visitor(signed_in(), "admin")
+    for leaf in panel().registry.all():
+        source = panel().sources.find(leaf.id)
+        if source is not None and source.enabled:
+            panel().links.health(caller, leaf.id)
+    return redirect(url_for("admin.overview"), 303)
+
+
+@bp.route("/connector", methods=["GET", "POST"])
+def connector() -> Page:
+    """GET asks whether to turn it off; POST turns it."""
+    switches = panel().switches
+    if request.method == "GET":
+        return render_template("admin/connector.html", on=switches.connector_on(), locked_off=switches.locked_off)
+    turn_on = request.form.get("value") == "on"
+    if switches.locked_off:
+        flash("The connector is locked off by the setting PANEL_CONNECTOR_ENABLED of this server.", "warn")
+    else:
+        switches.turn_connector(on=turn_on)
+        flash("The connector is on." if turn_on else "The connector is off. Nothing is asked of any upstream.")
+    return redirect(url_for("admin.overview"), 303)
+
+
+# --- objects ---------------------------------------------------------------------------------------------------------
+
+REFERENCE = (("register", "Register"), ("schema", "Schema"), ("object_id", "Object id"))
+
+
+@bp.get("/objects")
+def objects() -> Page:
+    """Objects that have links, and a way to any other object."""
+    typed = {name: request.args.get(name, "").strip() for name, _ in REFERENCE}
+    asked = any(typed.values())
+    errors = {name: f"{label} is missing." for name, label in REFERENCE if asked and not typed[name]}
+    if asked and not errors:
+        return redirect(url_for("objects.page", **typed), 303)  # type: ignore[arg-type]
+    found = panel().links.objects()
+    shown = {"typed": typed, "errors": errors, "fields": REFERENCE}
+    return render_template("admin/objects.html", found=found, **shown), 422 if errors else 200

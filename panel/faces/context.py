@@ -1,0 +1,64 @@
+"""What every face needs of a request: the services, who asks, and the request's short reference."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from typing import cast
+
+from flask import Response, current_app, g, request
+
+from panel.access import Access, Principal
+from panel.config import Config
+from panel.connector import Caller
+from panel.integrations.registry import Registry
+from panel.links import Links, Visitor
+from panel.sources import Sources
+from panel.switches import Switches
+
+_ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
+"""Without the letters and digits that people mix up when they read a reference aloud."""
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """The services of one application, wired by the factory."""
+
+    config: Config
+    registry: Registry
+    sources: Sources
+    links: Links
+    access: Access
+    switches: Switches
+
+
+def panel() -> Panel:
+    return cast(Panel, current_app.extensions["leafpanel"])
+
+
+def new_reference() -> str:
+    """A short id such as ``LP-9D2M-07``, to be read over the phone and found in the logs."""
+    word = "".join(secrets.choice(_ALPHABET) for _ in range(4))
+    return f"LP-{word}-{secrets.randbelow(100):02}"
+
+
+def begin_request() -> None:
+    g.request_id = new_reference()
+
+
+def request_id() -> str:
+    return cast(str, g.get("request_id", "-"))
+
+
+def end_request(response: Response) -> Response:
+    response.headers["X-Request-Id"] = request_id()
+    return response
+
+
+def visitor(principal: Principal, face: str) -> Visitor:
+    """Who asks, through which face, in this request."""
+    return Visitor(principal, Caller(face, principal.name, request_id()))
+
+
+def wants_json() -> bool:
+    return request.path.startswith("/api/") or request.path == "/api"

@@ -1,0 +1,15 @@
+"""Page or fragment: decided here alone."""
+
+from __future__ import annotations
+
+from flask import Response, request
+
+
+def wants_fragment() -> bool:
+    """Whether htmx asks for a part of a page (and not for a whole page from its history)."""
+    return request.headers.get("HX-Request") == "true" and not request.headers.get("HX-History-Restore-Request")
+
+
+def vary_on_fragment(response: Response) -> Response:
+    response.vary.add("HX-Request")
+    return response

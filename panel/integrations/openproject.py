@@ -1,0 +1,197 @@
+"""OpenProject: work packages over its API v3."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from panel.connector import Answer, SourceConfig, Upstream, unexpected
+from panel.domain import Choice, Identity, Item, Problem, Reason
+from panel.errors import InvalidInput, NotFound, ProviderUnavailable
+from panel.integrations import openproject_choices as offered
+from panel.integrations import openproject_reference as address
+from panel.integrations import openproject_write as write
+from panel.integrations.contract import Integration
+from panel.integrations.openproject_answer import (
+    ask,
+    collection,
+    error_of,
+    is_error,
+    is_not_found,
+    refuse_strangers,
+    statuses_of,
+)
+from panel.integrations.openproject_batch import fetch_known
+from panel.integrations.openproject_item import gone, has_own_status, number_of, plain, to_item, to_row
+
+MOST_AT_ONCE = 100
+LONGEST_SEARCH = 200
+
+
+class OpenProject(Integration):
+    # --- addresses -----------------------------------------------------------------------------------------------
+
+    def instance_root(self, location: str) -> str:
+        return address.instance_root(location)
+
+    def api_address(self, source: SourceConfig) -> str:
+        return f"{source.root}/api/v3"
+
+    def url_for(self, source: SourceConfig, reference: str) -> str:
+        return address.page_url(source.root, reference)
+
+    def looks_like_reference(self, source: SourceConfig, text: str) -> bool:
+        return address.looks_like_reference(text)
+
+    def create_elsewhere_url(self, source: SourceConfig, values: Mapping[str, str]) -> str | None:
+        return address.create_page_url(source.root, values.get("projectId", ""))
+
+    # --- reading -------------------------------------------------------------------------------------------------
+
+    def check(self, upstream: Upstream) -> Identity:
+        """https://www.openproject.org/docs/api/endpoints/users/
+
+        The API root would not do: a public instance answers it to anybody, whatever the credential.
+        """
+        answer = ask(upstream, "users", "me", allow=(404,))
+        if is_not_found(answer):
+            return _nobody(answer, upstream.source)
+        refuse_strangers(answer)
+        body = answer.object()
+        if not isinstance(body.get("id"), int):
+            raise unexpected(f"{answer.where} answered without a user.")
+        return Identity(plain(body.get("name")) or plain(body.get("login")) or None, None)
+
+    def probe_product(self, upstream: Upstream) -> str:
+        """https://www.openproject.org/docs/api/endpoints/root/"""
+        try:
+            answer = ask(upstream, allow=(401, 403))
+        except ProviderUnavailable as exc:
+            if exc.reason is Reason.FORBIDDEN:
+                # Only ``judge`` says so here, and it knows OpenProject's own words.
+                return ""
+            raise
+        if is_error(answer, 401, "Unauthenticated"):
+            return ""
+        if answer.status == 401:
+            raise ProviderUnavailable.because(Reason.CREDENTIALS_REJECTED, f"{answer.where} answered 401.")
+        refuse_strangers(answer)
+        body = answer.object()
+        if body.get("_type") != "Root":
+            raise unexpected(f"{answer.where} did not answer as OpenProject does.")
+        return plain(body.get("coreVersion"))
+
+    def probe_identity(self, upstream: Upstream) -> Identity:
+        return self.check(upstream)
+
+    def probe_reading(self, upstream: Upstream) -> str:
+        total = collection(_list(upstream, [], page_size=1), "WorkPackageCollection").total
+        if total == 0:
+            return "This account sees no work packages."
+        return f"This account sees {total} work package{'' if total == 1 else 's'}."
+
+    def resolve(self, upstream: Upstream, text: str) -> Item:
+        reference = address.work_package_in(text, upstream.source.root)
+        try:
+            return _item(upstream, offered.read_work_package(upstream, reference))
+        except NotFound:
+            shown = f"#{reference}" if address.is_number(reference) else reference
+            raise NotFound(f"OpenProject does not show work package {shown} to our account.") from None
+
+    def fetch(self, upstream: Upstream, reference: str, *, with_excerpt: bool = False) -> Item:
+        if not address.is_number(reference):
+            raise NotFound("This is no work package number.")
+        return _item(upstream, offered.read_work_package(upstream, reference), with_excerpt=with_excerpt)
+
+    def fetch_many(self, upstream: Upstream, references: Sequence[str]) -> Mapping[str, Item]:
+        numbers = [reference for reference in dict.fromkeys(references) if address.is_number(reference)]
+        found = fetch_known(upstream, numbers)
+        items = _items(upstream, found.values())
+        root = upstream.source.root
+        return {reference: items.get(reference) or gone(reference, root) for reference in references}
+
+    def search(self, upstream: Upstream, text: str, *, limit: int) -> Sequence[Item]:
+        """OpenProject's own picker asks this way: every word in subject, project, type or status, or part of the id."""
+        words, limit = plain(text, limit=LONGEST_SEARCH), max(1, min(limit, MOST_AT_ONCE))
+        # Blank text is refused as a value, so it is left out; no filter at all also shows what is closed.
+        filters = [{"typeahead": {"operator": "**", "values": [words]}}] if words else []
+        page = collection(_list(upstream, filters, page_size=limit), "WorkPackageCollection")
+        known = [element for element in page.elements if number_of(element) is not None]
+        return list(_items(upstream, known).values())[:limit]
+
+    # --- writing -------------------------------------------------------------------------------------------------
+
+    def create(self, upstream: Upstream, values: Mapping[str, Any]) -> Item:
+        return _item(upstream, write.create(upstream, values))
+
+    def update(self, upstream: Upstream, reference: str, changes: Mapping[str, Any]) -> Item:
+        if not address.is_number(reference):
+            raise NotFound("This is no work package number.")
+        return _item(upstream, write.update(upstream, reference, changes))
+
+    def choices(
+        self, upstream: Upstream, field: str, values: Mapping[str, str], *, reference: str | None = None
+    ) -> Iterable[Choice]:
+        return [offer.choice for offer in _offers(upstream, field, values, reference)]
+
+    # --- shape ---------------------------------------------------------------------------------------------------
+
+    def row(self, item: Item) -> dict[str, Any]:
+        return to_row(item)
+
+    def judge(self, answer: Answer, source: SourceConfig) -> Problem | None:
+        """A token without the scope ``api_v3`` is refused with 403 and the words of a 401."""
+        if answer.status == 403 and error_of(answer) == "Unauthenticated":
+            return Problem(Reason.FORBIDDEN, f"{answer.where} answered 403: the token lacks the scope api_v3.")
+        return None
+
+
+def _offers(
+    upstream: Upstream, field: str, values: Mapping[str, str], reference: str | None
+) -> Sequence[offered.Offer]:
+    if field == "projectId":
+        return offered.projects(upstream)
+    if field == "type":
+        project = values.get("projectId", "")
+        return offered.types(upstream, project) if address.is_project(project) else []
+    if field not in ("status", "assignee"):
+        raise InvalidInput("field", f"There are no choices for “{field}”.")
+    if reference is None or not address.is_number(reference):
+        raise InvalidInput("reference", f"Choices for “{field}” belong to one work package.")
+    if field == "status":
+        return offered.next_statuses(upstream, reference)
+    return offered.assignees(upstream, reference)
+
+
+def _nobody(answer: Answer, source: SourceConfig) -> Identity:
+    """There is no user behind the request: right for a public instance read without account, wrong with one."""
+    if source.signs_in:
+        raise ProviderUnavailable.because(
+            Reason.CREDENTIALS_REJECTED, f"{answer.where} answered 404: no user behind the credential."
+        )
+    return Identity(None, None)
+
+
+def _list(upstream: Upstream, filters: list[Any], *, page_size: int) -> Answer:
+    """https://www.openproject.org/docs/api/endpoints/work-packages/#list-work-packages"""
+    query = {
+        "filters": json.dumps(filters, separators=(",", ":")),
+        "sortBy": '[["updatedAt","desc"],["id","desc"]]',
+        "pageSize": str(page_size),
+    }
+    return ask(upstream, "work_packages", query=query)
+
+
+def _items(upstream: Upstream, payloads: Iterable[Mapping[str, Any]]) -> dict[str, Item]:
+    """Items by reference. A list does not say which statuses are closed; that is asked beside it, once a minute."""
+    payloads = list(payloads)
+    needed = any(not has_own_status(payload) for payload in payloads)
+    statuses = statuses_of(upstream) if needed else {}
+    items = (to_item(payload, upstream.source.root, statuses) for payload in payloads)
+    return {item.reference: item for item in items}
+
+
+def _item(upstream: Upstream, payload: Mapping[str, Any], *, with_excerpt: bool = False) -> Item:
+    statuses = {} if has_own_status(payload) else statuses_of(upstream)
+    return to_item(payload, upstream.source.root, statuses, with_excerpt=with_excerpt)

@@ -1,0 +1,148 @@
+"""What an answer of OpenProject means: its error object, its collections, its statuses.
+
+Errors are told apart by HTTP status and ``errorIdentifier`` alone, since their messages are in the account's language.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from panel.connector import Answer, Upstream, unexpected
+from panel.domain import Reason
+from panel.errors import Forbidden, ProviderUnavailable, Rejected
+from panel.integrations.openproject_item import Status, Statuses, plain, status_of
+from panel.integrations.openproject_reference import API
+
+HAL = "application/hal+json"
+STATUSES_LIVE_S = 60
+
+_ERRORS = "urn:openproject-org:api:v3:errors:"
+_OUR_NAMES = {"project": "projectId"}
+
+
+def ask(upstream: Upstream, *path: str, query: Mapping[str, str] | None = None, allow: tuple[int, ...] = ()) -> Answer:
+    """GET below ``/api/v3``."""
+    return upstream.get(*API, *path, query=tuple((query or {}).items()), accept=HAL, allow=allow)
+
+
+def error_of(answer: Answer) -> str:
+    """The last part of the ``errorIdentifier``; "" when the answer is no error object of OpenProject."""
+    if not answer.is_json:
+        return ""
+    try:
+        body = answer.json()
+    except ProviderUnavailable:
+        return ""
+    identifier = body.get("errorIdentifier") if isinstance(body, dict) else None
+    return identifier.removeprefix(_ERRORS) if isinstance(identifier, str) else ""
+
+
+def is_error(answer: Answer, status: int, *identifiers: str) -> bool:
+    return answer.status == status and error_of(answer) in identifiers
+
+
+def is_not_found(answer: Answer) -> bool:
+    """Whether OpenProject itself says that it shows us no such thing; a bare 404 of a proxy does not say that."""
+    return is_error(answer, 404, "NotFound")
+
+
+def refuse_strangers(answer: Answer) -> None:
+    """Raise when an answer outside 2xx was let through for a meaning that its body does not confirm."""
+    if answer.status == 403:
+        raise ProviderUnavailable.because(Reason.FORBIDDEN, f"{answer.where} answered 403.")
+    if answer.status >= 300:
+        told = error_of(answer) or answer.media_type or "no content type"
+        raise unexpected(f"{answer.where} answered {answer.status} with {told}.")
+
+
+def refuse_missing_permission(answer: Answer, message: str) -> None:
+    if is_error(answer, 403, "MissingPermission"):
+        raise Forbidden(message)
+
+
+def refuse_rejected(answer: Answer, message: str) -> None:
+    """Raise Rejected with OpenProject's own sentence for each field when it checked the values and refused them."""
+    if answer.status != 422 or not error_of(answer):
+        return
+    errors = list(_errors_in(answer.object()))
+    fields: dict[str, str] = {}
+    for name, sentence in errors:
+        if name:
+            fields[name] = f"{fields[name]} {sentence}" if name in fields else sentence
+    loose = " ".join(sentence for name, sentence in errors if not name)
+    raise Rejected(f"{message} {loose}".strip(), fields)
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """One page of a collection that agrees with its own figures."""
+
+    elements: list[Any]
+    total: int
+    where: str
+
+
+def collection(answer: Answer, kind: str = "Collection") -> Collection:
+    """Read a page, or raise unexpected-response: a list that is shorter than it says is not shown as a list."""
+    refuse_strangers(answer)
+    body = answer.object()
+    embedded = body.get("_embedded")
+    elements = embedded.get("elements") if isinstance(embedded, dict) else None
+    total, count = _amount(body.get("total")), body.get("count")
+    if not str(body.get("_type")).endswith(kind) or not isinstance(elements, list) or total is None:
+        raise unexpected(f"{answer.where} did not answer with a {kind}.")
+    if total < len(elements) or (count is not None and count != len(elements)):
+        raise unexpected(f"{answer.where} answered with {len(elements)} elements, but speaks of {count} of {total}.")
+    return Collection(elements, total, answer.where)
+
+
+def whole_collection(answer: Answer) -> list[Mapping[str, Any]]:
+    """The elements of an unpaginated collection."""
+    page = collection(answer)
+    if len(page.elements) != page.total:
+        raise unexpected(f"{page.where} answered with {len(page.elements)} of {page.total} elements.")
+    return [element for element in page.elements if isinstance(element, Mapping)]
+
+
+def statuses_of(upstream: Upstream) -> Statuses:
+    """All statuses, asked at most once a minute. Never a reason to spoil a list: empty when they cannot be read."""
+    try:
+        return upstream.remember("statuses", STATUSES_LIVE_S, lambda: ask_statuses(upstream))
+    except ProviderUnavailable:
+        return {}
+
+
+def ask_statuses(upstream: Upstream) -> Statuses:
+    """https://www.openproject.org/docs/api/endpoints/statuses/"""
+    answer = ask(upstream, "statuses", allow=(403, 404))
+    if is_not_found(answer) or is_error(answer, 403, "MissingPermission"):
+        return {}
+    return dict(_numbered(whole_collection(answer)))
+
+
+def _numbered(elements: list[Mapping[str, Any]]) -> Iterator[tuple[str, Status]]:
+    for element in elements:
+        if isinstance(element.get("id"), int):
+            yield str(element["id"]), status_of(element)
+
+
+def _amount(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+
+
+def _errors_in(body: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Our field name and the sentence, for the one error or for each of several."""
+    embedded = body.get("_embedded")
+    embedded = embedded if isinstance(embedded, dict) else {}
+    several = embedded.get("errors")
+    if isinstance(several, list):
+        for error in several:
+            if isinstance(error, dict):
+                yield from _errors_in(error)
+        return
+    details = embedded.get("details")
+    attribute = details.get("attribute") if isinstance(details, dict) else None
+    name = attribute[:1].lower() + attribute[1:] if isinstance(attribute, str) else ""
+    yield _OUR_NAMES.get(name, name), plain(body.get("message"))

@@ -1,0 +1,137 @@
+"""Many known work packages in as few requests as OpenProject allows.
+
+Its ``id`` filter is all or nothing: one number that it does not show us, and the whole question is refused without
+saying which. Newer servers can be asked to leave such numbers out; on older ones the question is halved.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from panel.connector import Answer, Upstream, unexpected
+from panel.integrations.openproject_answer import ask, collection, is_error, is_not_found, refuse_strangers
+from panel.integrations.openproject_item import number_of
+
+CHUNK = 100
+"""Keeps the address below 4 kB, which every proxy accepts."""
+
+ONE_BY_ONE = 3
+"""Of so few, each is asked for by itself instead of halving further."""
+
+Found = dict[str, Mapping[str, Any]]
+Group = Sequence[str]
+Way = Callable[[Upstream, Group], Found | None]
+
+
+def fetch_known(upstream: Upstream, numbers: Sequence[str]) -> Found:
+    """The JSON of each of these work packages that OpenProject shows us; those left out it does not show us.
+
+    A failure of the source raises: an answer is never taken for complete because it is short.
+    """
+    found: Found = {}
+    groups = [numbers[start : start + CHUNK] for start in range(0, len(numbers), CHUNK)]
+    refused = _gather(upstream, _all_of, groups, found)
+    refused = _gather(upstream, _shown_of, refused, found)
+    while refused:
+        few = [[number] for group in refused if len(group) <= ONE_BY_ONE for number in group]
+        _gather(upstream, _single, few, found)
+        halves = [half for group in refused if len(group) > ONE_BY_ONE for half in _halves(group)]
+        refused = _gather(upstream, _all_of, halves, found)
+    return found
+
+
+def _gather(upstream: Upstream, way: Way, groups: Sequence[Group], found: Found) -> list[Group]:
+    """Ask for all groups at once, add what was found, and return the groups whose question was refused."""
+    answers = upstream.each(lambda group: way(upstream, group), groups)
+    for answer in answers:
+        found.update(answer or {})
+    return [group for group, answer in zip(groups, answers, strict=True) if answer is None]
+
+
+def _all_of(upstream: Upstream, numbers: Group) -> Found | None:
+    """All of these, or None when the server refuses because it does not show us every one."""
+    elements = _elements(upstream, numbers)
+    if elements is None:
+        return None
+    found = _among(elements, numbers)
+    missing = [number for number in numbers if number not in found]
+    unreadable = [element for element in elements if number_of(element) is None]
+    if len(elements) != len(numbers) or len(missing) != len(unreadable):
+        raise unexpected("GET /api/v3/work_packages answered with other work packages than it was asked for.")
+    # An element that we cannot read stands for one that exists: it is shown by its number alone.
+    return found | {number: {"id": number} for number in missing}
+
+
+def _shown_of(upstream: Upstream, numbers: Group) -> Found | None:
+    """Those of these that are shown to us, or None when the server cannot tell.
+
+    When none of the numbers is left, the server forgets the filter and lists whatever the account sees. So strangers
+    mean that nothing is left; strangers beside numbers of ours make no sense, and then halving decides.
+    """
+    if len(numbers) == 1:
+        return _single(upstream, numbers)
+    elements = _elements(upstream, numbers, valid_subset="true")
+    if elements is None:
+        return None
+    seen, found = {number_of(element) for element in elements}, _among(elements, numbers)
+    is_clear = None not in seen and (not found or len(seen) == len(found))
+    return found if is_clear else None
+
+
+def _single(upstream: Upstream, numbers: Group) -> Found:
+    """https://www.openproject.org/docs/api/endpoints/work-packages/#view-work-package"""
+    (number,) = numbers
+    answer = ask(upstream, "work_packages", number, allow=(404,))
+    if is_not_found(answer):
+        return {}
+    refuse_strangers(answer)
+    body = answer.object()
+    if number_of(body) != number:
+        raise unexpected(f"{answer.where} answered with another thing than work package {number}.")
+    return {number: body}
+
+
+def _elements(upstream: Upstream, numbers: Group, **extra: str) -> list[Any] | None:
+    """The elements of all pages, or None when the filter was refused.
+
+    More than we asked for means that the server forgot the filter; then its first page says enough.
+    """
+    elements: list[Any] = []
+    for offset in range(1, len(numbers) + 1):
+        answer = _page(upstream, numbers, offset, extra)
+        if offset == 1 and _is_refusal(answer):
+            return None
+        page = collection(answer, "WorkPackageCollection")
+        elements += page.elements
+        is_forgotten = page.total > len(numbers)
+        if page.total == len(elements) or (is_forgotten and page.elements and extra):
+            return elements
+        if is_forgotten or not page.elements:
+            break
+    raise unexpected(f"GET /api/v3/work_packages answered with {len(elements)} elements and ended before its total.")
+
+
+def _page(upstream: Upstream, numbers: Group, offset: int, extra: Mapping[str, str]) -> Answer:
+    """https://www.openproject.org/docs/api/endpoints/work-packages/#list-work-packages"""
+    filters = json.dumps([{"id": {"operator": "=", "values": list(numbers)}}], separators=(",", ":"))
+    query = {"filters": filters, "pageSize": str(len(numbers)), "offset": str(offset), **extra}
+    return ask(upstream, "work_packages", query=query, allow=(400, 422))
+
+
+def _is_refusal(answer: Answer) -> bool:
+    """Two bad filters in one question come back as 422 although each is a 400 by itself."""
+    return is_error(answer, 400, "InvalidQuery") or is_error(answer, 422, "MultipleErrors", "InvalidQuery")
+
+
+def _among(elements: Sequence[Any], numbers: Group) -> Found:
+    """The elements that were asked for, by number; whatever else came along is dropped."""
+    asked = set(numbers)
+    numbered = ((number_of(element), element) for element in elements)
+    return {number: element for number, element in numbered if number in asked}
+
+
+def _halves(group: Group) -> tuple[Group, Group]:
+    middle = len(group) // 2
+    return group[:middle], group[middle:]

@@ -1,0 +1,147 @@
+"""Addresses and references of OpenProject, told apart without asking anybody.
+
+The stored reference of a work package is its number as a string. People also know it by the short name that newer
+servers show (``PROJ-51``), and by many page addresses.
+"""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import SplitResult, quote, urlsplit
+
+from panel.connector import origin_of
+from panel.errors import InvalidInput, WrongHost
+
+API = ("api", "v3")
+
+_NUMBER = r"[1-9][0-9]{0,17}"
+_SHORT_NAME = r"[A-Z][A-Z0-9_]*-[1-9][0-9]*"
+_ID = rf"(?:{_NUMBER}|{_SHORT_NAME})"
+
+_PAGE = re.compile(
+    rf"""/(?:
+        api/v3/work_packages/
+      | work_packages/(?:details/)?
+      | wp/
+      | notifications/details/
+      | projects/[^/]+/(?:work_packages|bcf)/(?:details/)?
+      | projects/[^/]+/(?:boards|calendars|team_planners)/[^/]+/details/
+    )(?P<id>{_ID})(?:/.*)?""",
+    re.VERBOSE,
+)
+"""Every page that shows one work package, below the instance root; what follows the id is a tab of the page."""
+
+_BELOW_ROOT = re.compile(r"/(?:api/v3|projects/[^/]+|work_packages|wp/[^/]+|notifications|my/page|login)(?:/.*)?$")
+"""Where an instance's own pages start, so that what stands before is its root."""
+
+_ADDRESS = re.compile(r"https?://", re.IGNORECASE)
+_TYPED = re.compile(rf"#?0*{_NUMBER}|{_SHORT_NAME}|[Hh][Tt][Tt][Pp][Ss]?://\S+")
+_HOST = re.compile(r"[\w.:-]+")
+_PROJECT = re.compile(r"[0-9A-Za-z_-]{1,100}")
+_HREF = re.compile(r"/api/v3/([a-z_]+)/([1-9][0-9]*)$")
+_LONGEST = 2000
+
+
+def instance_root(location: str) -> str:
+    """The instance root behind the root itself, the API address or a page, without a trailing slash.
+
+    Raises InvalidInput("location", …) when no root can be told from it.
+    """
+    parts = _web_address(location.strip(), "location")
+    if parts.username is not None or parts.password is not None:
+        raise InvalidInput("location", "The address carries a user name; that belongs in the sign-in fields.")
+    if parts.query or parts.fragment:
+        raise InvalidInput("location", "Give the address without the part from “?” or “#” on.")
+    segments = [segment for segment in parts.path.split("/") if segment]
+    if any(segment in (".", "..") for segment in segments):
+        raise InvalidInput("location", "The address goes up in its path; give it in full.")
+    path = "".join(f"/{segment}" for segment in segments)
+    cut = re.search(r"/api/v3(?=/|$)", path) or _BELOW_ROOT.search(path)
+    return origin_of(parts.geturl()) + (path[: cut.start()] if cut else path)
+
+
+def page_url(root: str, reference: str) -> str:
+    """The page of a work package; it exists on every version, whatever the project."""
+    return f"{root}/work_packages/{quote(reference, safe='')}"
+
+
+def create_page_url(root: str, project: str) -> str:
+    """OpenProject's own create form, of one project where that is known."""
+    inside = f"/projects/{project}" if is_project(project) else ""
+    return f"{root}{inside}/work_packages/new"
+
+
+def looks_like_reference(text: str) -> bool:
+    """Whether typed text is an address, number or short name rather than words."""
+    return _TYPED.fullmatch(text.strip()) is not None
+
+
+def work_package_in(text: str, root: str) -> str:
+    """The number or short name that a pasted address or typed reference means.
+
+    Raises InvalidInput("reference", …) when it means none, WrongHost when it lies outside ``root``.
+    """
+    typed = text.strip()
+    if len(typed) > _LONGEST:
+        raise InvalidInput("reference", "This is too long to be a work package.")
+    if _ADDRESS.match(typed):
+        return _in_address(typed, root)
+    reference = re.fullmatch(rf"#?0*({_NUMBER})|({_SHORT_NAME})", typed)
+    if reference is None:
+        raise _no_work_package(typed)
+    return reference[1] or reference[2]
+
+
+def is_number(reference: str) -> bool:
+    """Whether it is written exactly as OpenProject itself writes a work package's number."""
+    return re.fullmatch(_NUMBER, reference) is not None
+
+
+def is_project(text: str) -> bool:
+    """Whether it can be a project's number or identifier."""
+    return _PROJECT.fullmatch(text) is not None
+
+
+def target_of(href: object) -> tuple[str, str] | None:
+    """Kind and number behind an API link such as ``/api/v3/statuses/7``, whatever sub-path stands before it."""
+    match = _HREF.search(href) if isinstance(href, str) else None
+    return (match[1], match[2]) if match else None
+
+
+def _in_address(text: str, root: str) -> str:
+    parts = _web_address(text, "reference")
+    base = urlsplit(root).path
+    if origin_of(parts.geturl()) != origin_of(root) or not f"{parts.path}/".startswith(f"{base}/"):
+        raise _elsewhere(parts)
+    reference = _shown_on(parts.path[len(base) :])
+    if reference is None:
+        raise _no_work_package(text)
+    return reference
+
+
+def _elsewhere(parts: SplitResult) -> WrongHost:
+    host = parts.netloc.rpartition("@")[2]
+    is_one = any(_shown_on(parts.path[slash.start() :]) for slash in re.finditer("/", parts.path))
+    what = "a work package" if is_one else "an address"
+    return WrongHost("reference", host, f"This is {what} of {host}. There is no source for it yet.")
+
+
+def _shown_on(path: str) -> str | None:
+    match = _PAGE.fullmatch(path)
+    return match["id"] if match else None
+
+
+def _web_address(text: str, field: str) -> SplitResult:
+    try:
+        parts = urlsplit(text)
+        usable = parts.scheme in ("http", "https") and _HOST.fullmatch(parts.hostname or "") and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable or re.search(r"[\s\\\x00-\x1f\x7f]", text):
+        raise InvalidInput(field, "Give the whole address, from https:// on.")
+    return parts
+
+
+def _no_work_package(text: str) -> InvalidInput:
+    shown = text if len(text) <= 80 else f"{text[:79]}…"
+    return InvalidInput("reference", f"“{shown}” is no work package: give its number, its short name or its address.")

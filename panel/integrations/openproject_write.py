@@ -1,0 +1,223 @@
+"""Creating and changing work packages. Nothing here is ever sent twice, and nothing is overwritten unseen."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from panel.connector import Answer, Upstream, unexpected
+from panel.domain import Reason
+from panel.errors import (
+    ChangedUpstream,
+    Forbidden,
+    InvalidInput,
+    NotFound,
+    ProviderUnavailable,
+    Rejected,
+    Uncertain,
+)
+from panel.integrations import openproject_choices as choices
+from panel.integrations.openproject_answer import (
+    HAL,
+    is_error,
+    is_not_found,
+    refuse_missing_permission,
+    refuse_rejected,
+    refuse_strangers,
+)
+from panel.integrations.openproject_item import number_of, plain
+from panel.integrations.openproject_reference import API, is_number, is_project
+
+CHANGEABLE = ("subject", "status", "assignee")
+
+_NOT_CREATED = "OpenProject did not accept this. Nothing was created."
+_NOT_CHANGED = "OpenProject did not accept this. Nothing was changed."
+_UNCERTAIN = "We cannot tell whether it was created. Check before trying again."
+
+_REFUSALS = (400, 403, 404, 406, 409, 415, 422)
+_NO_ANSWER = (502, 504)
+"""A gateway speaks of the server behind it, which may have done its work all the same."""
+
+_CUSTOM_FIELD = re.compile(r"customField[1-9][0-9]*")
+
+
+def create(upstream: Upstream, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Create a work package and return its JSON. Raises as ``Integration.create`` says."""
+    project, body = _project(values), _new_work_package(values)
+    wanted = _text(values, "type")
+    if wanted:
+        body["_links"]["type"] = {"href": _type_href(upstream, project, wanted)}
+    answer = _post(upstream, project, body)
+    if is_not_found(answer):
+        raise Rejected(_NOT_CREATED, {"projectId": choices.HIDDEN_PROJECT})
+    refuse_missing_permission(answer, "OpenProject does not let our account create work packages in this project.")
+    refuse_rejected(answer, _NOT_CREATED)
+    refuse_strangers(answer)
+    return _created(answer)
+
+
+def update(upstream: Upstream, reference: str, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Change a work package and return its JSON. Raises as ``Integration.update`` says."""
+    if not any(name in changes for name in CHANGEABLE):
+        raise InvalidInput("changes", f"Nothing to change: give {', '.join(CHANGEABLE[:-1])} or {CHANGEABLE[-1]}.")
+    body: dict[str, Any] = {"subject": _subject(changes)} if "subject" in changes else {}
+    given = _lock_version(changes)
+    links = _changed_links(upstream, reference, changes)
+    body |= {"_links": links} if links else {}
+    body["lockVersion"] = choices.lock_version_of(upstream, reference) if given is None else given
+    return _patch(upstream, reference, body)
+
+
+def _post(upstream: Upstream, project: str, body: Mapping[str, Any]) -> Answer:
+    """https://www.openproject.org/docs/api/endpoints/work-packages/#create-work-package-in-project"""
+    path, allow = (*API, "projects", project, "work_packages"), (*_REFUSALS, *_NO_ANSWER)
+    try:
+        answer = upstream.send(
+            "POST", *path, body=json.dumps(body).encode(), content_type="application/json", accept=HAL, allow=allow
+        )
+    except ProviderUnavailable as exc:
+        if exc.unanswered:
+            raise Uncertain(_UNCERTAIN) from exc
+        raise
+    if answer.status in _NO_ANSWER:
+        sentence = f"Upstream service answered HTTP {answer.status}."
+        raise Uncertain(_UNCERTAIN) from ProviderUnavailable.because(Reason.SERVER_ERROR, sentence)
+    return answer
+
+
+def _created(answer: Answer) -> dict[str, Any]:
+    """The new work package: 201 in fact, 200 by the documentation."""
+    try:
+        body = answer.object()
+        if number_of(body) is None:
+            raise unexpected(f"{answer.where} answered {answer.status} without a work package.")
+    except ProviderUnavailable as exc:
+        raise Uncertain(_UNCERTAIN) from exc
+    return body
+
+
+def _patch(upstream: Upstream, reference: str, body: Mapping[str, Any]) -> dict[str, Any]:
+    """https://www.openproject.org/docs/api/endpoints/work-packages/#update-a-work-package"""
+    path = (*API, "work_packages", reference)
+    answer = upstream.send(
+        "PATCH", *path, body=json.dumps(body).encode(), content_type="application/json", accept=HAL, allow=_REFUSALS
+    )
+    if is_error(answer, 409, "UpdateConflict"):
+        raise ChangedUpstream("Someone changed this first. Nothing of yours was saved.")
+    if is_not_found(answer):
+        raise NotFound("OpenProject does not show this work package to our account.")
+    refuse_missing_permission(answer, "OpenProject does not let our account change this work package.")
+    refuse_rejected(answer, _NOT_CHANGED)
+    refuse_strangers(answer)
+    body = answer.object()
+    if number_of(body) != reference:
+        raise unexpected(f"{answer.where} answered with another thing than work package {reference}.")
+    return body
+
+
+def _new_work_package(values: Mapping[str, Any]) -> dict[str, Any]:
+    body: dict[str, Any] = {"subject": _subject(values), "_links": {}}
+    description = _text(values, "description")
+    if description:
+        body["description"] = {"raw": description}
+    for name, value in values.items():
+        if _CUSTOM_FIELD.fullmatch(name) and value not in (None, ""):
+            # A field with options is set by a link (or several), any other by its plain value.
+            place = body["_links"] if _is_link(value) else body
+            place[name] = value
+    return body
+
+
+def _type_href(upstream: Upstream, project: str, wanted: str) -> str:
+    try:
+        offers = choices.types(upstream, project)
+    except NotFound as exc:
+        raise Rejected(_NOT_CREATED, {"projectId": str(exc)}) from exc
+    except Forbidden:
+        if is_number(wanted):
+            return f"/api/v3/types/{wanted}"
+        raise
+    offer = choices.named(offers, wanted, "type", "types")
+    if offer is None:
+        raise Rejected(_NOT_CREATED, {"type": f"This project has no type “{plain(wanted)}”."})
+    return offer.href
+
+
+def _changed_links(upstream: Upstream, reference: str, changes: Mapping[str, Any]) -> dict[str, Any]:
+    links: dict[str, Any] = {}
+    if "status" in changes:
+        links["status"] = {"href": _status_href(upstream, reference, _text(changes, "status"))}
+    if "assignee" in changes:
+        links["assignee"] = {"href": _assignee_href(upstream, reference, _text(changes, "assignee"))}
+    return links
+
+
+def _status_href(upstream: Upstream, reference: str, wanted: str) -> str:
+    """A number is taken at its word; whether the workflow allows it is OpenProject's to say."""
+    if not wanted:
+        raise InvalidInput("status", "The status is empty.")
+    if is_number(wanted):
+        return f"/api/v3/statuses/{wanted}"
+    offer = choices.named(choices.all_statuses(upstream), wanted, "status", "statuses")
+    # A name that is not there may be newer than what we remember, or the account reads statuses in the form only.
+    offer = offer or choices.named(choices.next_statuses(upstream, reference), wanted, "status", "statuses")
+    if offer is None:
+        raise Rejected(_NOT_CHANGED, {"status": f"No status “{plain(wanted)}” can be set here."})
+    return offer.href
+
+
+def _assignee_href(upstream: Upstream, reference: str, wanted: str) -> str | None:
+    if not wanted:
+        return None
+    try:
+        offer = choices.named(choices.assignees(upstream, reference), wanted, "assignee", "people")
+    except Forbidden:
+        offer = None
+    if offer is not None:
+        return offer.href
+    if is_number(wanted):
+        return f"/api/v3/users/{wanted}"
+    raise Rejected(_NOT_CHANGED, {"assignee": f"Nobody called “{plain(wanted)}” can be assigned here."})
+
+
+def _project(values: Mapping[str, Any]) -> str:
+    name = "projectId" if values.get("projectId") not in (None, "") else "project"
+    project = _text(values, name)
+    if not project:
+        raise InvalidInput("projectId", "The project is missing.")
+    if not is_project(project):
+        raise InvalidInput("projectId", f"“{plain(project)}” is no project: give its number or its identifier.")
+    return project
+
+
+def _subject(values: Mapping[str, Any]) -> str:
+    subject = plain(_text(values, "subject"), limit=10_000)
+    if not subject:
+        raise InvalidInput("subject", "The subject is empty.")
+    return subject
+
+
+def _text(values: Mapping[str, Any], name: str) -> str:
+    """A value as text; numbers are taken as their digits. Raises InvalidInput for anything else."""
+    value = values.get(name)
+    if value is None:
+        return ""
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise InvalidInput(name, f"“{name}” must be text.")
+    return str(value).encode("utf-8", "replace").decode().replace("\x00", "").strip()
+
+
+def _lock_version(changes: Mapping[str, Any]) -> int | None:
+    value = changes.get("lockVersion")
+    if value in (None, ""):
+        return None
+    if isinstance(value, bool) or not re.fullmatch(r"[0-9]{1,18}", str(value)):
+        raise InvalidInput("lockVersion", "“lockVersion” must be the number that came with the work package.")
+    return int(str(value))
+
+
+def _is_link(value: Any) -> bool:
+    entries = value if isinstance(value, list) else [value]
+    return bool(entries) and all(isinstance(entry, dict) and "href" in entry for entry in entries)

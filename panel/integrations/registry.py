@@ -1,0 +1,69 @@
+"""Which leaves there are. It names none: a leaf is a YAML file with a module of the same name, or an entry point."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Iterable
+from importlib.metadata import entry_points
+from pathlib import Path
+from types import ModuleType
+
+from panel.errors import NotFound
+from panel.integrations.contract import Integration
+from panel.integrations.descriptor import BrokenDescriptor, Descriptor
+
+ENTRY_POINT_GROUP = "leafpanel.integrations"
+HERE = Path(__file__).parent
+
+
+class Registry:
+    """The leaves by id, in the order in which the tab strip shows them."""
+
+    def __init__(self, leaves: Iterable[Integration]) -> None:
+        ordered = sorted(leaves, key=lambda leaf: (leaf.descriptor.order, leaf.id))
+        self._leaves = {leaf.id: leaf for leaf in ordered}
+
+    def all(self) -> list[Integration]:
+        return list(self._leaves.values())
+
+    def ids(self) -> list[str]:
+        return list(self._leaves)
+
+    def find(self, integration_id: str) -> Integration | None:
+        return self._leaves.get(integration_id)
+
+    def get(self, integration_id: str) -> Integration:
+        """Raises NotFound, naming the leaves that there are."""
+        leaf = self.find(integration_id)
+        if leaf is None:
+            raise NotFound(
+                f"Integration '{integration_id}' is not registered. Registered: {', '.join(sorted(self._leaves))}"
+            )
+        return leaf
+
+
+def load_registry(folder: Path = HERE, package: str = __package__ or "panel.integrations") -> Registry:
+    """All leaves of the folder and of installed packages. Raises BrokenDescriptor, naming the file."""
+    own = [_load(importlib.import_module(f"{package}.{path.stem}"), path) for path in sorted(folder.glob("*.yaml"))]
+    return Registry([*own, *_installed()])
+
+
+def _installed() -> Iterable[Integration]:
+    """Leaves of other packages: the entry point names a module that has its YAML beside it."""
+    for entry in entry_points(group=ENTRY_POINT_GROUP):
+        module = entry.load()
+        yield _load(module, Path(str(module.__file__)).with_suffix(".yaml"))
+
+
+def _load(module: ModuleType, path: Path) -> Integration:
+    kinds = [
+        kind
+        for _, kind in inspect.getmembers(module, inspect.isclass)
+        if issubclass(kind, Integration) and kind.__module__ == module.__name__ and not inspect.isabstract(kind)
+    ]
+    if len(kinds) != 1:
+        raise BrokenDescriptor(f"{path.name}: the module beside it must define exactly one Integration")
+    kind = kinds[0]
+    kind.descriptor = Descriptor.load(path)
+    return kind()

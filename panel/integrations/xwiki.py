@@ -1,0 +1,209 @@
+"""The xWiki leaf: pages of one wiki, over its REST API.
+
+https://www.xwiki.org/xwiki/bin/view/Documentation/UserGuide/Features/XWikiRESTfulAPI
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, ClassVar
+from urllib.parse import quote, urlsplit
+
+from panel.connector import Answer, SourceConfig, Upstream, unexpected
+from panel.domain import Choice, Identity, Item, Problem
+from panel.errors import InvalidInput, NotFound, ProviderUnavailable
+from panel.integrations import xwiki_reference, xwiki_rest
+from panel.integrations.contract import Integration
+from panel.integrations.descriptor import Descriptor
+from panel.integrations.xwiki_create import create
+from panel.integrations.xwiki_item import gone, read_page, reference_of, to_item, to_row
+from panel.integrations.xwiki_lookup import find_pages
+from panel.integrations.xwiki_reference import BadReference, PageReference, Pasted
+from panel.integrations.xwiki_rest import MOST, REST, ask, ask_page, entries, identify, told_version, wiki_of
+
+_LONGEST_SEARCH = 200
+_HIDDEN = "xWiki does not show this page to our account."
+
+
+class XWiki(Integration):
+    descriptor: ClassVar[Descriptor]
+
+    # --- addresses -----------------------------------------------------------------------------------------------
+
+    def instance_root(self, location: str) -> str:
+        return xwiki_reference.instance_root(location)
+
+    def api_address(self, source: SourceConfig) -> str:
+        return f"{source.root}/rest/wikis/{quote(wiki_of(source), safe='')}"
+
+    def url_for(self, source: SourceConfig, reference: str) -> str:
+        return gone(reference, source.root, wiki_of(source)).url
+
+    def looks_like_reference(self, source: SourceConfig, text: str) -> bool:
+        return xwiki_reference.looks_like_reference(text, wiki_of(source))
+
+    # --- connection ----------------------------------------------------------------------------------------------
+
+    def check(self, upstream: Upstream) -> Identity:
+        return identify(upstream)
+
+    def probe_product(self, upstream: Upstream) -> str:
+        version = _version_at_root(upstream.get(REST, allow={401, 403, 404}))
+        if version is None:
+            raise unexpected(f"That address does not answer as an xWiki.{_hint(upstream)}")
+        return version
+
+    def probe_identity(self, upstream: Upstream) -> Identity:
+        return identify(upstream)
+
+    def probe_reading(self, upstream: Upstream) -> str:
+        spaces = self._spaces(upstream)
+        if not spaces:
+            return "This account sees no pages in xWiki."
+        count = f"{len(spaces)} or more" if len(spaces) >= MOST else str(len(spaces))
+        return f"This account sees {count} {'space' if len(spaces) == 1 else 'spaces'}, among them {spaces[0]}."
+
+    # --- reading -------------------------------------------------------------------------------------------------
+
+    def resolve(self, upstream: Upstream, text: str) -> Item:
+        source = upstream.source
+        pasted = xwiki_reference.understand(text, source.root, wiki_of(source))
+        statuses = []
+        for candidate in pasted.candidates:
+            answer = ask_page(upstream, candidate)
+            if answer.status < 300:
+                _refuse_main_wiki(answer, pasted, wiki_of(source))
+                return read_page(answer, wiki_of(source), source.root)
+            statuses.append(answer.status)
+        raise NotFound(_HIDDEN if 401 in statuses else f"xWiki has no page “{pasted.candidates[0].local}”.")
+
+    def fetch(self, upstream: Upstream, reference: str, *, with_excerpt: bool = False) -> Item:
+        source = upstream.source
+        page = _stored(reference, wiki_of(source))
+        if page is None or not page.is_reachable:
+            raise NotFound(_HIDDEN)
+        answer = ask_page(upstream, page)
+        if answer.status >= 400:
+            raise NotFound(_HIDDEN)
+        return replace(read_page(answer, page.wiki, source.root, with_excerpt=with_excerpt), reference=reference)
+
+    def fetch_many(self, upstream: Upstream, references: Sequence[str]) -> Mapping[str, Item]:
+        root, wiki = upstream.source.root, wiki_of(upstream.source)
+        pages = {text: _stored(text, wiki) for text in references}
+        wanted = [page for page in pages.values() if page is not None]
+        if references and not wanted:
+            # Nothing to ask for is no proof that xWiki answers.
+            identify(upstream)
+        found = find_pages(upstream, wanted)
+        items = {text: found.get(page) if page else None for text, page in pages.items()}
+        return {text: replace(item, reference=text) if item else gone(text, root, wiki) for text, item in items.items()}
+
+    def search(self, upstream: Upstream, text: str, *, limit: int) -> Sequence[Item]:
+        number, words = max(1, min(limit, MOST)), text.strip()[:_LONGEST_SEARCH]
+        answer = self._ask_words(upstream, words, number) if words else self._ask_recent(upstream)
+        if answer.status < 300:
+            hits = entries(answer, "searchResults")
+        else:
+            # A search that is switched off or broken; the plain list of pages needs none.
+            asked = [*([("name", words)] if words else []), ("number", str(number))]
+            hits = [_without_script(page) for page in entries(ask(upstream, "pages", query=asked), "pageSummaries")]
+        return _items(hits, upstream.source)[:number]
+
+    def _ask_words(self, upstream: Upstream, words: str, number: int) -> Answer:
+        """https://www.xwiki.org/…/XWikiRESTfulAPI, "Search resources": a scope is repeated, a list would be ignored."""
+        scopes = [("scope", scope) for scope in ("title", "name", "content")]
+        asked = [("q", words), *scopes, ("number", str(number)), ("prettyNames", "true")]
+        return ask(upstream, "search", query=asked, allow={400, 500})
+
+    def _ask_recent(self, upstream: Upstream) -> Answer:
+        """By the index: the list of modifications would show what our account may not see."""
+        recent = [("orderField", "date"), ("order", "desc"), ("number", str(MOST))]
+        query = f'type:DOCUMENT AND wiki:"{wiki_of(upstream.source)}"'
+        return ask(upstream, "query", query=[("type", "solr"), ("q", query), *recent], allow={400, 500})
+
+    # --- writing -------------------------------------------------------------------------------------------------
+
+    def create(self, upstream: Upstream, values: Mapping[str, Any]) -> Item:
+        return create(upstream, values)
+
+    def choices(
+        self, upstream: Upstream, field: str, values: Mapping[str, str], *, reference: str | None = None
+    ) -> Iterable[Choice]:
+        if field == "space":
+            return [Choice(space, space) for space in self._spaces(upstream)]
+        return super().choices(upstream, field, values, reference=reference)
+
+    def _spaces(self, upstream: Upstream) -> list[str]:
+        """https://www.xwiki.org/…/XWikiRESTfulAPI, "Space resources"."""
+        spaces = entries(ask(upstream, "spaces", query=[("number", str(MOST))]), "spaces")
+        found = {xwiki_reference.space_of_id(space["id"]) for space in spaces if isinstance(space.get("id"), str)}
+        return sorted(found - {""}, key=str.casefold)
+
+    # --- shape ---------------------------------------------------------------------------------------------------
+
+    def row(self, item: Item) -> dict[str, Any]:
+        return to_row(item)
+
+    def judge(self, answer: Answer, source: SourceConfig) -> Problem | None:
+        return xwiki_rest.judge(answer, source)
+
+
+def _stored(reference: str, wiki: str) -> PageReference | None:
+    """The page of a stored reference; None for what is no page of the source's wiki, which nobody is asked about."""
+    try:
+        page = PageReference.parse(reference, wiki)
+    except BadReference:
+        return None
+    return page if page.wiki == wiki else None
+
+
+def _refuse_main_wiki(answer: Answer, pasted: Pasted, wiki: str) -> None:
+    """An address without a wiki in it is a subwiki's only where the subwiki has a host of its own."""
+    if not pasted.wiki_unsaid or wiki == xwiki_reference.MAIN_WIKI:
+        return
+    address = answer.object().get("xwikiAbsoluteUrl")
+    if isinstance(address, str) and f"/wiki/{quote(wiki, safe='')}/" in urlsplit(address).path:
+        raise InvalidInput("reference", f"This page is in the main wiki; this source reads the wiki “{wiki}”.")
+
+
+def _items(hits: Iterable[Mapping[str, Any]], source: SourceConfig) -> list[Item]:
+    """Each page once, in the order of the hits; spaces and objects left out, translations behind the page itself."""
+    wiki = wiki_of(source)
+    best: dict[PageReference, Mapping[str, Any]] = {}
+    for hit in hits:
+        page = reference_of(hit, wiki) if hit.get("type") in (None, "page") else None
+        if page is not None and page.wiki == wiki and (page not in best or not hit.get("language")):
+            best[page] = hit
+    return [to_item(hit, page, source.root) for page, hit in best.items()]
+
+
+def _without_script(summary: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The plain list has titles as they are stored, which may be a script that makes the title."""
+    title = summary.get("title")
+    return {**summary, "title": None} if isinstance(title, str) and ("$" in title or "#" in title) else summary
+
+
+def _version_at_root(answer: Answer) -> str | None:
+    """What the root of the API says of itself; None when it is no xWiki."""
+    if told_version(answer):
+        return told_version(answer)
+    if answer.status >= 300 or not answer.is_json:
+        return None
+    try:
+        version = answer.object().get("version")
+    except ProviderUnavailable:
+        return None
+    return version if isinstance(version, str) else None
+
+
+def _hint(upstream: Upstream) -> str:
+    """Most servers have xWiki below /xwiki; that is looked at only when the root stands bare."""
+    root = upstream.source.root
+    if urlsplit(root).path:
+        return ""
+    try:
+        found = _version_at_root(upstream.get("xwiki", REST, allow={401, 403, 404}))
+    except ProviderUnavailable:
+        found = None
+    return f" There is one at {root}/xwiki." if found is not None else " Many are one step below, at /xwiki."

@@ -1,0 +1,159 @@
+"""Creating a page. xWiki's PUT overwrites whatever is there, so that everything is looked at before it is sent."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+from xml.etree import ElementTree
+
+from panel.connector import Answer, Upstream, unexpected
+from panel.domain import Item, Reason
+from panel.errors import AlreadyExists, Conflict, Forbidden, InvalidInput, ProviderUnavailable, Rejected, Uncertain
+from panel.integrations.xwiki_item import bare_item, read_page
+from panel.integrations.xwiki_reference import BadReference, PageReference, is_unusable, local_space, split_names
+from panel.integrations.xwiki_rest import REST, ask_page, wiki_of
+
+LONGEST_NAME = 255
+_LONGEST_TEXT = 500_000
+
+_NAMESPACE = "http://www.xwiki.org"
+_NOT_IN_XML = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_NOT_IN_NAMES = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_SCRIPT_IN_TITLE = re.compile(r"\$!?\{?[A-Za-z_]|#@?\{?[A-Za-z_]+\}?\s*\(|#\[\[|#\*")
+"""What Velocity would carry out in a title: with our account's rights, not with those of who typed it."""
+
+_REFUSALS = frozenset(range(400, 500)) - {429}
+_UNCERTAIN = "We cannot tell whether the page was created. Check before trying again."
+
+
+def create(upstream: Upstream, values: Mapping[str, Any]) -> Item:
+    """Create the page that ``values`` describe. Raises as ``Integration.create`` says."""
+    title, content = _title(values), _content(values)
+    page = _new_page(wiki_of(upstream.source), _spaces(values, wiki_of(upstream.source)), title)
+    for taken in (page, page.nested):
+        _refuse_taken(ask_page(upstream, taken), page, title)
+    answer = _put(upstream, page, _document(title, content))
+    _refuse_refused(answer, page, title)
+    if answer.status == 202:
+        raise AlreadyExists(
+            f"“{title}” was created by somebody else at the same moment. Our text has replaced theirs, "
+            "which the history of the page has kept."
+        )
+    return _created(answer, upstream, page, title)
+
+
+def _put(upstream: Upstream, page: PageReference, document: bytes) -> Answer:
+    """https://www.xwiki.org/xwiki/bin/view/Documentation/UserGuide/Features/XWikiRESTfulAPI, "Page resources"."""
+    allow = _REFUSALS | {500, 502, 504}
+    try:
+        answer = upstream.send(
+            "PUT", REST, *page.path, body=document, content_type="application/xml; charset=utf-8", allow=allow
+        )
+    except ProviderUnavailable as exc:
+        # Refusals come as answers, so that what is unexpected here is the answer to a page that was saved.
+        if exc.unanswered or exc.reason is Reason.UNEXPECTED_RESPONSE:
+            raise Uncertain(_UNCERTAIN) from exc
+        raise
+    if answer.status >= 500:
+        sentence = f"Upstream service answered HTTP {answer.status}."
+        raise Uncertain(_UNCERTAIN) from ProviderUnavailable.because(Reason.SERVER_ERROR, sentence)
+    return answer
+
+
+def _created(answer: Answer, upstream: Upstream, page: PageReference, title: str) -> Item:
+    """The new page; 201 says that it is there, even when the rest of the answer cannot be read."""
+    try:
+        return read_page(answer, page.wiki, upstream.source.root)
+    except ProviderUnavailable:
+        return bare_item(page, upstream.source.root, title=title)
+
+
+def _refuse_taken(answer: Answer, page: PageReference, title: str) -> None:
+    if answer.status == 200:
+        raise AlreadyExists(f"“{title}” exists already in {page.space}. Nothing was overwritten.")
+    if answer.status == 401:
+        raise _forbidden(page)
+
+
+def _refuse_refused(answer: Answer, page: PageReference, title: str) -> None:
+    if answer.status in (401, 403):
+        raise _forbidden(page)
+    if answer.status == 412:
+        raise Conflict(f"Somebody is just writing a page “{title}” in {page.space}. Nothing was saved.")
+    if answer.status == 400:
+        raise Rejected("xWiki did not accept this page. Nothing was created.", {})
+    if answer.status >= 400:
+        raise unexpected(f"{answer.where} answered {answer.status}; nothing was created.")
+
+
+def _forbidden(page: PageReference) -> Forbidden:
+    return Forbidden(f"xWiki does not let our account create pages in {page.space}.")
+
+
+# --- what was typed -----------------------------------------------------------------------------------------------
+
+
+def _title(values: Mapping[str, Any]) -> str:
+    title = _line(values, "title")
+    if len(title) > LONGEST_NAME:
+        raise InvalidInput("title", f"A title has at most {LONGEST_NAME} characters.")
+    if _SCRIPT_IN_TITLE.search(title):
+        raise InvalidInput("title", "xWiki would run “$name” or “#name(…)” in a title: write it another way.")
+    return title
+
+
+def _spaces(values: Mapping[str, Any], wiki: str) -> tuple[str, ...]:
+    """The spaces that ``Outer.Inner`` names, with or without the wiki before them."""
+    typed = _line(values, "space").removeprefix(f"{wiki}:")
+    names = split_names(typed)
+    if any(name != name.strip() for name in names):
+        raise InvalidInput("space", r"Write a dot that belongs to a name with a backslash: “07\. Dev”.")
+    if not all(names) or any(is_unusable(name) for name in names):
+        raise InvalidInput("space", "Give the space as xWiki does, such as Outer.Inner. A name has no slash in it.")
+    return tuple(names)
+
+
+def _new_page(wiki: str, spaces: tuple[str, ...], title: str) -> PageReference:
+    """A page of its own in the space. Its name is its title, as far as an address can carry it."""
+    name = re.sub(r"[/\\]", "-", title).strip()
+    if is_unusable(name):
+        raise InvalidInput("title", "A page cannot be called that.")
+    try:
+        page = PageReference(wiki, spaces, name)
+        PageReference.parse(str(page))
+    except BadReference:
+        raise InvalidInput("space", f"“{local_space(spaces)[:80]}” cannot be the space of a page.") from None
+    return page
+
+
+def _content(values: Mapping[str, Any]) -> str:
+    content = values.get("content")
+    if content is None:
+        return ""
+    if not isinstance(content, str) or len(content) > _LONGEST_TEXT:
+        raise InvalidInput("content", f"The text must be text, of at most {_LONGEST_TEXT} characters.")
+    return content.replace("\r\n", "\n")
+
+
+def _line(values: Mapping[str, Any], field: str) -> str:
+    value = values.get(field)
+    text = re.sub(r"\s+", " ", _NOT_IN_NAMES.sub(" ", value)).strip() if isinstance(value, str) else ""
+    if not text:
+        raise InvalidInput(field, f"“{field}” is missing.")
+    return text
+
+
+def _document(title: str, content: str) -> bytes:
+    """xWiki reads the namespace; without it the page is refused. ``hidden`` is written whether it is sent or not."""
+    page = ElementTree.Element("page", {"xmlns": _NAMESPACE})
+    fields = {"title": title, "syntax": "xwiki/2.1", "hidden": "false", "content": _without_macros(content)}
+    for name, value in fields.items():
+        ElementTree.SubElement(page, name).text = _NOT_IN_XML.sub("", value)
+    document: bytes = ElementTree.tostring(page, encoding="utf-8", xml_declaration=True)
+    return document
+
+
+def _without_macros(content: str) -> str:
+    """Macros become text: they would run with our account's rights, not with those of who typed them."""
+    return re.sub(r"\{(?=\{)|(?<=\{)\{", "~{", content)

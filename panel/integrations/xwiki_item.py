@@ -1,0 +1,128 @@
+"""From xWiki's JSON of a page, or of a hit that stands for one, to an Item, and from an Item to its row.
+
+Every key is optional: servers of different age send different ones. One strange page never spoils a list.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+from panel.connector import Answer, origin_of, unexpected
+from panel.domain import Item
+from panel.integrations.xwiki_reference import BadReference, PageReference, page_url
+from panel.integrations.xwiki_text import plain, preview
+
+_UNSAFE_IN_ADDRESS = re.compile(r"[\s\\<>\"'\x00-\x1f\x7f]")
+
+
+def reference_of(payload: object, wiki: str) -> PageReference | None:
+    """Which page a payload is about; None when it does not tell."""
+    identifier = payload.get("id") if isinstance(payload, Mapping) else None
+    try:
+        return PageReference.parse(identifier, wiki) if isinstance(identifier, str) else None
+    except BadReference:
+        return None
+
+
+def to_item(payload: Mapping[str, Any], reference: PageReference, root: str, *, with_excerpt: bool = False) -> Item:
+    """One page. ``reference`` is the one that the payload tells (``reference_of``)."""
+    title = plain(payload.get("title")) or plain(reference.label)
+    return Item(
+        str(reference),
+        title,
+        _own_address(payload.get("xwikiAbsoluteUrl"), root) or page_url(root, reference),
+        updated=_moment(payload.get("modified")),
+        facts=_facts(reference, _places(payload, reference), title, _text(payload.get("version"))),
+        excerpt=preview(payload.get("content"), payload.get("syntax")) if with_excerpt else None,
+    )
+
+
+def read_page(answer: Answer, wiki: str, root: str, *, with_excerpt: bool = False) -> Item:
+    """The page in an answer. Raises ProviderUnavailable when it holds none."""
+    payload = answer.object()
+    reference = reference_of(payload, wiki)
+    if reference is None:
+        raise unexpected(f"{answer.where} answered {answer.status} without a page.")
+    return to_item(payload, reference, root, with_excerpt=with_excerpt)
+
+
+def bare_item(reference: PageReference, root: str, *, title: str = "") -> Item:
+    """A page that is there, of which nothing but its name can be read."""
+    return to_item({"title": title}, reference, root)
+
+
+def gone(text: str, root: str, wiki: str) -> Item:
+    """A pointer whose page xWiki no longer shows us."""
+    try:
+        reference = PageReference.parse(text, wiki)
+    except BadReference:
+        return Item.gone(text, f"{root}/", facts={"space": None, "page": None, "breadcrumb": [], "version": None})
+    facts = _facts(reference, _places({}, reference), plain(reference.label), None)
+    return Item.gone(text, page_url(root, reference), title=plain(reference.local), facts=facts)
+
+
+def to_row(item: Item) -> dict[str, Any]:
+    """The JSON row, every key always present."""
+    own = {name: item.facts.get(name) for name in ("space", "page", "breadcrumb")}
+    return {
+        "id": item.reference,
+        "reference": item.reference,
+        "title": item.title,
+        **own,
+        "url": item.url,
+        "version": item.facts.get("version"),
+        "modified": f"{item.updated.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}" if item.updated else None,
+        "state": item.state,
+    }
+
+
+def _facts(reference: PageReference, places: list[str], title: str, version: str | None) -> dict[str, Any]:
+    breadcrumb = [*places, title]
+    return {"space": reference.space, "page": reference.name, "breadcrumb": breadcrumb, "version": version}
+
+
+def _places(payload: Mapping[str, Any], reference: PageReference) -> list[str]:
+    """What the page lies in, from the outside in, without the page itself."""
+    labels = _hierarchy(payload.get("hierarchy")) or [plain(space) for space in reference.spaces]
+    if labels and reference.is_home:
+        # The page that a space shows is the space to its readers.
+        return labels[:-1]
+    return labels
+
+
+def _hierarchy(hierarchy: object) -> list[str]:
+    """Labels of the spaces; empty when the server does not send them, or not in full."""
+    items = hierarchy.get("items") if isinstance(hierarchy, Mapping) else None
+    spaces = [item for item in items if isinstance(item, Mapping)] if isinstance(items, list) else []
+    labels = [plain(item.get("label")) or plain(item.get("name")) for item in spaces if item.get("type") == "space"]
+    return labels if all(labels) else []
+
+
+def _moment(value: object) -> datetime | None:
+    """Milliseconds since 1970."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        return datetime.fromtimestamp(value / 1000, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def _text(value: object) -> str | None:
+    return plain(value) or None
+
+
+def _own_address(value: object, root: str) -> str | None:
+    """The server's own address of the page, unless it leads elsewhere: to an inner host, or to one of its author's."""
+    if not isinstance(value, str) or _UNSAFE_IN_ADDRESS.search(value):
+        return None
+    try:
+        parts = urlsplit(value)
+        inside = parts.scheme in ("http", "https") and "@" not in parts.netloc and origin_of(value) == origin_of(root)
+    except ValueError:
+        return None
+    return value if inside else None

@@ -1,0 +1,248 @@
+"""Plain text out of what xWiki sends: titles that may hold markup, and previews from a page's raw source.
+
+Nothing is rendered and no macro runs: the source is only read. What comes out is text and never markup.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable
+
+from selectolax.lexbor import LexborHTMLParser
+
+from panel.integrations.xwiki_reference import split_names
+
+PREVIEW_LENGTH = 500
+
+_READ_AT_MOST = 40_000
+"""Characters of a source that are looked at; what a preview shows stands near its beginning."""
+_ENOUGH = 8 * PREVIEW_LENGTH
+_DIRECTIONS = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+_TEXT_MACROS = frozenset(
+    {"box", "column", "columns", "container", "error", "info", "message", "quote", "section", "success", "warning"}
+)
+"""Macros whose body is text that people wrote for people. Every other macro goes with its body."""
+
+_MACRO = re.compile(r'\{\{(/?)([\w.:-]{1,60})((?:"[^"]{0,500}"|[^"}]|\}(?!\})){0,500}+)\}\}')
+_XWIKI = re.compile(r"~|\{\{|\[\[|\(%|\(\(\(|\)\)\)")
+_MACROS_ONLY = re.compile(r"\{\{")
+
+_LONGEST_LINK = 2000
+_DEEPEST = 3
+"""Links inside labels of links."""
+_LITERAL = 0xF0000
+"""Characters that must survive the clean-up of marks are moved up here, out of its sight, and back afterwards."""
+
+
+def plain(value: object) -> str:
+    """One line of text from a value that may be HTML; "" for anything that is no text."""
+    if not isinstance(value, str):
+        return ""
+    return _one_line(_without_tags(value) if "<" in value or "&" in value else value)
+
+
+def preview(source: object, syntax: object) -> str | None:
+    """The beginning of a page as text, or None where its syntax is not one that can be read without rendering."""
+    if not isinstance(source, str) or not isinstance(syntax, str):
+        return None
+    readers: dict[str, Callable[[str], str]] = {"xwiki/2": _from_xwiki, "markdown": _from_markdown, "plain": str}
+    reader = next((read for start, read in readers.items() if syntax.startswith(start)), None)
+    if reader is None:
+        return None
+    return shortened(_one_line(reader(_readable(source[:_READ_AT_MOST])))) or None
+
+
+def shortened(text: str, length: int = PREVIEW_LENGTH) -> str:
+    """At most ``length`` characters, cut after a word."""
+    if len(text) <= length:
+        return text
+    cut = text[: length - 1]
+    if not text[length - 1].isspace():
+        cut = cut.rpartition(" ")[0] or cut
+    return f"{cut.rstrip()}…"
+
+
+def _one_line(text: str) -> str:
+    """Blanks run together; control characters, turned writing direction and half characters left out."""
+    return " ".join("".join(char for char in text if char.isspace() or _is_shown(char)).split())
+
+
+def _is_shown(char: str) -> bool:
+    return char not in _DIRECTIONS and unicodedata.category(char) not in ("Cc", "Cs")
+
+
+def _without_tags(html: str) -> str:
+    body = LexborHTMLParser(html.encode("utf-8", "ignore")).body
+    if body is None:
+        return ""
+    for node in body.css("script, style"):
+        node.decompose()
+    return body.text()
+
+
+def _readable(source: str) -> str:
+    """The source without characters that the clean-up keeps for itself."""
+    return "".join(char for char in source if ord(char) < _LITERAL)
+
+
+# --- xWiki's own syntax -------------------------------------------------------------------------------------------
+# https://www.xwiki.org/xwiki/bin/view/Documentation/UserGuide/Features/XWikiSyntax/
+
+
+def _from_xwiki(source: str) -> str:
+    text = _PICTURE.sub("", _Reader(source, _XWIKI).text())
+    lines = "\n".join(_bare_line(line) for line in text.splitlines())
+    return _visible(_STYLE_MARKS.sub(lambda mark: " " if mark.group() == "\\\\" else "", lines))
+
+
+class _Reader:
+    """Goes through a source once, from the left, and keeps what is text; line and style marks stay for later."""
+
+    def __init__(self, source: str, marks: re.Pattern[str], depth: int = 0) -> None:
+        self._source = source
+        self._marks = marks
+        self._depth = depth
+        self._at = 0
+        self._kept: list[str] = []
+        self._length = 0
+
+    def text(self) -> str:
+        while self._at < len(self._source) and self._length < _ENOUGH:
+            found = self._marks.search(self._source, self._at)
+            self._keep(self._source[self._at : found.start() if found else None])
+            self._at = found.end() if found else len(self._source)
+            if found:
+                self._read(found.group())
+        return "".join(self._kept)[:_ENOUGH]
+
+    def _keep(self, text: str) -> None:
+        self._kept.append(text)
+        self._length += len(text)
+
+    def _read(self, mark: str) -> None:
+        if mark == "~":
+            self._keep(_hidden(self._source[self._at : self._at + 1]))
+            self._at += 1
+        elif mark == "{{":
+            self._read_braces()
+        elif mark == "[[":
+            self._read_link()
+        elif mark == "(%":
+            self._until("%)")
+
+    def _read_braces(self) -> None:
+        if self._source.startswith("{", self._at):
+            self._at += 1
+            self._keep(_hidden(self._until("}}}")))
+            return
+        macro = _MACRO.match(self._source, self._at - 2)
+        if macro is None:
+            self._keep(_hidden("{{"))
+            return
+        self._at = macro.end()
+        closing, name, parameters = macro.groups()
+        stands_alone = closing or parameters.endswith("/")
+        if not stands_alone and name.lower() not in _TEXT_MACROS:
+            self._skip_body(name)
+
+    def _skip_body(self, name: str) -> None:
+        """Past the macro's own end; a macro without one takes the rest along, as a script cut short would."""
+        still_open = 1
+        for mark in re.finditer(rf"\{{\{{/?{re.escape(name)}(?=[\s/}}])", self._source[self._at :]):
+            macro = _MACRO.match(self._source, self._at + mark.start())
+            if macro is None or macro[3].endswith("/"):
+                continue
+            still_open += -1 if macro[1] else 1
+            if not still_open:
+                self._at = macro.end()
+                return
+        self._at = len(self._source)
+
+    def _read_link(self) -> None:
+        """``[[label>>target||parameters]]`` is its label; a picture is nothing."""
+        inner = self._inside_link()
+        if inner is None:
+            self._keep("[[")
+            return
+        label, arrow, target = inner.rpartition(">>")
+        shown = label if arrow else _shown_target(target)
+        self._keep(_Reader(shown, self._marks, self._depth + 1).text() if self._depth < _DEEPEST else shown)
+
+    def _inside_link(self) -> str | None:
+        still_open = 1
+        for mark in re.finditer(r"\[\[|\]\]", self._source[self._at : self._at + _LONGEST_LINK]):
+            still_open += 1 if mark.group() == "[[" else -1
+            if not still_open:
+                inner = self._source[self._at : self._at + mark.start()]
+                self._at += mark.end()
+                return inner
+            if still_open > _DEEPEST:
+                break
+        return None
+
+    def _until(self, end: str) -> str:
+        """What stands before ``end``, and go past it; all the rest where it does not come."""
+        inside, _, _ = self._source[self._at :].partition(end)
+        self._at += len(inside) + len(end)
+        return inside
+
+
+def _shown_target(target: str) -> str:
+    """A link without a label shows the page's name, or the address itself."""
+    reference = target.partition("||")[0].strip()
+    if reference.startswith(("image:", "attach:")):
+        return ""
+    if "://" in reference or reference.startswith("mailto:"):
+        return _hidden(reference.removeprefix("url:"))
+    names = split_names(reference.removeprefix("doc:"))
+    return _hidden(next((name for name in reversed(names) if name not in ("", "WebHome")), ""))
+
+
+_PICTURE = re.compile(r"(?<!\w)image:\S+")
+_LIST_MARK = re.compile(r"(?:[*#;:]+|\**1+\.)[ \t]+")
+_CELL_MARK = re.compile(r"\|=?|!!=?|!=")
+_STYLE_MARKS = re.compile(
+    r"\*\*|__|\^\^|,,|##|(?<!:)//|\\\\|(?<=\S)--(?=\s|$)|(?:(?<=\s)|^)--(?=\S)", re.MULTILINE
+)
+
+
+def _bare_line(line: str) -> str:
+    """One line without the marks of heading, rule, quotation, list and table."""
+    text = line.strip().lstrip(">").lstrip()
+    if text.startswith("=") or not text.strip("-"):
+        return text.strip("=- \t")
+    if text.startswith(("|", "!!", "!=")):
+        return _CELL_MARK.sub(" ", text)
+    return _LIST_MARK.sub("", text) if _LIST_MARK.match(text) else text
+
+
+def _hidden(text: str) -> str:
+    return "".join(chr(_LITERAL + ord(char)) if ord(char) < 128 and not char.isspace() else char for char in text)
+
+
+def _visible(text: str) -> str:
+    return "".join(chr(ord(char) - _LITERAL) if ord(char) >= _LITERAL else char for char in text)
+
+
+# --- Markdown -----------------------------------------------------------------------------------------------------
+
+_MARKDOWN_MARKS = [
+    (re.compile(r"!\[[^\]\n]{0,500}\]\([^)\n]{0,1000}\)"), ""),
+    (re.compile(r"\[([^\]\n]{0,500})\](?:\([^)\n]{0,1000}\)|\[[^\]\n]{0,200}\])"), r"\1"),
+    (re.compile(r"^[ \t]*(?:```|~~~).*$", re.MULTILINE), ""),
+    (re.compile(r"^[ \t]*(?:[-*_][ \t]*+){3,}+$", re.MULTILINE), ""),
+    (re.compile(r"^[ \t]*(?:#{1,6}|[-*+]|\d{1,9}[.)]|>+)[ \t]+", re.MULTILINE), ""),
+    (re.compile(r"\*{1,3}|(?<!\w)_{1,3}(?=\S)|(?<=\S)_{1,3}(?!\w)|`+|~~"), ""),
+    (re.compile(r"\\(?=[!-/:-@\[-`{-~])"), ""),
+]
+
+
+def _from_markdown(source: str) -> str:
+    """xWiki reads macros inside Markdown too, so they go in the same way."""
+    text = _visible(_Reader(source, _MACROS_ONLY).text())
+    text = _without_tags(text) if "<" in text or "&" in text else text
+    for mark, instead in _MARKDOWN_MARKS:
+        text = mark.sub(instead, text)
+    return text

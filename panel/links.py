@@ -1,0 +1,397 @@
+"""THE service that the faces share: items, search, link, create, update and unlink for an object.
+
+Reads degrade: a listing says why the upstream cannot be shown and still holds the pointers. Writes fail loudly.
+Nothing of the upstream is stored; a link is a pointer.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import delete, func, select
+from sqlalchemy.exc import IntegrityError
+
+from panel.access import Action, Principal
+from panel.connector import Caller, Connector, SourceConfig, Upstream
+from panel.db import db
+from panel.domain import Choice, Health, Item, Listing, ObjectRef, Pointer, Row
+from panel.errors import AlreadyLinked, Conflict, InvalidInput, NotFound, ProviderUnavailable, Uncertain
+from panel.integrations.contract import Integration
+from panel.integrations.registry import Registry
+from panel.models import CreateIntent, Link
+from panel.sources import Sources, health_of_identity, health_of_problem
+
+DEFAULT_LIMIT = 50
+MAX_LIMIT = 200
+MAX_SEARCHED = 1000
+"""How many pointers of one object a ``_search`` looks through."""
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """Who asks, and through which face."""
+
+    principal: Principal
+    caller: Caller
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One picker row. ``linked`` is None when no object was named."""
+
+    item: Item
+    linked: bool | None
+
+
+class Links:
+    def __init__(self, registry: Registry, sources: Sources, connector: Connector) -> None:
+        self._registry = registry
+        self._sources = sources
+        self._connector = connector
+
+    # --- reading -------------------------------------------------------------------------------------------------
+
+    def listing(
+        self,
+        visitor: Visitor,
+        integration: str,
+        obj: ObjectRef,
+        *,
+        limit: int = DEFAULT_LIMIT,
+        page: int = 1,
+        search: str = "",
+    ) -> Listing:
+        """The object's linked items, newest pointer first; with a problem instead of items when they cannot be had.
+
+        An object without links is only called empty after its source proved readable.
+        """
+        visitor.principal.require(Action.VIEW)
+        leaf = self._registry.get(integration)
+        limit = min(limit, MAX_LIMIT)
+        if search:
+            return self._searched(visitor, leaf, obj, limit, page, search)
+        total = self._count(leaf, obj)
+        links = self._page(leaf, obj, limit, page)
+        pointers = self._pointers(leaf, links)
+        try:
+            items = self._items(visitor, leaf, [link.reference for link in links])
+        except ProviderUnavailable as exc:
+            rows = tuple(Row(pointer, None) for pointer in pointers)
+            return Listing(rows, total, page, limit, exc.problem)
+        return Listing(tuple(Row(p, items[p.reference]) for p in pointers), total, page, limit)
+
+    def _searched(
+        self, visitor: Visitor, leaf: Integration, obj: ObjectRef, limit: int, page: int, search: str
+    ) -> Listing:
+        links = self._page(leaf, obj, MAX_SEARCHED, 1)
+        pointers = self._pointers(leaf, links)
+        try:
+            items = self._items(visitor, leaf, [link.reference for link in links])
+        except ProviderUnavailable as exc:
+            rows = tuple(Row(pointer, None) for pointer in pointers[:limit])
+            return Listing(rows, len(pointers), 1, limit, exc.problem)
+        words = search.casefold().split()
+        hits = [Row(p, items[p.reference]) for p in pointers if _matches(items[p.reference], words)]
+        start = (page - 1) * limit
+        return Listing(tuple(hits[start : start + limit]), len(hits), page, limit)
+
+    def _items(self, visitor: Visitor, leaf: Integration, references: Sequence[str]) -> Mapping[str, Item]:
+        with self._open(visitor, leaf) as upstream:
+            if not references:
+                leaf.check(upstream)
+                return {}
+            return leaf.fetch_many(upstream, references)
+
+    def item(self, visitor: Visitor, integration: str, obj: ObjectRef, reference: str) -> Row:
+        """One linked item with its excerpt. Raises NotFound when this object does not point there."""
+        visitor.principal.require(Action.VIEW)
+        leaf = self._registry.get(integration)
+        pointer = self._pointer(leaf, self._link(leaf, obj, reference))
+        with self._open(visitor, leaf, pointers=[pointer]) as upstream:
+            try:
+                item = leaf.fetch(upstream, reference, with_excerpt=True)
+            except NotFound:
+                item = Item.gone(reference, pointer.url)
+        return Row(pointer, item)
+
+    def available(
+        self, visitor: Visitor, integration: str, text: str, *, limit: int = 25, obj: ObjectRef | None = None
+    ) -> list[Found]:
+        """What the picker offers for typed text: an address, id or reference is looked up and comes first and alone.
+
+        Raises InvalidInput (WrongHost for an address of another host) and ProviderUnavailable.
+        """
+        visitor.principal.require(Action.VIEW)
+        leaf = self._registry.get(integration)
+        with self._open(visitor, leaf) as upstream:
+            items = self._candidates(leaf, upstream, text.strip(), max(1, min(limit, 100)))
+        linked = self._linked_among(leaf, obj, [item.reference for item in items]) if obj else None
+        return [Found(item, None if linked is None else item.reference in linked) for item in items]
+
+    def _candidates(self, leaf: Integration, upstream: Upstream, text: str, limit: int) -> Sequence[Item]:
+        if text and leaf.looks_like_reference(upstream.source, text):
+            try:
+                return [leaf.resolve(upstream, text)]
+            except NotFound:
+                # What looks like a reference may be words all the same ("A.B" in a title).
+                if "://" in text:
+                    return []
+        return leaf.search(upstream, text, limit=limit)
+
+    def counts(self, obj: ObjectRef) -> dict[str, int]:
+        """How many pointers each integration has for this object: the numbers in the tab strip."""
+        query = select(Link.integration, func.count()).where(*_of(obj)).group_by(Link.integration)
+        return dict(db.session.execute(query).tuples().all())
+
+    def objects(self, *, limit: int = 200) -> list[tuple[ObjectRef, int]]:
+        """Objects that have links, most links first."""
+        columns = (Link.register, Link.schema, Link.object_id)
+        query = select(*columns, func.count()).group_by(*columns).order_by(func.count().desc(), *columns).limit(limit)
+        return [(ObjectRef(r, s, o), n) for r, s, o, n in db.session.execute(query)]
+
+    def health(self, visitor: Visitor, integration: str) -> Health:
+        """Ask the upstream now. Never raises for what the world does: the state is in the answer."""
+        visitor.principal.require(Action.VIEW)
+        leaf = self._registry.get(integration)
+        try:
+            with self._open(visitor, leaf) as upstream:
+                health = health_of_identity(leaf.check(upstream))
+        except ProviderUnavailable as exc:
+            health = health_of_problem(exc.problem)
+        source = self._sources.find(leaf.id)
+        if source is not None:
+            self._sources.note_check(source.id, health, 0)
+        return health
+
+    def choices(
+        self, visitor: Visitor, integration: str, field: str, values: Mapping[str, str], *, reference: str | None = None
+    ) -> list[Choice]:
+        """What the upstream offers for a field of the create or update form."""
+        visitor.principal.require(Action.VIEW)
+        leaf = self._registry.get(integration)
+        with self._open(visitor, leaf) as upstream:
+            return list(leaf.choices(upstream, field, values, reference=reference))
+
+    # --- writing -------------------------------------------------------------------------------------------------
+
+    def link(self, visitor: Visitor, integration: str, obj: ObjectRef, text: str) -> Row:
+        """Point from the object to an existing upstream thing, given as address, id or reference.
+
+        Raises InvalidInput("reference"), NotFound when the upstream does not show it, AlreadyLinked.
+        """
+        visitor.principal.require(Action.LINK)
+        leaf = self._registry.get(integration)
+        if not text.strip():
+            raise InvalidInput("reference", "“reference” is missing: give an address, id or reference.")
+        with self._open(visitor, leaf, pointers=self.pointers(leaf, obj)) as upstream:
+            item = leaf.resolve(upstream, text.strip())
+        link = self._add(visitor, leaf, obj, item.reference)
+        if link is None:
+            raise AlreadyLinked(f"This {leaf.descriptor.noun} is already linked.")
+        return Row(self._pointer(leaf, link), item)
+
+    def create(
+        self, visitor: Visitor, integration: str, obj: ObjectRef, values: Mapping[str, Any], *, key: str | None = None
+    ) -> Row:
+        """Create a thing upstream and point to it. With an idempotency ``key`` it happens once.
+
+        Raises InvalidInput, Rejected, Conflict, Forbidden, ProviderUnavailable, or Uncertain when no answer came.
+        """
+        visitor.principal.require(Action.CREATE)
+        leaf = self._registry.get(integration)
+        if not key:
+            return self._create(visitor, leaf, obj, values)
+        intent, done = self._intend(visitor, leaf, obj, values, key)
+        if done:
+            return self._repeat(visitor, leaf, obj, intent)
+        try:
+            return self._create(visitor, leaf, obj, values, intent)
+        except Uncertain:
+            # The intent stays: a second try with the same key must not create a second thing.
+            raise
+        except Exception:
+            db.session.rollback()
+            db.session.execute(
+                delete(CreateIntent).where(CreateIntent.id == intent.id, CreateIntent.reference.is_(None))
+            )
+            db.session.commit()
+            raise
+
+    def _create(
+        self,
+        visitor: Visitor,
+        leaf: Integration,
+        obj: ObjectRef,
+        values: Mapping[str, Any],
+        intent: CreateIntent | None = None,
+    ) -> Row:
+        with self._open(visitor, leaf, pointers=self.pointers(leaf, obj)) as upstream:
+            item = leaf.create(upstream, values)
+        if intent is not None:
+            intent.reference = item.reference
+        link = self._add(visitor, leaf, obj, item.reference) or self._link(leaf, obj, item.reference)
+        return Row(self._pointer(leaf, link), item)
+
+    def _intend(
+        self, visitor: Visitor, leaf: Integration, obj: ObjectRef, values: Mapping[str, Any], key: str
+    ) -> tuple[CreateIntent, bool]:
+        """The intent of this key: a new one, or the one of an earlier try (True). Raises Conflict and Uncertain."""
+        request = json.dumps(
+            [leaf.id, obj.register, obj.schema, obj.object_id, dict(values)], sort_keys=True, default=str
+        )
+        wanted = CreateIntent(
+            principal=f"{visitor.principal.kind}:{visitor.principal.name}",
+            key_hash=_hash(key),
+            request_hash=_hash(request),
+        )
+        principal, key_hash, request_hash = wanted.principal, wanted.key_hash, wanted.request_hash
+        db.session.add(wanted)
+        try:
+            db.session.commit()
+            return wanted, False
+        except IntegrityError:
+            db.session.rollback()
+        known = db.session.scalar(
+            select(CreateIntent).where(CreateIntent.principal == principal, CreateIntent.key_hash == key_hash)
+        )
+        if known is None:
+            raise Conflict("A create with this Idempotency-Key just failed; try again.")
+        if known.request_hash != request_hash:
+            raise Conflict("This Idempotency-Key was used for another request.")
+        if known.reference is None:
+            raise Conflict(
+                "A create with this Idempotency-Key is under way or ended without an answer. Check before trying again."
+            )
+        return known, True
+
+    def _repeat(self, visitor: Visitor, leaf: Integration, obj: ObjectRef, intent: CreateIntent) -> Row:
+        """The answer of an earlier create, read from the upstream again."""
+        reference = str(intent.reference)
+        link = self._add(visitor, leaf, obj, reference) or self._link(leaf, obj, reference)
+        pointer = self._pointer(leaf, link)
+        with self._open(visitor, leaf, pointers=[pointer]) as upstream:
+            return Row(pointer, leaf.fetch(upstream, reference))
+
+    def update(
+        self, visitor: Visitor, integration: str, obj: ObjectRef, reference: str, changes: Mapping[str, Any]
+    ) -> Row:
+        """Change a linked thing upstream. Raises ChangedUpstream, Rejected, NotSupported, NotFound."""
+        visitor.principal.require(Action.UPDATE)
+        leaf = self._registry.get(integration)
+        pointer = self._pointer(leaf, self._link(leaf, obj, reference))
+        with self._open(visitor, leaf, pointers=[pointer]) as upstream:
+            return Row(pointer, leaf.update(upstream, reference, changes))
+
+    def unlink(self, visitor: Visitor, integration: str, obj: ObjectRef, reference: str) -> None:
+        """Forget the pointer; the upstream is not asked and nothing there changes. Raises NotFound."""
+        visitor.principal.require(Action.UNLINK)
+        leaf = self._registry.get(integration)
+        db.session.delete(self._link(leaf, obj, reference))
+        db.session.commit()
+
+    # --- pointers ------------------------------------------------------------------------------------------------
+
+    def pointers(self, leaf: Integration, obj: ObjectRef) -> list[Pointer]:
+        return self._pointers(leaf, self._page(leaf, obj, DEFAULT_LIMIT, 1))
+
+    def _pointers(self, leaf: Integration, links: Iterable[Link]) -> list[Pointer]:
+        shown = self._sources.shown_config(leaf)
+        return [_as_pointer(leaf, shown, link) for link in links]
+
+    def _pointer(self, leaf: Integration, link: Link) -> Pointer:
+        return _as_pointer(leaf, self._sources.shown_config(leaf), link)
+
+    def _count(self, leaf: Integration, obj: ObjectRef) -> int:
+        query = select(func.count()).select_from(Link).where(*_of(obj), Link.integration == leaf.id)
+        return db.session.scalar(query) or 0
+
+    def _page(self, leaf: Integration, obj: ObjectRef, limit: int, page: int) -> list[Link]:
+        query = (
+            select(Link).where(*_of(obj), Link.integration == leaf.id).order_by(Link.linked_at.desc(), Link.id.desc())
+        )
+        return list(db.session.scalars(query.limit(limit).offset((page - 1) * limit)))
+
+    def _link(self, leaf: Integration, obj: ObjectRef, reference: str) -> Link:
+        query = select(Link).where(*_of(obj), Link.integration == leaf.id, Link.reference == reference)
+        link = db.session.scalar(query)
+        if link is None:
+            raise NotFound(f"This {leaf.descriptor.noun} is not linked here.")
+        return link
+
+    def _linked_among(self, leaf: Integration, obj: ObjectRef, references: Sequence[str]) -> set[str]:
+        query = select(Link.reference).where(*_of(obj), Link.integration == leaf.id, Link.reference.in_(references))
+        return set(db.session.scalars(query))
+
+    def _add(self, visitor: Visitor, leaf: Integration, obj: ObjectRef, reference: str) -> Link | None:
+        """Store a pointer; None when it was there already. The database decides, so that two clicks make one."""
+        link = Link(
+            register=obj.register, schema=obj.schema, object_id=obj.object_id, integration=leaf.id, reference=reference,
+            linked_by=visitor.principal.name,
+        )  # fmt: skip
+        nested = db.session.begin_nested()
+        db.session.add(link)
+        try:
+            nested.commit()
+        except IntegrityError:
+            nested.rollback()
+            link = None  # type: ignore[assignment]
+        db.session.commit()
+        return link
+
+    def _open(self, visitor: Visitor, leaf: Integration, *, pointers: Iterable[Pointer] = ()) -> _Conversation:
+        return _Conversation(self, visitor, leaf, tuple(pointers))
+
+    def start(self, visitor: Visitor, leaf: Integration) -> Upstream:
+        """A conversation with the source of a leaf. Raises ProviderUnavailable with the cause."""
+        config = self._sources.config_for(leaf)
+        # No database connection is held while an upstream is waited for.
+        db.session.commit()
+        return self._connector.open(config, visitor.caller, judge=leaf.judge)
+
+
+class _Conversation:
+    """Opens the upstream and, when it fails, says for which integration and which pointers."""
+
+    def __init__(self, links: Links, visitor: Visitor, leaf: Integration, pointers: tuple[Pointer, ...]) -> None:
+        self._links, self._visitor, self._leaf, self._pointers = links, visitor, leaf, pointers
+        self._upstream: Upstream | None = None
+
+    def __enter__(self) -> Upstream:
+        try:
+            self._upstream = self._links.start(self._visitor, self._leaf)
+        except ProviderUnavailable as exc:
+            self._tell(exc)
+            raise
+        return self._upstream.__enter__()
+
+    def __exit__(self, kind: Any, exc: BaseException | None, trace: Any) -> None:
+        if self._upstream is not None:
+            self._upstream.__exit__(kind, exc, trace)
+        if isinstance(exc, ProviderUnavailable | Uncertain):
+            self._tell(exc)
+
+    def _tell(self, exc: ProviderUnavailable | Uncertain) -> None:
+        exc.integration, exc.pointers = self._leaf.id, self._pointers
+
+
+def _of(obj: ObjectRef) -> tuple[Any, ...]:
+    return Link.register == obj.register, Link.schema == obj.schema, Link.object_id == obj.object_id
+
+
+def _as_pointer(leaf: Integration, shown: SourceConfig | None, link: Link) -> Pointer:
+    url = leaf.url_for(shown, link.reference) if shown is not None else ""
+    return Pointer(link.reference, url, link.linked_by, link.linked_at)
+
+
+def _matches(item: Item, words: Sequence[str]) -> bool:
+    facts = " ".join(value for value in item.facts.values() if isinstance(value, str))
+    text = f"{item.title} {item.reference} {facts}".casefold()
+    return all(word in text for word in words)
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

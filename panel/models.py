@@ -1,0 +1,150 @@
+"""The rows. Pointers and settings only: no title, status or text of an upstream thing has a column here."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import JSON, DateTime, ForeignKey, Index, String, Text, TypeDecorator, UniqueConstraint
+from sqlalchemy.engine import Dialect
+from sqlalchemy.orm import Mapped, mapped_column
+
+from panel.db import Model
+from panel.domain import now
+
+
+class Moment(TypeDecorator[datetime]):
+    """An aware UTC moment. SQLite keeps no zone, so it is put back on reading."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return None if value is None else value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return None if value is None else (value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC))
+
+
+def _uuid() -> str:
+    return uuid.uuid4().hex
+
+
+class Source(Model):
+    """One configured upstream. The credential is sealed; ``secret_origin`` says for which origin it was typed."""
+
+    __tablename__ = "source"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True, default=_uuid)
+    slug: Mapped[str] = mapped_column(String(63), unique=True)
+    name: Mapped[str] = mapped_column(String(200))
+    description: Mapped[str] = mapped_column(Text, default="")
+    location: Mapped[str] = mapped_column(String(2000))
+    """As typed; the leaf tells the instance root from it."""
+    enabled: Mapped[bool] = mapped_column(default=True)
+    auth_kind: Mapped[str] = mapped_column(String(16), default="none")
+    auth_fields: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+    """What of the auth block may be read again: user name, header name, client id, addresses, scope."""
+    secret: Mapped[str | None] = mapped_column(Text)
+    secret_origin: Mapped[str] = mapped_column(String(2100), default="")
+    secret_set_at: Mapped[datetime | None] = mapped_column(Moment)
+    secret_set_by: Mapped[str] = mapped_column(String(200), default="")
+    headers: Mapped[dict[str, str]] = mapped_column(JSON, default=dict)
+    options: Mapped[dict[str, str]] = mapped_column(JSON, default=dict)
+    rate_limit: Mapped[str] = mapped_column(String(40), default="")
+    max_concurrency: Mapped[int] = mapped_column(default=8)
+    timeout_s: Mapped[float | None] = mapped_column()
+    ca_file: Mapped[str] = mapped_column(String(1000), default="")
+    revision: Mapped[int] = mapped_column(default=1)
+    created_at: Mapped[datetime] = mapped_column(Moment, default=now)
+    updated_at: Mapped[datetime] = mapped_column(Moment, default=now)
+
+    __mapper_args__ = {"version_id_col": revision}  # noqa: RUF012 (SQLAlchemy reads it as declared)
+
+
+class SourceCheck(Model):
+    """What the last live check of a source found, for the overview: it never asks by itself."""
+
+    __tablename__ = "source_check"
+
+    source_id: Mapped[str] = mapped_column(ForeignKey("source.id", ondelete="CASCADE"), primary_key=True)
+    checked_at: Mapped[datetime] = mapped_column(Moment, default=now)
+    status: Mapped[str] = mapped_column(String(20))
+    auth_status: Mapped[str] = mapped_column(String(20))
+    reason: Mapped[str | None] = mapped_column(String(40))
+    upstream_user: Mapped[str | None] = mapped_column(String(200))
+    upstream_version: Mapped[str | None] = mapped_column(String(100))
+    took_ms: Mapped[int] = mapped_column(default=0)
+
+
+class Link(Model):
+    """The stored pointer: this object, this upstream reference, who and when."""
+
+    __tablename__ = "link"
+    __table_args__ = (
+        UniqueConstraint("register", "schema", "object_id", "integration", "reference", name="uq_link_pointer"),
+        Index("ix_link_integration", "integration"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    register: Mapped[str] = mapped_column(String(255))
+    schema: Mapped[str] = mapped_column(String(255))
+    object_id: Mapped[str] = mapped_column(String(255))
+    integration: Mapped[str] = mapped_column(String(63))
+    reference: Mapped[str] = mapped_column(String(1000))
+    linked_by: Mapped[str] = mapped_column(String(200))
+    linked_at: Mapped[datetime] = mapped_column(Moment, default=now)
+
+
+class CreateIntent(Model):
+    """One create under an idempotency key: a hash of the request and, once known, the pointer; no content."""
+
+    __tablename__ = "create_intent"
+    __table_args__ = (UniqueConstraint("principal", "key_hash", name="uq_create_intent_key"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    principal: Mapped[str] = mapped_column(String(200))
+    key_hash: Mapped[str] = mapped_column(String(64))
+    request_hash: Mapped[str] = mapped_column(String(64))
+    reference: Mapped[str | None] = mapped_column(String(1000))
+    started_at: Mapped[datetime] = mapped_column(Moment, default=now, index=True)
+
+
+class User(Model):
+    """A person who signs in. ``must_choose`` marks a one-time password that the console printed."""
+
+    __tablename__ = "user"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(200), unique=True)
+    password_hash: Mapped[str] = mapped_column(String(300))
+    role: Mapped[str] = mapped_column(String(20), default="admin")
+    must_choose: Mapped[bool] = mapped_column(default=False)
+    disabled: Mapped[bool] = mapped_column(default=False)
+    epoch: Mapped[int] = mapped_column(default=1)
+    """Raised when every session of this person must end."""
+    created_at: Mapped[datetime] = mapped_column(Moment, default=now)
+    last_seen_at: Mapped[datetime | None] = mapped_column(Moment)
+
+
+class ApiToken(Model):
+    """A bearer token for scripts and agents, kept as a hash."""
+
+    __tablename__ = "api_token"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(200))
+    token_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    scope: Mapped[str] = mapped_column(String(20))
+    created_at: Mapped[datetime] = mapped_column(Moment, default=now)
+    created_by: Mapped[str] = mapped_column(String(200), default="")
+
+
+class Switch(Model):
+    """A setting that administrators turn while the panel runs (the connector's on/off)."""
+
+    __tablename__ = "switch"
+
+    name: Mapped[str] = mapped_column(String(60), primary_key=True)
+    value: Mapped[str] = mapped_column(String(200))

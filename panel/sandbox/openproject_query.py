@@ -1,0 +1,361 @@
+"""How OpenProject reads ``filters``, ``sortBy``, paging, ``select`` and ``eprops`` of a work package list."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import zlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, TypeVar
+
+from panel.sandbox.openproject_errors import ApiError, bad_request, invalid_query, one_or_many
+from panel.sandbox.openproject_state import Principal, Profile, WorkPackage, World
+
+T = TypeVar("T")
+
+OPEN_ONLY = '[{"status":{"operator":"o","values":[]}}]'
+"""What a list without ``filters`` is filtered by."""
+
+OPERATORS: dict[str, tuple[str, ...]] = {
+    "id": ("=", "!"),
+    "status": ("o", "=", "c", "!", "*"),
+    "project": ("=", "!"),
+    "type": ("=", "!"),
+    "priority": ("=", "!"),
+    "assignee": ("=", "!", "*", "!*"),
+    "author": ("=", "!"),
+    "subject": ("~", "!~", "**"),
+    "typeahead": ("**",),
+    "subject_or_id": ("**",),
+    "search": ("**",),
+}
+WITHOUT_VALUES = frozenset({"o", "c", "*", "!*"})
+FILTER_LABELS = {"id": "ID", "subject_or_id": "Subject or ID", "typeahead": "Type ahead", "search": "Search"}
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """One condition; ``name`` is normalised, ``given`` is how the client wrote it."""
+
+    name: str
+    given: str
+    operator: str
+    values: tuple[str, ...]
+
+    @property
+    def label(self) -> str:
+        return FILTER_LABELS.get(self.name, self.name if self.name in OPERATORS else self.given.capitalize())
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Whose eyes a query is read with, and in which project (None: everywhere)."""
+
+    world: World
+    user: Principal
+    profile: Profile
+    project_id: int | None = None
+
+    @cached_property
+    def visible(self) -> list[WorkPackage]:
+        return self.world.visible(self.user, self.project_id)
+
+    def allowed(self, name: str) -> set[str] | None:
+        """The values that a list filter accepts, compared as text; None for a filter by words."""
+        world = self.world
+        sources: dict[str, Callable[[], Iterable[int]]] = {
+            "id": lambda: (one.id for one in self.visible),
+            "status": lambda: world.statuses,
+            "project": lambda: (one.id for one in world.projects.values() if world.sees_project(self.user, one)),
+            "type": lambda: world.types,
+            "priority": lambda: world.priorities,
+            "assignee": lambda: world.principals,
+            "author": lambda: world.principals,
+        }
+        if name not in sources:
+            return None
+        allowed = {str(number) for number in sources[name]()}
+        return allowed | {"me"} if name in ("assignee", "author") else allowed
+
+
+# --- parameters ------------------------------------------------------------------------------------------------
+
+
+def unpacked(params: Mapping[str, str]) -> dict[str, str]:
+    """The parameters with those inside ``eprops`` (base64 of deflated JSON) laid over them."""
+    if "eprops" not in params:
+        return dict(params)
+    try:
+        packed = base64.urlsafe_b64decode(params["eprops"].replace("+", "-").replace("/", "_"))
+        props = json.loads(_inflated(packed))
+    except (ValueError, zlib.error) as exc:
+        raise bad_request("eprops") from exc
+    if not isinstance(props, dict):
+        raise bad_request("eprops")
+    texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in props.items()}
+    return {key: value for key, value in params.items() if key != "eprops"} | texts
+
+
+def _inflated(packed: bytes, limit: int = 10_000_000) -> bytes:
+    inflater = zlib.decompressobj()
+    raw = inflater.decompress(packed, limit)
+    if not inflater.eof:
+        raise ValueError("too long or cut off")
+    return raw
+
+
+def to_i(text: str) -> int:
+    """A number as Ruby reads it: leading digits count, everything else is nothing."""
+    match = re.match(r"\s*([+-]?[0-9]+)", text)
+    return int(match[1]) if match else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """``offset`` is a page number from 1, not a row offset."""
+
+    offset: int
+    size: int
+
+    def cut(self, rows: Sequence[T]) -> Sequence[T]:
+        return rows[(self.offset - 1) * self.size : self.offset * self.size]
+
+
+def page_of(params: Mapping[str, str], *, default: int, maximum: int, clamp: bool = True) -> Page:
+    """The page asked for. Too large a size is cut to the maximum silently; 0 and nonsense show no rows at all."""
+    offset = max(to_i(params.get("offset", "1")), 1)
+    size = to_i(params["pageSize"]) if "pageSize" in params else default
+    if not clamp:
+        return Page(offset, size)
+    if size == -1:
+        return Page(offset, maximum)
+    return Page(offset, min(max(size, 0), maximum))
+
+
+# --- filters ---------------------------------------------------------------------------------------------------
+
+
+def normalised(name: str) -> str:
+    """One name for ``status``, ``statusId`` and ``status_id``."""
+    snake = re.sub("([A-Z])", r"_\1", name).lower()
+    short = snake if snake == "subject_or_id" else snake.removesuffix("_id")
+    return "assignee" if short == "assigned_to" else short
+
+
+def parsed(text: str) -> list[Any]:
+    """A JSON array in a parameter. Anything else is an invalid query with the parser's words."""
+    try:
+        value = json.loads(text)
+    except ValueError as exc:
+        raise invalid_query("plain", text=f"unexpected token at '{text}'") from exc
+    if not isinstance(value, list):
+        raise invalid_query("plain", text="a JSON array was expected")
+    return value
+
+
+def parse_filters(text: str) -> list[Filter]:
+    return [_filter(entry) for entry in parsed(text)]
+
+
+def _filter(entry: Any) -> Filter:
+    if not isinstance(entry, dict) or not entry:
+        raise invalid_query("unknown-filter", attribute=str(entry))
+    given, condition = next(iter(entry.items()))
+    if not isinstance(condition, dict):
+        raise invalid_query("filter-operator", attribute=given.capitalize())
+    values = condition.get("values")
+    listed = values if isinstance(values, list) else [] if values is None else [values]
+    texts = tuple(value if isinstance(value, str) else json.dumps(value) for value in listed)
+    return Filter(normalised(given), given, str(condition.get("operator")), texts)
+
+
+def problem_of(one: Filter, scope: Scope) -> ApiError | None:
+    """Why a filter is refused. A list filter is all or nothing and does not tell which value was wrong."""
+    if one.name not in OPERATORS:
+        return invalid_query("unknown-filter", attribute=one.label)
+    if one.operator not in OPERATORS[one.name]:
+        return invalid_query("filter-operator", attribute=one.label)
+    if one.operator in WITHOUT_VALUES:
+        return None
+    if not any(value.strip() for value in one.values):
+        return invalid_query("filter-blank", attribute=one.label)
+    allowed = scope.allowed(one.name)
+    if allowed is not None and not set(one.values) <= allowed:
+        return invalid_query("filter-values", attribute=one.label)
+    return None
+
+
+def subset_of(filters: Sequence[Filter], scope: Scope) -> list[Filter]:
+    """What ``valid_subset`` leaves: bad values go, and a filter without a good one goes whole, filtering nothing."""
+    narrowed = []
+    for one in filters:
+        allowed = scope.allowed(one.name)
+        kept = one if allowed is None else replace(one, values=tuple(value for value in one.values if value in allowed))
+        if problem_of(kept, scope) is None:
+            narrowed.append(kept)
+    return narrowed
+
+
+def matches(one: Filter, work_package: WorkPackage, scope: Scope) -> bool:
+    if one.name == "status" and one.operator in ("o", "c", "*"):
+        closed = scope.world.statuses[work_package.status_id].is_closed
+        return one.operator == "*" or closed == (one.operator == "c")
+    if one.name == "assignee" and one.operator in ("*", "!*"):
+        return (work_package.assignee_id is not None) == (one.operator == "*")
+    if one.name in ("subject", "typeahead", "subject_or_id", "search"):
+        return _matches_words(one, work_package, scope)
+    values = {str(scope.user.id) if value == "me" else value for value in one.values}
+    return (_value(one.name, work_package) in values) == (one.operator == "=")
+
+
+def _value(name: str, work_package: WorkPackage) -> str:
+    number = work_package.id if name == "id" else getattr(work_package, f"{name}_id")
+    return str(number)
+
+
+def _matches_words(one: Filter, work_package: WorkPackage, scope: Scope) -> bool:
+    subject = work_package.subject.casefold()
+    text = " ".join(one.values).strip()
+    if one.operator in ("~", "!~"):
+        return (text.casefold() in subject) == (one.operator == "~")
+    words = text.casefold().split()
+    if one.name == "typeahead":
+        return all(_typed_ahead(word, work_package, scope) for word in words)
+    if one.name == "search":
+        subject += "\n" + (work_package.description or "").casefold()
+    found = all(word in subject for word in words)
+    return found or (one.name == "subject_or_id" and text == str(work_package.id))
+
+
+def _typed_ahead(word: str, work_package: WorkPackage, scope: Scope) -> bool:
+    """Whether one word is in the subject, the project's name or the id, and on a newer server in type or status."""
+    world = scope.world
+    texts = [work_package.subject, world.projects[work_package.project_id].name]
+    if scope.profile.wide_typeahead:
+        status = world.statuses[work_package.status_id]
+        texts += [world.types[work_package.type_id].name, status.name]
+        if word in ("open", "closed") and status.is_closed == (word == "closed"):
+            return True
+        if world.semantic_id(work_package).casefold().startswith(word):
+            return True
+    number = re.fullmatch("#?([0-9]+)", word)
+    return any(word in text.casefold() for text in texts) or bool(number and number[1] in str(work_package.id))
+
+
+# --- order -----------------------------------------------------------------------------------------------------
+
+
+def _person(world: World, number: int | None) -> tuple[str, str, int] | None:
+    person = world.principals.get(number or 0)
+    if person is None:
+        return None
+    first, last = person.first_and_last
+    return last, first, person.id
+
+
+SORTS: dict[str, Callable[[World, WorkPackage], Any]] = {
+    "id": lambda _, one: one.id,
+    "updated_at": lambda _, one: one.updated_at,
+    "created_at": lambda _, one: one.created_at,
+    "subject": lambda _, one: one.subject.casefold(),
+    "start_date": lambda _, one: one.start_date,
+    "due_date": lambda _, one: one.due_date,
+    "project": lambda world, one: world.projects[one.project_id].name.casefold(),
+    "assignee": lambda world, one: _person(world, one.assignee_id),
+    "author": lambda world, one: _person(world, one.author_id),
+    "status": lambda world, one: world.statuses[one.status_id].position,
+    "type": lambda world, one: world.types[one.type_id].position,
+    "priority": lambda world, one: world.priorities[one.priority_id].position,
+}
+
+
+def parse_sorts(text: str) -> list[tuple[str, bool]]:
+    """Pairs of column and "descending"; ``["updatedAt","desc"]`` and ``"updatedAt:desc"`` are the same."""
+    sorts = []
+    for entry in parsed(text):
+        parts = entry.split(":") if isinstance(entry, str) else entry
+        if not isinstance(parts, list) or not parts:
+            raise invalid_query("sort-column", attribute=str(entry))
+        sorts.append((normalised(str(parts[0])), str(parts[-1]).lower() == "desc"))
+    return sorts
+
+
+def in_order(world: World, rows: Iterable[WorkPackage], sorts: Sequence[tuple[str, bool]]) -> list[WorkPackage]:
+    """Rows by the given columns, by id where they agree; those without a value come last either way."""
+    ordered = sorted(rows, key=lambda one: one.id)
+    for column, descending in reversed(sorts):
+        keyed = [(SORTS[column](world, one), one) for one in ordered]
+        filled = sorted((pair for pair in keyed if pair[0] is not None), key=lambda pair: pair[0], reverse=descending)
+        ordered = [one for _, one in filled] + [one for key, one in keyed if key is None]
+    return ordered
+
+
+def found(params: Mapping[str, str], scope: Scope) -> list[WorkPackage]:
+    """All work packages that a query asks for, in its order. Raises InvalidQuery, MultipleErrors for several faults."""
+    filters = parse_filters(params.get("filters", params.get("filter", OPEN_ONLY)))
+    sorts = parse_sorts(params.get("sortBy", "[]"))
+    if scope.profile.valid_subset and params.get("valid_subset"):
+        filters = subset_of(filters, scope)
+        sorts = [sort for sort in sorts if sort[0] in SORTS]
+    problems = [problem for problem in (problem_of(one, scope) for one in filters) if problem]
+    problems += [invalid_query("sort-column", attribute=column) for column, _ in sorts if column not in SORTS]
+    if problems:
+        raise one_or_many(problems)
+    rows = [row for row in scope.visible if all(matches(one, row, scope) for one in filters)]
+    return in_order(scope.world, rows, sorts)
+
+
+# --- select ----------------------------------------------------------------------------------------------------
+
+COLLECTION_SELECTS = (
+    "*", "_type", "total", "count", "pageSize", "offset", "self", "jumpTo", "changeSize", "previousByOffset",
+    "nextByOffset",
+)  # fmt: skip
+ELEMENT_SELECTS = (
+    "*", "_type", "id", "subject", "startDate", "dueDate", "date", "self", "project", "author", "assignee",
+    "responsible",
+)  # fmt: skip
+MODERN_ELEMENT_SELECTS = ("displayId", "status", "type")
+
+
+@dataclass(frozen=True, slots=True)
+class Select:
+    """Which parts of a list a client asked for."""
+
+    collection: frozenset[str]
+    elements: frozenset[str]
+
+    @classmethod
+    def parse(cls, text: str, profile: Profile) -> Select:
+        """Raises InvalidSignal, naming everything that is not supported and everything that is."""
+        of_elements = ELEMENT_SELECTS + (MODERN_ELEMENT_SELECTS if profile.selects_status_and_type else ())
+        supported = [*COLLECTION_SELECTS, *(f"elements/{name}" for name in of_elements)]
+        asked = [part.strip() for part in text.split(",") if part.strip()]
+        unknown = [part for part in asked if part not in supported]
+        if unknown:
+            texts = {"asked": ", ".join(unknown), "supported": ", ".join(supported)}
+            raise ApiError(400, "InvalidSignal", "select", texts=texts)
+        elements = {part.removeprefix("elements/") for part in asked if part.startswith("elements/")}
+        collection = {part for part in asked if "/" not in part}
+        return cls(_expanded(collection, COLLECTION_SELECTS), _expanded(elements, of_elements))
+
+    def reduced(self, document: dict[str, Any]) -> dict[str, Any]:
+        """A full list document with only the selected parts left."""
+        slim = _only(document, self.collection)
+        if self.elements:
+            rows = document["_embedded"]["elements"]
+            slim["_embedded"] = {"elements": [_only(row, self.elements) for row in rows]}
+        return slim
+
+
+def _expanded(names: set[str], supported: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(supported) if "*" in names else frozenset(names)
+
+
+def _only(document: dict[str, Any], names: frozenset[str]) -> dict[str, Any]:
+    slim = {key: value for key, value in document.items() if key in names}
+    links = {key: value for key, value in document["_links"].items() if key in names}
+    return slim | {"_links": links} if links else slim

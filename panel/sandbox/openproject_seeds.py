@@ -1,0 +1,176 @@
+"""What an OpenProject stand-in starts with: a small invented municipality, or the fixture that the tests rely on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from panel.sandbox.openproject_state import (
+    MEMBER,
+    CustomField,
+    Principal,
+    Priority,
+    Project,
+    Right,
+    Status,
+    Type,
+    World,
+)
+
+Seed = Callable[[World], None]
+
+DEMO_API_KEY = "opapi-leafpanel-demo"
+
+TASK, MILESTONE, REQUEST, DEFECT = 1, 2, 3, 4
+LOW, NORMAL, HIGH = 7, 8, 9
+
+
+def _kinds(world: World) -> None:
+    world.add(
+        Type(TASK, "Task", "#1A67A3", 1, is_default=True),
+        Type(MILESTONE, "Milestone", "#35C53F", 2, is_milestone=True),
+        Type(REQUEST, "Request", "#5A2DAB", 3),
+        Type(DEFECT, "Defect", "#C92A2A", 4),
+        Priority(LOW, "Low", "#74C0FC", 1),
+        Priority(NORMAL, "Normal", "#B2BEC5", 2, is_default=True),
+        Priority(HIGH, "High", "#F03E3E", 3),
+    )
+
+
+# --- fixture ---------------------------------------------------------------------------------------------------
+
+
+def fixture(world: World) -> None:
+    """User 5 (token T) is a member of project 1 and cannot see project 2; statuses New, In progress, Closed.
+
+    Others: 6 may only read (token V), 7 is in no project (N), 8 may only change the status (S), 9 is administrator (A),
+    10 is locked (L).
+    """
+    _kinds(world)
+    world.add(
+        Status(1, "New", "#1098AD", 1, is_default=True),
+        Status(2, "In progress", "#E67700", 2),
+        Status(7, "Closed", "#868E96", 3, is_closed=True),
+        Principal(5, "Uma User", login="uma", tokens=("T", "opapi-T")),
+        Principal(6, "Vera Viewer", login="vera", tokens=("V",)),
+        Principal(7, "Nico Nobody", login="nico", tokens=("N",)),
+        Principal(8, "Stan Status", login="stan", tokens=("S",)),
+        Principal(9, "Ada Admin", login="ada", tokens=("A",), admin=True),
+        Principal(10, "Lars Locked", login="lars", tokens=("L", "opapi-L"), locked=True),
+        Principal(20, "Team Blue", "groups"),
+        Project(1, "alpha", "Alpha", (TASK, MILESTONE), key="ALPHA"),
+        Project(2, "beta", "Beta", (TASK,), key="BETA"),
+    )
+    world.transitions = {1: frozenset({2}), 2: frozenset({1, 7}), 7: frozenset({2})}
+    world.join(5, 1)
+    world.join(6, 1, {Right.VIEW})
+    world.join(8, 1, {Right.VIEW, Right.CHANGE_STATUS})
+    world.join(20, 1, {Right.ASSIGNABLE})
+    world.add_work_package("Replace the north bridge", 1, id=101, author_id=5)
+    world.add_work_package("Paint the old bridge", 1, id=102, status_id=7, author_id=5)
+    world.add_work_package("Inspect the south gate", 1, id=103, author_id=5)
+    world.add_work_package("Secret tunnel", 2, id=201, author_id=9)
+
+
+# --- demo ------------------------------------------------------------------------------------------------------
+
+PERMITS, PUBLIC_SPACE, COUNCIL, SECRET = 11, 12, 13, 14
+NEW, IN_PROGRESS, ON_HOLD, TESTED, REJECTED, CLOSED = 1, 7, 13, 9, 14, 12
+LEAFPANEL, NOOR, SAM, ILSE, BUILDING_TEAM, ADMIN = 21, 4, 5, 6, 30, 3
+
+
+def demo(world: World) -> None:
+    """An invented Dutch municipality. The account ``leafpanel`` has the API key ``opapi-leafpanel-demo``."""
+    _kinds(world)
+    _demo_statuses(world)
+    _demo_people(world)
+    _demo_projects(world)
+    _demo_work_packages(world)
+
+
+def _demo_statuses(world: World) -> None:
+    world.add(
+        Status(NEW, "New", "#1098AD", 1, is_default=True),
+        Status(IN_PROGRESS, "In progress", "#E67700", 2),
+        Status(ON_HOLD, "On hold", "#845EC2", 3),
+        Status(TESTED, "Tested", "#2F9E44", 4),
+        Status(REJECTED, "Rejected", "#C92A2A", 5, is_closed=True),
+        Status(CLOSED, "Closed", "#868E96", 6, is_closed=True),
+    )
+    world.transitions = {
+        NEW: frozenset({IN_PROGRESS, ON_HOLD, REJECTED}),
+        IN_PROGRESS: frozenset({NEW, ON_HOLD, TESTED, CLOSED}),
+        ON_HOLD: frozenset({IN_PROGRESS, REJECTED}),
+        TESTED: frozenset({IN_PROGRESS, CLOSED}),
+        CLOSED: frozenset({IN_PROGRESS}),
+    }
+
+
+def _demo_people(world: World) -> None:
+    world.add(
+        Principal(LEAFPANEL, "leafpanel", login="leafpanel", tokens=(DEMO_API_KEY,), language="en"),
+        Principal(ADMIN, "Beheer", login="beheer", admin=True, language="nl"),
+        Principal(NOOR, "Noor V.", login="noor", language="nl"),
+        Principal(SAM, "Sam B.", login="sam", language="nl"),
+        Principal(ILSE, "Ilse K.", login="ilse", language="nl"),
+        Principal(BUILDING_TEAM, "Team Bouwtoezicht", "groups"),
+    )
+
+
+def _demo_projects(world: World) -> None:
+    options = {1: "Omgevingsplanactiviteit bouwwerk", 2: "Parkeerontheffing", 3: "Evenement", 4: "Kapvergunning"}
+    requests = CustomField(1, "Zaaktype", frozenset({PUBLIC_SPACE}), frozenset({REQUEST}), options=options)
+    world.add(
+        Project(PERMITS, "vergunningen-2026", "Vergunningen 2026", (TASK, MILESTONE, REQUEST), key="VERG"),
+        Project(PUBLIC_SPACE, "openbare-ruimte", "Openbare ruimte", (TASK, REQUEST, DEFECT), key="OR"),
+        Project(COUNCIL, "bestuur", "Bestuur", (TASK, MILESTONE), key="BEST"),
+        Project(SECRET, "integriteit", "Integriteit", (TASK,), key="INT"),
+        requests,
+    )
+    for project in (PERMITS, PUBLIC_SPACE, COUNCIL):
+        world.join(LEAFPANEL, project, MEMBER - {Right.ASSIGNABLE})
+        for person in (NOOR, SAM, ILSE):
+            world.join(person, project)
+    world.join(BUILDING_TEAM, PERMITS, {Right.VIEW, Right.ASSIGNABLE})
+    world.join(ILSE, SECRET)
+
+
+def _demo_work_packages(world: World) -> None:
+    today = date.today()
+
+    def put(
+        number: int, project: int, subject: str, status: int, *, age: int, due: int | None = None, **more: Any
+    ) -> None:
+        day = None if due is None else today + timedelta(days=due)
+        written = datetime.now(UTC).replace(microsecond=0) - timedelta(days=age, minutes=number % 60)
+        world.add_work_package(
+            subject, project, id=number, status_id=status, due_date=day, created_at=written - timedelta(days=9),
+            updated_at=written, lock_version=number % 4, **{"author_id": NOOR, "type_id": TASK, **more},
+        )  # fmt: skip
+
+    put(1534, PERMITS, "Advies welstandscommissie verwerken", IN_PROGRESS, age=1, due=-3, assignee_id=NOOR,
+        description="De commissie adviseert **positief onder voorwaarden**.")  # fmt: skip
+    put(1528, PERMITS, "Constructieve toets dakkapel Kerkstraat 12", IN_PROGRESS, age=2, due=11, priority_id=HIGH,
+        assignee_id=BUILDING_TEAM, description="Berekening van de gordingen ontbreekt nog.")  # fmt: skip
+    put(1541, PERMITS, "Aanvullende gegevens opvragen bij aanvrager", NEW, age=3, due=4)
+    put(1512, PUBLIC_SPACE, "Parkeerontheffing bouwplaats", ON_HOLD, age=7, type_id=REQUEST, assignee_id=SAM,
+        custom={1: "2"})  # fmt: skip
+    put(1497, PERMITS, "Ontvankelijkheidstoets aanvraag", CLOSED, age=11, due=-12, type_id=MILESTONE, assignee_id=ILSE)
+    put(1490, PERMITS, "Publicatie in het gemeenteblad", CLOSED, age=16, due=-15, assignee_id=ILSE, priority_id=LOW)
+    put(1493, PERMITS, "Besluit omgevingsvergunning", NEW, age=5, due=28, type_id=MILESTONE, assignee_id=NOOR)
+    put(1501, PERMITS, "Zienswijze van de buren beoordelen", ON_HOLD, age=4, due=-1, priority_id=HIGH)
+    put(1505, PUBLIC_SPACE, "Losliggende tegel Marktplein", TESTED, age=2, due=1, type_id=DEFECT, assignee_id=SAM)
+    put(1508, PUBLIC_SPACE, "Kapotte lantaarnpaal Havenweg 3", REJECTED, age=20, type_id=DEFECT)
+    put(1516, PUBLIC_SPACE, '<img src=x onerror=alert(1)> & "co"', NEW, age=6, type_id=DEFECT, assignee_id=ILSE,
+        description="<script>alert(2)</script> Een onderwerp dat als tekst moet verschijnen.")  # fmt: skip
+    put(1519, PUBLIC_SPACE, "Boomstructuurplan: inspraak verwerken", IN_PROGRESS, age=0, due=2, assignee_id=SAM)
+    put(1522, COUNCIL, "Raadsvoorstel parkeerbeleid", IN_PROGRESS, age=1, due=9, assignee_id=ILSE, priority_id=HIGH)
+    put(1525, COUNCIL, "Beantwoording schriftelijke vragen", NEW, age=8, due=-6)
+    put(1530, COUNCIL, "Begroting 2027 vastgesteld", NEW, age=12, due=60, type_id=MILESTONE)
+    put(1538, PERMITS, "Advies brandweer opvragen: dakkapel Kerkstraat 12", NEW, age=0, due=0, assignee_id=NOOR,
+        description="Graag advies over de vluchtroute via de dakkapel aan de voorzijde.")  # fmt: skip
+    put(1500, SECRET, "Vertrouwelijk onderzoek", IN_PROGRESS, age=3, author_id=ILSE, assignee_id=ILSE)
+
+
+SEEDS: dict[str, Seed] = {"fixture": fixture, "demo": demo}

@@ -1,0 +1,327 @@
+"""What the OpenProject stand-in holds in memory: people, projects, work packages and who may see or do what."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """How one generation of OpenProject behaves, as far as a client of work packages can notice."""
+
+    version: str
+    display_ids: bool
+    """Work packages have a ``displayId``, and paths accept semantic ids such as ``VERG-7``."""
+    valid_subset: bool
+    """``valid_subset`` drops bad filter values; an older server ignores the parameter and refuses the filter."""
+    bearer_api_tokens: bool
+    bearer_challenge: bool
+    """Whether a request without credentials is asked for Bearer rather than Basic."""
+    service_desc_link: bool
+    workspaces: bool
+    wide_typeahead: bool
+    """Whether type-ahead also looks at type, status and the words "open" and "closed"."""
+    selects_status_and_type: bool
+    rechecks_required_fields: bool
+    """Whether each update validates all required custom fields, sent or not."""
+    delete_needs_content_type: bool
+
+
+PROFILES = {
+    "17": Profile(
+        version="17.6.0", display_ids=True, valid_subset=True, bearer_api_tokens=True, bearer_challenge=True,
+        service_desc_link=True, workspaces=True, wide_typeahead=True, selects_status_and_type=True,
+        rechecks_required_fields=False, delete_needs_content_type=False,
+    ),
+    "12": Profile(
+        version="12.5.8", display_ids=False, valid_subset=False, bearer_api_tokens=False, bearer_challenge=False,
+        service_desc_link=False, workspaces=False, wide_typeahead=False, selects_status_and_type=False,
+        rechecks_required_fields=True, delete_needs_content_type=True,
+    ),
+}  # fmt: skip
+
+
+class Right(StrEnum):
+    """The permissions that decide what a client of work packages gets to see and do."""
+
+    VIEW = "view_work_packages"
+    ADD = "add_work_packages"
+    EDIT = "edit_work_packages"
+    CHANGE_STATUS = "change_work_package_status"
+    ASSIGNABLE = "work_package_assigned"
+    DELETE = "delete_work_packages"
+
+
+MEMBER = frozenset({Right.VIEW, Right.ADD, Right.EDIT, Right.ASSIGNABLE})
+UPDATING = frozenset({Right.EDIT, Right.CHANGE_STATUS})
+"""Either of them opens the door to PATCH."""
+
+LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
+NOT_SET = 0
+"""The id of a resource that a new work package does not have yet."""
+UNKNOWN = -1
+"""The id of a resource that was named but does not exist."""
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """A user, group or placeholder user. ``kind`` is its namespace in the API's addresses."""
+
+    id: int
+    name: str
+    kind: str = "users"
+    login: str = ""
+    tokens: tuple[str, ...] = field(default=(), repr=False)
+    admin: bool = False
+    locked: bool = False
+    language: str = ""
+    """Empty: messages follow the request's Accept-Language."""
+
+    @property
+    def type_name(self) -> str:
+        return {"users": "User", "groups": "Group", "placeholder_users": "PlaceholderUser"}[self.kind]
+
+    @property
+    def first_and_last(self) -> tuple[str, str]:
+        first, _, last = self.name.partition(" ")
+        return first, last
+
+
+ANONYMOUS = Principal(2, "Anonymous")
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """``kind`` is its namespace in links (portfolios and programs on newer servers); ``key`` begins semantic ids."""
+
+    id: int
+    identifier: str
+    name: str
+    type_ids: tuple[int, ...]
+    kind: str = "projects"
+    public: bool = False
+    key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Type:
+    id: int
+    name: str
+    color: str
+    position: int
+    is_default: bool = False
+    is_milestone: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    id: int
+    name: str
+    color: str
+    position: int
+    is_closed: bool = False
+    is_default: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Priority:
+    id: int
+    name: str
+    color: str
+    position: int
+    is_default: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CustomField:
+    """A field of some projects and types. With ``options`` (id → value) it is a list, else free text."""
+
+    id: int
+    name: str
+    project_ids: frozenset[int]
+    type_ids: frozenset[int]
+    required: bool = True
+    options: dict[int, str] = field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        return f"customField{self.id}"
+
+
+@dataclass(frozen=True, slots=True)
+class WorkPackage:
+    """One version of a work package; a change makes a new one."""
+
+    id: int
+    project_id: int
+    type_id: int
+    status_id: int
+    priority_id: int
+    author_id: int
+    subject: str
+    description: str | None = None
+    assignee_id: int | None = None
+    responsible_id: int | None = None
+    parent_id: int | None = None
+    start_date: date | None = None
+    due_date: date | None = None
+    lock_version: int = 0
+    sequence: int = 0
+    """Its number inside the project, for semantic ids."""
+    created_at: datetime = LONG_AGO
+    updated_at: datetime = LONG_AGO
+    custom: dict[int, str] = field(default_factory=dict)
+    """Custom field id → text, or the option's id as text for a list."""
+
+
+class World:
+    """The whole state of one stand-in. Callers hold ``lock`` for as long as an answer takes."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.principals: dict[int, Principal] = {}
+        self.projects: dict[int, Project] = {}
+        self.types: dict[int, Type] = {}
+        self.statuses: dict[int, Status] = {}
+        self.priorities: dict[int, Priority] = {}
+        self.custom_fields: dict[int, CustomField] = {}
+        self.memberships: dict[tuple[int, int], frozenset[Right]] = {}
+        """(principal, project) → rights."""
+        self.shares: dict[tuple[int, int], frozenset[Right]] = {}
+        """(principal, work package) → rights in that single work package."""
+        self.transitions: dict[int, frozenset[int]] = {}
+        """Status → the statuses that the workflow allows next."""
+        self.work_packages: dict[int, WorkPackage] = {}
+        self._last_id = 0
+        self._sequences: Counter[int] = Counter()
+        self._latest = LONG_AGO
+
+    # --- filling -------------------------------------------------------------------------------------------
+
+    def add(self, *things: Principal | Project | Type | Status | Priority | CustomField) -> None:
+        shelves: dict[type, dict[int, Any]] = {
+            Principal: self.principals, Project: self.projects, Type: self.types, Status: self.statuses,
+            Priority: self.priorities, CustomField: self.custom_fields,
+        }  # fmt: skip
+        for thing in things:
+            shelves[type(thing)][thing.id] = thing
+
+    def join(self, principal_id: int, project_id: int, rights: Iterable[Right] = MEMBER) -> None:
+        """Give a principal exactly these rights in a project."""
+        self.memberships[principal_id, project_id] = frozenset(rights)
+
+    def share(self, principal_id: int, work_package_id: int, rights: Iterable[Right] = (Right.VIEW,)) -> None:
+        """Show one work package to somebody who need not see its project."""
+        self.shares[principal_id, work_package_id] = frozenset(rights)
+
+    def add_work_package(self, subject: str, project_id: int, **values: Any) -> WorkPackage:
+        """Store a new work package; what is left out gets the instance's defaults."""
+        number = values.pop("id", None) or self._last_id + 1
+        self._last_id = max(self._last_id, number)
+        self._sequences[project_id] += 1
+        stamp = self.stamp()
+        defaults: dict[str, Any] = {
+            "type_id": self.first_type(project_id), "status_id": self.default_status().id,
+            "priority_id": self.default_priority().id, "author_id": min(self.principals, default=NOT_SET),
+            "created_at": stamp, "updated_at": values.get("created_at", stamp),
+            "sequence": self._sequences[project_id],
+        }  # fmt: skip
+        made = WorkPackage(id=number, project_id=project_id, subject=subject, **{**defaults, **values})
+        self.work_packages[number] = made
+        return made
+
+    def touch(self, work_package_id: int, **changes: Any) -> WorkPackage:
+        """Change a work package as another user would: the lock version grows."""
+        old = self.work_packages[work_package_id]
+        bumped = {"lock_version": old.lock_version + 1, "updated_at": self.stamp(), **changes}
+        self.work_packages[work_package_id] = replace(old, **bumped)
+        return self.work_packages[work_package_id]
+
+    def stamp(self) -> datetime:
+        """The present in milliseconds, later than every stamp before it, so that "latest first" is never a draw."""
+        present = datetime.now(UTC)
+        present = present.replace(microsecond=present.microsecond // 1000 * 1000)
+        self._latest = max(present, self._latest + timedelta(milliseconds=1))
+        return self._latest
+
+    # --- looking up ----------------------------------------------------------------------------------------
+
+    def first_type(self, project_id: int) -> int:
+        """The type that a project puts first, or NOT_SET."""
+        types = self.types_of(project_id)
+        return types[0].id if types else NOT_SET
+
+    def types_of(self, project_id: int) -> list[Type]:
+        project = self.projects.get(project_id)
+        enabled = project.type_ids if project else ()
+        return sorted((self.types[number] for number in enabled), key=lambda kind: kind.position)
+
+    def default_status(self) -> Status:
+        return next(status for status in self.statuses.values() if status.is_default)
+
+    def default_priority(self) -> Priority:
+        return next(priority for priority in self.priorities.values() if priority.is_default)
+
+    def next_statuses(self, status_id: int) -> list[Status]:
+        """The present status and those the workflow allows next, by position."""
+        allowed = {status_id, *self.transitions.get(status_id, ())}
+        reachable = [self.statuses[number] for number in allowed if number in self.statuses]
+        return sorted(reachable, key=lambda status: status.position)
+
+    def custom_fields_of(self, project_id: int, type_id: int) -> list[CustomField]:
+        fields = sorted(self.custom_fields.values(), key=lambda one: one.id)
+        return [one for one in fields if project_id in one.project_ids and type_id in one.type_ids]
+
+    def assignees(self, project_id: int) -> list[Principal]:
+        here = [(who, rights) for (who, where), rights in self.memberships.items() if where == project_id]
+        able = [self.principals[who] for who, rights in here if Right.ASSIGNABLE in rights]
+        return sorted((one for one in able if not one.locked), key=lambda one: (one.name, one.id))
+
+    def project(self, text: str) -> Project | None:
+        """A project by its number or its identifier, visible or not."""
+        if re.fullmatch("[0-9]+", text):
+            return self.projects.get(int(text))
+        return next((project for project in self.projects.values() if project.identifier == text), None)
+
+    # --- who may what --------------------------------------------------------------------------------------
+
+    def rights(self, user: Principal, project_id: int) -> frozenset[Right]:
+        if user.admin:
+            return frozenset(Right)
+        rights = self.memberships.get((user.id, project_id), frozenset())
+        return rights | {Right.VIEW} if self.projects[project_id].public else rights
+
+    def rights_in(self, user: Principal, work_package: WorkPackage) -> frozenset[Right]:
+        return self.rights(user, work_package.project_id) | self.shares.get((user.id, work_package.id), frozenset())
+
+    def sees_project(self, user: Principal, project: Project) -> bool:
+        return user.admin or project.public or (user.id, project.id) in self.memberships
+
+    def may_anywhere(self, user: Principal, *wanted: Right) -> bool:
+        shared = (rights for (who, _), rights in self.shares.items() if who == user.id)
+        held = frozenset[Right]().union(*(self.rights(user, number) for number in self.projects), *shared)
+        return bool(held & set(wanted))
+
+    def visible(self, user: Principal, project_id: int | None = None) -> list[WorkPackage]:
+        """The work packages a user sees, by id."""
+        readable = {number for number in self.projects if Right.VIEW in self.rights(user, number)}
+        shared = {number for (who, number), rights in self.shares.items() if who == user.id and Right.VIEW in rights}
+        return [
+            one for number, one in sorted(self.work_packages.items())
+            if (one.project_id in readable or number in shared) and project_id in (None, one.project_id)
+        ]  # fmt: skip
+
+    def sees(self, user: Principal, work_package_id: int | None) -> WorkPackage | None:
+        """The work package behind an id, or None when it does not exist or this user may not see it."""
+        found = self.work_packages.get(work_package_id or NOT_SET)
+        return found if found and Right.VIEW in self.rights_in(user, found) else None
+
+    def semantic_id(self, work_package: WorkPackage) -> str:
+        return f"{self.projects[work_package.project_id].key}-{work_package.sequence}"

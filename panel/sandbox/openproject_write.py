@@ -1,0 +1,284 @@
+"""How OpenProject reads and judges the body of a create, an update or a form."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date
+from typing import Any
+
+from panel.sandbox.openproject_errors import ApiError, bad_request, conflict, read_only, unauthorized, violation
+from panel.sandbox.openproject_json import UNDISCLOSED, WRITABLE_BY_STATUS_CHANGE
+from panel.sandbox.openproject_state import (
+    NOT_SET,
+    UNKNOWN,
+    UPDATING,
+    CustomField,
+    Principal,
+    Profile,
+    Right,
+    WorkPackage,
+    World,
+)
+
+NAMESPACES: dict[str, tuple[str, ...]] = {
+    "project": ("projects", "workspaces", "portfolios", "programs"),
+    "type": ("types",),
+    "status": ("statuses",),
+    "priority": ("priorities",),
+    "assignee": ("users", "groups", "placeholder_users"),
+    "responsible": ("users", "groups", "placeholder_users"),
+    "parent": ("work_packages",),
+    "author": ("users",),
+}
+"""Link → the resources it may point to."""
+
+REQUIRED_LINKS = frozenset({"project", "type", "status", "priority"})
+SUBJECT_LIMIT = 255
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What a body asks for: values by field of WorkPackage, custom values by field id, and a lock version."""
+
+    values: dict[str, Any] = field(default_factory=dict)
+    custom: dict[int, str] = field(default_factory=dict)
+    stamps: dict[str, str] = field(default_factory=dict)
+    """Read-only times that were sent all the same."""
+    lock_version: Any = None
+    validate_custom_fields: bool = False
+
+
+def read(body: Mapping[str, Any], world: World) -> Sent:
+    """Read a body. Raises BadRequest, ResourceTypeMismatch or PropertyFormatError before anything is judged."""
+    values: dict[str, Any] = {}
+    if "subject" in body:
+        values["subject"] = "" if body["subject"] is None else str(body["subject"])
+    if "description" in body:
+        values["description"] = _raw_text(body["description"])
+    values |= _dates(body)
+    links, custom = _links(body.get("_links", {}), world)
+    texts = [one for one in world.custom_fields.values() if one.key in body and not one.options]
+    custom |= {one.id: _text(body[one.key]) for one in texts}
+    stamps = {key: str(body[key]) for key in ("createdAt", "updatedAt") if body.get(key) is not None}
+    meta = body.get("_meta")
+    asks = isinstance(meta, Mapping) and meta.get("validateCustomFields") is True
+    return Sent(values | links, custom, stamps, body.get("lockVersion"), asks)
+
+
+def _text(value: Any) -> str:
+    return "" if value is None else str(value)
+
+
+def _raw_text(value: Any) -> str | None:
+    """The text of a formattable property: its ``raw``.
+
+    A plain string is not refused, but asked for its part "raw", as Ruby does with ``"text"["raw"]``: the text is lost.
+    """
+    if isinstance(value, Mapping):
+        raw = value.get("raw")
+        return None if raw is None else str(raw)
+    if isinstance(value, str):
+        return "raw" if "raw" in value else None
+    return None
+
+
+def _dates(body: Mapping[str, Any]) -> dict[str, date | None]:
+    days = {key: _day(key, body[key]) for key in ("startDate", "dueDate", "date") if key in body}
+    values = {name: days[key] for key, name in (("startDate", "start_date"), ("dueDate", "due_date")) if key in days}
+    return values | {"start_date": days["date"], "due_date": days["date"]} if "date" in days else values
+
+
+def _day(key: str, value: Any) -> date | None:
+    if value is None:
+        return None
+    try:
+        return date.fromisoformat(value)
+    except (TypeError, ValueError) as exc:
+        details = {"attribute": key}
+        texts = {"property": key, "actual": str(value)}
+        raise ApiError(422, "PropertyFormatError", "date-format", details=details, texts=texts) from exc
+
+
+def _links(links: Any, world: World) -> tuple[dict[str, Any], dict[int, str]]:
+    if not isinstance(links, Mapping):
+        raise bad_request("links-no-object")
+    values: dict[str, Any] = {}
+    for key in NAMESPACES:
+        if key in links:
+            href = _href(key, links[key])
+            if href != UNDISCLOSED:
+                values[f"{key}_id"] = _resource(key, href, world)
+    lists = [one for one in world.custom_fields.values() if one.options and one.key in links]
+    return values, {one.id: _option(one, links[one.key]) for one in lists}
+
+
+def _href(key: str, link: Any) -> str | None:
+    if not isinstance(link, Mapping):
+        raise bad_request("link-invalid", key=key)
+    href = link.get("href")
+    return None if href is None else str(href)
+
+
+def _option(one: CustomField, link: Any) -> str:
+    href = _href(one.key, link)
+    return "" if href is None else _matched(one.key, ("custom_options",), href)
+
+
+def _matched(key: str, namespaces: tuple[str, ...], href: str) -> str:
+    """The id at a link's end. The start is not looked at: a host or a sub-path before it does no harm."""
+    match = re.search("/api/v3/([a-z_]+)/([^/?#]+)$", href)
+    if match and match[1] in namespaces:
+        return match[2]
+    texts = {
+        "property": key,
+        "expected": "' or '".join(f"/api/v3/{namespace}/:id" for namespace in namespaces),
+        "actual": href,
+    }
+    raise ApiError(422, "ResourceTypeMismatch", "resource-type", details={"attribute": key}, texts=texts)
+
+
+def _resource(key: str, href: str | None, world: World) -> int | None:
+    """The id that a link names: NOT_SET or None where it is cleared, UNKNOWN where there is no such thing."""
+    if href is None:
+        return NOT_SET if key in REQUIRED_LINKS else None
+    text = _matched(key, NAMESPACES[key], href)
+    if key == "project":
+        project = world.project(text)
+        return project.id if project else UNKNOWN
+    return int(text) if re.fullmatch("[0-9]+", text) else UNKNOWN
+
+
+# --- create and update -----------------------------------------------------------------------------------------
+
+
+def new_candidate(world: World, user: Principal, sent: Sent, project_id: int | None) -> WorkPackage:
+    """A new work package as sent, with the instance's defaults in the gaps. ``project_id`` is the one in the path."""
+    project = project_id or sent.values.get("project_id", NOT_SET)
+    values = {key: value for key, value in sent.values.items() if key not in ("author_id", "project_id")}
+    type_id = values.pop("type_id", NOT_SET) or world.first_type(project)
+    status_id = values.pop("status_id", NOT_SET) or world.default_status().id
+    priority_id = values.pop("priority_id", NOT_SET) or world.default_priority().id
+    subject = values.pop("subject", "")
+    made = WorkPackage(NOT_SET, project, type_id, status_id, priority_id, user.id, subject, custom=dict(sent.custom))
+    return replace(made, **values)
+
+
+def changed_candidate(before: WorkPackage, sent: Sent) -> WorkPackage:
+    values = {key: value for key, value in sent.values.items() if key != "author_id"}
+    return replace(before, **values, custom={**before.custom, **sent.custom})
+
+
+def changed_keys(before: WorkPackage, after: WorkPackage, world: World) -> set[str]:
+    """The API names of everything that differs."""
+    names = {
+        "subject": "subject", "description": "description", "start_date": "startDate", "due_date": "dueDate",
+        **{f"{key}_id": key for key in NAMESPACES if key != "author"},
+    }  # fmt: skip
+    changed = {key for name, key in names.items() if getattr(before, name) != getattr(after, name)}
+    fields = world.custom_fields.values()
+    return changed | {one.key for one in fields if before.custom.get(one.id, "") != after.custom.get(one.id, "")}
+
+
+def check_gate(world: World, user: Principal, before: WorkPackage, sent: Sent | None) -> None:
+    """Whether an update is looked at at all: refused without any right to change, and with another lock version."""
+    if not world.rights_in(user, before) & UPDATING:
+        raise unauthorized()
+    if sent is not None and not _same_version(sent.lock_version, before.lock_version):
+        raise conflict()
+
+
+def _same_version(sent: Any, current: int) -> bool:
+    if isinstance(sent, bool) or not isinstance(sent, int | str):
+        return False
+    return str(sent).strip() == str(current)
+
+
+def faults_of_new(world: World, sent: Sent, candidate: WorkPackage) -> list[ApiError]:
+    faults = [read_only(key) for key in sent.stamps]
+    if sent.values.get("author_id") is not None:
+        faults.append(read_only("author"))
+    required = world.custom_fields_of(candidate.project_id, candidate.type_id)
+    start = world.next_statuses(world.default_status().id)
+    return [*_faults(world, candidate, None, {one.id for one in start}), *faults, *_custom_faults(required, candidate)]
+
+
+def faults_of_update(
+    world: World, user: Principal, sent: Sent, before: WorkPackage, after: WorkPackage, profile: Profile
+) -> list[ApiError]:
+    """Everything wrong with an update; only values that change are judged by the writer's rights."""
+    changed = changed_keys(before, after, world)
+    allowed = changed if Right.EDIT in world.rights_in(user, before) else changed & WRITABLE_BY_STATUS_CHANGE
+    if after.project_id in world.projects and Right.ADD not in world.rights(user, after.project_id):
+        allowed = allowed - {"project"}
+    faults = [read_only(key) for key in sorted(changed - allowed)] + [read_only(key) for key in sent.stamps]
+    if sent.values.get("author_id") not in (None, before.author_id):
+        faults.append(read_only("author"))
+    fields = world.custom_fields_of(after.project_id, after.type_id)
+    if not (profile.rechecks_required_fields or sent.validate_custom_fields):
+        fields = [one for one in fields if one.id in sent.custom]
+    reachable = {one.id for one in world.next_statuses(before.status_id)}
+    return [*_faults(world, after, before, reachable), *faults, *_custom_faults(fields, after)]
+
+
+def _faults(world: World, one: WorkPackage, before: WorkPackage | None, reachable: set[int]) -> list[ApiError]:
+    """What is wrong with the values themselves. People are judged only when they change."""
+    found = [
+        _subject_fault(one.subject),
+        _type_fault(world, one),
+        None if one.project_id in world.projects else "blank",
+        _status_fault(world, one.status_id, reachable),
+        _known_fault(one.priority_id, world.priorities),
+    ]
+    faults = [
+        violation(attribute, fault)
+        for attribute, fault in zip(("subject", "type", "project", "status", "priority"), found, strict=True)
+        if fault
+    ]
+    for role in ("assignee", "responsible"):
+        person = getattr(one, f"{role}_id")
+        stays = before is not None and person == getattr(before, f"{role}_id")
+        if person is not None and not stays and person not in {able.id for able in world.assignees(one.project_id)}:
+            faults.append(violation(role, "not-assignable"))
+    if one.parent_id is not None and one.parent_id not in world.work_packages:
+        faults.append(violation("parent", "inexistent"))
+    return faults
+
+
+def _subject_fault(subject: str) -> str | None:
+    if not subject.strip():
+        return "blank"
+    return "too-long" if len(subject) > SUBJECT_LIMIT else None
+
+
+def _known_fault(number: int, known: Mapping[int, Any]) -> str | None:
+    if number == NOT_SET:
+        return "blank"
+    return None if number in known else "inexistent"
+
+
+def _type_fault(world: World, one: WorkPackage) -> str | None:
+    project = world.projects.get(one.project_id)
+    fault = _known_fault(one.type_id, world.types)
+    if fault or project is None:
+        return fault
+    return None if one.type_id in project.type_ids else "inclusion"
+
+
+def _status_fault(world: World, number: int, reachable: set[int]) -> str | None:
+    fault = _known_fault(number, world.statuses)
+    return fault or (None if number in reachable else "transition")
+
+
+def _custom_faults(fields: list[CustomField], one: WorkPackage) -> list[ApiError]:
+    judged = [(field, _custom_fault(field, one.custom.get(field.id) or "")) for field in fields]
+    return [violation(field.key, fault, label=field.name) for field, fault in judged if fault]
+
+
+def _custom_fault(field: CustomField, value: str) -> str | None:
+    if not value.strip():
+        return "blank" if field.required else None
+    if field.options and value not in map(str, field.options):
+        return "inclusion"
+    return None

@@ -1,0 +1,149 @@
+"""What both stand-ins share: a record of requests, fault switches, the sandbox badge, and a real HTTP server.
+
+A stand-in behaves as the real upstream does, over real HTTP, with its state in memory. It serves ``make run`` and the
+tests; the panel itself never imports it.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from typing import Any
+from urllib.parse import parse_qsl
+
+from werkzeug.middleware.dispatcher import DispatcherMiddleware
+from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
+from werkzeug.wrappers import Request, Response
+
+Wsgi = Callable[[dict[str, Any], Any], Iterable[bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """One request as it arrived: what the tests count."""
+
+    method: str
+    path: str
+    """The raw path as sent, still percent-encoded."""
+    query: str
+    status: int
+    headers: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def params(self) -> list[tuple[str, str]]:
+        return parse_qsl(self.query, keep_blank_values=True)
+
+
+def _html(_: Request) -> Response:
+    return Response("<!doctype html><title>Log in</title><form><input name=user></form>", mimetype="text/html")
+
+
+def _hang(_: Request) -> Response:
+    time.sleep(30)
+    return Response("late", 200)
+
+
+FAULTS: dict[str, Callable[[Request], Response]] = {
+    "hang": _hang,
+    "login-page": _html,
+    "empty-body": lambda _: Response("", 200, content_type="application/json"),
+    "empty-object": lambda _: Response("{}", 200, content_type="application/json"),
+    "wrong-type": lambda _: Response("{}", 200, content_type="text/plain"),
+    "broken-json": lambda _: Response('{"items": [', 200, content_type="application/json"),
+    "unauthorized": lambda _: Response("", 401),
+    "forbidden": lambda _: Response("", 403),
+    "rate-limited": lambda _: Response("slow down", 429, {"Retry-After": "7"}),
+    "overloaded": lambda _: Response("busy", 503, {"Retry-After": "9"}),
+    "server-error": lambda _: Response("<h1>Internal error</h1>", 500, content_type="text/html"),
+    "unavailable": lambda _: Response("down", 503),
+    "redirect": lambda _: Response("", 302, {"Location": "https://elsewhere.example/login"}),
+    "huge": lambda _: Response(b'{"x":"' + b"a" * 12_000_000 + b'"}', 200, content_type="application/json"),
+}
+"""Fault switches by name; each answers in place of the upstream."""
+
+
+class StandIn:
+    """Base of both stand-ins. Subclasses implement ``answer(request)`` for paths below their mount point."""
+
+    product = "Upstream"
+
+    def __init__(self) -> None:
+        self.requests: list[Recorded] = []
+        self.fault: str | None = None
+        self.fault_only: Callable[[Request], bool] = lambda request: True
+        """Limits a fault to some requests (a test may set it)."""
+        self._lock = threading.Lock()
+
+    def answer(self, request: Request) -> Response:
+        raise NotImplementedError
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        request = Request(environ)
+        raw = environ.get("REQUEST_URI") or environ.get("RAW_URI") or request.full_path
+        path, _, query = raw.partition("?")
+        if request.path.startswith("/_sandbox"):
+            return self._control(request)(environ, start_response)
+        if self.fault is not None and self.fault_only(request):
+            response = FAULTS[self.fault](request)
+        else:
+            response = self.answer(request)
+        response.headers["X-Sandbox"] = f"Leafpanel stand-in of {self.product}"
+        record = Recorded(request.method, path, query, response.status_code, {k.lower(): v for k, v in request.headers.items()})
+        with self._lock:
+            self.requests.append(record)
+        return response(environ, start_response)
+
+    @contextmanager
+    def counting(self) -> Iterator[list[Recorded]]:
+        """The requests that arrive inside the block."""
+        before = len(self.requests)
+        seen: list[Recorded] = []
+        yield seen
+        seen.extend(self.requests[before:])
+
+    def _control(self, request: Request) -> Response:
+        """``/_sandbox/requests`` shows the record; ``POST /_sandbox/fault`` with ``name`` throws a switch ("" clears it)."""
+        if request.path == "/_sandbox/requests":
+            return Response(json.dumps([asdict(r) for r in self.requests]), content_type="application/json")
+        if request.path == "/_sandbox/fault" and request.method == "POST":
+            name = request.form.get("name", "")
+            if name and name not in FAULTS:
+                return Response(f"Unknown fault. Known: {', '.join(FAULTS)}\n", 400)
+            self.fault = name or None
+            return Response(f"{self.product}: {name or 'no fault'}\n")
+        return Response("Not found\n", 404)
+
+
+class _QuietHandler(WSGIRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log(self, *args: object, **kwargs: object) -> None:
+        """The record is the log."""
+
+
+class RunningServer:
+    """A stand-in served over real HTTP on loopback until ``close``."""
+
+    def __init__(self, app: Wsgi, port: int = 0, host: str = "127.0.0.1") -> None:
+        self._server: BaseWSGIServer = make_server(host, port, app, threaded=True, request_handler=_QuietHandler)
+        self._server.daemon_threads = True  # type: ignore[attr-defined]
+        self.port: int = self._server.server_port
+        self.host_port = f"{host}:{self.port}"
+        self.url = f"http://{self.host_port}"
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join(5)
+
+
+def mounted(**standins: Wsgi) -> Wsgi:
+    """Several stand-ins on one port, each below its own path: ``mounted(xwiki=…, openproject=…)``."""
+    missing: Wsgi = Response("Leafpanel sandbox. Try /xwiki/ or /openproject/.\n", 404)
+    return DispatcherMiddleware(missing, {f"/{name}": app for name, app in standins.items()})

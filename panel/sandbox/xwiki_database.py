@@ -1,0 +1,221 @@
+"""The database behind xWiki, as far as REST reaches it: XWQL fragments over documents, and LIKE patterns."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from panel.sandbox.xwiki_state import Page
+
+
+class BadFragment(ValueError):
+    """The database does not understand the query."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One document or one translation of it."""
+
+    page: Page
+    language: str
+
+
+Value = Callable[[Row], Any]
+
+PROPERTIES: dict[str, Value] = {
+    "fullName": lambda row: row.page.reference.full_name,
+    "name": lambda row: row.page.reference.name,
+    "space": lambda row: row.page.reference.space,
+    "title": lambda row: row.page.title,
+    "content": lambda row: row.page.content,
+    "parent": lambda row: row.page.parent,
+    "author": lambda row: row.page.author,
+    "contentAuthor": lambda row: row.page.author,
+    "creator": lambda row: row.page.creator,
+    "language": lambda row: row.language,
+    "hidden": lambda row: row.page.hidden,
+    "date": lambda row: row.page.date,
+    "creationDate": lambda row: row.page.created,
+    "contentUpdateDate": lambda row: row.page.content_date,
+    "version": lambda row: row.page.version,
+}
+
+
+def like(pattern: str, value: str) -> bool:
+    """SQL's LIKE: ``%`` for anything, ``_`` for one character."""
+    parts = (".*" if char == "%" else "." if char == "_" else re.escape(char) for char in pattern)
+    return re.fullmatch("".join(parts), value, re.DOTALL) is not None
+
+
+def contains(needle: str, value: str) -> bool:
+    """How REST looks for a substring: ``upper(value) like '%NEEDLE%'``."""
+    return like(f"%{needle.upper()}%", value.upper())
+
+
+def select(pages: Iterable[Page], fragment: str) -> list[Row]:
+    """The rows of ``select … from Document as doc <fragment>``. Raises BadFragment."""
+    rows = [Row(page, language) for page in pages for language in ("", *sorted(page.translations))]
+    condition, orders = _Fragment(fragment).read()
+    found = [row for row in rows if condition(row)]
+    for value, descending in reversed(orders):
+        found.sort(key=value, reverse=descending)
+    return found
+
+
+_TOKEN = re.compile(
+    r"\s*(?:(?P<text>'(?:''|[^'])*')|(?P<number>\d+)|(?P<word>[A-Za-z_][\w.]*)|(?P<mark><>|!=|<=|>=|[=<>(),]))"
+)
+
+
+def _tokens(fragment: str) -> list[tuple[str, str]]:
+    found, at = [], 0
+    fragment = fragment.rstrip()
+    while at < len(fragment):
+        match = _TOKEN.match(fragment, at)
+        if match is None:
+            raise BadFragment(f"unexpected char: '{fragment[at:].strip()[:1]}'")
+        kind = match.lastgroup or ""
+        found.append((kind, match[kind]))
+        at = match.end()
+    return found
+
+
+class _Fragment:
+    """A recursive descent over ``[where …] [order by …]``."""
+
+    def __init__(self, fragment: str) -> None:
+        self._tokens = _tokens(fragment)
+        self._at = 0
+
+    def read(self) -> tuple[Value, list[tuple[Value, bool]]]:
+        condition: Value = self._either() if self._word("where") else (lambda row: True)
+        orders = []
+        if self._word("order"):
+            self._expect("by")
+            orders.append(self._order())
+            while self._mark(","):
+                orders.append(self._order())
+        if self._at < len(self._tokens):
+            raise BadFragment(f"unexpected token: {self._tokens[self._at][1]}")
+        return condition, orders
+
+    def _order(self) -> tuple[Value, bool]:
+        value = self._value()
+        descending = self._word("desc")
+        if not descending:
+            self._word("asc")
+        return value, descending
+
+    def _either(self) -> Value:
+        left = self._both()
+        while self._word("or"):
+            left = _either(left, self._both())
+        return left
+
+    def _both(self) -> Value:
+        left = self._negated()
+        while self._word("and"):
+            left = _both(left, self._negated())
+        return left
+
+    def _negated(self) -> Value:
+        if self._word("not"):
+            inner = self._negated()
+            return lambda row: not inner(row)
+        if self._mark("("):
+            inner = self._either()
+            self._expect(")")
+            return inner
+        return self._comparison()
+
+    def _comparison(self) -> Value:
+        left = self._value()
+        negated = self._word("not")
+        if self._word("in"):
+            matches = self._in(left)
+        elif self._word("like"):
+            pattern = self._value()
+            matches = lambda row: like(pattern(row), left(row))  # noqa: E731
+        else:
+            matches = self._equality(left)
+        return (lambda row: not matches(row)) if negated else matches
+
+    def _in(self, left: Value) -> Value:
+        self._expect("(")
+        options = [self._value()]
+        while self._mark(","):
+            options.append(self._value())
+        self._expect(")")
+        return lambda row: left(row) in [option(row) for option in options]
+
+    def _equality(self, left: Value) -> Value:
+        if self._mark("="):
+            right = self._value()
+            return lambda row: left(row) == right(row)
+        if self._mark("<>") or self._mark("!="):
+            right = self._value()
+            return lambda row: left(row) != right(row)
+        raise BadFragment("expecting a comparison")
+
+    def _value(self) -> Value:
+        kind, text = self._take()
+        if kind == "text":
+            return _constant(text[1:-1].replace("''", "'"))
+        if kind == "number":
+            return _constant(int(text))
+        if kind == "word" and text.lower() in ("true", "false"):
+            return _constant(text.lower() == "true")
+        if kind == "word" and text.lower() in ("lower", "upper"):
+            return self._folded(text.lower())
+        return _property(text)
+
+    def _folded(self, function: str) -> Value:
+        self._expect("(")
+        inner = self._value()
+        self._expect(")")
+        return lambda row: getattr(str(inner(row)), function)()
+
+    def _word(self, word: str) -> bool:
+        return self._skip(("word", word))
+
+    def _mark(self, mark: str) -> bool:
+        return self._skip(("mark", mark))
+
+    def _skip(self, wanted: tuple[str, str]) -> bool:
+        if self._at < len(self._tokens):
+            kind, text = self._tokens[self._at]
+            if (kind, text.lower()) == wanted:
+                self._at += 1
+                return True
+        return False
+
+    def _expect(self, text: str) -> None:
+        if self._take()[1].lower() != text:
+            raise BadFragment(f"expecting {text}")
+
+    def _take(self) -> tuple[str, str]:
+        if self._at >= len(self._tokens):
+            raise BadFragment("unexpected end of subtree")
+        self._at += 1
+        return self._tokens[self._at - 1]
+
+
+def _constant(value: Any) -> Value:
+    return lambda row: value
+
+
+def _either(left: Value, right: Value) -> Value:
+    return lambda row: left(row) or right(row)
+
+
+def _both(left: Value, right: Value) -> Value:
+    return lambda row: left(row) and right(row)
+
+
+def _property(text: str) -> Value:
+    alias, _, name = text.partition(".")
+    if alias != "doc" or name not in PROPERTIES:
+        raise BadFragment(f"could not resolve property: {text}")
+    return PROPERTIES[name]

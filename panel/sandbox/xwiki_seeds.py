@@ -1,0 +1,44 @@
+"""What a stand-in of xWiki starts with: a handful of telling pages for tests, or a small municipality's wiki."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from panel.sandbox.xwiki_demo import PAGES
+from panel.sandbox.xwiki_state import moment
+
+if TYPE_CHECKING:
+    from panel.sandbox.xwiki import XWikiStandIn
+
+
+def fill_with_cases(standin: XWikiStandIn) -> None:
+    """One page of each kind: nested, terminal, with a dot in its name, closed and hidden."""
+    standin.add_user("alice", "secret", name="Alice Liddell", edits=["Sandbox"])
+    standin.add_user("bob", "builder", name="Bob Jansen", edits=["Dev"])
+    standin.add_page("Main.WebHome", title="Home", content="Welcome.")
+    standin.add_page("Sandbox.WebHome", title="Sandbox", content="A place to try things.")
+    standin.add_page("Sandbox.TestPage1", title="Test page one", content="**Bold** words to find.", version="3.2")
+    standin.add_page("Dev.Sub.WebHome", title="Sub & Co", content="Nested page.")
+    standin.add_page(r"07\. Dev.WebHome", title="Seven dev", content="A space with a dot.")
+    standin.add_page("Secret.WebHome", title="Test of secrets", content="Not for you.")
+    standin.add_page("Sandbox.Hid", title="Hidden test", content="Hidden.", hidden=True)
+    standin.deny_view("Secret")
+
+
+def fill_with_demo(standin: XWikiStandIn) -> None:
+    """An invented municipality: cases, permits, policy, templates and answers for the front desk."""
+    standin.add_user("leafpanel", "leafpanel-demo", name="Leafpanel", edits=["Zaken", "Sandbox"])
+    standin.add_user("alice", "secret", name="Alice de Vries", edits=["Sandbox"])
+    now = moment()
+    for page in PAGES:
+        standin.add_page(
+            page.reference,
+            title=page.title,
+            content=page.content,
+            hidden=page.hidden,
+            version=page.version,
+            author=page.author,
+            modified=now - timedelta(hours=page.hours_ago),
+        )
+    standin.deny_view("Personeel", except_for=["alice"])

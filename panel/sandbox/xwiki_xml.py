@@ -1,0 +1,99 @@
+"""xWiki's XML: the same beans as in JSON under their element names, and the page that a PUT carries."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+from xml.etree import ElementTree
+
+from panel.sandbox.xwiki_state import Change
+
+NAMESPACE = "http://www.xwiki.org"
+ElementTree.register_namespace("", NAMESPACE)
+
+_ELEMENT = {
+    "links": "link",
+    "wikis": "wiki",
+    "spaces": "space",
+    "pageSummaries": "pageSummary",
+    "historySummaries": "historySummary",
+    "searchResults": "searchResult",
+    "translations": "translation",
+    "syntaxes": "syntax",
+    "items": "item",
+    "rights": "right",
+}
+"""Names of elements whose key in JSON is the plural: lists are plural there only."""
+_CLASS = {"clazz": "class"}
+
+_ATTRIBUTES = {"link": {"href", "rel", "type", "hrefLang"}, "translation": {"language"}}
+_ROOT_ATTRIBUTES = {"template", "default"}
+_DATES = {"created", "modified"}
+
+
+class BadPage(ValueError):
+    """A body that is no page."""
+
+
+def to_xml(name: str, bean: Mapping[str, Any]) -> bytes:
+    """A bean as an XML document with ``name`` as its root element."""
+    document: bytes = ElementTree.tostring(_element(name, bean), encoding="utf-8", xml_declaration=True)
+    return document
+
+
+def _element(name: str, value: Any) -> ElementTree.Element:
+    element = ElementTree.Element(f"{{{NAMESPACE}}}{name}")
+    if not isinstance(value, Mapping):
+        element.text = _text(name, value)
+        return element
+    for key, part in value.items():
+        if part is None:
+            continue
+        if key in _ATTRIBUTES.get(name, set()) | _ROOT_ATTRIBUTES:
+            element.set(key, _text(key, part))
+        elif isinstance(part, list):
+            element.extend(_element(_ELEMENT.get(key) or key, one) for one in part)
+        else:
+            element.append(_element(_CLASS.get(key) or key, part))
+    return element
+
+
+def _text(key: str, value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if key in _DATES:
+        return datetime.fromtimestamp(value / 1000, UTC).isoformat()
+    return _without_control_characters(str(value))
+
+
+def _without_control_characters(text: str) -> str:
+    return "".join(char for char in text if char >= " " or char in "\t\n\r")
+
+
+def read_page(body: bytes) -> Change:
+    """The change in a ``<page xmlns="http://www.xwiki.org">`` document. Raises BadPage."""
+    if b"<!DOCTYPE" in body:
+        raise BadPage("A document type is not read.")
+    try:
+        # Entity declarations need a document type, which was refused above.
+        root = ElementTree.fromstring(body)  # noqa: S314
+    except ElementTree.ParseError as exc:
+        raise BadPage(str(exc)) from exc
+    if root.tag != f"{{{NAMESPACE}}}page":
+        raise BadPage(f"Unexpected element {root.tag}.")
+    fields = {child.tag.removeprefix(f"{{{NAMESPACE}}}"): child.text or "" for child in root if "}" in child.tag}
+    return change_from(fields)
+
+
+def change_from(fields: Mapping[str, Any]) -> Change:
+    """A change from a page's fields by their bean names; those that a client cannot set are passed over."""
+    return Change(
+        title=fields.get("title"),
+        content=fields.get("content"),
+        syntax=fields.get("syntax"),
+        parent=fields.get("parent"),
+        hidden=fields.get("hidden") in (True, "true"),
+        comment=fields.get("comment") or "",
+        objects=fields.get("objects") is not None,
+    )

@@ -1,0 +1,498 @@
+"""Sources: list, save, import, export and test them, and hand out the one that an integration uses.
+
+A credential belongs to (source, kind, origin). It is sealed on saving, opened only to make a call, and never given out.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm.exc import StaleDataError
+
+from panel.connector import Auth, AuthKind, Caller, Connector, Secret, SourceConfig, Upstream, check_root, origin_of
+from panel.db import db
+from panel.domain import AuthStatus, Health, HealthStatus, Identity, Ladder, Problem, Reason, Rung, now
+from panel.errors import Conflict, InvalidInput, NotFound, PanelError, ProviderUnavailable, Rejected
+from panel.integrations.contract import Integration
+from panel.integrations.registry import Registry
+from panel.models import Link, Source, SourceCheck
+from panel.source_draft import AUTH_SHAPES, Draft, auth_kind, read_draft
+from panel.source_file import read_source_file, write_source_file
+from panel.switches import Switches
+from panel.vault import Belonging, Unreadable, Vault
+
+TEST_DEADLINE_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    source: Source
+    warnings: tuple[str, ...] = ()
+    created: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Where a source is used: shown before it is deleted."""
+
+    links: int
+    objects: int
+
+
+def missing(slug: str, integration: str) -> Problem:
+    """The one sentence that hosts of OpenRegister know, word for word."""
+    return Problem(
+        Reason.SOURCE_MISSING,
+        f'OpenConnector source "{slug}" for integration "{integration}" is missing or unreadable.',
+    )
+
+
+class Sources:
+    def __init__(self, vault: Vault, registry: Registry, connector: Connector, switches: Switches) -> None:
+        self._vault = vault
+        self._registry = registry
+        self._connector = connector
+        self._switches = switches
+
+    # --- reading -------------------------------------------------------------------------------------------------
+
+    def all(self) -> list[Source]:
+        return list(db.session.scalars(select(Source).order_by(Source.slug)))
+
+    def find(self, slug: str) -> Source | None:
+        return db.session.scalar(select(Source).where(Source.slug == slug))
+
+    def get(self, slug: str) -> Source:
+        """Raises NotFound."""
+        source = self.find(slug)
+        if source is None:
+            raise NotFound(f"There is no source “{slug}”.")
+        return source
+
+    def usage(self, slug: str) -> Usage:
+        objects = (
+            select(Link.register, Link.schema, Link.object_id).where(Link.integration == slug).distinct().subquery()
+        )
+        links = select(func.count()).select_from(Link).where(Link.integration == slug)
+        return Usage(db.session.scalar(links) or 0, db.session.scalar(select(func.count()).select_from(objects)) or 0)
+
+    def last_check(self, source: Source) -> SourceCheck | None:
+        return db.session.get(SourceCheck, source.id)
+
+    def values(self, source: Source) -> dict[str, Any]:
+        """A source in its JSON shape: ``secretSet`` stands where the secret would."""
+        auth: dict[str, Any] = {"type": source.auth_kind, **source.auth_fields}
+        if AUTH_SHAPES[source.auth_kind].secret:
+            auth["secretSet"] = source.secret is not None
+        return {
+            "slug": source.slug,
+            "name": source.name,
+            "description": source.description,
+            "location": source.location,
+            "enabled": source.enabled,
+            "auth": auth,
+            "headers": dict(source.headers),
+            "rate_limit": source.rate_limit,
+            "max_concurrency": source.max_concurrency,
+            "timeout_s": source.timeout_s,
+            "ca_file": source.ca_file,
+            "options": dict(source.options),
+        }
+
+    def addresses(self, slug: str, location: str, options: Mapping[str, str]) -> tuple[str, str]:
+        """Instance root and API address behind a typed location. Raises InvalidInput("location", …)."""
+        leaf, root = self._registry.find(slug), self._root(slug, location)
+        config = SourceConfig("", slug, slug, root, options=options)
+        return root, leaf.api_address(config) if leaf else root
+
+    def _root(self, slug: str, location: str) -> str:
+        leaf = self._registry.find(slug)
+        root = leaf.instance_root(location) if leaf else location.rstrip("/")
+        check_root(root)
+        return root
+
+    # --- saving --------------------------------------------------------------------------------------------------
+
+    def create(self, values: Mapping[str, Any], *, by: str) -> Saved:
+        """Store a new source. Raises InvalidInput naming the setting, Conflict when the slug is taken."""
+        draft = read_draft(values)
+        if self.find(draft.slug) is not None:
+            raise Conflict(f"There is a source “{draft.slug}” already.")
+        return self._store(Source(slug=draft.slug, location=""), draft, by=by, created=True)
+
+    def change(self, slug: str, values: Mapping[str, Any], *, by: str, revision: int | None = None) -> Saved:
+        """Change what ``values`` names and keep the rest.
+
+        Raises Rejected naming ``auth`` when the credential's kind or origin changes and no new secret is given, and
+        Conflict when the source is no longer at the ``revision`` that the caller saw.
+        """
+        source = self.get(slug)
+        if revision is not None and source.revision != revision:
+            raise Conflict(f"Somebody saved the source “{slug}” since you opened it.")
+        draft = read_draft(self._merged(source, values))
+        if draft.slug != slug:
+            raise InvalidInput("slug", "The slug of a source cannot change: its integration and links use it.")
+        return self._store(source, draft, by=by)
+
+    def turn(self, slug: str, *, on: bool) -> None:
+        """Switch a source on or off. Nothing else is checked, so that a source can always be switched off."""
+        source = self.get(slug)
+        source.enabled = on
+        self._commit(slug)
+
+    def import_file(
+        self,
+        text: str | bytes,
+        *,
+        by: str,
+        sets: Mapping[str, str] | None = None,
+        environ: Mapping[str, str] | None = None,
+    ) -> tuple[Saved, tuple[str, ...]]:
+        """Create or replace a source from a YAML file; its links stay. Returns what was saved and the file's notes."""
+        file = read_source_file(text, sets=sets, environ=os.environ if environ is None else environ)
+        draft = read_draft(file.values)
+        shape = AUTH_SHAPES[draft.auth_kind]
+        if shape.secret and not draft.secret:
+            raise InvalidInput(
+                f"auth.{shape.secret}", f"“auth.{shape.secret}” is missing: the file must bring the secret along."
+            )
+        source = self.find(draft.slug)
+        saved = self._store(source or Source(slug=draft.slug, location=""), draft, by=by, created=source is None)
+        return saved, file.notes
+
+    def export(self, slug: str) -> str:
+        """The source as a YAML file with placeholders in place of secrets."""
+        return write_source_file(self.values(self.get(slug)))
+
+    def delete(self, slug: str) -> None:
+        """Forget a source and its credential. The pointers stay and can be unlinked or served again."""
+        db.session.delete(self.get(slug))
+        db.session.commit()
+
+    def _merged(self, source: Source, values: Mapping[str, Any]) -> dict[str, Any]:
+        stored = self.values(source)
+        merged = {**stored, **{key: value for key, value in values.items() if key != "auth"}}
+        before = {key: value for key, value in stored["auth"].items() if key != "secretSet"}
+        after = values.get("auth", before)
+        if isinstance(after, Mapping):
+            after = {key: value for key, value in after.items() if key != "secretSet"}
+            kind = auth_kind(after.get("type", source.auth_kind))
+            after = {**before, **after} if kind == source.auth_kind else after
+        return {**merged, "auth": after}
+
+    def _store(self, source: Source, draft: Draft, *, by: str, created: bool = False) -> Saved:
+        root = self._root(draft.slug, draft.location)
+        warnings = self._check_transport(draft, root)
+        self._check_ca_file(draft)
+        source.id = source.id or _new_id()
+        self._store_secret(source, draft, root, by)
+        source.name, source.description, source.location = draft.name, draft.description, draft.location
+        source.enabled, source.headers, source.options = draft.enabled, dict(draft.headers), dict(draft.options)
+        source.auth_kind, source.auth_fields = draft.auth_kind, dict(draft.auth_fields)
+        source.rate_limit, source.max_concurrency = draft.rate_limit, draft.max_concurrency
+        source.timeout_s, source.ca_file, source.updated_at = draft.timeout_s, draft.ca_file, now()
+        db.session.add(source)
+        self._commit(draft.slug)
+        return Saved(source, warnings, created)
+
+    def _commit(self, slug: str) -> None:
+        try:
+            db.session.commit()
+        except (IntegrityError, StaleDataError):
+            db.session.rollback()
+            raise Conflict(f"Somebody saved the source “{slug}” at the same moment; look at it again.") from None
+
+    def _store_secret(self, source: Source, draft: Draft, root: str, by: str) -> None:
+        secret_key = AUTH_SHAPES[draft.auth_kind].secret
+        origin = _binding(root, draft)
+        if secret_key is None:
+            source.secret, source.secret_origin, source.secret_set_at, source.secret_set_by = None, "", None, ""
+        elif draft.secret is not None:
+            belonging = Belonging(source.id, draft.auth_kind, origin)
+            source.secret, source.secret_origin = self._vault.seal(draft.secret, belonging), origin
+            source.secret_set_at, source.secret_set_by = now(), by
+        elif source.secret is None:
+            raise InvalidInput(f"auth.{secret_key}", f"“auth.{secret_key}” is missing.")
+        elif (source.auth_kind, source.secret_origin) != (draft.auth_kind, origin):
+            sentence = (
+                "The address changed. Type the password again."
+                if source.auth_kind == draft.auth_kind
+                else ("The way of signing in changed. Type the secret again.")
+            )
+            raise Rejected(sentence, {"auth": sentence})
+
+    def _check_transport(self, draft: Draft, root: str) -> tuple[str, ...]:
+        """A credential over plain http is for addresses that the deployment opened, and even there it is said."""
+        urls = [root] + [url for key in ("tokenUrl", "authorizationUrl") if (url := draft.auth_fields.get(key))]
+        for url in urls[1:]:
+            check_root(url.partition("?")[0].rstrip("/"))
+        plain = [url for url in urls if url.startswith("http://")]
+        if not plain or draft.auth_kind == "none":
+            return ()
+        for url in plain:
+            if not self._connector.is_opened(url):
+                where = "location" if url == root else "auth.tokenUrl"
+                raise InvalidInput(
+                    where,
+                    f"{origin_of(url)} would send the credential unencrypted: use https, or open the address with "
+                    "PANEL_ALLOWED_PRIVATE_HOSTS.",
+                )
+        return ("The address is plain http: the credential travels unencrypted.",)
+
+    def _check_ca_file(self, draft: Draft) -> None:
+        if draft.ca_file and not (os.path.isabs(draft.ca_file) and os.access(draft.ca_file, os.R_OK)):
+            raise InvalidInput("ca_file", "“ca_file” names no file that the panel can read.")
+
+    # --- using ---------------------------------------------------------------------------------------------------
+
+    def config_for(self, leaf: Integration) -> SourceConfig:
+        """The source of an integration, ready to call. Raises ProviderUnavailable with the cause when there is none."""
+        if not self._switches.connector_on():
+            raise ProviderUnavailable.because(Reason.CONNECTOR_DISABLED, "OpenConnector is switched off.")
+        source = self.find(leaf.id)
+        if source is None:
+            raise ProviderUnavailable(missing(leaf.id, leaf.id))
+        if not source.enabled:
+            sentence = f'OpenConnector source "{source.slug}" for integration "{leaf.id}" is disabled.'
+            raise ProviderUnavailable.because(Reason.SOURCE_DISABLED, sentence)
+        return self._config(source, leaf.id)
+
+    def shown_config(self, leaf: Integration) -> SourceConfig | None:
+        """The source without its credential, for making browser addresses while nothing can be asked."""
+        source = self.find(leaf.id)
+        if source is None:
+            return None
+        try:
+            root = self._root(source.slug, source.location)
+        except InvalidInput:
+            return None
+        return SourceConfig(source.id, source.slug, source.name, root, options=source.options, revision=source.revision)
+
+    def _config(self, source: Source, integration: str) -> SourceConfig:
+        try:
+            root = self._root(source.slug, source.location)
+        except InvalidInput as exc:
+            sentence = f'OpenConnector source "{source.slug}" is not valid: {exc}'
+            raise ProviderUnavailable.because(Reason.SOURCE_INVALID, sentence) from exc
+        auth = self._auth(source, integration)
+        return _config(source.id, self._draft_of(source), root, auth, revision=source.revision)
+
+    def _draft_of(self, source: Source) -> Draft:
+        """The stored row as a draft: what was checked on saving is not checked again on each call."""
+        return Draft(
+            slug=source.slug, name=source.name, location=source.location, auth_kind=source.auth_kind,
+            auth_fields=source.auth_fields, headers=source.headers, options=source.options, rate_limit=source.rate_limit,
+            max_concurrency=source.max_concurrency, timeout_s=source.timeout_s, ca_file=source.ca_file,
+        )  # fmt: skip
+
+    def _auth(self, source: Source, integration: str) -> Auth:
+        secret = None
+        if source.secret is not None:
+            try:
+                belonging = Belonging(source.id, source.auth_kind, source.secret_origin)
+                secret = Secret(self._vault.open(source.secret, belonging))
+            except Unreadable as exc:
+                problem = missing(source.slug, integration)
+                raise ProviderUnavailable(Problem(Reason.SOURCE_UNREADABLE, problem.message)) from exc
+        return _auth(source.auth_kind, source.auth_fields, secret)
+
+    # --- testing -------------------------------------------------------------------------------------------------
+
+    def test(self, slug: str, values: Mapping[str, Any] | None = None, *, caller: Caller) -> Ladder:
+        """Climb the Test connection ladder of a stored source, or of ``values`` laid over it without saving.
+
+        A stored secret is used at the origin for which it was typed, and nowhere else. Raises InvalidInput and
+        Rejected for values that could not be saved either.
+        """
+        leaf = self._registry.find(slug)
+        source = self.find(slug)
+        started = time.monotonic()
+        try:
+            config = self._config_to_test(slug, source, values)
+        except ProviderUnavailable as exc:
+            return Ladder((_unusable(exc.problem), *_not_tried(1)), exc.problem)
+        ladder = self._climb(config, leaf, caller)
+        ladder = Ladder(ladder.rungs, ladder.problem, ladder.identity, int((time.monotonic() - started) * 1000))
+        if source is not None and values is None:
+            self.note_check(source.id, _health_of(ladder), ladder.took_ms)
+        return ladder
+
+    def _config_to_test(self, slug: str, source: Source | None, values: Mapping[str, Any] | None) -> SourceConfig:
+        if not self._switches.connector_on():
+            raise ProviderUnavailable.because(Reason.CONNECTOR_DISABLED, "OpenConnector is switched off.")
+        if values is None:
+            return self._config(self.get(slug), slug)
+        draft = read_draft(self._merged(source, values) if source else {"slug": slug, **values})
+        root = self._root(draft.slug, draft.location)
+        self._check_transport(draft, root)
+        self._check_ca_file(draft)
+        secret = Secret(draft.secret) if draft.secret is not None else None
+        needs_secret = AUTH_SHAPES[draft.auth_kind].secret
+        if secret is None and needs_secret:
+            if source is None or source.secret is None:
+                raise InvalidInput(f"auth.{needs_secret}", f"“auth.{needs_secret}” is missing.")
+            if (source.auth_kind, source.secret_origin) != (draft.auth_kind, _binding(root, draft)):
+                sentence = "The address changed. Type the password again."
+                raise Rejected(sentence, {"auth": sentence})
+            secret = self._auth(source, slug).secret
+        identity = source.id if source else "unsaved"
+        return _config(identity, draft, root, _auth(draft.auth_kind, draft.auth_fields, secret), revision=-1)
+
+    def _climb(self, config: SourceConfig, leaf: Integration | None, caller: Caller) -> Ladder:
+        deadline = max(TEST_DEADLINE_S, config.timeout_s or 0)
+        rungs: list[Rung] = []
+        for probe in (self._connector.probe_address, self._connector.probe_tls, self._connector.probe_http):
+            rung, problem = probe(config, deadline_s=deadline)
+            rungs.append(rung)
+            if problem is not None:
+                return Ladder((*rungs, *_not_tried(len(rungs))), problem)
+        if leaf is None:
+            return Ladder(tuple(rungs))
+        with self._connector.open(config, caller, judge=leaf.judge, deadline_s=deadline) as upstream:
+            return _climb_leaf(rungs, leaf, upstream)
+
+    def note_check(self, source_id: str, health: Health, took_ms: int) -> None:
+        """Keep what a live check found, for the overview."""
+        check = db.session.get(SourceCheck, source_id) or SourceCheck(source_id=source_id)
+        check.checked_at, check.status, check.auth_status = health.checked_at, health.status, health.auth_status
+        check.reason, check.upstream_user, check.upstream_version = health.reason, health.user, health.version
+        check.took_ms = took_ms
+        db.session.add(check)
+        try:
+            db.session.commit()
+        except IntegrityError:
+            # The source was deleted, or two checks ended at once: the finding is only a note.
+            db.session.rollback()
+
+
+def health_of_problem(problem: Problem) -> Health:
+    """What a failed check says about sign-in and reachability."""
+    auth = {
+        Reason.SOURCE_MISSING: AuthStatus.MISSING,
+        Reason.SOURCE_UNREADABLE: AuthStatus.MISSING,
+        Reason.AUTHENTICATION_EXPIRED: AuthStatus.EXPIRED,
+        Reason.CREDENTIALS_REJECTED: AuthStatus.CONFIGURED,
+        Reason.FORBIDDEN: AuthStatus.CONFIGURED,
+    }.get(problem.reason, AuthStatus.UNKNOWN)
+    passing = problem.reason in (Reason.RATE_LIMITED, Reason.BUSY)
+    status = HealthStatus.DEGRADED if passing else HealthStatus.UNAVAILABLE
+    return Health(status, auth, problem.message, problem.reason)
+
+
+def health_of_identity(identity: Identity) -> Health:
+    return Health(HealthStatus.OK, AuthStatus.CONFIGURED, "The source answers.", None, identity.user, identity.version)
+
+
+def _health_of(ladder: Ladder) -> Health:
+    if ladder.problem is not None:
+        return health_of_problem(ladder.problem)
+    return health_of_identity(ladder.identity or Identity(None, None))
+
+
+def _unusable(problem: Problem) -> Rung:
+    """The first rung of a source that cannot even be tried."""
+    change, field = {
+        Reason.SOURCE_UNREADABLE: ("The secret: type it again.", "auth"),
+        Reason.SOURCE_INVALID: ("The location.", "location"),
+    }.get(problem.reason, ("Turn the connector on.", ""))
+    return Rung("address", False, problem.message, "Reading the source.", problem.message, change, field)
+
+
+RUNGS = ("address", "tls", "http", "product", "identity", "reading")
+
+
+def _not_tried(done: int) -> tuple[Rung, ...]:
+    return tuple(Rung(name, None, "Not tried: the step before failed.") for name in RUNGS[done:])
+
+
+def _climb_leaf(rungs: list[Rung], leaf: Integration, upstream: Upstream) -> Ladder:
+    """The three rungs that only the leaf can judge: is it the product, who am I, may I read."""
+    identity = Identity(None, None)
+    version = ""
+
+    def product() -> str:
+        nonlocal version
+        version = leaf.probe_product(upstream)
+        return f"Yes, version {version}." if version else "Yes; it does not tell its version."
+
+    def who() -> str:
+        nonlocal identity
+        found = leaf.probe_identity(upstream)
+        identity = Identity(found.user, found.version or version or None)
+        return f"Signed in as {found.user}." if found.user else "Nobody: this source does not sign in."
+
+    for name, step in (("product", product), ("identity", who), ("reading", lambda: leaf.probe_reading(upstream))):
+        rung, problem = _step(name, step, leaf, upstream.source)
+        rungs.append(rung)
+        if problem is not None:
+            return Ladder((*rungs, *_not_tried(len(rungs))), problem)
+    return Ladder(tuple(rungs), None, identity)
+
+
+def _step(name: str, step: Callable[[], str], leaf: Integration, source: SourceConfig) -> tuple[Rung, Problem | None]:
+    started = time.monotonic()
+    try:
+        message, problem = step(), None
+    except ProviderUnavailable as exc:
+        message, problem = exc.problem.message, exc.problem
+    except PanelError as exc:
+        message, problem = str(exc), Problem(Reason.UNEXPECTED_RESPONSE, str(exc))
+    took = int((time.monotonic() - started) * 1000)
+    if problem is None:
+        return Rung(name, True, message, took_ms=took), None
+    tried, change, field = _remedy(name, problem, leaf, source)
+    return Rung(name, False, message, tried, problem.message, change, field, took), problem
+
+
+def _remedy(name: str, problem: Problem, leaf: Integration, source: SourceConfig) -> tuple[str, str, str]:
+    """What was tried, what to change, and which field of the form that is."""
+    upstream = leaf.descriptor.upstream
+    user = f"as {source.auth.username} with the stored secret" if source.auth.username else "with the stored secret"
+    if not source.signs_in:
+        user = "without signing in"
+    if name == "identity" and problem.reason in (Reason.CREDENTIALS_REJECTED, Reason.AUTHENTICATION_EXPIRED):
+        return (
+            f"Signing in {user}.",
+            f"The secret. If it is right, check that the account is active in {upstream}.",
+            "auth",
+        )
+    if name == "identity" and problem.reason is Reason.FORBIDDEN:
+        return f"Signing in {user}.", f"The account's rights in {upstream}, or the way of signing in.", "auth"
+    if name == "product":
+        return (
+            f"Asking {source.root} whether it is {upstream}.",
+            f"The location: it must lead to {upstream} itself.",
+            "location",
+        )
+    if name == "reading":
+        return f"Reading {user}.", f"The rights of the account in {upstream}.", "auth"
+    return f"Asking {source.root}.", "The location, or try again later.", "location"
+
+
+def _auth(kind: str, fields: Mapping[str, str], secret: Secret | None) -> Auth:
+    return Auth(AuthKind(kind), fields.get("username", ""), fields.get("header") or "Authorization", secret)
+
+
+def _config(source_id: str, draft: Draft, root: str, auth: Auth, *, revision: int) -> SourceConfig:
+    return SourceConfig(
+        id=source_id, slug=draft.slug, name=draft.name, root=root, auth=auth, headers=draft.headers, options=draft.options,
+        rate_limit=draft.rate_limit, max_concurrency=draft.max_concurrency, timeout_s=draft.timeout_s,
+        ca_file=draft.ca_file, revision=revision,
+    )  # fmt: skip
+
+
+def _binding(root: str, draft: Draft) -> str:
+    """The origin (for OAuth: both origins) to which the secret belongs."""
+    token_url = draft.auth_fields.get("tokenUrl")
+    return f"{origin_of(root)} {origin_of(token_url)}" if token_url else origin_of(root)
+
+
+def _new_id() -> str:
+    return uuid.uuid4().hex

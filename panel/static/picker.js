@@ -1,0 +1,145 @@
+// The box as a combobox. Focus never leaves it; the list below pushes the rows down. Without this file the box is a
+// search form with a result page.
+(() => {
+  "use strict";
+  const WAIT = 250;
+  const LEAST = 2;
+  const byId = (id) => document.getElementById(id);
+  const box = () => byId("lp-q");
+  const options = () => [...document.querySelectorAll("#lp-options [role=option]")];
+  let timer = 0;
+  let asked = null;
+  let leaving = false;
+
+  // --- the list ------------------------------------------------------------------------------------------------------
+
+  const isOpen = () => box().getAttribute("aria-expanded") === "true";
+
+  function setOpen(open) {
+    box().setAttribute("aria-expanded", String(open));
+    if (!open) {
+      byId("lp-results").replaceChildren();
+      asked = null;
+      activate(null);
+    }
+  }
+
+  function close() {
+    window.clearTimeout(timer);
+    window.htmx.trigger(box(), "htmx:abort");
+    setOpen(false);
+  }
+
+  function activate(option) {
+    options().forEach((one) => one.setAttribute("aria-selected", String(one === option)));
+    if (option) box().setAttribute("aria-activedescendant", option.id);
+    else box().removeAttribute("aria-activedescendant");
+    if (option) option.scrollIntoView({ block: "nearest" });
+  }
+
+  const active = () => options().find((one) => one.getAttribute("aria-selected") === "true");
+
+  function move(step) {
+    const all = options();
+    if (!all.length) return;
+    const at = all.indexOf(active());
+    activate(all[at < 0 ? (step > 0 ? 0 : all.length - 1) : (at + step + all.length) % all.length]);
+  }
+
+  // --- asking --------------------------------------------------------------------------------------------------------
+
+  function ask() {
+    const text = box().value.trim();
+    if (text === asked || (text && text.length < LEAST)) return;
+    asked = text;
+    const head = byId("lp-found");
+    if (head) head.textContent = "Searching …";
+    window.htmx.trigger(box(), "lp:search");
+  }
+
+  function askSoon() {
+    window.clearTimeout(timer);
+    timer = window.setTimeout(ask, WAIT);
+  }
+
+  function onAnswer(ctx) {
+    if (ctx.sourceElement !== box()) return;
+    const list = byId("lp-options");
+    if (document.activeElement !== box() && !document.activeElement.closest("#lp-picker")) return setOpen(false);
+    box().setAttribute("aria-expanded", String(Boolean(list)));
+    box().removeAttribute("aria-activedescendant");
+    const only = list && "exact" in list.dataset ? options()[0] : null;
+    if (only && !only.hasAttribute("aria-disabled")) activate(only);
+  }
+
+  // --- linking -------------------------------------------------------------------------------------------------------
+
+  function link(option) {
+    if (!option || option.hasAttribute("aria-disabled")) return;
+    const form = byId("lp-link");
+    form.elements.reference.value = option.dataset.reference;
+    form.requestSubmit();
+  }
+
+  const optionOf = (reference) => options().find((one) => one.dataset.reference === reference);
+
+  function onLinked(ctx) {
+    const references = [...ctx.sourceElement.querySelectorAll("[name=reference]")].map((field) => field.value);
+    const undone = ctx.sourceElement.id === "lp-undo";
+    if (ctx.response.status >= 400) return;
+    references.map(optionOf).filter(Boolean).forEach((option) => {
+      option.toggleAttribute("data-just", !undone);
+      if (undone) option.removeAttribute("aria-disabled");
+      else option.setAttribute("aria-disabled", "true");
+    });
+    if (undone && box()) box().focus();
+  }
+
+  // --- keys ------------------------------------------------------------------------------------------------------------
+
+  function onKey(event) {
+    if (event.isComposing || event.ctrlKey || event.metaKey) return;
+    if (event.key === "ArrowDown" || event.key === "ArrowUp") {
+      event.preventDefault();
+      if (isOpen()) move(event.key === "ArrowDown" ? 1 : -1);
+      else { asked = null; ask(); }
+    } else if (event.key === "Enter" && active()) {
+      event.preventDefault();
+      link(active());
+    } else if (event.key === "Escape") {
+      event.preventDefault();
+      if (byId("lp-results").childElementCount) close();
+      else box().value = "";
+    }
+  }
+
+  document.addEventListener("keydown", (event) => { if (event.target === box()) onKey(event); });
+  document.addEventListener("input", (event) => {
+    if (event.target !== box()) return;
+    activate(null);
+    askSoon();
+  });
+  document.addEventListener("focusin", (event) => {
+    if (event.target === box() && !box().value && !byId("lp-results").childElementCount) askSoon();
+  });
+  document.addEventListener("focusout", (event) => {
+    if (!box() || leaving) return;
+    const inside = (element) => element && (element === box() || element.closest("#lp-picker"));
+    if (inside(event.target) && !inside(event.relatedTarget) && document.hasFocus()) close();
+  });
+  // A press on the list keeps the focus in the box.
+  document.addEventListener("mousedown", (event) => {
+    if (event.target.closest("#lp-options, #lp-found, .lp-keys")) event.preventDefault();
+  });
+  document.addEventListener("click", (event) => {
+    const option = event.target.closest("#lp-options [role=option]");
+    if (option) link(option);
+  });
+  document.addEventListener("htmx:before:swap", () => { leaving = true; });
+  document.addEventListener("htmx:finally:swap", () => { leaving = false; });
+  document.addEventListener("htmx:after:swap", (event) => {
+    const { ctx } = event.detail;
+    if (box()) onAnswer(ctx);
+    if (["lp-link", "lp-undo"].includes(ctx.sourceElement.id)) onLinked(ctx);
+  });
+})();

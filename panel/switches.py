@@ -1,0 +1,30 @@
+"""The connector's on/off, turned while the panel runs. Asked each time, so that every process obeys at once."""
+
+from __future__ import annotations
+
+from panel.db import db
+from panel.models import Switch
+
+_CONNECTOR = "connector"
+
+
+class Switches:
+    def __init__(self, *, connector_allowed: bool) -> None:
+        self._connector_allowed = connector_allowed
+
+    @property
+    def locked_off(self) -> bool:
+        """Whether the deployment switched the connector off, so that nobody can turn it on here."""
+        return not self._connector_allowed
+
+    def connector_on(self) -> bool:
+        if self.locked_off:
+            return False
+        row = db.session.get(Switch, _CONNECTOR, populate_existing=True)
+        return row is None or row.value == "on"
+
+    def turn_connector(self, *, on: bool) -> None:
+        row = db.session.get(Switch, _CONNECTOR) or Switch(name=_CONNECTOR, value="on")
+        row.value = "on" if on else "off"
+        db.session.add(row)
+        db.session.commit()

@@ -1,0 +1,112 @@
+"""Fixtures that every test may use: an application of its own, and real stand-ins over real HTTP."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from support import MakeApp, Upstreams, openproject_values, signed_in_client, xwiki_values
+
+from panel import create_app
+from panel.access import Action, Principal
+from panel.config import load
+from panel.connector import Caller
+from panel.db import alembic
+from panel.faces.context import Panel
+from panel.links import Visitor
+from panel.sandbox.openproject import OpenProjectStandIn
+from panel.sandbox.standin import RunningServer, mounted
+from panel.sandbox.xwiki import XWikiStandIn
+
+
+@pytest.fixture(autouse=True)
+def _loopback_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test reaches past this machine, whatever the code under test does."""
+    connect = socket.socket.connect
+
+    def guarded(self: socket.socket, address: Any) -> Any:
+        if self.family in (socket.AF_INET, socket.AF_INET6):
+            host = str(address[0])
+            assert host.startswith("127.") or host in ("::1", "localhost"), f"a test reached for {host}"
+        return connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", guarded)
+
+
+@pytest.fixture
+def upstreams() -> Iterator[Upstreams]:
+    xwiki, openproject = XWikiStandIn(), OpenProjectStandIn()
+    server = RunningServer(mounted(xwiki=xwiki, openproject=openproject))
+    yield Upstreams(server, xwiki, openproject)
+    server.close()
+
+
+@pytest.fixture
+def make_app(tmp_path: Path) -> MakeApp:
+    """Build an application on its own instance folder; keyword arguments are settings."""
+
+    def make(**settings: str) -> Flask:
+        app = create_app(load({"PANEL_INSTANCE_DIR": str(tmp_path / "instance"), **settings}))
+        app.config.update(TESTING=True, PROPAGATE_EXCEPTIONS=False)
+        with app.app_context():
+            alembic.upgrade()
+        return app
+
+    return make
+
+
+@pytest.fixture
+def app(make_app: MakeApp, upstreams: Upstreams) -> Flask:
+    """An application that may reach the stand-ins and has no source yet."""
+    return make_app(PANEL_ALLOWED_PRIVATE_HOSTS=upstreams.server.host_port)
+
+
+@pytest.fixture
+def services(app: Flask) -> Iterator[Panel]:
+    """The application's services, inside its context."""
+    with app.app_context():
+        yield app.extensions["leafpanel"]
+
+
+@pytest.fixture
+def connected(app: Flask, upstreams: Upstreams) -> Flask:
+    """An application with both sources configured."""
+    with app.app_context():
+        services: Panel = app.extensions["leafpanel"]
+        services.sources.create(xwiki_values(upstreams), by="alice")
+        services.sources.create(openproject_values(upstreams), by="alice")
+    return app
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    return app.test_client()
+
+
+@pytest.fixture
+def as_admin(app: Flask) -> FlaskClient:
+    """A browser session of Alice, who is an administrator."""
+    return signed_in_client(app, "alice", "admin")
+
+
+@pytest.fixture
+def bearer(app: Flask) -> Callable[[str], dict[str, str]]:
+    """Authorization headers of a new API token of the given scope."""
+
+    def make(scope: str) -> dict[str, str]:
+        with app.app_context():
+            token = app.extensions["leafpanel"].access.create_token(f"{scope} token", scope)
+        return {"Authorization": f"Bearer {token}"}
+
+    return make
+
+
+@pytest.fixture
+def visitor() -> Visitor:
+    """Somebody who may do everything to links."""
+    return Visitor(Principal("alice", "local", frozenset(Action)), Caller("test", "alice"))

@@ -1,0 +1,44 @@
+"""Servers that misbehave, one of each kind for all tests of the door."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import trustme
+from faults import FaultServer
+
+
+@pytest.fixture(scope="session")
+def faults() -> Iterator[FaultServer]:
+    server = FaultServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture(scope="session")
+def ca_file(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> str:
+    path: Path = tmp_path_factory.mktemp("ca") / "ca.pem"
+    authority.cert_pem.write_to_path(path)
+    return str(path)
+
+
+@pytest.fixture(scope="session")
+def tls_faults(authority: trustme.CA) -> Iterator[FaultServer]:
+    """The same misbehaviour behind a certificate for 127.0.0.1 and wiki.test."""
+    server = FaultServer(tls=serving(authority.issue_cert("127.0.0.1", "wiki.test")))
+    yield server
+    server.close()
+
+
+def serving(certificate: trustme.LeafCert) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    certificate.configure_cert(context)
+    return context

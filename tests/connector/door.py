@@ -1,0 +1,57 @@
+"""What the tests of the door share: a connector on loopback, sources, conversations, and how late is too late."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import pytest
+
+from panel.connector import Auth, AuthKind, Caller, Connector, Secret, SourceConfig, Upstream
+from panel.connector.resolve import Resolver
+from panel.domain import Problem
+from panel.errors import ProviderUnavailable
+
+DEADLINE = 0.5
+LATEST = DEADLINE + 0.25 + 1.0
+"""The promise, and what a busy machine may add to it."""
+PATIENT = 10.0
+"""For calls whose speed is not the question."""
+CALLER = Caller("test", "alice", "LP-TEST-01")
+BASIC = Auth(AuthKind.BASIC, username="alice", secret=Secret("canary-pass"))
+TOKEN = Auth(AuthKind.TOKEN, secret=Secret("canary-token"))
+KEY = Auth(AuthKind.TOKEN, header="X-Api-Key", secret=Secret("canary-key"))
+
+
+def source(root: str, **changes: Any) -> SourceConfig:
+    return SourceConfig(**{"id": "1", "slug": "wiki", "name": "Wiki", "root": root, **changes})
+
+
+def connector(*allowed: str, lookup: Callable[[str, int], Iterable[str]] | None = None, **options: Any) -> Connector:
+    """A door that opens exactly the given entries; ``lookup`` stands in for the name service."""
+    resolver = Resolver(lookup) if lookup else None
+    return Connector(allowed=lambda: allowed, resolver=resolver, **options)
+
+
+def conversation(server: Any, *, seconds: float = PATIENT, auth: Auth | None = None, **changes: Any) -> Upstream:
+    """A conversation with a server on loopback that is listed by its host and port."""
+    config = source(server.url, auth=auth or Auth(), **changes)
+    return connector(server.host_port).open(config, CALLER, deadline_s=seconds)
+
+
+def failure_of(work: Callable[[], object]) -> ProviderUnavailable:
+    with pytest.raises(ProviderUnavailable) as caught:
+        work()
+    return caught.value
+
+
+def problem_of(work: Callable[[], object]) -> Problem:
+    return failure_of(work).problem
+
+
+def timed(work: Callable[[], object]) -> tuple[ProviderUnavailable, float]:
+    """The failure of ``work`` and the seconds it took."""
+    started = time.monotonic()
+    failure = failure_of(work)
+    return failure, time.monotonic() - started

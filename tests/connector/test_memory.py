@@ -1,0 +1,110 @@
+"""Small values kept for seconds."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from panel.connector.deadline import Deadline, DeadlinePassed
+from panel.connector.memory import Memory
+
+LONG = Deadline(30)
+
+
+def test_a_value_is_asked_for_again_when_its_time_is_over() -> None:
+    memory, asked = Memory(), []
+
+    for seconds in (0, 0, 60, 60):
+        memory.get("key", seconds, lambda: asked.append(1), LONG)
+
+    assert len(asked) == 3
+
+
+def test_those_who_come_meanwhile_share_one_question() -> None:
+    memory, asked = Memory(), []
+    waiting, go = threading.Barrier(8), threading.Event()
+
+    def ask() -> str:
+        asked.append(1)
+        go.wait(30)
+        return "value"
+
+    def come() -> str:
+        waiting.wait(30)
+        return memory.get("key", 60, ask, LONG)
+
+    with ThreadPoolExecutor(8) as pool:
+        results = [pool.submit(come) for _ in range(8)]
+        threading.Timer(0.05, go.set).start()
+
+        assert [result.result(30) for result in results] == ["value"] * 8
+    assert len(asked) == 1
+
+
+def test_a_failure_is_not_kept() -> None:
+    memory = Memory()
+
+    def fail() -> str:
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        memory.get("key", 60, fail, LONG)
+
+    assert memory.get("key", 60, lambda: "value", LONG) == "value"
+
+
+def test_those_who_wait_share_the_failure() -> None:
+    memory, asking, go = Memory(), threading.Event(), threading.Event()
+
+    def fail() -> str:
+        asking.set()
+        go.wait(30)
+        raise ValueError("no")
+
+    with ThreadPoolExecutor(2) as pool:
+        asker = pool.submit(memory.get, "key", 60, fail, LONG)
+        asking.wait(30)
+        waiter = pool.submit(memory.get, "key", 60, lambda: "asked again", LONG)
+        threading.Timer(0.05, go.set).start()
+
+        assert isinstance(asker.exception(30), ValueError)
+        assert isinstance(waiter.exception(30), ValueError) or waiter.result() == "asked again"
+
+
+def test_an_asker_that_is_stopped_leaves_nobody_waiting() -> None:
+    memory = Memory()
+
+    def stop() -> str:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        memory.get("key", 60, stop, LONG)
+
+    assert memory.get("key", 60, lambda: "value", Deadline(1)) == "value"
+
+
+def test_waiting_has_an_end() -> None:
+    memory, asking, go = Memory(), threading.Event(), threading.Event()
+
+    def slow() -> None:
+        asking.set()
+        go.wait(30)
+
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(memory.get, "key", 60, slow, LONG)
+        asking.wait(30)
+        with pytest.raises(DeadlinePassed):
+            memory.get("key", 60, slow, Deadline(0.05))
+        go.set()
+
+
+def test_it_does_not_grow_for_ever() -> None:
+    memory = Memory(most=10)
+
+    for number in range(100):
+        memory.get(number, 60, lambda number=number: number, LONG)
+
+    assert len(memory._entries) == 10
+    assert memory.get(99, 60, lambda: "asked again", LONG) == 99

@@ -1,0 +1,58 @@
+"""CA files: read once, again when they change, and named when they cannot be read."""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+
+import pytest
+import trustme
+from door import conversation, problem_of
+from faults import FaultServer
+
+from panel.connector.trust import Trust
+from panel.domain import Reason
+from panel.errors import ProviderUnavailable
+
+
+def test_a_context_checks_names_and_certificates() -> None:
+    context = Trust().context()
+
+    assert context.verify_mode is ssl.CERT_REQUIRED
+    assert context.check_hostname
+    assert context.minimum_version >= ssl.TLSVersion.TLSv1_2
+
+
+def test_a_context_is_kept_until_its_file_changes(tmp_path: Path, authority: trustme.CA) -> None:
+    file, trust = tmp_path / "ca.pem", Trust()
+    authority.cert_pem.write_to_path(file)
+
+    first, again = trust.context(str(file)), trust.context(str(file))
+    trustme.CA().cert_pem.write_to_path(file, append=True)
+
+    assert first is again
+    assert trust.context(str(file)) is not first
+
+
+def test_a_ca_file_replaces_the_bundle(tls_faults: FaultServer, ca_file: str) -> None:
+    assert conversation(tls_faults, ca_file=ca_file).get("ok").status == 200
+    assert problem_of(lambda: conversation(tls_faults).get("ok")).reason is Reason.TLS
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no certificate", b"\xff\x00"])
+def test_a_file_that_is_none_is_named_by_its_setting(tmp_path: Path, content: bytes | None) -> None:
+    file = tmp_path / "ca.pem"
+    if content is not None:
+        file.write_bytes(content)
+
+    with pytest.raises(ProviderUnavailable) as caught:
+        Trust().context(str(file))
+
+    assert caught.value.reason is Reason.SOURCE_INVALID
+    assert str(caught.value) == "The file named in ca_file cannot be read as PEM certificates."
+
+
+@pytest.mark.parametrize("path", ["/", "/proc/self/mem", "a\x00b"])
+def test_odd_paths_are_no_files(path: str) -> None:
+    with pytest.raises(ProviderUnavailable):
+        Trust().context(path)

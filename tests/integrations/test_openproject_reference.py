@@ -1,0 +1,211 @@
+from __future__ import annotations
+
+import pytest
+
+from panel.errors import InvalidInput, WrongHost
+from panel.integrations.openproject_reference import (
+    create_page_url,
+    instance_root,
+    is_number,
+    looks_like_reference,
+    page_url,
+    target_of,
+    work_package_in,
+)
+
+ROOT = "https://projects.example.org"
+BELOW = "https://example.org/openproject"
+
+
+@pytest.mark.parametrize(
+    "pasted",
+    [
+        "",
+        "/",
+        "/api/v3",
+        "/api/v3/",
+        "/api/v3/work_packages/1528",
+        "/api/v3/projects/demo/work_packages",
+        "/projects/demo",
+        "/projects/demo/work_packages/1528/activity",
+        "/work_packages",
+        "/work_packages/1528",
+        "/wp/1528",
+        "/notifications/details/1528",
+        "/my/page",
+        "/login",
+    ],
+)
+@pytest.mark.parametrize("root", [ROOT, BELOW])
+def test_finds_the_instance_root_behind_what_an_administrator_pastes(root: str, pasted: str) -> None:
+    assert instance_root(f" {root}{pasted} ") == root
+
+
+@pytest.mark.parametrize(
+    ("location", "root"),
+    [
+        ("HTTPS://Projects.Example.ORG:443", ROOT),
+        ("http://127.0.0.1:8081/openproject/", "http://127.0.0.1:8081/openproject"),
+        ("https://example.org/projects/api/v3", "https://example.org/projects"),
+        ("https://example.org/OpenProject", "https://example.org/OpenProject"),
+        ("https://example.org/my/openproject", "https://example.org/my/openproject"),
+        ("https://example.org/api/v3beta", "https://example.org/api/v3beta"),
+        ("https://[::1]:8443/api/v3", "https://[::1]:8443"),
+    ],
+)
+def test_keeps_what_belongs_to_the_root(location: str, root: str) -> None:
+    assert instance_root(location) == root
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        "",
+        "projects.example.org",
+        "ftp://projects.example.org",
+        "https://",
+        "https:///api/v3",
+        "https://bob:secret@projects.example.org",
+        "https://projects.example.org/?query_id=3",
+        "https://projects.example.org/#top",
+        "https://projects.example.org/a/../b",
+        "https://projects.example.org:99999",
+        "https://pro jects.example.org",
+        "https://<script>/",
+        "https://[::1",
+    ],
+)
+def test_refuses_a_location_without_a_root(location: str) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        instance_root(location)
+
+    assert refused.value.field == "location"
+    assert "secret" not in str(refused.value)
+
+
+FORMS = [
+    "/work_packages/{id}",
+    "/work_packages/{id}/activity",
+    "/work_packages/{id}?query_id=7#comments",
+    "/work_packages/details/{id}/overview",
+    "/wp/{id}",
+    "/notifications/details/{id}/activity",
+    "/projects/demo/work_packages/{id}",
+    "/projects/demo/work_packages/{id}/relations",
+    "/projects/demo/work_packages/details/{id}",
+    "/projects/demo/work_packages/details/{id}/overview",
+    "/projects/demo/boards/4/details/{id}",
+    "/projects/demo/calendars/4/details/{id}/overview",
+    "/projects/demo/team_planners/new/details/{id}",
+    "/projects/demo/bcf/{id}",
+    "/projects/demo/bcf/details/{id}",
+    "/api/v3/work_packages/{id}",
+]
+
+
+@pytest.mark.parametrize("number", ["1528", "PROJ-51", "A_2B-7"])
+@pytest.mark.parametrize("root", [ROOT, BELOW])
+@pytest.mark.parametrize("form", FORMS)
+def test_reads_every_address_of_a_work_package(form: str, root: str, number: str) -> None:
+    assert work_package_in(root + form.format(id=number), root) == number
+
+
+@pytest.mark.parametrize(
+    ("typed", "reference"),
+    [("1528", "1528"), ("#1528", "1528"), (" 1528\n", "1528"), ("007", "7"), ("PROJ-51", "PROJ-51")],
+)
+def test_reads_a_typed_reference(typed: str, reference: str) -> None:
+    assert work_package_in(typed, ROOT) == reference
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "", "abc", "0", "#0", "-5", "1.5", "12a", "1528 1529", "٣", "proj-51", "PROJ-0", "PROJ-", "9" * 19, "x" * 3000,
+        ROOT, f"{ROOT}/projects/demo", f"{ROOT}/work_packages/new", f"{ROOT}/work_packages/0",
+        f"{ROOT}/api/v3/projects/3", f"{ROOT}/work_packages/%31", "https://[", "https://a b/work_packages/1",
+    ],
+)  # fmt: skip
+def test_refuses_what_names_no_work_package(typed: str) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        work_package_in(typed, ROOT)
+
+    assert refused.value.field == "reference"
+    assert not isinstance(refused.value, WrongHost)
+    assert len(str(refused.value)) < 200
+
+
+@pytest.mark.parametrize(
+    ("address", "host"),
+    [
+        ("https://other.example.org/work_packages/1528", "other.example.org"),
+        ("https://other.example.org/op/projects/x/work_packages/1528/activity", "other.example.org"),
+        ("https://example.org:8443/openproject/work_packages/1528", "example.org:8443"),
+        ("http://example.org/openproject/work_packages/1528", "example.org"),
+        ("https://example.org/work_packages/1528", "example.org"),
+        ("https://example.org/openproject2/work_packages/1528", "example.org"),
+        ("https://bob@other.example.org/wp/3", "other.example.org"),
+    ],
+)
+def test_says_of_which_host_a_foreign_work_package_is(address: str, host: str) -> None:
+    with pytest.raises(WrongHost) as refused:
+        work_package_in(address, BELOW)
+
+    assert (refused.value.field, refused.value.host) == ("reference", host)
+    assert str(refused.value) == f"This is a work package of {host}. There is no source for it yet."
+
+
+def test_does_not_call_any_foreign_page_a_work_package() -> None:
+    with pytest.raises(WrongHost, match=r"This is an address of wiki\.example\.org"):
+        work_package_in("https://wiki.example.org/bin/view/Main/", ROOT)
+
+
+@pytest.mark.parametrize("typed", ["1528", "#1528", " 1528 ", "PROJ-51", "https://x.example/wp/1", "HTTP://x.example"])
+def test_tells_a_reference_from_words(typed: str) -> None:
+    assert looks_like_reference(typed)
+
+
+@pytest.mark.parametrize("typed", ["", "#", "0", "permit 1528", "1528a", "proj-51", "Proj-51", "https", "PROJ 51"])
+def test_tells_words_from_a_reference(typed: str) -> None:
+    assert not looks_like_reference(typed)
+
+
+@pytest.mark.parametrize(
+    ("text", "canonical"),
+    [("1", True), ("1528", True), ("0", False), ("007", False), (" 7", False), ("PROJ-7", False), ("٣", False)],
+)
+def test_takes_a_number_only_as_openproject_writes_it(text: str, canonical: bool) -> None:
+    assert is_number(text) is canonical
+
+
+def test_page_address_is_for_browsers_and_cannot_be_led_elsewhere() -> None:
+    assert page_url(BELOW, "1528") == f"{BELOW}/work_packages/1528"
+    assert page_url(ROOT, "../admin?x") == f"{ROOT}/work_packages/..%2Fadmin%3Fx"
+
+
+@pytest.mark.parametrize(
+    ("project", "path"),
+    [
+        ("3", "/projects/3/work_packages/new"),
+        ("demo", "/projects/demo/work_packages/new"),
+        ("", "/work_packages/new"),
+        ("../..", "/work_packages/new"),
+    ],
+)
+def test_leads_to_openprojects_own_create_form(project: str, path: str) -> None:
+    assert create_page_url(ROOT, project) == ROOT + path
+
+
+@pytest.mark.parametrize(
+    ("href", "target"),
+    [
+        ("/api/v3/statuses/7", ("statuses", "7")),
+        ("/openproject/api/v3/placeholder_users/12", ("placeholder_users", "12")),
+        ("urn:openproject-org:api:v3:undisclosed", None),
+        (None, None),
+        (7, None),
+        ("/api/v3/statuses/7/x", None),
+    ],
+)
+def test_reads_api_links_below_any_sub_path(href: object, target: tuple[str, str] | None) -> None:
+    assert target_of(href) == target

@@ -1,0 +1,501 @@
+"""Creating and changing work packages, and what a form offers for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from openproject_tracker import ERRORS, LIST, Tracker, error, paths, tracker_fixture
+
+from panel.domain import Reason
+from panel.errors import (
+    ChangedUpstream,
+    Forbidden,
+    InvalidInput,
+    NotFound,
+    ProviderUnavailable,
+    Rejected,
+    Uncertain,
+)
+from panel.integrations.openproject_choices import assignees
+from panel.sandbox.openproject_state import CustomField, Principal, Project, Right, Status
+
+tracker = tracker_fixture("17", "12")
+recent = tracker_fixture("17")
+
+CREATE = "/api/v3/projects/1/work_packages"
+
+# --- create --------------------------------------------------------------------------------------------------------
+
+
+def test_creates_with_as_little_as_project_and_subject(tracker: Tracker) -> None:
+    with tracker.standin.counting() as seen, tracker.open() as upstream:
+        item = tracker.leaf.create(upstream, {"projectId": 1, "subject": " New  bridge\n"})
+
+    assert paths(seen) == ["POST /projects/1/work_packages"]
+    assert (item.title, item.facts["status"], item.facts["type"]) == ("New bridge", "New", "Task")
+    assert tracker.standin.world.work_packages[int(item.reference)].subject == "New bridge"
+
+
+@pytest.mark.parametrize("kind", ["Milestone", "milestone", "2", 2])
+@pytest.mark.parametrize("project", ["1", "alpha"])
+def test_creates_with_a_type_by_name_or_number(tracker: Tracker, kind: Any, project: str) -> None:
+    values = {"project": project, "subject": "x", "type": kind, "description": "A **b**\nc"}
+
+    with tracker.open() as upstream:
+        item = tracker.leaf.create(upstream, values)
+
+    assert item.facts["type"] == "Milestone"
+    assert tracker.standin.world.work_packages[int(item.reference)].description == "A **b**\nc"
+
+
+@pytest.mark.parametrize("kind", ["Request", "3", "x"])
+def test_a_type_that_the_project_lacks_is_refused_before_anything_is_created(tracker: Tracker, kind: str) -> None:
+    with tracker.standin.counting() as seen, tracker.open() as upstream, pytest.raises(Rejected) as refused:
+        tracker.leaf.create(upstream, {"projectId": "1", "subject": "x", "type": kind})
+
+    assert list(refused.value.fields) == ["type"]
+    assert paths(seen) == ["GET /projects/1/types"]
+
+
+@pytest.mark.parametrize(
+    ("values", "field"),
+    [
+        ({"projectId": "1"}, "subject"),
+        ({"projectId": "1", "subject": "  \n"}, "subject"),
+        ({"projectId": "1", "subject": ["x"]}, "subject"),
+        ({"projectId": "1", "subject": "x", "description": {"raw": "x"}}, "description"),
+        ({"subject": "x"}, "projectId"),
+        ({"subject": "x", "projectId": ""}, "projectId"),
+        ({"subject": "x", "projectId": "../users"}, "projectId"),
+        ({"subject": "x", "projectId": True}, "projectId"),
+    ],
+)
+def test_create_names_what_the_caller_must_correct_and_sends_nothing(
+    tracker: Tracker, values: dict[str, Any], field: str
+) -> None:
+    with tracker.standin.counting() as seen, tracker.open() as upstream, pytest.raises(InvalidInput) as refused:
+        tracker.leaf.create(upstream, values)
+
+    assert refused.value.field == field
+    assert seen == []
+
+
+def test_create_shows_openprojects_own_sentence_beside_the_field(tracker: Tracker) -> None:
+    with tracker.open() as upstream, pytest.raises(Rejected) as refused:
+        tracker.leaf.create(upstream, {"projectId": "1", "subject": "x" * 256})
+
+    assert refused.value.fields == {"subject": "Subject is too long (maximum is 255 characters)."}
+
+
+def test_create_keeps_several_refusals_apart(tracker: Tracker) -> None:
+    tracker.standin.world.add(CustomField(7, "Story", frozenset({1}), frozenset({1})))
+
+    with tracker.open() as upstream, pytest.raises(Rejected) as refused:
+        tracker.leaf.create(upstream, {"projectId": "1", "subject": "x" * 256})
+
+    assert set(refused.value.fields) == {"subject", "customField7"}
+
+
+def test_create_passes_custom_fields_on_as_text_and_as_link(tracker: Tracker) -> None:
+    tracker.standin.world.add(CustomField(7, "Story", frozenset({1}), frozenset({1})))
+    tracker.standin.world.add(CustomField(8, "Kind", frozenset({1}), frozenset({1}), options={3: "Permit"}))
+    values = {"customField7": "told", "customField8": {"href": "/api/v3/custom_options/3"}}
+
+    with tracker.open() as upstream:
+        item = tracker.leaf.create(upstream, {"projectId": "1", "subject": "x", **values})
+
+    assert tracker.standin.world.work_packages[int(item.reference)].custom == {7: "told", 8: "3"}
+
+
+@pytest.mark.parametrize("values", [{}, {"type": "Task"}])
+@pytest.mark.parametrize("project", ["2", "beta", "77"])
+def test_a_hidden_project_is_said_at_the_project_field(tracker: Tracker, project: str, values: dict[str, str]) -> None:
+    with tracker.open() as upstream, pytest.raises(Rejected) as refused:
+        tracker.leaf.create(upstream, {"projectId": project, "subject": "x", **values})
+
+    assert refused.value.fields == {"projectId": "OpenProject does not show this project to our account."}
+
+
+def test_an_account_that_may_not_create_is_told_so(tracker: Tracker) -> None:
+    with tracker.open(tracker.source("V")) as upstream, pytest.raises(Forbidden, match="our account create"):
+        tracker.leaf.create(upstream, {"projectId": "1", "subject": "x"})
+
+
+def test_a_type_number_is_sent_where_types_may_not_be_read(recent: Tracker) -> None:
+    recent.standin.world.join(5, 1, {Right.ADD})
+
+    with recent.open() as upstream:
+        made = recent.leaf.create(upstream, {"projectId": "1", "subject": "x", "type": "2"})
+        with pytest.raises(Forbidden):
+            recent.leaf.create(upstream, {"projectId": "1", "subject": "x", "type": "Milestone"})
+
+    assert made.facts["type"] == "Milestone"
+
+
+def _drop(tracker: Tracker) -> None:
+    tracker.standin.fail_create_after_commit = True
+
+
+def _cut(tracker: Tracker) -> None:
+    tracker.standin.cut_create_answer = True
+
+
+def _hang(tracker: Tracker) -> None:
+    tracker.standin.fault = "hang"
+
+
+def _no_number(tracker: Tracker) -> None:
+    tracker.rewrite(lambda body: (body.pop("id"), body.pop("_links")), path=CREATE, method="POST")
+
+
+def _gateway(tracker: Tracker) -> None:
+    tracker.reply(504, "<h1>Gateway timeout</h1>", path=CREATE, method="POST", kind="text/html")
+
+
+def _login_page(tracker: Tracker) -> None:
+    tracker.standin.fault = "login-page"
+
+
+@pytest.mark.parametrize("happen", [_drop, _cut, _hang, _no_number, _login_page, _gateway])
+def test_a_create_without_a_whole_answer_is_uncertain_and_never_repeated(
+    tracker: Tracker, happen: Callable[[Tracker], None]
+) -> None:
+    happen(tracker)
+
+    with (
+        tracker.standin.counting() as seen,
+        tracker.open(deadline_s=1) as upstream,
+        pytest.raises(Uncertain, match="We cannot tell whether it was created") as unknown,
+    ):
+        tracker.leaf.create(upstream, {"projectId": "1", "subject": "Lost"})
+
+    assert isinstance(unknown.value.__cause__, ProviderUnavailable)
+    assert len(seen) <= 1
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        ("unauthorized", Reason.CREDENTIALS_REJECTED),
+        ("forbidden", Reason.FORBIDDEN),
+        ("rate-limited", Reason.RATE_LIMITED),
+        ("overloaded", Reason.RATE_LIMITED),
+        ("server-error", Reason.SERVER_ERROR),
+        ("redirect", Reason.UNEXPECTED_REDIRECT),
+    ],
+)
+def test_a_create_that_was_refused_is_not_uncertain(recent: Tracker, fault: str, reason: Reason) -> None:
+    recent.standin.fault = fault
+
+    with recent.open() as upstream, pytest.raises(ProviderUnavailable) as failed:
+        recent.leaf.create(upstream, {"projectId": "1", "subject": "x"})
+
+    assert failed.value.reason is reason
+
+
+def test_a_create_that_never_left_is_not_uncertain(recent: Tracker) -> None:
+    recent.server.close()
+
+    with recent.open() as upstream, pytest.raises(ProviderUnavailable) as failed:
+        recent.leaf.create(upstream, {"projectId": "1", "subject": "x"})
+
+    assert failed.value.reason is Reason.CONNECT
+
+
+def test_create_accepts_200_as_well(recent: Tracker) -> None:
+    recent.reply(200, {"id": 4711}, path=CREATE, method="POST")
+
+    with recent.open() as upstream:
+        assert recent.leaf.create(upstream, {"projectId": "1", "subject": "x"}).reference == "4711"
+
+
+@pytest.mark.parametrize(
+    ("body", "fields"),
+    [
+        (error("PropertyConstraintViolation", attribute="project"), {"projectId": "Nee."}),
+        (error("PropertyConstraintViolation", attribute="Subject"), {"subject": "Nee."}),
+        (error("PropertyConstraintViolation"), {}),
+        (
+            {"errorIdentifier": f"{ERRORS}X", "_embedded": {"errors": [7, error("X", attribute="type")]}},
+            {"type": "Nee."},
+        ),
+    ],
+)
+def test_refusals_are_read_whatever_their_shape(recent: Tracker, body: Any, fields: dict[str, str]) -> None:
+    recent.reply(422, body, path=CREATE, method="POST")
+
+    with recent.open() as upstream, pytest.raises(Rejected) as refused:
+        recent.leaf.create(upstream, {"projectId": "1", "subject": "x"})
+
+    assert refused.value.fields == fields
+    assert fields or str(refused.value).endswith("Nee.")
+
+
+
+def test_changes_the_subject_at_the_present_version(tracker: Tracker) -> None:
+    tracker.standin.touch(101)
+
+    with tracker.standin.counting() as seen, tracker.open() as upstream:
+        item = tracker.leaf.update(upstream, "101", {"subject": "Replace it"})
+
+    assert (item.title, item.facts["lockVersion"]) == ("Replace it", 2)
+    assert paths(seen) == ["GET /work_packages/101", "PATCH /work_packages/101"]
+
+
+def test_a_version_that_rides_along_saves_the_look(tracker: Tracker) -> None:
+    with tracker.standin.counting() as seen, tracker.open() as upstream:
+        tracker.leaf.update(upstream, "101", {"status": "2", "lockVersion": "0"})
+
+    assert paths(seen) == ["PATCH /work_packages/101"]
+    assert tracker.standin.world.work_packages[101].status_id == 2
+
+
+@pytest.mark.parametrize("changes", [{"subject": "Mine", "lockVersion": 0}, {"subject": "Mine"}])
+def test_a_faster_colleague_is_never_overwritten(tracker: Tracker, changes: dict[str, Any]) -> None:
+    tracker.standin.before_write = lambda: tracker.standin.touch(101, subject="Theirs")
+
+    with tracker.open() as upstream, pytest.raises(ChangedUpstream, match="Nothing of yours was saved"):
+        tracker.leaf.update(upstream, "101", changes)
+
+    assert tracker.standin.world.work_packages[101].subject == "Theirs"
+
+
+@pytest.mark.parametrize("status", ["In progress", "in PROGRESS", "2", 2])
+def test_sets_a_status_by_name_or_number(tracker: Tracker, status: Any) -> None:
+    with tracker.open() as upstream:
+        assert tracker.leaf.update(upstream, "101", {"status": status}).facts["status"] == "In progress"
+
+
+def test_a_status_out_of_reach_is_refused_in_openprojects_words(tracker: Tracker) -> None:
+    with tracker.open() as upstream, pytest.raises(Rejected) as refused:
+        tracker.leaf.update(upstream, "101", {"status": "Closed"})
+
+    assert "no valid transition exists" in refused.value.fields["status"]
+
+
+def test_an_unknown_status_is_refused_without_a_write(tracker: Tracker) -> None:
+    with tracker.standin.counting() as seen, tracker.open() as upstream, pytest.raises(Rejected) as refused:
+        tracker.leaf.update(upstream, "101", {"status": "Gesloten"})
+
+    assert refused.value.fields == {"status": "No status “Gesloten” can be set here."}
+    assert not [one for one in seen if one.method == "PATCH"]
+
+
+def test_a_status_made_a_moment_ago_is_found(recent: Tracker) -> None:
+    source = recent.source()
+    with recent.open(source) as upstream:
+        recent.leaf.fetch_many(upstream, ["101"])
+    recent.standin.world.add(Status(9, "On hold", "#845EC2", 4))
+    recent.standin.world.transitions[1] = frozenset({9})
+
+    with recent.open(source) as upstream:
+        assert recent.leaf.update(upstream, "101", {"status": "On hold"}).facts["status"] == "On hold"
+
+
+@pytest.mark.parametrize("offers", ["both", "embedded", "linked"])
+def test_a_status_is_found_in_the_form_where_statuses_may_not_be_read(recent: Tracker, offers: Any) -> None:
+    recent.reply(403, error("MissingPermission"), path="/api/v3/statuses")
+    recent.standin.offers = offers
+
+    with recent.open() as upstream:
+        assert recent.leaf.update(upstream, "101", {"status": "In progress"}).facts["status"] == "In progress"
+
+
+@pytest.mark.parametrize(("assignee", "number"), [("Uma User", 5), ("team blue", 20), ("20", 20), (5, 5)])
+def test_assigns_people_and_groups_by_name_or_number(tracker: Tracker, assignee: Any, number: int) -> None:
+    with tracker.open() as upstream:
+        tracker.leaf.update(upstream, "101", {"assignee": assignee})
+
+    assert tracker.standin.world.work_packages[101].assignee_id == number
+
+
+@pytest.mark.parametrize("nobody", [None, ""])
+def test_nobody_clears_the_assignee_without_looking_for_people(tracker: Tracker, nobody: str | None) -> None:
+    tracker.standin.touch(101, assignee_id=5)
+
+    with tracker.standin.counting() as seen, tracker.open() as upstream:
+        item = tracker.leaf.update(upstream, "101", {"assignee": nobody, "lockVersion": 1})
+
+    assert item.facts["assignee"] is None
+    assert paths(seen) == ["PATCH /work_packages/101"]
+
+
+def test_two_people_of_one_name_need_a_number(tracker: Tracker) -> None:
+    tracker.standin.world.add(Principal(50, "Sam B."), Principal(51, "Sam B."))
+    for number in (50, 51):
+        tracker.standin.world.join(number, 1)
+
+    with tracker.open() as upstream:
+        with pytest.raises(Rejected) as refused:
+            tracker.leaf.update(upstream, "101", {"assignee": "sam b."})
+        tracker.leaf.update(upstream, "101", {"assignee": "51"})
+
+    assert "Several people" in refused.value.fields["assignee"]
+    assert tracker.standin.world.work_packages[101].assignee_id == 51
+
+
+def test_an_unknown_person_is_refused_without_a_write(tracker: Tracker) -> None:
+    with tracker.standin.counting() as seen, tracker.open() as upstream, pytest.raises(Rejected) as refused:
+        tracker.leaf.update(upstream, "101", {"assignee": "Nobody Here"})
+
+    assert list(refused.value.fields) == ["assignee"]
+    assert not [one for one in seen if one.method == "PATCH"]
+
+
+def test_a_number_that_cannot_be_assigned_is_refused_in_openprojects_words(tracker: Tracker) -> None:
+    with tracker.open() as upstream, pytest.raises(Rejected) as refused:
+        tracker.leaf.update(upstream, "101", {"assignee": "6"})
+
+    assert "not allowed to be 'Assignee'" in refused.value.fields["assignee"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({}, "changes"),
+        ({"title": "x"}, "changes"),
+        ({"lockVersion": 1}, "changes"),
+        ({"subject": " "}, "subject"),
+        ({"subject": None}, "subject"),
+        ({"status": None}, "status"),
+        ({"status": {"id": 1}}, "status"),
+        ({"assignee": [5]}, "assignee"),
+        ({"subject": "x", "lockVersion": "new"}, "lockVersion"),
+        ({"subject": "x", "lockVersion": True}, "lockVersion"),
+    ],
+)
+def test_update_names_what_the_caller_must_correct_and_sends_nothing(
+    tracker: Tracker, changes: dict[str, Any], field: str
+) -> None:
+    with tracker.standin.counting() as seen, tracker.open() as upstream, pytest.raises(InvalidInput) as refused:
+        tracker.leaf.update(upstream, "101", changes)
+
+    assert refused.value.field == field
+    assert field != "changes" or "subject, status or assignee" in str(refused.value)
+    assert seen == []
+
+
+@pytest.mark.parametrize("changes", [{"subject": "x"}, {"status": "2"}, {"subject": "x", "lockVersion": 0}])
+def test_an_account_that_may_not_change_is_told_so(tracker: Tracker, changes: dict[str, Any]) -> None:
+    with tracker.open(tracker.source("V")) as upstream, pytest.raises(Forbidden, match="our account change"):
+        tracker.leaf.update(upstream, "101", changes)
+
+
+def test_an_account_that_may_only_change_the_status_can_do_that_alone(tracker: Tracker) -> None:
+    with tracker.open(tracker.source("S")) as upstream:
+        assert tracker.leaf.update(upstream, "101", {"status": "In progress"}).facts["status"] == "In progress"
+        with pytest.raises(Rejected) as refused:
+            tracker.leaf.update(upstream, "101", {"subject": "x"})
+
+    assert list(refused.value.fields) == ["subject"]
+
+
+@pytest.mark.parametrize("reference", ["999", "201", "007", "../users/5"])
+@pytest.mark.parametrize("changes", [{"subject": "x"}, {"subject": "x", "lockVersion": 0}, {"assignee": "Uma User"}])
+def test_update_finds_only_what_is_shown_to_us(tracker: Tracker, reference: str, changes: dict[str, Any]) -> None:
+    with tracker.open() as upstream, pytest.raises(NotFound):
+        tracker.leaf.update(upstream, reference, changes)
+
+
+@pytest.mark.parametrize("status", [404, 409, 422])
+def test_refusals_of_somebody_else_are_not_taken_for_openprojects(recent: Tracker, status: int) -> None:
+    recent.reply(status, "<h1>WAF</h1>", path=f"{LIST}/101", method="PATCH", kind="text/html")
+
+    with recent.open() as upstream, pytest.raises(ProviderUnavailable) as failed:
+        recent.leaf.update(upstream, "101", {"subject": "x"})
+
+    assert failed.value.reason is Reason.UNEXPECTED_RESPONSE
+
+
+
+def test_offers_the_projects_where_we_may_create_by_name(tracker: Tracker) -> None:
+    tracker.standin.world.add(Project(3, "aardvark", "aardvark", (1,)))
+    tracker.standin.world.join(5, 3)
+
+    with tracker.open() as upstream:
+        choices = list(tracker.leaf.choices(upstream, "projectId", {}))
+
+    assert [(choice.value, choice.label) for choice in choices] == [("3", "aardvark"), ("1", "Alpha")]
+
+
+def test_offers_every_project_however_small_the_pages_are(tracker: Tracker) -> None:
+    tracker.standin.max_page_size = 4
+    for number in range(30, 41):
+        tracker.standin.world.add(Project(number, f"p{number}", f"Project {number}", (1,)))
+        tracker.standin.world.join(5, number)
+
+    with tracker.standin.counting() as seen, tracker.open() as upstream:
+        assert len(list(tracker.leaf.choices(upstream, "projectId", {}))) == 12
+
+    assert len(seen) == 3
+
+
+def test_says_so_when_we_may_create_nowhere(tracker: Tracker) -> None:
+    with tracker.open(tracker.source("V")) as upstream, pytest.raises(Forbidden):
+        tracker.leaf.choices(upstream, "projectId", {})
+
+
+def test_offers_the_types_of_the_chosen_project(tracker: Tracker) -> None:
+    with tracker.open() as upstream:
+        choices = list(tracker.leaf.choices(upstream, "type", {"projectId": "1"}))
+
+    assert [(choice.value, choice.label, choice.color) for choice in choices] == [
+        ("1", "Task", "#1A67A3"), ("2", "Milestone", "#35C53F"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("values", [{}, {"projectId": ""}, {"projectId": "../x"}])
+def test_offers_no_types_before_a_project_is_chosen(tracker: Tracker, values: dict[str, str]) -> None:
+    with tracker.standin.counting() as seen, tracker.open() as upstream:
+        assert list(tracker.leaf.choices(upstream, "type", values)) == []
+
+    assert seen == []
+
+
+@pytest.mark.parametrize("offers", ["both", "embedded", "linked"])
+def test_offers_the_statuses_that_the_workflow_allows(tracker: Tracker, offers: Any) -> None:
+    tracker.standin.offers = offers
+    tracker.standin.touch(101)
+
+    with tracker.open() as upstream:
+        choices = list(tracker.leaf.choices(upstream, "status", {}, reference="101"))
+
+    assert [(choice.value, choice.label) for choice in choices] == [("1", "New"), ("2", "In progress")]
+
+
+@pytest.mark.parametrize(("status", "identifier"), [(403, "MissingPermission"), (409, "UpdateConflict")])
+def test_offers_every_status_where_the_form_is_refused(recent: Tracker, status: int, identifier: str) -> None:
+    recent.reply(status, error(identifier), path=f"{LIST}/101/form", method="POST")
+
+    with recent.open() as upstream:
+        choices = list(recent.leaf.choices(upstream, "status", {}, reference="101"))
+
+    assert [choice.label for choice in choices] == ["New", "In progress", "Closed"]
+
+
+def test_offers_who_can_be_assigned(tracker: Tracker) -> None:
+    with tracker.open() as upstream:
+        choices = list(tracker.leaf.choices(upstream, "assignee", {}, reference="101"))
+
+    assert {(choice.value, choice.label) for choice in choices} == {("5", "Uma User"), ("20", "Team Blue")}
+
+
+def test_a_group_is_linked_as_a_group(tracker: Tracker) -> None:
+    with tracker.open() as upstream:
+        links = {offer.href for offer in assignees(upstream, "101")}
+
+    assert links == {"/api/v3/users/5", "/api/v3/groups/20"}
+
+
+@pytest.mark.parametrize("field", ["status", "assignee"])
+def test_choices_of_a_hidden_work_package_are_not_found(tracker: Tracker, field: str) -> None:
+    with tracker.open() as upstream, pytest.raises(NotFound):
+        tracker.leaf.choices(upstream, field, {}, reference="201")
+
+
+@pytest.mark.parametrize(("field", "reference"), [("status", None), ("assignee", "abc"), ("colour", "101")])
+def test_choices_that_make_no_sense_are_refused(tracker: Tracker, field: str, reference: str | None) -> None:
+    with tracker.open() as upstream, pytest.raises(InvalidInput):
+        tracker.leaf.choices(upstream, field, {}, reference=reference)

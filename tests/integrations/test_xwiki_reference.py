@@ -1,0 +1,262 @@
+"""References and addresses of pages, read and written without a server."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from panel.errors import InvalidInput, WrongHost
+from panel.integrations.xwiki_reference import (
+    BadReference,
+    PageReference,
+    instance_root,
+    is_unusable,
+    looks_like_reference,
+    page_url,
+    space_of_id,
+    split_names,
+    understand,
+)
+
+ROOT = "https://wiki.example.org/xwiki"
+
+names = st.text(st.characters(exclude_categories=("Cc", "Cs")), min_size=1, max_size=20)
+references = st.builds(PageReference, st.just("xwiki"), st.lists(names, min_size=1, max_size=4).map(tuple), names)
+
+
+def candidates(text: str, root: str = ROOT, wiki: str = "xwiki") -> list[str]:
+    return [str(candidate) for candidate in understand(text, root, wiki).candidates]
+
+
+# --- references ----------------------------------------------------------------------------------------------------
+
+
+@given(references)
+def test_every_reference_is_read_back_as_it_was_written(reference: PageReference) -> None:
+    assert PageReference.parse(str(reference)) == reference
+
+
+@given(references)
+def test_the_local_form_is_read_back_too(reference: PageReference) -> None:
+    assert PageReference.parse(reference.local, "xwiki") == reference
+    assert tuple(split_names(reference.space)) == reference.spaces
+
+
+@given(references.filter(lambda reference: not any(map(is_unusable, (*reference.spaces, reference.name)))))
+def test_the_address_of_a_page_leads_back_to_it(reference: PageReference) -> None:
+    assert reference in understand(page_url(ROOT, reference), ROOT, "xwiki").candidates
+
+
+@given(st.text(max_size=60))
+def test_any_text_is_a_reference_or_refused(text: str) -> None:
+    try:
+        pasted = understand(text, ROOT, "xwiki")
+    except InvalidInput as exc:
+        assert exc.field == "reference"
+    else:
+        assert all(candidate.is_reachable for candidate in pasted.candidates)
+
+
+@pytest.mark.parametrize(
+    ("text", "wiki", "spaces", "name"),
+    [
+        ("Sandbox.TestPage1", "xwiki", ("Sandbox",), "TestPage1"),
+        ("xwiki:Dev.Sub.WebHome", "xwiki", ("Dev", "Sub"), "WebHome"),
+        (r"xwiki:07\. Dev.WebHome", "xwiki", ("07. Dev",), "WebHome"),
+        (r"A\\b.C", "xwiki", (r"A\b",), "C"),
+        ("docs:A.B", "docs", ("A",), "B"),
+        ("A.b:c", "xwiki", ("A",), "b:c"),
+        (r"A\:b.C", "xwiki", ("A:b",), "C"),
+        ("xwiki:A.b:c", "xwiki", ("A",), "b:c"),
+    ],
+)
+def test_reads_references_as_xwiki_writes_them(text: str, wiki: str, spaces: tuple[str, ...], name: str) -> None:
+    assert PageReference.parse(text) == PageReference(wiki, spaces, name)
+
+
+@pytest.mark.parametrize("text", ["", "Page", "xwiki:Page", "A..B", ".B", "A.", ":A.B", "A.B\n", "A." + "b" * 2000])
+def test_refuses_what_names_no_page(text: str) -> None:
+    with pytest.raises(BadReference):
+        PageReference.parse(text)
+
+
+def test_path_has_a_segment_for_each_name() -> None:
+    reference = PageReference.parse(r"07\. Dev.A+B.Page 1")
+
+    assert reference.path == ("wikis", "xwiki", "spaces", "07. Dev", "spaces", "A+B", "pages", "Page 1")
+
+
+@pytest.mark.parametrize("text", [r"A.b/c", r"A.b\\c", r"A.\.\.", r"\..B"])
+def test_tells_names_that_no_rest_address_can_carry(text: str) -> None:
+    assert not PageReference.parse(text).is_reachable
+
+
+@pytest.mark.parametrize(
+    ("identifier", "space"), [("xwiki:A.B", "A.B"), (r"xwiki:07\. Dev", r"07\. Dev"), ("A.B", "A.B"), (r"A\:b", r"A\:b")]
+)
+def test_reads_the_id_of_a_space(identifier: str, space: str) -> None:
+    assert space_of_id(identifier) == space
+
+
+@pytest.mark.parametrize(
+    ("reference", "url"),
+    [
+        ("Main.WebHome", "/bin/view/Main/"),
+        ("Sandbox.TestPage1", "/bin/view/Sandbox/TestPage1"),
+        (r"07\. Dev.A+B.WebHome", "/bin/view/07.%20Dev/A%2BB/"),
+        ("docs:A.Été?", "/wiki/docs/view/A/%C3%89t%C3%A9%3F"),
+    ],
+)
+def test_writes_the_address_that_a_browser_shows(reference: str, url: str) -> None:
+    assert page_url(ROOT, PageReference.parse(reference)) == ROOT + url
+
+
+# --- the instance root ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "tail",
+    [
+        "", "/", "//", "/rest", "/rest/", "//rest/", "/rest/wikis/xwiki", "/rest/wikis/xwiki/spaces/A/pages/B", "/bin/",
+        "/bin/view/Main/WebHome", "/bin/view/A/rest/bin/", "/bin/Main/WebHome", "/wiki/sub/view/A/B", "/wiki/sub/edit/A",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("root", ["https://wiki.example.org/xwiki", "https://wiki.example.org", "http://h:8080/Wiki/A"])
+def test_root_is_what_stands_before_the_pages(root: str, tail: str) -> None:
+    assert instance_root(root + tail) == root
+
+
+@pytest.mark.parametrize(
+    ("location", "root"),
+    [
+        ("https://Wiki.Example.org:443/XWiki/", "https://wiki.example.org/XWiki"),
+        (" http://h:80/xwiki/bin/view/Main/;jsessionid=1A2B ", "http://h/xwiki"),
+        ("https://h/wiki", "https://h/wiki"),
+        ("https://h/wiki/bin/view/A", "https://h/wiki"),
+        ("https://h/wiki/rest/wikis/xwiki", "https://h/wiki"),
+        ("https://h/wiki/wiki/sub/view/A", "https://h/wiki"),
+        ("http://[::1]:8080//xwiki//rest", "http://[::1]:8080/xwiki"),
+    ],
+)
+def test_root_keeps_its_own_path_as_it_is(location: str, root: str) -> None:
+    assert instance_root(location) == root
+    assert instance_root(root) == root
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        "", "wiki.example.org", "ftp://h/xwiki", "https://", "https:///xwiki", "https://h:99999/", "https://h:0/", "https://[::1",
+        "https://alice:secret@h/xwiki", "https://h/xwiki?a=b", "https://h/xwiki#a", "https://h/a/../xwiki", "https://h/%2e%2e/a",
+        "https://h/a b", "https://h\\@evil/", "https://h/\nxwiki", "https://h<script>/",
+    ],
+)  # fmt: skip
+def test_refuses_what_is_no_address_of_an_instance(location: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        instance_root(location)
+
+    assert caught.value.field == "location"
+    assert "secret" not in str(caught.value)
+
+
+# --- pasted and typed ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("tail", "expected"),
+    [
+        ("", ["Main.WebHome"]),
+        ("/", ["Main.WebHome"]),
+        ("/bin/view/", ["Main.WebHome"]),
+        ("/bin/view/Dev", ["Dev.WebHome"]),
+        ("/bin/view/Dev/", ["Dev.WebHome"]),
+        ("/bin/view/Dev/Sub", ["Dev.Sub", "Dev.Sub.WebHome"]),
+        ("/bin/view/Dev/Sub/", ["Dev.Sub.WebHome"]),
+        ("/bin/view/Dev/Sub/WebHome", ["Dev.Sub.WebHome"]),
+        ("/bin/view/07.%20Dev/", [r"07\. Dev.WebHome"]),
+        ("/bin/view/07.+Dev/", [r"07\. Dev.WebHome"]),
+        ("/bin/view/A/b%2Bc", ["A.b+c", "A.b+c.WebHome"]),
+        ("/bin/edit/A/B?editor=wiki#x", ["A.B", "A.B.WebHome"]),
+        ("/bin/viewrev/A/B?rev=1.2", ["A.B", "A.B.WebHome"]),
+        ("/bin/download/A/WebHome/file.pdf", ["A.WebHome"]),
+        ("/bin/view/A/B;jsessionid=12?x", ["A.B", "A.B.WebHome"]),
+        ("//bin//view//A//B", ["A.B", "A.B.WebHome"]),
+        ("/bin/A/B", ["A.B", "A.B.WebHome"]),
+        ("/view/A/B", ["A.B", "A.B.WebHome"]),
+        ("/A/B", ["A.B", "A.B.WebHome"]),
+        ("/wiki/xwiki/view/A/B", ["A.B", "A.B.WebHome"]),
+    ],
+)
+def test_understands_what_browsers_show(tail: str, expected: list[str]) -> None:
+    assert candidates(ROOT + tail) == [f"xwiki:{one}" for one in expected]
+
+
+@pytest.mark.parametrize("address", ["HTTPS://WIKI.example.org:443/xwiki/bin/view/A/", "https://u:p@wiki.example.org/xwiki/A/"])
+def test_the_host_is_compared_as_a_host(address: str) -> None:
+    assert candidates(address) == ["xwiki:A.WebHome"]
+
+
+@pytest.mark.parametrize(
+    ("address", "where"),
+    [
+        ("https://other.example.org/xwiki/bin/view/A/", "other.example.org"),
+        ("http://wiki.example.org/xwiki/bin/view/A/", "wiki.example.org"),
+        ("https://wiki.example.org:8443/xwiki/bin/view/A/", "wiki.example.org:8443"),
+        ("https://wiki.example.org/xwiki2/bin/view/A/", "wiki.example.org/xwiki2"),
+        ("https://wiki.example.org/XWiki/bin/view/A/", "wiki.example.org/XWiki"),
+    ],
+)
+def test_says_whose_page_it_is(address: str, where: str) -> None:
+    with pytest.raises(WrongHost) as caught:
+        understand(address, ROOT, "xwiki")
+
+    assert str(caught.value) == f"This is a page of {where}. There is no source for it yet."
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Sandbox.TestPage1", ["Sandbox.TestPage1", "Sandbox.TestPage1.WebHome"]),
+        (" xwiki:Dev.Sub.WebHome ", ["Dev.Sub.WebHome"]),
+        (r"07\. Dev.Sub", [r"07\. Dev.Sub", r"07\. Dev.Sub.WebHome"]),
+    ],
+)
+def test_understands_typed_references(text: str, expected: list[str]) -> None:
+    assert candidates(text) == [f"xwiki:{one}" for one in expected]
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("Sandbox", "“Sandbox” has no space: write Space.Page, or search for it."),
+        ("docs:A.B", "This page is in the wiki “docs”; this source reads the wiki “xwiki”."),
+        (f"{ROOT}/wiki/docs/view/A/B", "This page is in the wiki “docs”; this source reads the wiki “xwiki”."),
+        (f"{ROOT}/bin/view/A/b%2Fc", "xWiki gives out no page whose name has a slash or a backslash in it."),
+        (f"{ROOT}/bin/view/A/%2e%2e/B", "xWiki gives out no page whose name has a slash or a backslash in it."),
+        (f"{ROOT}/bin/login/XWiki/XWikiLogin", "This address is no page: open the page in xWiki and paste its address."),
+        (f"{ROOT}/rest/wikis/xwiki", "This address is no page: open the page in xWiki and paste its address."),
+        ("", "Give the address of a page, or its reference: Space.Page."),
+        ("A..B", "“A..B” is no page: give its address, or its reference: Space.Page."),
+        (f"{ROOT}/bin/view/A/%FF", f"“{ROOT}/bin/view/A/%FF” is no page: give its address, or its reference: Space.Page."),
+    ],
+)
+def test_says_why_a_text_is_no_page_of_this_source(text: str, sentence: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        understand(text, ROOT, "xwiki")
+
+    assert (caught.value.field, str(caught.value)) == ("reference", sentence)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("https://other.example/x", True), ("HTTP://h", True), ("xwiki:A.B", True), ("xwiki:Home", True),
+        ("Sandbox.TestPage1", True), (r"07\. Dev.Sub", True), ("docs:A.B", True),
+        ("welstand dak", False), ("art. 4", False), ("Dakkapel", False), ("etc.", False), ("4.20", False), ("", False),
+        ("a@b.example", False), ("xwiki: hoe werkt het", False), (r"07\. Dev", False), ("zin een. zin twee", False),
+        ("en/of.x", False), ("...", False),
+    ],
+)  # fmt: skip
+def test_tells_references_from_words(text: str, expected: bool) -> None:
+    assert looks_like_reference(text, "xwiki") is expected

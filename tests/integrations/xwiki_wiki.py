@@ -1,0 +1,95 @@
+"""What the tests of the xWiki leaf share: a stand-in over real HTTP, a connector to it, and the leaf."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from werkzeug.wrappers import Request, Response
+
+from panel.connector import Auth, AuthKind, Caller, Connector, Secret, SourceConfig, Upstream
+from panel.integrations.registry import load_registry
+from panel.integrations.xwiki import XWiki
+from panel.sandbox.standin import Recorded, RunningServer, mounted
+from panel.sandbox.xwiki import XWikiStandIn
+
+REST = "/rest/wikis/xwiki"
+
+
+@dataclass
+class WikiServer:
+    """The stand-in lives on a sub-path, as most real instances do."""
+
+    standin: XWikiStandIn
+    server: RunningServer
+    connector: Connector
+    leaf: XWiki = field(default_factory=lambda: load_registry().get("xwiki"))  # type: ignore[arg-type,return-value]
+    revision: int = 0
+
+    @property
+    def root(self) -> str:
+        return f"{self.server.url}/xwiki"
+
+    def source(
+        self, password: str | None = "secret", *, kind: AuthKind = AuthKind.BASIC, root: str = "", **options: str
+    ) -> SourceConfig:
+        """A source for which nothing is remembered yet."""
+        self.revision += 1
+        username = "alice" if kind is AuthKind.BASIC else ""
+        auth = Auth(kind, username, secret=Secret(password)) if password else Auth()
+        return SourceConfig("1", "xwiki", "Wiki", root or self.root, auth, options=options, revision=self.revision)
+
+    def open(self, source: SourceConfig | None = None, *, deadline_s: float = 20) -> Upstream:
+        caller = Caller("test", "alice")
+        return self.connector.open(source or self.source(), caller, judge=self.leaf.judge, deadline_s=deadline_s)
+
+    def reply(
+        self, status: int, body: Any = "", *, path: str, method: str = "GET", kind: str = "text/plain", bare: bool = False
+    ) -> None:
+        """Answer ``path`` with this instead; ``bare`` leaves out the headers that only xWiki sends."""
+        real, data = self.standin.answer, body if isinstance(body, str) else json.dumps(body)
+
+        def answer(request: Request) -> Response:
+            response = real(request)
+            if (request.method, request.path) != (method, path):
+                return response
+            headers = {} if bare else {name: text for name, text in response.headers if name.startswith("XWiki-")}
+            return Response(data, status, headers, content_type=kind)
+
+        self.standin.answer = answer  # type: ignore[method-assign]
+
+    def rewrite(self, change: Callable[[dict[str, Any]], object], *, path: str, method: str = "GET") -> None:
+        """Let ``change`` work on the JSON of every answer to ``path``."""
+        real = self.standin.answer
+
+        def answer(request: Request) -> Response:
+            response = real(request)
+            if (request.method, request.path) != (method, path) or response.status_code >= 300:
+                return response
+            body = json.loads(response.get_data())
+            change(body)
+            response.set_data(json.dumps(body))
+            return response
+
+        self.standin.answer = answer  # type: ignore[method-assign]
+
+
+def paths(seen: list[Recorded]) -> list[str]:
+    """What was asked of the wiki, in order of arrival."""
+    return [f"{one.method} {one.path.partition(REST)[2]}" for one in seen]
+
+
+def wiki_fixture(*profiles: str) -> Any:
+    """A fixture with a wiki of its own for each test, as these generations of xWiki behave in turn."""
+
+    @pytest.fixture(params=profiles)
+    def wiki(request: pytest.FixtureRequest) -> Iterator[WikiServer]:
+        standin = XWikiStandIn(request.param, solr_lag=None)
+        server = RunningServer(mounted(xwiki=standin))
+        yield WikiServer(standin, server, Connector(allowed=lambda: (server.host_port,)))
+        server.close()
+
+    return wiki

@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+from flask import Flask
+from support import Upstreams
+
+TEMPLATES = Path(__file__).parent.parent / "docs" / "templates"
+
+
+def run(app: Flask, *words: str, stdin: str = "") -> Result:
+    return app.test_cli_runner().invoke(args=list(words), input=stdin)
+
+
+def import_wiki(app: Flask, upstreams: Upstreams, *more: str) -> Result:
+    template = str(TEMPLATES / "xwiki-openconnector-source.yaml")
+    sets = [f"location={upstreams.xwiki_url}", "auth.username=alice", "auth.password=secret"]
+    return run(app, "source", "import", template, *[word for value in sets for word in ("--set", value)], *more)
+
+
+def test_imports_the_template_with_values_and_tests_it(app: Flask, upstreams: Upstreams) -> None:
+    imported = import_wiki(app, upstreams)
+    tested = run(app, "source", "test", "xwiki", "--json")
+
+    assert imported.exit_code == 0, imported.output
+    assert "secret" not in imported.output
+    assert json.loads(tested.stdout)["ok"] is True
+
+
+def test_a_failing_rung_is_exit_1_and_named(app: Flask, upstreams: Upstreams) -> None:
+    import_wiki(app, upstreams, "--set", "auth.password=WRONG")
+
+    tested = run(app, "source", "test", "xwiki", "--json")
+
+    found = json.loads(tested.stdout)
+    assert tested.exit_code == 1
+    assert (found["ok"], found["cause"], found["reason"]) == (False, "provider-auth", "credentials-rejected")
+
+
+def test_shows_lists_and_exports_without_the_secret(app: Flask, upstreams: Upstreams) -> None:
+    import_wiki(app, upstreams, "--set", "auth.password=canary-77aa")
+
+    for words in (["source", "list"], ["source", "show", "xwiki"], ["source", "show", "xwiki", "--json"], ["source", "export", "xwiki"]):
+        result = run(app, *words)
+        assert (result.exit_code, "canary-77aa" in result.output) == (0, False)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["source", "show", "nowhere"],
+        ["source", "test", "nowhere"],
+        ["source", "export", "nowhere"],
+        ["source", "import", str(TEMPLATES / "xwiki-openconnector-source.yaml")],
+    ],
+)
+def test_an_error_is_one_sentence_on_stderr_and_exit_1(app: Flask, words: list[str]) -> None:
+    result = run(app, *words)
+
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    assert len(result.stderr.strip().splitlines()) == 1
+
+
+def test_makes_people_and_tokens(app: Flask) -> None:
+    person = run(app, "user", "create", "carol", "--admin", "--password-stdin", stdin="correct horse\n")
+    token = run(app, "token", "create", "script", "--scope", "read", "--json")
+
+    assert person.exit_code == 0
+    with app.app_context():
+        access = app.extensions["leafpanel"].access
+        assert access.sign_in("carol", "correct horse") is not None
+        assert access.by_token(json.loads(token.stdout)["token"]) is not None
+
+
+def test_a_short_password_is_one_sentence(app: Flask) -> None:
+    result = run(app, "user", "create", "carol", "--password-stdin", stdin="short\n")
+
+    assert (result.exit_code, "at least 8 characters" in result.stderr) == (1, True)
+
+
+def test_switches_the_connector_off_and_on(app: Flask) -> None:
+    run(app, "connector", "off")
+    with app.app_context():
+        assert not app.extensions["leafpanel"].switches.connector_on()
+
+    run(app, "connector", "on")
+    with app.app_context():
+        assert app.extensions["leafpanel"].switches.connector_on()
+
+
+def test_doctor_says_what_is_missing(app: Flask, upstreams: Upstreams) -> None:
+    import_wiki(app, upstreams)
+
+    found = {row["check"]: row["ok"] for row in json.loads(run(app, "doctor", "--json").stdout)}
+
+    assert found == {"settings": True, "database": True, "xwiki": True, "openproject": False}
+
+
+def test_an_empty_database_is_said_plainly(app: Flask) -> None:
+    from panel.db import Model, db
+
+    with app.app_context():
+        Model.metadata.drop_all(db.engine)
+
+    result = run(app, "source", "list")
+
+    assert (result.exit_code, result.stderr.strip()) == (1, "The database is not set up. Run: flask --app wsgi db upgrade")

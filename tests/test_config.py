@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import base64
+import stat
+from pathlib import Path
+
+import pytest
+
+from panel.config import SETTINGS, ConfigError, load
+
+KEY = base64.urlsafe_b64encode(b"k" * 32).decode()
+
+
+def settings(tmp_path: Path, **values: str) -> dict[str, str]:
+    return {"PANEL_INSTANCE_DIR": str(tmp_path / "instance"), **values}
+
+
+def test_starts_without_any_setting_on_loopback_with_sqlite(tmp_path: Path) -> None:
+    config = load(settings(tmp_path))
+
+    assert (config.host, config.port) == ("127.0.0.1", 8000)
+    assert config.database_url == f"sqlite:///{tmp_path}/instance/panel.sqlite3"
+    assert config.public_url == "http://127.0.0.1:8000"
+
+
+def test_makes_its_keys_once_and_for_its_owner_only(tmp_path: Path) -> None:
+    first, second = load(settings(tmp_path)), load(settings(tmp_path))
+
+    assert first.secret_key == second.secret_key
+    assert len(first.secret_key) >= 48
+    assert stat.S_IMODE((tmp_path / "instance" / "secret_key").stat().st_mode) == 0o600
+
+
+def test_refuses_a_key_file_that_others_may_read(tmp_path: Path) -> None:
+    load(settings(tmp_path))
+    (tmp_path / "instance" / "secret_key").chmod(0o644)
+
+    with pytest.raises(ConfigError, match="0600"):
+        load(settings(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PANEL_PORT", "eighty"),
+        ("PANEL_PORT", "70000"),
+        ("PANEL_CONNECTOR_ENABLED", "maybe"),
+        ("PANEL_DEADLINE_S", "0"),
+        ("PANEL_DEADLINE_S", "five"),
+        ("PANEL_CACHE_TTL_S", "-1"),
+        ("PANEL_PUBLIC_URL", "panel.example.org"),
+        ("PANEL_SECRET_KEY", "short"),
+        ("PANEL_MCP_TOOL_NAME", "two words"),
+        ("PANEL_ALLOWED_PRIVATE_HOSTS", "wiki.example.org"),
+        ("PANEL_ALLOWED_PRIVATE_HOSTS", "10.0.0.0/40"),
+    ],
+)
+def test_a_wrong_setting_stops_the_start_by_name(tmp_path: Path, name: str, value: str) -> None:
+    with pytest.raises(ConfigError, match=name):
+        load(settings(tmp_path, **{name: value}))
+
+
+def test_a_bad_encryption_key_is_named_without_its_value(tmp_path: Path) -> None:
+    bad = "c2VjcmV0LWJ1dC10b28tc2hvcnQ="
+
+    with pytest.raises(ConfigError, match="PANEL_ENCRYPTION_KEYS key 2") as caught:
+        load(settings(tmp_path, PANEL_ENCRYPTION_KEYS=f"{KEY},{bad}"))
+
+    assert bad not in str(caught.value)
+
+
+def test_several_encryption_keys_are_taken_newest_first(tmp_path: Path) -> None:
+    older = base64.urlsafe_b64encode(b"o" * 32).decode().rstrip("=")
+
+    config = load(settings(tmp_path, PANEL_ENCRYPTION_KEYS=f"{KEY}, {older}"))
+
+    assert config.encryption_keys == (b"k" * 32, b"o" * 32)
+
+
+def test_a_secret_is_read_from_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "key"
+    file.write_text("a secret from a file\n")
+
+    assert load(settings(tmp_path, PANEL_SECRET_KEY_FILE=str(file))).secret_key == "a secret from a file"
+
+
+def test_an_unreadable_secret_file_stops_the_start(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="PANEL_SECRET_KEY_FILE"):
+        load(settings(tmp_path, PANEL_SECRET_KEY_FILE=str(tmp_path / "nowhere")))
+
+
+def test_every_setting_is_documented() -> None:
+    text = (Path(__file__).parent.parent / "docs" / "operations.md").read_text("utf-8")
+
+    assert [setting.name for setting in SETTINGS if f"`{setting.name}`" not in text] == []

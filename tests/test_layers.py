@@ -1,0 +1,37 @@
+"""The direction of imports, and that no leaf is named outside its own files."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+LEAVES = sorted(path.stem for path in (ROOT / "panel" / "integrations").glob("*.yaml"))
+
+
+def test_the_direction_of_imports_holds() -> None:
+    from importlinter import cli
+
+    assert cli.lint_imports(config_filename=str(ROOT / "pyproject.toml"), no_cache=True) == cli.EXIT_STATUS_SUCCESS
+
+
+@pytest.mark.parametrize("leaf", LEAVES)
+def test_no_leaf_is_named_outside_its_own_files(leaf: str) -> None:
+    own = re.compile(rf"(integrations/{leaf}|sandbox/|static/vendor|serve\.py|openapi\.yaml)")
+    files = [path for path in (ROOT / "panel").rglob("*") if path.suffix in (".py", ".html", ".js", ".css")]
+    naming = [
+        str(path.relative_to(ROOT))
+        for path in files
+        if not own.search(str(path.relative_to(ROOT))) and re.search(rf"\b{leaf}\b", path.read_text("utf-8"), re.IGNORECASE)
+    ]
+
+    assert naming == ["panel/__init__.py"]  # its first line says what the product is
+
+
+def test_nothing_but_the_connector_opens_sockets() -> None:
+    opening = re.compile(r"^\s*(import|from) (socket|ssl|http\.client|urllib\.request|requests|urllib3|httpx)\b", re.MULTILINE)
+    files = [path for path in (ROOT / "panel").rglob("*.py") if "connector" not in path.parts]
+
+    assert [path.name for path in files if opening.search(path.read_text("utf-8"))] == ["serve.py"]

@@ -1,0 +1,217 @@
+"""Saving, importing, exporting and testing sources; above all: to whom a credential belongs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from support import Upstreams, openproject_values, xwiki_values
+
+from panel.connector import Caller
+from panel.domain import Reason
+from panel.errors import Conflict, InvalidInput, NotFound, ProviderUnavailable, Rejected
+from panel.faces.context import Panel
+from panel.sandbox.standin import RunningServer
+from panel.sandbox.xwiki import XWikiStandIn
+from panel.sources import Sources
+
+TESTER = Caller("test", "alice")
+
+
+@pytest.fixture
+def sources(services: Panel) -> Sources:
+    return services.sources
+
+
+@pytest.fixture
+def xwiki(sources: Sources, upstreams: Upstreams) -> Sources:
+    """The sources with the wiki configured."""
+    sources.create(xwiki_values(upstreams), by="alice")
+    return sources
+
+
+def test_a_saved_secret_is_never_given_out(xwiki: Sources) -> None:
+    values = xwiki.values(xwiki.get("xwiki"))
+
+    assert values["auth"] == {"type": "basic", "username": "alice", "secretSet": True}
+    assert "secret" not in xwiki.export("xwiki").replace("XWIKI_PASSWORD", "")
+
+
+def test_an_empty_secret_keeps_the_stored_one(xwiki: Sources, services: Panel) -> None:
+    xwiki.change("xwiki", {"name": "Renamed", "auth": {"type": "basic", "username": "alice", "password": ""}}, by="bob")
+
+    config = xwiki.config_for(services.registry.get("xwiki"))
+    assert config.auth.secret is not None
+    assert (config.auth.secret.reveal(), config.name) == ("secret", "Renamed")
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        "http://localhost:{port}/xwiki",
+        "https://127.0.0.1:{port}/xwiki",
+        "http://127.0.0.1:{other}/xwiki",
+        "https://attacker.example/xwiki",
+        "https://xn--e1afmkfd.example/xwiki",
+        "https://127.0.0.1.attacker.example/xwiki",
+    ],
+)
+def test_another_origin_asks_for_the_secret_again(
+    xwiki: Sources, services: Panel, upstreams: Upstreams, location: str
+) -> None:
+    other = location.format(port=upstreams.server.port, other=upstreams.server.port + 1)
+
+    with pytest.raises((Rejected, InvalidInput)) as caught:
+        xwiki.change("xwiki", {"location": other}, by="alice")
+
+    field = "auth" if isinstance(caught.value, Rejected) and "auth" in caught.value.fields else caught.value.field
+    assert field in ("auth", "location")
+    assert xwiki.get("xwiki").location == upstreams.xwiki_url
+
+
+def test_another_path_of_the_same_origin_keeps_the_secret(xwiki: Sources, upstreams: Upstreams) -> None:
+    xwiki.change("xwiki", {"location": f"{upstreams.xwiki_url.upper().replace('/XWIKI', '/xwiki')}/rest"}, by="alice")
+
+    assert xwiki.test("xwiki", caller=TESTER).ok
+
+
+def test_another_kind_of_sign_in_asks_for_its_own_secret(xwiki: Sources) -> None:
+    with pytest.raises(Rejected) as caught:
+        xwiki.change("xwiki", {"auth": {"type": "token"}}, by="alice")
+
+    assert "auth" in caught.value.fields
+
+
+def test_switching_to_no_sign_in_forgets_the_secret(xwiki: Sources) -> None:
+    xwiki.change("xwiki", {"auth": {"type": "none"}}, by="alice")
+
+    assert xwiki.get("xwiki").secret is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"location": "ftp://wiki.example"}, "location"),
+        ({"location": "https://user:pw@wiki.example"}, "location"),
+        ({"location": "wiki"}, "location"),
+        ({"location": ""}, "location"),
+        ({"slug": "Not A Slug"}, "slug"),
+        ({"auth": None}, "auth"),
+        ({"auth": {"type": "basic", "username": "u"}}, "auth.password"),
+        ({"auth": {"type": "basic", "username": "u", "password": "p", "token": "t"}}, "auth"),
+        ({"location": "http://wiki.example"}, "location"),
+        ({"rate_limit": "60 per minute"}, "rate_limit"),
+        ({"timeout_s": 0}, "timeout_s"),
+        ({"ca_file": "/nowhere/ca.pem"}, "ca_file"),
+        ({"headers": {"Authorization": "x"}}, "headers"),
+        ({"colour": "red"}, "colour"),
+    ],
+)
+def test_bad_values_name_their_setting_and_store_nothing(
+    sources: Sources, upstreams: Upstreams, changes: dict[str, Any], field: str
+) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        sources.create(xwiki_values(upstreams, **changes), by="alice")
+
+    assert caught.value.field == field
+    assert sources.all() == []
+
+
+def test_plain_http_with_a_credential_needs_an_opened_address_and_is_said(sources: Sources, upstreams: Upstreams) -> None:
+    saved = sources.create(xwiki_values(upstreams), by="alice")
+
+    assert "unencrypted" in saved.warnings[0]
+
+
+def test_a_taken_slug_is_refused(xwiki: Sources, upstreams: Upstreams) -> None:
+    with pytest.raises(Conflict):
+        xwiki.create(xwiki_values(upstreams), by="alice")
+
+
+def test_importing_over_a_source_takes_the_secret_from_the_file(xwiki: Sources, services: Panel) -> None:
+    text = xwiki.export("xwiki")
+
+    xwiki.import_file(text, by="alice", environ={"XWIKI_PASSWORD": "new"})
+    secret = xwiki.config_for(services.registry.get("xwiki")).auth.secret
+    assert secret is not None
+    assert secret.reveal() == "new"
+
+
+def test_an_import_never_joins_the_old_secret_with_a_new_address(xwiki: Sources) -> None:
+    text = xwiki.export("xwiki").replace("password: ${XWIKI_PASSWORD}\n", "")
+
+    with pytest.raises(InvalidInput, match=r"auth\.password"):
+        xwiki.import_file(text, by="alice", sets={"location": "https://attacker.example"}, environ={})
+
+
+def test_deleting_keeps_the_pointers_and_a_new_source_serves_them(xwiki: Sources) -> None:
+    xwiki.delete("xwiki")
+
+    with pytest.raises(NotFound):
+        xwiki.get("xwiki")
+
+
+def test_the_ladder_is_green_against_a_real_wiki(xwiki: Sources) -> None:
+    ladder = xwiki.test("xwiki", caller=TESTER)
+
+    assert ladder.ok, ladder
+    assert [rung.name for rung in ladder.rungs] == ["address", "tls", "http", "product", "identity", "reading"]
+    check = xwiki.last_check(xwiki.get("xwiki"))
+    assert check is not None
+    assert (check.status, check.upstream_user) == ("ok", "alice")
+
+
+def test_the_ladder_is_green_against_a_real_tracker(sources: Sources, upstreams: Upstreams) -> None:
+    sources.create(openproject_values(upstreams), by="alice")
+
+    assert sources.test("openproject", caller=TESTER).ok
+
+
+def test_a_wrong_password_at_a_modern_wiki_fails_at_who_am_i(xwiki: Sources) -> None:
+    xwiki.change("xwiki", {"auth": {"type": "basic", "username": "alice", "password": "WRONG"}}, by="alice")
+
+    ladder = xwiki.test("xwiki", caller=TESTER)
+
+    assert ladder.problem is not None
+    assert ladder.problem.reason is Reason.CREDENTIALS_REJECTED
+    assert [rung.ok for rung in ladder.rungs] == [True, True, True, True, False, None]
+    assert "secret" in ladder.rungs[4].change.lower()
+
+
+def test_testing_unsaved_values_stores_nothing(xwiki: Sources) -> None:
+    ladder = xwiki.test("xwiki", {"auth": {"type": "basic", "username": "alice", "password": "WRONG"}}, caller=TESTER)
+
+    assert not ladder.ok
+    assert xwiki.test("xwiki", caller=TESTER).ok
+
+
+def test_a_stored_secret_is_not_tested_at_another_origin(xwiki: Sources, services: Panel, upstreams: Upstreams) -> None:
+    attacker = RunningServer(XWikiStandIn())
+    try:
+        with pytest.raises((Rejected, InvalidInput)):
+            xwiki.test("xwiki", {"location": attacker.url}, caller=TESTER)
+    finally:
+        attacker.close()
+
+
+def test_a_source_without_a_leaf_can_be_kept(sources: Sources, upstreams: Upstreams) -> None:
+    sources.create(xwiki_values(upstreams, slug="other-wiki"), by="alice")
+
+    assert sources.test("other-wiki", caller=TESTER).ok
+
+
+def test_a_switched_off_connector_asks_nobody_even_in_a_test(xwiki: Sources, services: Panel, upstreams: Upstreams) -> None:
+    services.switches.turn_connector(on=False)
+
+    ladder = xwiki.test("xwiki", caller=TESTER)
+
+    assert ladder.problem is not None
+    assert ladder.problem.reason is Reason.CONNECTOR_DISABLED
+    assert upstreams.xwiki.requests == []
+
+
+def test_a_missing_source_is_told_word_for_word(services: Panel) -> None:
+    with pytest.raises(ProviderUnavailable) as caught:
+        services.sources.config_for(services.registry.get("xwiki"))
+
+    assert str(caught.value) == 'OpenConnector source "xwiki" for integration "xwiki" is missing or unreadable.'
