@@ -14,8 +14,9 @@ from panel.sandbox import note
 from panel.sources import Sources
 from panel.switches import Switches
 from panel.vault import Vault, keys_of
+from panel.version import VERSION
 
-__version__ = "0.1.0"
+__version__ = VERSION
 
 
 def create_app(config: Config | None = None, *, registry: Registry | None = None) -> Flask:

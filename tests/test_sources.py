@@ -138,7 +138,7 @@ def test_importing_over_a_source_takes_the_secret_from_the_file(xwiki: Sources, 
 
 
 def test_an_import_never_joins_the_old_secret_with_a_new_address(xwiki: Sources) -> None:
-    text = xwiki.export("xwiki").replace("password: ${XWIKI_PASSWORD}\n", "")
+    text = xwiki.export("xwiki").replace("    password: ${XWIKI_PASSWORD}\n", "")
 
     with pytest.raises(InvalidInput, match=r"auth\.password"):
         xwiki.import_file(text, by="alice", sets={"location": "https://attacker.example"}, environ={})

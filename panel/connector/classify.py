@@ -147,7 +147,7 @@ def redirect_origin(headers: Mapping[str, str], place: Place) -> str | None:
 def retry_after(headers: Mapping[str, str], *, with_reset: bool = False) -> float | None:
     """Seconds to wait, between 1 and 300; None when the headers do not say, or say it in a way nobody understands.
 
-    Retry-After holds seconds or a date (https://www.rfc-editor.org/rfc/rfc9110#field.retry-after). OpenProject sends
+    Retry-After holds seconds or a date (https://www.rfc-editor.org/rfc/rfc9110#field.retry-after). Some send
     RateLimit-Reset with a Unix time instead; elsewhere that header holds seconds.
     """
     wait = _seconds(headers.get("retry-after", ""))

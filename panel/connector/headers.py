@@ -11,11 +11,12 @@ from requests.structures import CaseInsensitiveDict
 from panel.connector.source import AuthKind, Secret, SourceConfig
 from panel.domain import Reason
 from panel.errors import InvalidInput, ProviderUnavailable
+from panel.version import VERSION
 
 Sign = Callable[[SourceConfig], str]
 """Gives the Authorization header for a source that signs in with OAuth2."""
 
-USER_AGENT = "Leafpanel/0.1.0 (linked content)"
+USER_AGENT = f"Leafpanel/{VERSION} (linked content)"
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
 _PRINTABLE = re.compile(r"([\x21-\x7e]([\x20-\x7e\t]*[\x21-\x7e])?)?", re.ASCII)

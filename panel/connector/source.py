@@ -57,7 +57,7 @@ def origin_of(url: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class SourceConfig:
-    """One source, ready for use. ``root`` is the instance root (no trailing slash): ``https://host/xwiki``."""
+    """One source, ready for use. ``root`` is the instance root (no trailing slash): ``https://host/wiki``."""
 
     id: str
     slug: str

@@ -15,7 +15,6 @@ import yaml
 from flask import Blueprint, Response, jsonify, request
 from werkzeug.exceptions import HTTPException
 
-from panel import __version__
 from panel.access import Action, Principal
 from panel.domain import Health, Ladder, ObjectRef, Row
 from panel.errors import InvalidInput, NotFound, PanelError
@@ -26,6 +25,7 @@ from panel.faces.session import current_user
 from panel.integrations.contract import Integration
 from panel.links import DEFAULT_LIMIT, MAX_LIMIT, Visitor
 from panel.sources import Saved
+from panel.version import VERSION
 
 bp = Blueprint("api", __name__, url_prefix="/api")
 
@@ -398,6 +398,6 @@ def openapi() -> Response:
     """This face as an OpenAPI document, with the panel's own address and leaves. Nobody needs to sign in for it."""
     document = copy.deepcopy(_description())
     document["servers"] = [{"url": panel().config.public_url}]
-    document["info"]["version"] = __version__
+    document["info"]["version"] = VERSION
     document["components"]["parameters"]["Integration"]["schema"]["enum"] = panel().registry.ids()
     return jsonify(document)

@@ -10,6 +10,7 @@
   let timer = 0;
   let asked = null;
   let leaving = false;
+  let pressed = false;
 
   // --- the list ------------------------------------------------------------------------------------------------------
 
@@ -83,10 +84,15 @@
 
   const optionOf = (reference) => options().find((one) => one.dataset.reference === reference);
 
-  function onLinked(ctx) {
-    const references = [...ctx.sourceElement.querySelectorAll("[name=reference]")].map((field) => field.value);
-    const undone = ctx.sourceElement.id === "lp-undo";
-    if (ctx.response.status >= 400) return;
+  // The form of Undo goes with the answer, so that what it stood for is read before.
+  function beforeAnswer(ctx) {
+    const { id } = ctx.sourceElement;
+    if (!["lp-link", "lp-undo"].includes(id) || ctx.response.status >= 400) return;
+    const fields = ctx.sourceElement.querySelectorAll("[name=reference]");
+    ctx.linked = { undone: id === "lp-undo", references: [...fields].map((field) => field.value) };
+  }
+
+  function onLinked({ undone, references }) {
     references.map(optionOf).filter(Boolean).forEach((option) => {
       option.toggleAttribute("data-just", !undone);
       if (undone) option.removeAttribute("aria-disabled");
@@ -113,6 +119,13 @@
     }
   }
 
+  const inside = (element) => element && (element === box() || element.closest("#lp-picker"));
+
+  // A press elsewhere is let through first: closing moves what lies below.
+  function closeUnlessBack() {
+    if (box() && document.hasFocus() && !inside(document.activeElement)) close();
+  }
+
   document.addEventListener("keydown", (event) => { if (event.target === box()) onKey(event); });
   document.addEventListener("input", (event) => {
     if (event.target !== box()) return;
@@ -124,9 +137,10 @@
   });
   document.addEventListener("focusout", (event) => {
     if (!box() || leaving) return;
-    const inside = (element) => element && (element === box() || element.closest("#lp-picker"));
-    if (inside(event.target) && !inside(event.relatedTarget) && document.hasFocus()) close();
+    if (inside(event.target) && !inside(event.relatedTarget)) window.setTimeout(closeUnlessBack, pressed ? 250 : 0);
   });
+  document.addEventListener("pointerdown", () => { pressed = true; });
+  document.addEventListener("pointerup", () => { window.setTimeout(() => { pressed = false; }); });
   // A press on the list keeps the focus in the box.
   document.addEventListener("mousedown", (event) => {
     if (event.target.closest("#lp-options, #lp-found, .lp-keys")) event.preventDefault();
@@ -135,11 +149,15 @@
     const option = event.target.closest("#lp-options [role=option]");
     if (option) link(option);
   });
-  document.addEventListener("htmx:before:swap", () => { leaving = true; });
+  document.addEventListener("htmx:before:swap", (event) => {
+    leaving = true;
+    beforeAnswer(event.detail.ctx);
+  });
   document.addEventListener("htmx:finally:swap", () => { leaving = false; });
   document.addEventListener("htmx:after:swap", (event) => {
     const { ctx } = event.detail;
+    if (ctx.target && ctx.target.id === "lp-tab") asked = null;
     if (box()) onAnswer(ctx);
-    if (["lp-link", "lp-undo"].includes(ctx.sourceElement.id)) onLinked(ctx);
+    if (ctx.linked) onLinked(ctx.linked);
   });
 })();

@@ -115,7 +115,8 @@
     const body = byId("lp-body");
     const timer = window.setTimeout(() => {
       if (!body.isConnected) return;
-      document.querySelectorAll(".lp-tab-link").forEach((one) => one.toggleAttribute("aria-current", one === link));
+      document.querySelectorAll(".lp-tab-link").forEach((one) => one.removeAttribute("aria-current"));
+      link.setAttribute("aria-current", "page");
       byId("lp-strip").classList.add("htmx-request");
       body.replaceChildren(byId("lp-skeleton").content.cloneNode(true));
     }, 300);

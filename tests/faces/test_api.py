@@ -427,7 +427,6 @@ def test_sources_are_kept_over_json_and_never_give_the_secret_out(
 
 def test_every_answer_has_a_short_reference_and_refuses_framing(client: FlaskClient) -> None:
     for path in ("/api/integrations", "/api/nowhere", "/static/vendor/htmx/htmx.min.js", "/admin/", "/nowhere"):
-        answer = client.get(path)
-
-        assert answer.headers["X-Request-Id"].startswith("LP-")
-        assert "frame-ancestors 'none'" in answer.headers["Content-Security-Policy"]
+        with client.get(path) as answer:
+            assert answer.headers["X-Request-Id"].startswith("LP-")
+            assert "frame-ancestors 'none'" in answer.headers["Content-Security-Policy"]

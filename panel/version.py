@@ -1,0 +1,3 @@
+"""The version of Leafpanel, once."""
+
+VERSION = "0.1.0"
