@@ -148,3 +148,57 @@ class Switch(Model):
 
     name: Mapped[str] = mapped_column(String(60), primary_key=True)
     value: Mapped[str] = mapped_column(String(200))
+
+
+class OauthGrant(Model):
+    """The tokens of a source that signs in with OAuth 2.0, sealed together as one text."""
+
+    __tablename__ = "oauth_grant"
+
+    source_id: Mapped[str] = mapped_column(ForeignKey("source.id", ondelete="CASCADE"), primary_key=True)
+    sealed: Mapped[str | None] = mapped_column(Text)
+    state: Mapped[str] = mapped_column(String(20), default="missing")
+    """``missing``, ``configured`` or ``expired``: the auth status that people see."""
+    detail: Mapped[str] = mapped_column(String(300), default="")
+    """One sentence of ours about the last failure; never the provider's own words."""
+    expires_at: Mapped[datetime | None] = mapped_column(Moment)
+    changed_at: Mapped[datetime] = mapped_column(Moment, default=now)
+    version: Mapped[int] = mapped_column(default=1)
+    """Grows with every stored token, so that a waiting process sees that another one renewed."""
+    lease_until: Mapped[datetime | None] = mapped_column(Moment)
+    lease_by: Mapped[str] = mapped_column(String(64), default="")
+
+
+class OauthAttempt(Model):
+    """One visit to the provider's consent page: single use, bound to a person and a source, ten minutes."""
+
+    __tablename__ = "oauth_attempt"
+
+    state_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
+    source_id: Mapped[str] = mapped_column(ForeignKey("source.id", ondelete="CASCADE"))
+    user_id: Mapped[int] = mapped_column(ForeignKey("user.id", ondelete="CASCADE"))
+    sealed_verifier: Mapped[str] = mapped_column(Text)
+    started_at: Mapped[datetime] = mapped_column(Moment, default=now, index=True)
+
+
+class Call(Model):
+    """One line of the call log: what was asked of a source and how it ended; never a body, credential or query value."""
+
+    __tablename__ = "call"
+    __table_args__ = (Index("ix_call_source_at", "source", "at"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[datetime] = mapped_column(Moment, default=now, index=True)
+    source: Mapped[str] = mapped_column(String(63))
+    face: Mapped[str] = mapped_column(String(20))
+    principal: Mapped[str] = mapped_column(String(200))
+    request_id: Mapped[str] = mapped_column(String(20), index=True)
+    method: Mapped[str] = mapped_column(String(10))
+    path: Mapped[str] = mapped_column(String(500))
+    status: Mapped[int | None] = mapped_column()
+    reason: Mapped[str | None] = mapped_column(String(40))
+    ms: Mapped[int] = mapped_column(default=0)
+    size: Mapped[int] = mapped_column(default=0)
+    """Bytes of the answer's body."""
+    served: Mapped[int] = mapped_column(default=1)
+    """How many callers this one request answered."""

@@ -11,7 +11,6 @@ from panel.access import Action
 from panel.errors import InvalidInput
 from panel.faces import admin_sources, admin_tokens
 from panel.faces.context import panel, visitor
-from panel.faces.moments import clock, day
 from panel.faces.session import begin_session, current_user, end_session, own_path, signed_in
 from panel.faces.standing import last_checked, standings
 from panel.models import User
@@ -19,8 +18,6 @@ from panel.models import User
 bp = Blueprint("admin", __name__, url_prefix="/admin")
 bp.register_blueprint(admin_sources.bp)
 bp.register_blueprint(admin_tokens.bp)
-bp.add_app_template_filter(clock)
-bp.add_app_template_filter(day)
 
 OPEN = frozenset({"admin.sign_in", "admin.sign_out"})
 NAV = (

@@ -1,4 +1,4 @@
-"""How somebody came to an object's tab. The views of the tab know their visitor and their own addresses only from here."""
+"""How somebody came to an object's tab. Its views know their visitor and their own addresses only from here."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ class Door:
     def url(self, view: str, **values: Any) -> str:
         """The address of a view of this object's tab."""
         here = self.object
-        place = {"register": here.register, "schema": here.schema, "object_id": here.object_id}
-        return url_for(f"{self.blueprint}.{view}", **place, **{**self.carried, **values})
+        place: dict[str, Any] = {"register": here.register, "schema": here.schema, "object_id": here.object_id}
+        return url_for(f"{self.blueprint}.{view}", **{**place, **self.carried, **values})
 
 
 def door() -> Door:
@@ -86,7 +86,8 @@ def object_ref(register: str, schema: str, object_id: str) -> ObjectRef:
 
 def _carried() -> dict[str, str]:
     """The look and the order that were asked for last all along."""
-    values = {"theme": _chosen("theme", THEMES), "bg": _chosen("bg", ("transparent",)), "sort": request.args.get("sort", "")[:40]}
+    look = {"theme": _chosen("theme", THEMES), "bg": _chosen("bg", ("transparent",))}
+    values = {**look, "sort": request.args.get("sort", "")[:40]}
     return {name: value for name, value in values.items() if value}
 
 

@@ -1,4 +1,4 @@
-"""The tab of one object: what is linked, linking, creating, changing and unlinking. Page or fragment, the same bytes."""
+"""The tab of one object: what is linked, linking, creating, changing and unlinking."""
 
 from __future__ import annotations
 
@@ -6,17 +6,16 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from flask import Blueprint, Response, current_app, make_response, redirect, render_template, request
-from jinja2 import Template
+from flask import Blueprint, Response, redirect, request
 
 from panel.access import Action
-from panel.domain import Problem, Row
+from panel.domain import Row
 from panel.errors import AlreadyLinked, ChangedUpstream, InvalidInput, NotFound, PanelError, ProviderUnavailable
 from panel.faces.causes import status_of
-from panel.faces.context import panel, request_id
+from panel.faces.context import panel
 from panel.faces.door import Door, door, remember_place
-from panel.faces.htmx import vary_on_fragment, wants_fragment
-from panel.faces.tab import News, Sheet, Trouble, first_connected, line, sheet, strip, trouble
+from panel.faces.htmx import wants_fragment
+from panel.faces.tab import News, Sheet, first_connected, line, sheet, trouble
 from panel.faces.tab_forms import (
     CreateForm,
     EditForm,
@@ -34,6 +33,7 @@ from panel.faces.tab_forms import (
     why_not_changed,
     why_not_created,
 )
+from panel.faces.tab_show import show, show_list, show_part
 from panel.faces.words import key as row_key
 from panel.integrations.contract import Integration
 
@@ -43,56 +43,6 @@ bp.url_value_preprocessor(remember_place)
 LEAF = "/integrations/<integration>"
 OFFERED = 10
 """How many things the picker shows at once."""
-
-
-# --- drawing ---------------------------------------------------------------------------------------------------------
-
-
-def _show(
-    here: Door, mode: str, *, status: int = 200, leaf: Integration | None = None, problem: Problem | None = None,
-    news: News | None = None, trouble: Trouble | None = None, query: str = "", **shown: Any,
-) -> Response:  # fmt: skip
-    """The tab as a page, or alone for htmx. ``mode`` names the template of what stands below the strip."""
-    fragment = wants_fragment()
-    context: dict[str, Any] = {
-        "door": here, "mode": mode, "leaf": leaf, "card": leaf.descriptor if leaf else None, "late": fragment,
-        "tabs": strip(here, leaf.id if leaf else "", problem), "reference": request_id(), "news": news,
-        "trouble": trouble, "query": query, "sheet": None, "rows": _rows(leaf),
-    }  # fmt: skip
-    page = render_template("tab/_tab.html" if fragment else "tab/page.html", **context, **shown, **_frame(here))
-    return vary_on_fragment(make_response(page, status))
-
-
-def _fragment(here: Door, name: str, *, status: int = 200, leaf: Integration, **shown: Any) -> Response:
-    """A part of the tab by itself."""
-    context = {"door": here, "leaf": leaf, "card": leaf.descriptor, "late": True, "reference": request_id()}
-    page = render_template(name, **context, rows=_rows(leaf), **shown)
-    return vary_on_fragment(make_response(page, status))
-
-
-def _frame(here: Door) -> dict[str, Any]:
-    return {"theme": here.theme, "background": here.background, "lang": here.lang, "csrf_needed": here.needs_csrf}
-
-
-def _rows(leaf: Integration | None) -> Template:
-    """The template that draws a leaf's rows: its own, or the one that does for any leaf."""
-    own = [f"integrations/{leaf.id}.html"] if leaf is not None else []
-    return current_app.jinja_env.select_template([*own, "integrations/_item.html"])
-
-
-def _list(
-    here: Door, leaf: Integration, shown: Sheet | None = None, *, status: int = 200, headers: Mapping[str, str] | None = None,
-    news: News | None = None, trouble: Trouble | None = None, query: str = "", focus: str = "", fresh: tuple[str, ...] = (),
-) -> Response:  # fmt: skip
-    """The list of a leaf, or why it cannot be shown."""
-    shown = shown or sheet(here, leaf, fresh=fresh, sort=request.values.get("sort"))
-    problem = shown.listing.problem
-    answer = _show(
-        here, "list", leaf=leaf, problem=problem, status=503 if problem is not None and status == 200 else status,
-        sheet=shown, news=news, trouble=trouble, query=query, focus=focus,
-    )  # fmt: skip
-    answer.headers.update(headers or {})
-    return answer
 
 
 def _back(here: Door, leaf: Integration, **values: Any) -> Any:
@@ -110,8 +60,8 @@ def page() -> Response:
         raise NotFound("No integration is installed.")
     leaf = first_connected(leaves)
     if leaf is not None or not panel().switches.connector_on():
-        return _list(here, leaf or leaves[0])
-    return _show(here, "unconnected", status=503, sheets=[sheet(here, leaf) for leaf in leaves])
+        return show_list(here, leaf or leaves[0])
+    return show(here, "unconnected", status=503, sheets=[sheet(here, leaf) for leaf in leaves])
 
 
 @bp.get(LEAF)
@@ -119,7 +69,7 @@ def listing(integration: str) -> Response:
     here, leaf = door(), panel().registry.get(integration)
     fresh = tuple(request.args.getlist("linked")[:200])
     shown = sheet(here, leaf, page=_page_number(), sort=request.args.get("sort"), fresh=fresh)
-    return _list(here, leaf, shown, news=_arrived(here, shown))
+    return show_list(here, leaf, shown, news=_arrived(here, shown))
 
 
 def _arrived(here: Door, shown: Sheet) -> News | None:
@@ -153,7 +103,7 @@ def excerpt(integration: str, reference: str) -> Response:
     except PanelError:
         item = None
     text = item.excerpt if item is not None else None
-    return _fragment(here, "tab/_excerpt.html", leaf=leaf, key=row_key(reference), text=text or "")
+    return show_part(here, "tab/_excerpt.html", leaf, key=row_key(reference), text=text or "")
 
 
 # --- linking ---------------------------------------------------------------------------------------------------------
@@ -170,10 +120,11 @@ def search(integration: str) -> Response:
     except PanelError as exc:
         wrong, status = trouble(here, leaf, exc), status_of(exc)
     exact = len(found) == 1 and _is_reference(leaf, query)
-    shown = {"found": found, "query": query, "trouble": wrong, "full": len(found) == OFFERED, "exact": exact}
+    full = len(found) == OFFERED
+    shown: dict[str, Any] = {"found": found, "query": query, "trouble": wrong, "full": full, "exact": exact}
     if fragment:
-        return _fragment(here, "tab/_results.html", leaf=leaf, status=status, **shown)
-    return _show(here, "found", leaf=leaf, status=status, **shown)
+        return show_part(here, "tab/_results.html", leaf, status=status, **shown)
+    return show(here, "found", leaf=leaf, status=status, **shown)
 
 
 def _is_reference(leaf: Integration, text: str) -> bool:
@@ -189,12 +140,12 @@ def link(integration: str) -> Any:
     rows, refused = _link_all(here, leaf, texts)
     if refused is not None and not rows:
         query = request.form.get("q", "") or (texts[0] if texts else "")
-        return _list(here, leaf, status=status_of(refused), trouble=trouble(here, leaf, refused), query=query)
+        return show_list(here, leaf, status=status_of(refused), trouble=trouble(here, leaf, refused), query=query)
     references = tuple(row.pointer.reference for row in rows)
     if not wants_fragment() and refused is None:
         return _back(here, leaf, linked=list(references))
     wrong = trouble(here, leaf, refused) if refused is not None else None
-    return _list(here, leaf, fresh=references, news=_linked(here, leaf, rows), trouble=wrong)
+    return show_list(here, leaf, fresh=references, news=_linked(here, leaf, rows), trouble=wrong)
 
 
 def _link_all(here: Door, leaf: Integration, texts: list[str]) -> tuple[list[Row], PanelError | None]:
@@ -228,7 +179,7 @@ def unlink(integration: str) -> Any:
             continue
     if not wants_fragment():
         return _back(here, leaf, done="unlinked")
-    return _list(here, leaf, news=News("Unlinked", request.form.get("title", "")[:300]))
+    return show_list(here, leaf, news=News("Unlinked", request.form.get("title", "")[:300]))
 
 
 # --- creating --------------------------------------------------------------------------------------------------------
@@ -241,9 +192,10 @@ def new(integration: str) -> Response:
     try:
         return _create_page(here, leaf, create_form(here, leaf, values))
     except ProviderUnavailable as exc:
-        return _list(here, leaf, status=status_of(exc))
+        return show_list(here, leaf, status=status_of(exc))
     except PanelError as exc:
-        return _list(here, leaf, status=status_of(exc), trouble=trouble(here, leaf, exc), query=request.args.get("text", ""))
+        text = request.args.get("text", "")
+        return show_list(here, leaf, status=status_of(exc), trouble=trouble(here, leaf, exc), query=text)
 
 
 @bp.get(f"{LEAF}/new/fields")
@@ -256,8 +208,9 @@ def new_fields(integration: str) -> Response:
     try:
         drawn = inputs(here, leaf, dependent, known, {})
     except PanelError as exc:
-        drawn = [replace(one, error=str(exc)) for one in create_form(here, leaf, known, ask=False).inputs if one.field in dependent]
-    return _fragment(here, "tab/_fields.html", leaf=leaf, inputs=drawn)
+        unasked = create_form(here, leaf, known, ask=False).inputs
+        drawn = [replace(one, error=str(exc)) for one in unasked if one.field in dependent]
+    return show_part(here, "tab/_fields.html", leaf, inputs=drawn)
 
 
 @bp.post(f"{LEAF}/new")
@@ -293,7 +246,7 @@ def _created(here: Door, leaf: Integration, row: Row) -> Any:
     title = line(here, leaf, row).title
     headers = {"HX-Push-Url": here.url("listing", integration=leaf.id)} if here.keeps_history else {}
     news = News("Created and linked", title)
-    return _list(here, leaf, fresh=(reference,), news=news, focus=f"title-{row_key(reference)}", headers=headers)
+    return show_list(here, leaf, fresh=(reference,), news=news, focus=f"title-{row_key(reference)}", headers=headers)
 
 
 def _not_created(here: Door, leaf: Integration, values: dict[str, str], key: str, exc: PanelError) -> Response:
@@ -316,7 +269,7 @@ def _form_again(
 
 
 def _create_page(here: Door, leaf: Integration, form: CreateForm, *, status: int = 200) -> Response:
-    return _show(here, "create", leaf=leaf, form=form, status=status)
+    return show(here, "create", leaf=leaf, form=form, status=status)
 
 
 # --- changing --------------------------------------------------------------------------------------------------------
@@ -363,7 +316,7 @@ def _updated(here: Door, leaf: Integration, reference: str, news: News) -> Any:
         return redirect(f"{here.url('listing', integration=leaf.id)}#row-{row_key(reference)}", 303)
     # The form asked to be replaced by its like; a saved one is replaced by the whole list instead.
     headers = {"HX-Retarget": "#lp-body", "HX-Reselect": "#lp-body", "HX-Reswap": "outerHTML"}
-    return _list(here, leaf, news=news, focus=f"more-{row_key(reference)}", headers=headers)
+    return show_list(here, leaf, news=news, focus=f"more-{row_key(reference)}", headers=headers)
 
 
 def _clash(here: Door, leaf: Integration, reference: str, changed: dict[str, Any]) -> Response:
@@ -399,8 +352,9 @@ def _edit_page(
     wanted: dict[str, str] | None = None, status: int = 200,
 ) -> Response:  # fmt: skip
     row = line(here, leaf, form.row) if form is not None else None
-    shown = {"form": form, "summary": summary or (form.summary if form else None), "wanted": wanted or {}}
-    shown |= {"line": row, "reference_of": reference, "key": row_key(reference)}
+    summary = summary or (form.summary if form is not None else None)
+    shown: dict[str, Any] = {"form": form, "line": row, "summary": summary, "wanted": wanted or {}}
+    shown |= {"reference_of": reference, "key": row_key(reference)}
     if wants_fragment():
-        return _fragment(here, "tab/_edit.html", leaf=leaf, status=status, **shown)
-    return _show(here, "change", leaf=leaf, status=status, **shown)
+        return show_part(here, "tab/_edit.html", leaf, status=status, **shown)
+    return show(here, "change", leaf=leaf, status=status, **shown)

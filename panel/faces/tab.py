@@ -254,7 +254,7 @@ def _last_answer(leaf: Integration) -> datetime | None:
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """What was just done: ``text`` names the act, ``title`` the thing; ``undo`` holds the references to let go again."""
+    """What was just done: ``text`` names the act, ``title`` the thing; ``undo`` holds the references to let go."""
 
     text: str
     title: str = ""

@@ -47,13 +47,14 @@ class Input:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """Why a form was not taken, above its fields. ``strange`` are sentences about fields that the form does not have."""
+    """Why a form was not taken, said above its fields."""
 
     title: str
     text: str
     wrong: tuple[str, ...] = ()
     """Names of the fields to correct."""
     strange: tuple[str, ...] = ()
+    """Sentences about fields that the form does not have."""
     notice: Notice | None = None
     uncertain: bool = False
 
@@ -288,8 +289,8 @@ def _with_present(one: Input, present: str, facts: Mapping[str, Any]) -> Input:
 def changes(leaf: Integration, form: Mapping[str, str]) -> dict[str, str | None]:
     """The fields whose value differs from what the form said when it was drawn; an emptied one is None."""
     values = typed(leaf.descriptor.update, form)
-    changed = {name: value for name, value in values.items() if name in form and value != form.get(f"before-{name}", "")}
-    return {name: value or None for name, value in changed.items()}
+    before = {name: form.get(f"before-{name}", "") for name in values}
+    return {name: value or None for name, value in values.items() if name in form and value != before[name]}
 
 
 def said_labels(form: Mapping[str, str]) -> dict[str, dict[str, str]]:
@@ -307,7 +308,9 @@ def said_labels(form: Mapping[str, str]) -> dict[str, dict[str, str]]:
     }
 
 
-def clashes(leaf: Integration, fresh: EditForm, form: Mapping[str, str], wanted: Mapping[str, str | None]) -> list[Clash]:
+def clashes(
+    leaf: Integration, fresh: EditForm, form: Mapping[str, str], wanted: Mapping[str, str | None]
+) -> list[Clash]:
     """For every field that the person changed: what it is now, what it was, what they chose."""
     said = said_labels(form)
 

@@ -207,7 +207,7 @@ class XWikiStandIn(StandIn):
         except Refused as refused:
             response = refused.response()
             response.headers["WWW-Authenticate"] = 'Basic realm="XWiki"'
-            return self._with_headers(response, Visit(None))
+            return self._with_headers(request, response, Visit(None))
         try:
             self._require_form_token(request, visit.user)
             response = self._call(request, segments, raw, visit.user).answer()
@@ -215,7 +215,7 @@ class XWikiStandIn(StandIn):
             response = refused.response()
         if self.fail_put_after_commit and response.status_code in (201, 202):
             response = DroppedConnection(status=response.status_code)
-        return self._with_headers(response, visit)
+        return self._with_headers(request, response, visit)
 
     def _call(self, request: Request, segments: list[str], raw: str, user: User | None) -> RestCall:
         views = self._views(request)
@@ -250,8 +250,8 @@ class XWikiStandIn(StandIn):
         return Visit(user, self._session_of(user))
 
     def _by_password(self, login: str, password: str) -> User | None:
-        short = login.removeprefix("xwiki:").removeprefix("XWiki.")
-        user = self.wiki.users.get(short)
+        # A whole reference cannot arrive: Basic ends the name at the colon of ``xwiki:XWiki.alice``.
+        user = self.wiki.users.get(login.removeprefix("XWiki."))
         # Blanks around a password are lost in the real server too.
         return user if user is not None and user.password == password.strip() else None
 
@@ -273,7 +273,7 @@ class XWikiStandIn(StandIn):
         if request.headers.get("XWiki-Form-Token") != self._form_token(user):
             raise Refused(403, "Invalid or missing form token.")
 
-    def _with_headers(self, response: Response, visit: Visit) -> Response:
+    def _with_headers(self, request: Request, response: Response, visit: Visit) -> Response:
         response.headers["XWiki-Version"] = self.profile.version
         if not self.profile.tells_user:
             response.headers["XWiki-User"] = "XWiki.XWikiGuest"
@@ -282,7 +282,7 @@ class XWikiStandIn(StandIn):
         if self.profile.form_token:
             response.headers["XWiki-Form-Token"] = self._form_token(visit.user)
         if visit.session is not None:
-            response.set_cookie("JSESSIONID", visit.session, httponly=True)
+            response.set_cookie("JSESSIONID", visit.session, path=request.root_path.rstrip("/") or "/", httponly=True)
         return response
 
     # --- pages for a browser ---------------------------------------------------------------------------------

@@ -100,6 +100,11 @@
     focusNext = [];
     if (source.dataset.leaves) focusNext = [...neighbours(source.dataset.leaves), "lp-q"];
     if (source.dataset.thenFocuses) focusNext = [source.dataset.thenFocuses];
+    const menu = source.closest(".lp-sort");
+    if (menu) {
+      menu.open = false;
+      menu.querySelector("summary").focus();
+    }
     if (source.matches(".lp-tab-link")) waitForTab(event.detail.ctx, source);
   }
 
@@ -125,13 +130,12 @@
 
   // --- what did not come -------------------------------------------------------------------------------------------
 
-  // An answer that is no part of the tab (a session that ended, a failure of ours) must not wipe what is shown.
+  // A whole page where a part was asked for (a session that ended, a failure of ours) must not wipe what is shown.
   function onSwap(event) {
-    const { ctx, tasks } = event.detail;
-    const main = tasks.find((task) => task.type === "main");
-    if (ctx.response.status < 400 || !main || main.fragment.querySelector("[id^=lp-], [id^=edit-]") || main.fragment.children.length) return;
+    const { ctx } = event.detail;
+    if (ctx.target === document.body || !/^\s*<!doctype/i.test(ctx.text)) return;
     event.preventDefault();
-    complain(`This did not work. Reload the page and try again. Reference: ${ctx.response.headers.get("X-Request-Id") || "none"}`);
+    if (!ctx.sourceElement.matches(".lp-excerpt")) complain(`This did not work. Reload the page and try again. Reference: ${ctx.response.headers.get("X-Request-Id") || "none"}`);
   }
 
   function onError(event) {
@@ -150,7 +154,15 @@
     else place.prepend(line);
   }
 
+  // Links that are worn as buttons answer to the space bar as well.
+  function onKey(event) {
+    if (event.key !== " " || !event.target.matches("a[role=button]")) return;
+    event.preventDefault();
+    event.target.click();
+  }
+
   document.addEventListener("click", onClick);
+  document.addEventListener("keydown", onKey);
   document.addEventListener("toggle", onToggle, true);
   document.addEventListener("htmx:before:request", onRequest);
   document.addEventListener("htmx:before:swap", onSwap);

@@ -61,7 +61,7 @@ UNREADABLE = [
         "not-a-number", "deep", "big-integer", "repeated-key", "object-bomb", "no-content",
     )
 ]  # fmt: skip
-ALL = [*GONE, *SLOW, *GARBLED, *ENDLESS, *LONG_LINES, *REDIRECTS, *STATUSES, *UNREADABLE]
+ON_THE_WAY = [*GONE, *SLOW, *GARBLED, *ENDLESS, *LONG_LINES]
 
 
 @pytest.fixture(autouse=True)
@@ -71,24 +71,33 @@ def nothing_left_behind(faults: FaultServer, tls_faults: FaultServer) -> Iterato
     assert baseline.is_back(), "a thread or a socket was left behind"
 
 
-@pytest.mark.parametrize(("name", "reason"), ALL)
+@pytest.mark.parametrize(("name", "reason"), [*ON_THE_WAY, *REDIRECTS, *STATUSES])
 def test_every_fault_has_its_reason_in_time(faults: FaultServer, name: str, reason: Reason) -> None:
     upstream = conversation(faults, seconds=DEADLINE)
 
-    failure, took = timed(lambda: upstream.get(name).object())
+    failure, took = timed(lambda: upstream.get(name))
 
     assert (failure.reason, took < LATEST) == (reason, True), (failure.problem, took)
 
 
-@pytest.mark.parametrize(("name", "reason"), [*GONE, *SLOW, *GARBLED, *ENDLESS, *LONG_LINES])
+@pytest.mark.parametrize(("name", "reason"), ON_THE_WAY)
 def test_every_fault_has_the_same_reason_behind_tls(
     tls_faults: FaultServer, ca_file: str, name: str, reason: Reason
 ) -> None:
     upstream = conversation(tls_faults, seconds=DEADLINE, ca_file=ca_file)
 
-    failure, took = timed(lambda: upstream.get(name).object())
+    failure, took = timed(lambda: upstream.get(name))
 
     assert (failure.reason, took < LATEST) == (reason, True), (failure.problem, took)
+
+
+@pytest.mark.parametrize(("name", "reason"), UNREADABLE)
+def test_a_whole_answer_that_is_no_json_object_is_unreadable(faults: FaultServer, name: str, reason: Reason) -> None:
+    answer = conversation(faults).get(name)
+
+    failure, _ = timed(answer.object)
+
+    assert failure.reason is reason
 
 
 @pytest.mark.parametrize("name", ["ok", "gzip", "chunked", "until-close", "continue-first"])
@@ -261,11 +270,11 @@ CERTIFICATES = [
 ]
 
 
-@pytest.mark.parametrize(("context", "sentence"), CERTIFICATES)
+@pytest.mark.parametrize(("served", "sentence"), CERTIFICATES)
 def test_a_bad_certificate_gets_no_credential(
-    authority: trustme.CA, ca_file: str, context: Callable[[trustme.CA], ssl.SSLContext], sentence: str
+    authority: trustme.CA, ca_file: str, served: Callable[[trustme.CA], ssl.SSLContext], sentence: str
 ) -> None:
-    server = FaultServer(tls=context(authority))
+    server = FaultServer(tls=served(authority))
 
     failure, _ = timed(lambda: conversation(server, auth=BASIC, ca_file=ca_file).get("ok"))
     server.close()

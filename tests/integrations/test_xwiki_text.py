@@ -39,13 +39,13 @@ def test_titles_are_text(value: object, text: str) -> None:
         ("{{velocity}}$doc.secret{{/velocity}}After", "After"),
         ("{{groovy}}println 1{{/groovy}}{{python}}1{{/python}}{{html}}<b>{{/html}}{{display reference='A'/}}x", "x"),
         ("{{groovy}}never closed", None),
-        ("{{html clean=\"}}\"}}<script>{{/html}}ok", "ok"),
+        ('{{html clean="}}"}}<script>{{/html}}ok', "ok"),
         ("{{async}}{{velocity}}1{{/velocity}}{{/async}}y", "y"),
         ("{{html}}a{{html}}b{{/html}}c{{/html}}d", "d"),
         ("{{info}}Mind the **step**.{{/info}} Then", "Mind the step. Then"),
-        ("{{toc/}}{{children depth=\"2\" /}}Text", "Text"),
-        ("(% class=\"red\" %)Red(%%) and (((\nboxed\n)))", "Red and boxed"),
-        ("[[The page>>doc:Space.Page||anchor=\"x\"]] and [[Space.Other Page]]", "The page and Other Page"),
+        ('{{toc/}}{{children depth="2" /}}Text', "Text"),
+        ('(% class="red" %)Red(%%) and (((\nboxed\n)))', "Red and boxed"),
+        ('[[The page>>doc:Space.Page||anchor="x"]] and [[Space.Other Page]]', "The page and Other Page"),
         ("[[https://example.org/a//b]] [[Dev.Sub.WebHome]]", "https://example.org/a//b Sub"),
         ("[[image:plan.png]] [[[[image:a.png]]>>Space.Page]] image:b.png plan", "plan"),
         ("* one\n** two\n1. three\n; term\n: meaning\n> said", "one two three term meaning said"),
@@ -66,8 +66,11 @@ def test_preview_of_xwikis_own_syntax(source: str, text: str | None) -> None:
 @pytest.mark.parametrize(
     ("source", "syntax", "text"),
     [
-        ("# Head\n\n- a **b** [link](http://x) ![pic](y) `code`\n\n{{velocity}}$x{{/velocity}}", "markdown/1.2",
-         "Head a b link code"),
+        (
+            "# Head\n\n- a **b** [link](http://x) ![pic](y) `code`\n\n{{velocity}}$x{{/velocity}}",
+            "markdown/1.2",
+            "Head a b link code",
+        ),
         ("<b>x</b> &amp; snake_case", "markdown/1.2", "x & snake_case"),
         ("as **it** {{is}}", "plain/1.0", "as **it** {{is}}"),
         ("<p>no</p>", "html/5.0", None),
@@ -75,7 +78,7 @@ def test_preview_of_xwikis_own_syntax(source: str, text: str | None) -> None:
         ("text", None, None),
         (None, XWIKI, None),
     ],
-)  # fmt: skip
+)
 def test_preview_of_other_syntaxes(source: object, syntax: object, text: str | None) -> None:
     assert preview(source, syntax) == text
 
@@ -88,7 +91,9 @@ def test_preview_is_cut_after_a_word() -> None:
     assert text.endswith("word…")
 
 
-@pytest.mark.parametrize(("text", "cut"), [("abc def", "abc def"), ("abc def gh", "abc def…"), ("abcdefghij", "abcdefg…")])
+@pytest.mark.parametrize(
+    ("text", "cut"), [("abc def", "abc def"), ("abc def gh", "abc def…"), ("abcdefghij", "abcdefg…")]
+)
 def test_shortening_keeps_within_its_length(text: str, cut: str) -> None:
     assert shortened(text, 8) == cut
 

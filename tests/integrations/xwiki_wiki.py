@@ -47,7 +47,14 @@ class WikiServer:
         return self.connector.open(source or self.source(), caller, judge=self.leaf.judge, deadline_s=deadline_s)
 
     def reply(
-        self, status: int, body: Any = "", *, path: str, method: str = "GET", kind: str = "text/plain", bare: bool = False
+        self,
+        status: int,
+        body: Any = "",
+        *,
+        path: str,
+        method: str = "GET",
+        kind: str = "text/plain",
+        bare: bool = False,
     ) -> None:
         """Answer ``path`` with this instead; ``bare`` leaves out the headers that only xWiki sends."""
         real, data = self.standin.answer, body if isinstance(body, str) else json.dumps(body)

@@ -321,9 +321,10 @@ def test_case_20_missing_spaces_keyword_is_500(site: Site) -> None:
 
 def test_session_cookie_outlives_the_password(site: Site) -> None:
     with requests.Session() as session:
-        session.get(f"{site.base}/rest/", auth=ALICE, timeout=20)
+        first = session.get(f"{site.base}/rest/", auth=ALICE, timeout=20)
         trapped = session.get(f"{site.base}/rest/", auth=("bob", "WRONG"), timeout=20)
 
+    assert "Path=/xwiki" in first.headers["Set-Cookie"]
     assert trapped.headers["XWiki-User"] == "xwiki:XWiki.alice"
 
 
@@ -344,8 +345,8 @@ def test_old_server_lacks_the_newer_keys_of_a_page(serve: Callable[..., Site]) -
     assert not {"rawTitle", "hierarchy", "rights", "originalMetadataAuthor"} & page.keys()
 
 
-@pytest.mark.parametrize("login", ["alice", "XWiki.alice", "xwiki:XWiki.alice"])
-def test_login_may_be_a_reference(site: Site, login: str) -> None:
+@pytest.mark.parametrize("login", ["alice", "XWiki.alice"])
+def test_login_may_be_a_local_reference(site: Site, login: str) -> None:
     assert site.get("/", auth=(login, " secret ")).headers["XWiki-User"] == "xwiki:XWiki.alice"
 
 
@@ -397,6 +398,7 @@ def test_encoded_plus_is_a_plus(site: Site) -> None:
         (f"{TESTPAGE}/", 404),
         ("/wikis/xwiki/user", 404),
         ("/wikis/xwiki/pages?number=ten", 404),
+        ("//wikis//xwiki", 200),
         ("/syntaxes", 200),
         ("/wikis", 200),
     ],
@@ -584,7 +586,7 @@ def test_whole_select_is_silently_empty(site: Site, query: str) -> None:
         ("where lower(doc.title) like '%page%' and doc.hidden = false", ["Sandbox.TestPage1"]),
         ("where doc.name = 'Hid' or (doc.title = 'Home' and not doc.hidden = true)", ["Main.WebHome", "Sandbox.Hid"]),
         ("where doc.fullName in ('It''s.Here')", ["It's.Here"]),
-        ("where doc.space = 'Sandbox' order by doc.fullName desc", ["Sandbox.WebHome", "Sandbox.TestPage1", "Sandbox.Hid"]),
+        ("where doc.space = 'Dev.Sub' or doc.name = 'Hid' order by doc.title desc", ["Dev.Sub.WebHome", "Sandbox.Hid"]),
     ],
 )
 def test_xwql_understands(site: Site, query: str, found: list[str]) -> None:
@@ -856,15 +858,16 @@ def test_demonstration_wiki_serves_every_page_to_its_account(serve: Callable[...
     site = serve(seed="demo")
     auth = ("leafpanel", "leafpanel-demo")
 
-    titles = [hit["title"] for hit in site.query("solr", "*:*", auth=auth)]
+    hits = site.query("solr", "*:*", auth=auth)
 
+    titles = [hit["title"] for hit in hits]
     assert len(titles) > 20
     assert "Verslag vooroverleg Kerkstraat 12" in titles
     assert "Beoordelingsgesprekken 2026" not in titles
-    for page in site.standin.wiki.pages.values():
-        if not page.reference.below("Personeel"):
-            address = site.standin._views_for(site.base).page_address(page.reference)
-            assert requests.get(address, headers=JSON, auth=auth, timeout=20).json()["id"] == page.reference.id
+    for hit in hits:
+        page = requests.get(hit["links"][0]["href"], headers=JSON, auth=auth, timeout=20).json()
+        assert (page["id"], page["version"]) == (hit["id"], hit["version"])
+        assert requests.get(page["xwikiAbsoluteUrl"], timeout=20).status_code == 200
 
 
 @pytest.mark.parametrize(("space", "status"), [("Zaken", 201), ("Sandbox", 201), ("Beleid", 401)])

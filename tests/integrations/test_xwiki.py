@@ -1,0 +1,643 @@
+"""The xWiki leaf: connection, single pages and search, on three generations of servers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from xwiki_wiki import REST, WikiServer, paths, wiki_fixture
+
+from panel.connector import Answer, Auth, AuthKind, Secret, SourceConfig, Upstream
+from panel.domain import Choice, Identity, Item, Problem, Reason
+from panel.errors import InvalidInput, NotFound, NotSupported, ProviderUnavailable, WrongHost
+from panel.integrations import xwiki as module
+from panel.integrations.descriptor import Descriptor
+from panel.integrations.xwiki import XWiki
+
+wiki = wiki_fixture("legacy", "modern", "solr-only")
+modern = wiki_fixture("modern")
+legacy = wiki_fixture("legacy")
+
+PAGE = f"{REST}/spaces/Sandbox/pages/TestPage1"
+
+# --- descriptor and addresses --------------------------------------------------------------------------------------
+
+
+def test_descriptor_offers_what_the_leaf_reads() -> None:
+    descriptor = Descriptor.load(Path(module.__file__).with_suffix(".yaml"))
+
+    assert (descriptor.label, descriptor.upstream, descriptor.icon) == ("Articles", "xWiki", "FileDocumentMultiple")
+    assert [preset.id for preset in descriptor.presets] == ["basic", "token", "none"]
+    assert [(one.name, one.kind, one.required) for one in descriptor.create] == [
+        ("space", "suggest", True),
+        ("title", "text", True),
+        ("content", "textarea", False),
+    ]
+    assert [one.name for one in descriptor.options] == ["wiki"]
+    assert descriptor.reference_aliases == ("reference", "pageReference", "url")
+    assert descriptor.sorts == {"updated": "Last edited", "title": "Title", "linked": "Linked"}
+
+
+def test_addresses_come_from_the_instance_root() -> None:
+    leaf, source = XWiki(), SourceConfig("1", "xwiki", "Wiki", "https://w.example.org/xwiki")
+    sub = SourceConfig("1", "xwiki", "Wiki", source.root, options={"wiki": "docs"})
+
+    assert leaf.instance_root("https://w.example.org/xwiki/rest/") == source.root
+    assert leaf.api_address(source) == "https://w.example.org/xwiki/rest/wikis/xwiki"
+    assert leaf.api_address(sub) == "https://w.example.org/xwiki/rest/wikis/docs"
+    assert leaf.url_for(source, r"xwiki:07\. Dev.WebHome") == "https://w.example.org/xwiki/bin/view/07.%20Dev/"
+    assert leaf.url_for(sub, "docs:A.B") == "https://w.example.org/xwiki/wiki/docs/view/A/B"
+    assert leaf.url_for(source, "junk") == "https://w.example.org/xwiki/"
+
+
+# --- connection ----------------------------------------------------------------------------------------------------
+
+
+def test_check_says_who_we_are(wiki: WikiServer) -> None:
+    version = wiki.standin.profile.version
+
+    assert wiki.leaf.check(wiki.open()) == Identity("alice", version)
+    assert wiki.leaf.probe_identity(wiki.open()) == Identity("alice", version)
+
+
+def test_check_is_one_request(wiki: WikiServer) -> None:
+    with wiki.standin.counting() as seen:
+        wiki.leaf.check(wiki.open())
+
+    assert paths(seen) == ["GET "]
+
+
+Asking = Callable[[XWiki, Upstream], object]
+
+READS: dict[str, Asking] = {
+    "check": lambda leaf, upstream: leaf.check(upstream),
+    "probe_reading": lambda leaf, upstream: leaf.probe_reading(upstream),
+    "resolve": lambda leaf, upstream: leaf.resolve(upstream, "Sandbox.TestPage1"),
+    "fetch": lambda leaf, upstream: leaf.fetch(upstream, "xwiki:Sandbox.TestPage1"),
+    "fetch_many": lambda leaf, upstream: leaf.fetch_many(upstream, ["xwiki:Main.WebHome"]),
+    "fetch_many of strange references": lambda leaf, upstream: leaf.fetch_many(upstream, ["junk"]),
+    "search": lambda leaf, upstream: leaf.search(upstream, "test", limit=10),
+    "search for nothing": lambda leaf, upstream: leaf.search(upstream, "", limit=10),
+    "choices": lambda leaf, upstream: leaf.choices(upstream, "space", {}),
+    "create": lambda leaf, upstream: leaf.create(upstream, {"space": "Sandbox", "title": "New"}),
+}
+every_read = pytest.mark.parametrize("read", READS.values(), ids=READS)
+
+
+@every_read
+def test_a_wrong_password_is_found_although_guests_may_read(wiki: WikiServer, read: Asking) -> None:
+    with pytest.raises(ProviderUnavailable) as caught:
+        read(wiki.leaf, wiki.open(wiki.source("wrong")))
+
+    assert caught.value.reason is Reason.CREDENTIALS_REJECTED
+    assert str(caught.value) == "xWiki answers as a guest: the user name or password is not accepted."
+
+
+@every_read
+def test_a_token_that_the_server_ignores_is_not_accepted(modern: WikiServer, read: Asking) -> None:
+    with pytest.raises(ProviderUnavailable, match="the token is not accepted") as caught:
+        read(modern.leaf, modern.open(modern.source("T", kind=AuthKind.TOKEN)))
+
+    assert caught.value.reason is Reason.CREDENTIALS_REJECTED
+
+
+def test_a_token_of_the_extension_signs_in(modern: WikiServer) -> None:
+    modern.standin.bearer_tokens["T"] = "alice"
+
+    assert modern.leaf.check(modern.open(modern.source("T", kind=AuthKind.TOKEN))).user == "alice"
+
+
+def test_a_good_password_is_not_remembered_for_a_bad_one(modern: WikiServer) -> None:
+    modern.leaf.check(modern.open())
+
+    with pytest.raises(ProviderUnavailable):
+        modern.leaf.check(modern.open(modern.source("wrong")))
+
+
+def test_a_source_without_account_reads_what_is_public(wiki: WikiServer) -> None:
+    upstream = wiki.open(wiki.source(None))
+
+    assert wiki.leaf.check(upstream).user is None
+    assert wiki.leaf.fetch(upstream, "xwiki:Main.WebHome").title == "Home"
+    with pytest.raises(NotFound):
+        wiki.leaf.fetch(upstream, "xwiki:Secret.WebHome")
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        ("unauthorized", Reason.CREDENTIALS_REJECTED),
+        ("forbidden", Reason.FORBIDDEN),
+        ("rate-limited", Reason.RATE_LIMITED),
+        ("overloaded", Reason.RATE_LIMITED),
+        ("server-error", Reason.SERVER_ERROR),
+        ("unavailable", Reason.SERVER_ERROR),
+        ("redirect", Reason.UNEXPECTED_REDIRECT),
+        ("huge", Reason.TOO_LARGE),
+        ("login-page", Reason.UNEXPECTED_RESPONSE),
+        ("empty-body", Reason.UNEXPECTED_RESPONSE),
+        ("empty-object", Reason.UNEXPECTED_RESPONSE),
+        ("wrong-type", Reason.UNEXPECTED_RESPONSE),
+        ("broken-json", Reason.UNEXPECTED_RESPONSE),
+    ],
+)
+@every_read
+def test_what_is_wrong_with_the_server_is_never_a_result(
+    modern: WikiServer, read: Asking, fault: str, reason: Reason
+) -> None:
+    modern.standin.fault = fault
+
+    with pytest.raises(ProviderUnavailable) as caught:
+        read(modern.leaf, modern.open())
+
+    assert caught.value.reason is reason
+
+
+def test_a_refusal_without_account_is_no_wrong_password(modern: WikiServer) -> None:
+    modern.standin.fault = "unauthorized"
+
+    with pytest.raises(ProviderUnavailable) as caught:
+        modern.leaf.fetch_many(modern.open(modern.source(None)), ["xwiki:Main.WebHome"])
+
+    assert caught.value.reason is Reason.FORBIDDEN
+
+
+def test_an_answer_of_something_else_is_no_wiki(modern: WikiServer) -> None:
+    modern.reply(200, {"id": "xwiki:Sandbox.TestPage1"}, path=PAGE, kind="application/json", bare=True)
+
+    with pytest.raises(ProviderUnavailable, match="did not answer as an xWiki") as caught:
+        modern.leaf.fetch(modern.open(), "xwiki:Sandbox.TestPage1")
+
+    assert caught.value.reason is Reason.UNEXPECTED_RESPONSE
+
+
+def test_a_404_of_a_server_that_is_starting_says_nothing_about_a_page(modern: WikiServer) -> None:
+    modern.reply(404, "Not found", path=PAGE, bare=True)
+    modern.reply(404, "Not found", path=REST, bare=True)
+
+    with pytest.raises(ProviderUnavailable) as caught:
+        modern.leaf.fetch(modern.open(), "xwiki:Sandbox.TestPage1")
+
+    assert caught.value.reason is Reason.UNEXPECTED_RESPONSE
+
+
+def test_a_bare_404_counts_while_the_wiki_itself_answers(modern: WikiServer) -> None:
+    modern.reply(404, path=PAGE, bare=True)
+
+    with pytest.raises(NotFound):
+        modern.leaf.fetch(modern.open(), "xwiki:Sandbox.TestPage1")
+
+
+def test_a_wiki_that_is_not_there_names_the_option(wiki: WikiServer) -> None:
+    with pytest.raises(ProviderUnavailable, match="no wiki “nope”: see the option “wiki”") as caught:
+        wiki.leaf.check(wiki.open(wiki.source(wiki="nope")))
+
+    assert caught.value.reason is Reason.SOURCE_INVALID
+
+
+@pytest.mark.parametrize("version", ["13.4", "16.10.2-SNAPSHOT", "99", "unknown"])
+def test_newer_versions_are_asked_who_we_are(version: str) -> None:
+    problem = _judged(200, {"xwiki-version": version})
+
+    assert problem is not None
+    assert problem.reason is Reason.CREDENTIALS_REJECTED
+
+
+@pytest.mark.parametrize("version", ["13.3", "12.10.11", "5.4"])
+def test_older_versions_say_guest_to_everybody(version: str) -> None:
+    assert _judged(200, {"xwiki-version": version, "xwiki-user": "XWiki.XWikiGuest"}) is None
+
+
+@pytest.mark.parametrize(
+    ("headers", "reason"),
+    [
+        ({}, Reason.CREDENTIALS_REJECTED),
+        ({"xwiki-version": "16.10"}, Reason.CREDENTIALS_REJECTED),
+        ({"xwiki-version": "16.10", "xwiki-user": "xwiki:XWiki.XWikiGuest"}, Reason.CREDENTIALS_REJECTED),
+        ({"xwiki-version": "16.10", "xwiki-user": "xwiki:XWiki.alice", "www-authenticate": "Basic"}, None),
+        ({"xwiki-version": "12.10", "www-authenticate": 'Basic realm="XWiki"'}, Reason.CREDENTIALS_REJECTED),
+        ({"xwiki-version": "12.10", "xwiki-user": "XWiki.XWikiGuest"}, None),
+    ],
+)
+def test_401_is_a_wrong_password_or_a_closed_page(headers: dict[str, str], reason: Reason | None) -> None:
+    problem = _judged(401, headers)
+
+    assert (problem.reason if problem else None) is reason
+
+
+@pytest.mark.parametrize("status", [302, 429, 500, 503])
+def test_failures_of_the_server_are_left_to_their_status(status: int) -> None:
+    assert _judged(status, {}) is None
+
+
+def _judged(status: int, headers: dict[str, str]) -> Problem | None:
+    source = SourceConfig("1", "xwiki", "Wiki", "https://w", Auth(AuthKind.BASIC, "alice", secret=Secret("secret")))
+    answer = Answer(status, {"content-type": "application/json", **headers}, b"{}", "GET /rest/wikis/xwiki")
+    return XWiki().judge(answer, source)
+
+
+# --- the ladder ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("password", ["secret", "wrong", None])
+def test_the_product_is_proven_whoever_asks(wiki: WikiServer, password: str | None) -> None:
+    assert wiki.leaf.probe_product(wiki.open(wiki.source(password))) == wiki.standin.profile.version
+
+
+def test_another_product_is_told_from_xwiki(modern: WikiServer) -> None:
+    modern.reply(200, {"version": 3}, path="/rest", kind="application/json", bare=True)
+
+    with pytest.raises(ProviderUnavailable, match=r"^That address does not answer as an xWiki\.$") as caught:
+        modern.leaf.probe_product(modern.open())
+
+    assert caught.value.reason is Reason.UNEXPECTED_RESPONSE
+
+
+def test_the_context_that_was_left_out_is_found(modern: WikiServer) -> None:
+    root = modern.server.url
+
+    with pytest.raises(ProviderUnavailable, match=f"There is one at {root}/xwiki.$"):
+        modern.leaf.probe_product(modern.open(modern.source(root=root)))
+
+
+def test_the_ladder_says_what_the_account_sees(modern: WikiServer) -> None:
+    assert modern.leaf.probe_reading(modern.open()) == r"This account sees 5 spaces, among them 07\. Dev."
+
+
+def test_an_account_that_sees_nothing_is_told_so(modern: WikiServer) -> None:
+    for space in ("Main", "Sandbox", "Dev", r"07\. Dev"):
+        modern.standin.deny_view(space)
+
+    assert modern.leaf.probe_reading(modern.open()) == "This account sees no pages in xWiki."
+
+
+def test_a_wiki_closed_to_guests_is_forbidden_to_them(modern: WikiServer) -> None:
+    modern.reply(401, path=f"{REST}/spaces")
+
+    with pytest.raises(ProviderUnavailable) as caught:
+        modern.leaf.probe_reading(modern.open())
+
+    assert caught.value.reason is Reason.FORBIDDEN
+
+
+# --- one page ------------------------------------------------------------------------------------------------------
+
+
+def test_a_page_becomes_a_row(wiki: WikiServer) -> None:
+    moment = datetime(2026, 11, 23, 9, 41, tzinfo=UTC)
+    wiki.standin.add_page("Dev.Sub.Child", title="Child & Co", version="3.2", modified=moment)
+
+    row = wiki.leaf.row(wiki.leaf.fetch(wiki.open(), "xwiki:Dev.Sub.Child"))
+
+    assert row == {
+        "id": "xwiki:Dev.Sub.Child",
+        "reference": "xwiki:Dev.Sub.Child",
+        "title": "Child & Co",
+        "space": "Dev.Sub",
+        "page": "Child",
+        "url": f"{wiki.root}/bin/view/Dev/Sub/Child",
+        "version": "3.2",
+        "modified": "2026-11-23T09:41:00Z",
+        "state": "live",
+        "breadcrumb": row["breadcrumb"],
+    }
+
+
+def test_breadcrumb_ends_with_the_title(modern: WikiServer) -> None:
+    modern.standin.add_page("Dev.WebHome", title="Development")
+    modern.standin.add_page("Dev.Sub.Child", title="Child")
+
+    pages = ("Dev.Sub.Child", "Dev.Sub.WebHome", "Main.WebHome")
+    found = [_facts(modern, reference)["breadcrumb"] for reference in pages]
+
+    assert found == [["Development", "Sub & Co", "Child"], ["Development", "Sub & Co"], ["Home"]]
+
+
+def test_breadcrumb_of_old_servers_has_the_names(legacy: WikiServer) -> None:
+    legacy.standin.add_page(r"07\. Dev.Child", title="Child")
+
+    found = [_facts(legacy, reference)["breadcrumb"] for reference in (r"07\. Dev.Child", "Dev.Sub.WebHome")]
+
+    assert found == [["07. Dev", "Child"], ["Dev", "Sub & Co"]]
+
+
+@pytest.mark.parametrize(
+    ("reference", "title", "shown"),
+    [
+        ("Sandbox.P", "A <em>rendered</em>&nbsp;title", "A rendered title"),
+        ("Sandbox.P", "bell\x07 \u202eback", "bell back"),
+        ("Sandbox.P", "", "P"),
+        ("Sandbox.P", None, "P"),
+        ("Dev.Sub.WebHome", "<script>x</script>", "Sub"),
+    ],
+)
+def test_titles_are_plain_text(modern: WikiServer, reference: str, title: str | None, shown: str) -> None:
+    page = modern.standin.add_page(reference).reference
+    path = f"{REST}/{'/'.join(f'spaces/{space}' for space in page.spaces)}/pages/{page.name}"
+    modern.rewrite(lambda body: body.update(title=title, hierarchy=None), path=path)
+
+    item = modern.leaf.fetch(modern.open(), f"xwiki:{reference}")
+
+    assert (item.title, item.facts["breadcrumb"][-1]) == (shown, shown)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://inner:8080/xwiki/bin/view/Sandbox/TestPage1",
+        "javascript:alert(1)",
+        "//evil.example/",
+        None,
+        7,
+        "http://127.0.0.1:1/",
+        "http://user:secret@{host}/x",
+        "http://{host}/\n<b>",
+        "http://[",
+    ],
+)
+def test_every_address_lies_in_the_instance(modern: WikiServer, address: str | None) -> None:
+    sent = address.replace("{host}", modern.server.host_port) if isinstance(address, str) else address
+    modern.rewrite(lambda body: body.update(xwikiAbsoluteUrl=sent), path=PAGE)
+
+    assert _item(modern, "Sandbox.TestPage1").url == f"{modern.root}/bin/view/Sandbox/TestPage1"
+
+
+def test_the_servers_own_short_address_is_kept(modern: WikiServer) -> None:
+    modern.rewrite(lambda body: body.update(xwikiAbsoluteUrl=f"{modern.root}/Sandbox/TestPage1"), path=PAGE)
+
+    assert _item(modern, "Sandbox.TestPage1").url == f"{modern.root}/Sandbox/TestPage1"
+
+
+@pytest.mark.parametrize("modified", [None, "2026-11-23", True, -1e300, 1e300, [], float("1e18")])
+def test_a_moment_that_cannot_be_read_is_left_out(modern: WikiServer, modified: Any) -> None:
+    modern.rewrite(lambda body: body.update(modified=modified, version=None), path=PAGE)
+
+    row = modern.leaf.row(_item(modern, "Sandbox.TestPage1"))
+
+    assert (row["modified"], row["version"]) == (None, None)
+
+
+def test_keys_that_old_servers_do_not_send_are_not_needed(modern: WikiServer) -> None:
+    def strip(body: dict[str, Any]) -> None:
+        for key in set(body) - {"id"}:
+            del body[key]
+
+    modern.rewrite(strip, path=PAGE)
+
+    assert modern.leaf.row(_item(modern, "Sandbox.TestPage1"))["title"] == "TestPage1"
+
+
+def test_an_answer_without_a_page_is_no_page(modern: WikiServer) -> None:
+    modern.rewrite(dict.clear, path=PAGE)
+
+    with pytest.raises(ProviderUnavailable) as caught:
+        _item(modern, "Sandbox.TestPage1")
+
+    assert caught.value.reason is Reason.UNEXPECTED_RESPONSE
+
+
+def test_an_excerpt_comes_only_when_asked_for(wiki: WikiServer) -> None:
+    wiki.standin.add_page("Sandbox.P", content="{{velocity}}$secret{{/velocity}}Some **text**.")
+    upstream = wiki.open()
+
+    assert wiki.leaf.fetch(upstream, "xwiki:Sandbox.P").excerpt is None
+    assert wiki.leaf.fetch(upstream, "xwiki:Sandbox.P", with_excerpt=True).excerpt == "Some text."
+
+
+@pytest.mark.parametrize(
+    "reference", ["xwiki:Sandbox.Nope", "xwiki:Secret.WebHome", "xwiki:Sandbox.a/b", "junk", "docs:A.B"]
+)
+def test_a_page_that_is_not_shown_is_not_found(wiki: WikiServer, reference: str) -> None:
+    with pytest.raises(NotFound):
+        wiki.leaf.fetch(wiki.open(), reference)
+
+
+def _item(wiki: WikiServer, reference: str) -> Item:
+    return wiki.leaf.fetch(wiki.open(), f"xwiki:{reference}")
+
+
+def _facts(wiki: WikiServer, reference: str) -> Any:
+    return _item(wiki, reference).facts
+
+
+# --- pasted and typed ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "reference", "requests"),
+    [
+        ("Sandbox.TestPage1", "Sandbox.TestPage1", 1),
+        ("Dev.Sub", "Dev.Sub.WebHome", 2),
+        ("xwiki:Dev.Sub.WebHome", "Dev.Sub.WebHome", 1),
+        (r"07\. Dev.WebHome", r"07\. Dev.WebHome", 1),
+        ("{root}/bin/view/Sandbox/TestPage1?language=nl#H1", "Sandbox.TestPage1", 1),
+        ("{root}/bin/view/Dev/Sub/", "Dev.Sub.WebHome", 1),
+        ("{root}/bin/view/Dev/Sub", "Dev.Sub.WebHome", 2),
+        ("{root}/bin/view/07.%20Dev/", r"07\. Dev.WebHome", 1),
+        ("{root}/bin/view/07.+Dev", r"07\. Dev.WebHome", 1),
+        ("{root}/bin/download/Sandbox/TestPage1/plan.pdf", "Sandbox.TestPage1", 1),
+        ("{root}", "Main.WebHome", 1),
+        ("Sandbox.Hid", "Sandbox.Hid", 1),
+    ],
+)
+def test_a_page_is_found_by_address_or_reference(wiki: WikiServer, text: str, reference: str, requests: int) -> None:
+    with wiki.standin.counting() as seen:
+        item = wiki.leaf.resolve(wiki.open(), text.replace("{root}", wiki.root))
+
+    assert item.reference == f"xwiki:{reference}"
+    assert len(seen) == requests
+
+
+def test_a_page_of_its_own_wins_over_a_space_of_the_same_name(wiki: WikiServer) -> None:
+    wiki.standin.add_page("Dev.Sub", title="Of its own")
+
+    assert wiki.leaf.resolve(wiki.open(), f"{wiki.root}/bin/view/Dev/Sub").title == "Of its own"
+    assert wiki.leaf.resolve(wiki.open(), f"{wiki.root}/bin/view/Dev/Sub/").title == "Sub & Co"
+
+
+@pytest.mark.parametrize(
+    "name", ["A+B", "50% & more?", "Ünïcode ß 文", "semi;colon", "a:b", "# hash", "dot.dot", "q'uote\""]
+)
+def test_odd_names_arrive_as_they_are(wiki: WikiServer, name: str) -> None:
+    reference = "Sandbox." + name.replace(".", "\\.")
+    wiki.standin.add_page(reference, title="Odd")
+
+    item = wiki.leaf.resolve(wiki.open(), reference)
+
+    assert (item.title, item.facts["page"]) == ("Odd", name)
+    assert wiki.leaf.resolve(wiki.open(), item.url).reference == item.reference
+
+
+def test_the_id_in_the_answer_is_what_is_kept(modern: WikiServer) -> None:
+    modern.rewrite(lambda body: body.update(id="xwiki:Sandbox.testpage1"), path=PAGE)
+
+    assert modern.leaf.resolve(modern.open(), "Sandbox.TestPage1").reference == "xwiki:Sandbox.testpage1"
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("Secret.WebHome", "xWiki does not show this page to our account."),
+        ("Secret.Nope", "xWiki does not show this page to our account."),
+        ("Sandbox.Nope", "xWiki has no page “Sandbox.Nope”."),
+    ],
+)
+def test_a_page_that_is_closed_or_missing_is_said_to_be(wiki: WikiServer, text: str, sentence: str) -> None:
+    with pytest.raises(NotFound, match=f"^{sentence}$"):
+        wiki.leaf.resolve(wiki.open(), text)
+
+
+@pytest.mark.parametrize("text", ["Sandbox", "{root}/bin/view/A/b%2Fc", "docs:A.B", "A..B", "{root}/bin/login/A/B"])
+def test_what_is_no_page_is_refused_before_anything_is_sent(modern: WikiServer, text: str) -> None:
+    with modern.standin.counting() as seen, pytest.raises(InvalidInput):
+        modern.leaf.resolve(modern.open(), text.replace("{root}", modern.root))
+
+    assert seen == []
+
+
+def test_a_page_of_another_host_is_refused_before_anything_is_sent(modern: WikiServer) -> None:
+    with modern.standin.counting() as seen, pytest.raises(WrongHost):
+        modern.leaf.resolve(modern.open(), "https://other.example.org/xwiki/bin/view/Sandbox/TestPage1")
+
+    assert seen == []
+
+
+@pytest.mark.parametrize(("kind", "accepted"), [("bin", True), ("wiki/docs", False)])
+def test_an_address_without_a_wiki_is_a_subwikis_only_on_its_own_host(
+    modern: WikiServer, kind: str, accepted: bool
+) -> None:
+    page = {"id": "docs:A.B", "xwikiAbsoluteUrl": f"{modern.root}/{kind}/view/A/B"}
+    modern.reply(200, page, path="/rest/wikis/docs/spaces/A/pages/B", kind="application/json")
+    upstream = modern.open(modern.source(wiki="docs"))
+
+    try:
+        found = modern.leaf.resolve(upstream, f"{modern.root}/bin/view/A/B").reference
+    except InvalidInput:
+        found = ""
+
+    assert found == ("docs:A.B" if accepted else "")
+
+
+# --- search --------------------------------------------------------------------------------------------------------
+
+
+def _search(wiki: WikiServer, text: str, limit: int = 10) -> list[str]:
+    return [item.reference.removeprefix("xwiki:") for item in wiki.leaf.search(wiki.open(), text, limit=limit)]
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        ("Test page", "Sandbox.TestPage1"),
+        ("testpage1", "Sandbox.TestPage1"),
+        ("find", "Sandbox.TestPage1"),
+        ("Nested", "Dev.Sub.WebHome"),
+    ],
+)
+def test_searches_title_name_and_text_in_one_request(wiki: WikiServer, words: str, found: str) -> None:
+    with wiki.standin.counting() as seen:
+        assert _search(wiki, words)[0] == found
+
+    assert [one for one in seen[0].params if one[0] == "scope"] == [("scope", s) for s in ("title", "name", "content")]
+    assert len(seen) == 1
+
+
+@pytest.mark.parametrize("text", ["test", "secret", "hid", ""])
+def test_search_never_shows_what_is_closed_or_hidden(wiki: WikiServer, text: str) -> None:
+    assert not {"Secret.WebHome", "Sandbox.Hid"} & set(_search(wiki, text, 100))
+
+
+def test_an_empty_search_lists_the_latest_first(wiki: WikiServer) -> None:
+    for day, name in enumerate(("Old", "New", "Mid"), start=1):
+        moment = datetime(2030, 1, {"Old": 1, "Mid": 2, "New": 3}[name], day, tzinfo=UTC)
+        wiki.standin.add_page(f"Sandbox.{name}", modified=moment)
+
+    assert _search(wiki, " ", 3) == ["Sandbox.New", "Sandbox.Mid", "Sandbox.Old"]
+
+
+def test_translations_are_one_page_under_its_own_title(wiki: WikiServer) -> None:
+    wiki.standin.add_page("Sandbox.P", title="Original", modified=datetime(2030, 1, 1, tzinfo=UTC))
+    wiki.standin.add_translation("Sandbox.P", "aa", title="Translated")
+
+    items = wiki.leaf.search(wiki.open(), "", limit=1)
+
+    assert [item.title for item in items] == ["Original"]
+
+
+def test_spaces_and_objects_are_no_pages(modern: WikiServer) -> None:
+    hits = [
+        {"type": "space", "id": "Dev.Sub"},
+        {"type": "object", "id": "xwiki:A.B"},
+        {"type": "page", "id": "docs:A.B"},
+        7,
+        {"type": "page", "id": None},
+        {"type": "page", "id": "xwiki:Sandbox.P", "title": "P", "url": "x"},
+    ]
+    modern.rewrite(lambda body: body.update(searchResults=hits), path=f"{REST}/search")
+
+    assert _search(modern, "x") == ["Sandbox.P"]
+
+
+def test_the_address_of_a_hit_is_made_from_its_reference(wiki: WikiServer) -> None:
+    item = wiki.leaf.search(wiki.open(), "Seven", limit=5)[0]
+
+    assert (item.title, item.url) == ("Seven dev", f"{wiki.root}/bin/view/07.%20Dev/")
+
+
+@pytest.mark.parametrize(("limit", "number"), [(1, "1"), (0, "1"), (25, "25"), (5000, "100")])
+def test_the_server_is_never_asked_for_more_than_a_hundred(modern: WikiServer, limit: int, number: str) -> None:
+    with modern.standin.counting() as seen:
+        _search(modern, "test", limit)
+
+    assert dict(seen[0].params)["number"] == number
+
+
+@pytest.mark.parametrize("status", [400, 500])
+@pytest.mark.parametrize(
+    ("text", "path", "first"), [("testpage", "search", "Sandbox.TestPage1"), ("", "query", r"07\. Dev.WebHome")]
+)
+def test_a_search_that_is_switched_off_falls_back_to_the_list_of_pages(
+    wiki: WikiServer, status: int, text: str, path: str, first: str
+) -> None:
+    wiki.reply(status, "Error performing solr search", path=f"{REST}/{path}")
+
+    found = _search(wiki, text)
+
+    assert found[0] == first
+    assert "Secret.WebHome" not in found
+
+
+def test_a_stored_title_that_is_a_script_is_not_shown(modern: WikiServer) -> None:
+    modern.reply(400, path=f"{REST}/search")
+    modern.standin.add_page("Sandbox.Scripted", title="$services.localization.render('x')")
+
+    assert [item.title for item in modern.leaf.search(modern.open(), "Scripted", limit=5)] == ["Scripted"]
+
+
+@pytest.mark.parametrize("text", ['"', "a AND (", "\\", "%", "*:*", "x" * 5000, "\ud800"])
+def test_no_words_break_the_search(wiki: WikiServer, text: str) -> None:
+    assert isinstance(_search(wiki, text), list)
+
+
+# --- spaces to create in -------------------------------------------------------------------------------------------
+
+
+def test_offers_the_spaces_that_the_account_sees(wiki: WikiServer) -> None:
+    spaces = [r"07\. Dev", "Dev", "Dev.Sub", "Main", "Sandbox"]
+
+    assert list(wiki.leaf.choices(wiki.open(), "space", {})) == [Choice(space, space) for space in spaces]
+
+
+def test_offers_nothing_for_other_fields(modern: WikiServer) -> None:
+    with pytest.raises(NotSupported):
+        modern.leaf.choices(modern.open(), "title", {})
+
+
+def test_pages_are_not_changed_from_here(modern: WikiServer) -> None:
+    with modern.standin.counting() as seen, pytest.raises(NotSupported):
+        modern.leaf.update(modern.open(), "xwiki:Sandbox.TestPage1", {"title": "x"})
+
+    assert seen == []
