@@ -147,7 +147,7 @@ def connector() -> Page:
         flash("The connector is locked off by the setting PANEL_CONNECTOR_ENABLED of this server.", "warn")
     else:
         switches.turn_connector(on=turn_on)
-        flash("The connector is on." if turn_on else "The connector is off. Nothing is asked of any upstream.")
+        flash("The connector is on." if turn_on else "The connector is off.")
     return redirect(url_for("admin.overview"), 303)
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
-from flask import Blueprint, flash, redirect, render_template, request, send_from_directory, url_for
-from werkzeug import Response
+from flask import Blueprint, Response, flash, redirect, render_template, request, url_for
+from werkzeug import Response as AnyResponse
 
 from panel.config import PROJECT_ROOT
 from panel.errors import Conflict, InvalidInput, NotFound
@@ -22,15 +22,22 @@ def template_names() -> list[str]:
     return sorted(path.name for path in TEMPLATES.glob("*.yaml"))
 
 
+def attachment(text: str, name: str) -> Response:
+    """A YAML file to be saved under ``name``."""
+    response = Response(text, content_type="text/yaml; charset=utf-8")
+    response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    return response
+
+
 @bp.get("/sources/templates/<name>.yaml")
 def template(name: str) -> Response:
     if f"{name}.yaml" not in template_names():
         raise NotFound("There is no such template.")
-    return send_from_directory(TEMPLATES, f"{name}.yaml", mimetype="text/yaml", as_attachment=True)
+    return attachment((TEMPLATES / f"{name}.yaml").read_text("utf-8"), f"{name}.yaml")
 
 
 @bp.route("/import-source", methods=["GET", "POST"])
-def load() -> str | tuple[str, int] | Response:
+def load() -> str | tuple[str, int] | AnyResponse:
     if request.method == "GET":
         return _page()
     upload = request.files.get("file")

@@ -139,7 +139,8 @@ class Address:
     api: str = ""
     root: str = ""
     error: str = ""
-    things: str = "Pages"
+    things: str = ""
+    """What opens there, where an integration knows."""
 
 
 @bp.get("/source-address")
@@ -160,8 +161,8 @@ def _address(slug: str, leaf: Integration | None, text: Any) -> Address:
         root, api = panel().sources.addresses(slug, location, options)
     except InvalidInput as exc:
         return Address(error=str(exc))
-    things = leaf.descriptor.noun_plural if leaf else "pages"
-    return Address(api, root, things=things[0].upper() + things[1:])
+    things = leaf.descriptor.noun_plural if leaf else ""
+    return Address(api, root, things=things[:1].upper() + things[1:])
 
 
 # --- test ------------------------------------------------------------------------------------------------------------
@@ -208,9 +209,7 @@ def _back_to(slug: str) -> AnyResponse:
 
 @bp.get("/sources/<slug>/export")
 def export(slug: str) -> AnyResponse:
-    response = Response(panel().sources.export(slug), content_type="text/yaml; charset=utf-8")
-    response.headers["Content-Disposition"] = f'attachment; filename="{slug}-source.yaml"'
-    return response
+    return admin_import.attachment(panel().sources.export(slug), f"{slug}-source.yaml")
 
 
 @bp.route("/sources/<slug>/delete", methods=["GET", "POST"])
