@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from flask import Flask
+from sqlalchemy import Engine
 
 from panel.access import Access
 from panel.config import Config, load
 from panel.connector import Connector
-from panel.db import alembic, db, flask_settings
+from panel.connector.gate import Gate
+from panel.db import alembic, db, flask_settings, own_engine
 from panel.integrations.registry import Registry, load_registry
+from panel.ledger import SqlLedger, ephemeral_engine
 from panel.links import Links
+from panel.oauth import Oauth
 from panel.sandbox import note
 from panel.sources import Sources
 from panel.switches import Switches
@@ -45,13 +49,27 @@ def create_app(config: Config | None = None, *, registry: Registry | None = None
     alembic.init_app(app)
     registry = registry or load_registry()
     switches = Switches(connector_allowed=config.connector_enabled)
-    connector = Connector(allowed=lambda: allowed_hosts(config), deadline_s=config.deadline_s)
-    sources = Sources(Vault(keys_of(config)), registry, connector, switches)
+    connector = Connector(
+        allowed=lambda: allowed_hosts(config),
+        deadline_s=config.deadline_s,
+        gate=Gate(SqlLedger(lambda: _ledger_engine(app, config))),
+        cache_ttl_s=config.cache_ttl_s,
+    )
+    vault = Vault(keys_of(config))
+    connector.sign = oauth = Oauth(own_engine(config), vault, connector)
+    sources = Sources(vault, registry, connector, switches)
     links = Links(registry, sources, connector)
     app.extensions["leafpanel"] = Panel(config, registry, sources, links, Access(), switches)
     install(app)
     cli.install(app)
     return app
+
+
+def _ledger_engine(app: Flask, config: Config) -> Engine:
+    """Beside the database where several machines share it; else in a file that all processes of this one share."""
+    with app.app_context():
+        own = db.engine
+    return own if own.dialect.name != "sqlite" else ephemeral_engine(config.instance_dir / "traffic.sqlite3")
 
 
 def allowed_hosts(config: Config) -> tuple[str, ...]:

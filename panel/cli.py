@@ -5,35 +5,41 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from functools import wraps
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
-from flask import Flask
+from flask import Flask, current_app
 from flask.cli import AppGroup, with_appcontext
 from sqlalchemy.exc import OperationalError
 
+from panel.access import SCOPES, Principal
 from panel.config import ConfigError
 from panel.connector import Caller
+from panel.db import db
 from panel.domain import Ladder
 from panel.errors import PanelError
 from panel.faces.api import ladder_json
 from panel.faces.context import panel
+from panel.rotation import Rotation, rotate
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 sources = AppGroup("source", help="Sources: list, show, import, export, test.")
 users = AppGroup("user", help="People who sign in.")
 tokens = AppGroup("token", help="API tokens for scripts and agents.")
+keys = AppGroup("keys", help="The keys that encrypt credentials.")
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print data as JSON.")
 
 
 def install(app: Flask) -> None:
-    for group in (sources, users, tokens, connector):
+    for group in (sources, users, tokens, keys, connector):
         app.cli.add_command(group)
     app.cli.add_command(doctor)
+    app.cli.add_command(mcp)
 
 
 def plainly(command: F) -> F:
@@ -182,6 +188,37 @@ def create_token(name: str, scope: str, as_json: bool) -> None:
     click.echo(token)
 
 
+# --- keys ------------------------------------------------------------------------------------------------------------
+
+
+@keys.command("rotate")
+@as_json
+@plainly
+def rotate_keys(as_json: bool) -> None:
+    """Encrypt every credential with a new key while the panel runs, and retire the old one."""
+    done = rotate(db.engine, panel().config)
+    if as_json:
+        _print_json(asdict(done))
+    else:
+        _print_rotation(done)
+    if done.unreadable:
+        raise SystemExit(
+            _say(
+                f"No key opens the credential of {', '.join(done.unreadable)}: it was left as it is, and no key is "
+                "retired. Put its key back, or type the credential again."
+            )
+        )
+
+
+def _print_rotation(done: Rotation) -> None:
+    count = done.sealed_anew
+    click.echo(f"Encrypted {count} credential{'' if count == 1 else 's'} with the key {done.newest}.")
+    if done.retired:
+        click.echo(f"Retired {', '.join(done.retired)}.")
+    if done.removable:
+        click.echo(f"May be removed from PANEL_ENCRYPTION_KEYS: {', '.join(done.removable)}, all but the first.")
+
+
 # --- connector, doctor -----------------------------------------------------------------------------------------------
 
 
@@ -195,6 +232,18 @@ def connector(state: str) -> None:
         raise SystemExit(_say("PANEL_CONNECTOR_ENABLED switches the connector off; change that setting first."))
     panel().switches.turn_connector(on=state == "on")
     click.echo(f"The connector is {state}.")
+
+
+@click.command()
+@click.option("--scope", type=click.Choice(["read", "write"]), default="read", show_default=True)
+@click.option("--name", default="local agent", show_default=True, help="Shown as the one who linked.")
+@with_appcontext
+@plainly
+def mcp(scope: str, name: str) -> None:
+    """Serve one AI agent over standard input and output."""
+    from panel.faces.mcp import serve_stdio
+
+    serve_stdio(current_app._get_current_object(), Principal(name, "local", SCOPES[scope]))  # type: ignore[attr-defined]
 
 
 @click.command()

@@ -8,7 +8,7 @@ from typing import Any
 
 from flask_alembic import Alembic
 from flask_sqlalchemy_lite import SQLAlchemy
-from sqlalchemy import MetaData, event
+from sqlalchemy import MetaData, create_engine, event
 from sqlalchemy.engine import Engine
 from sqlalchemy.orm import DeclarativeBase
 
@@ -43,6 +43,14 @@ def flask_settings(config: Config) -> dict[str, Any]:
     if not config.database_url.startswith("sqlite"):
         options |= {"pool_pre_ping": True, "pool_size": 10, "max_overflow": 30, "pool_timeout": 5}
     return {"SQLALCHEMY_ENGINES": {"default": options}, "ALEMBIC": {"script_location": str(MIGRATIONS)}}
+
+
+def own_engine(config: Config) -> Engine:
+    """An engine with connections of its own, for work in the middle of a request that holds one already.
+
+    Taken from the same pool, as many requests as it has connections would wait for each other.
+    """
+    return create_engine(config.database_url, pool_size=2, max_overflow=40, pool_timeout=5, pool_pre_ping=True)
 
 
 @event.listens_for(Engine, "connect")

@@ -137,6 +137,8 @@ class Problem:
     """One technical sentence for logs and API clients; never carries a secret or an upstream's own words."""
     retry_after: float | None = None
     """Seconds until a new try makes sense."""
+    auth_status: AuthStatus | None = None
+    """What is known of the sign-in where the reason alone does not tell it: a grant that was never given."""
 
     @property
     def cause(self) -> Cause:

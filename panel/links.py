@@ -19,7 +19,7 @@ from panel.access import Action, Principal
 from panel.connector import Caller, Connector, SourceConfig, Upstream
 from panel.db import db
 from panel.domain import Choice, Health, Item, Listing, ObjectRef, Pointer, Row
-from panel.errors import AlreadyLinked, Conflict, InvalidInput, NotFound, ProviderUnavailable, Uncertain
+from panel.errors import AlreadyLinked, Conflict, InvalidInput, NotFound, NotSupported, ProviderUnavailable, Uncertain
 from panel.integrations.contract import Integration
 from panel.integrations.registry import Registry
 from panel.models import CreateIntent, Link
@@ -158,7 +158,7 @@ class Links:
         visitor.principal.require(Action.VIEW)
         leaf = self._registry.get(integration)
         try:
-            with self._open(visitor, leaf) as upstream:
+            with self._open(visitor, leaf, fresh=True) as upstream:
                 health = health_of_identity(leaf.check(upstream))
         except ProviderUnavailable as exc:
             health = health_of_problem(exc.problem)
@@ -187,7 +187,7 @@ class Links:
         leaf = self._registry.get(integration)
         if not text.strip():
             raise InvalidInput("reference", "“reference” is missing: give an address, id or reference.")
-        with self._open(visitor, leaf, pointers=self.pointers(leaf, obj)) as upstream:
+        with self._open(visitor, leaf, pointers=self.pointers(leaf, obj), fresh=True) as upstream:
             item = leaf.resolve(upstream, text.strip())
         link = self._add(visitor, leaf, obj, item.reference)
         if link is None:
@@ -229,7 +229,7 @@ class Links:
         values: Mapping[str, Any],
         intent: CreateIntent | None = None,
     ) -> Row:
-        with self._open(visitor, leaf, pointers=self.pointers(leaf, obj)) as upstream:
+        with self._open(visitor, leaf, pointers=self.pointers(leaf, obj), fresh=True) as upstream:
             item = leaf.create(upstream, values)
         if intent is not None:
             intent.reference = item.reference
@@ -273,7 +273,7 @@ class Links:
         reference = str(intent.reference)
         link = self._add(visitor, leaf, obj, reference) or self._link(leaf, obj, reference)
         pointer = self._pointer(leaf, link)
-        with self._open(visitor, leaf, pointers=[pointer]) as upstream:
+        with self._open(visitor, leaf, pointers=[pointer], fresh=True) as upstream:
             return Row(pointer, leaf.fetch(upstream, reference))
 
     def update(
@@ -283,7 +283,7 @@ class Links:
         visitor.principal.require(Action.UPDATE)
         leaf = self._registry.get(integration)
         pointer = self._pointer(leaf, self._link(leaf, obj, reference))
-        with self._open(visitor, leaf, pointers=[pointer]) as upstream:
+        with self._open(visitor, leaf, pointers=[pointer], fresh=True) as upstream:
             return Row(pointer, leaf.update(upstream, reference, changes))
 
     def unlink(self, visitor: Visitor, integration: str, obj: ObjectRef, reference: str) -> None:
@@ -292,6 +292,50 @@ class Links:
         leaf = self._registry.get(integration)
         db.session.delete(self._link(leaf, obj, reference))
         db.session.commit()
+
+    # --- rehearsing: what a write would meet, without writing anywhere ---------------------------------------------
+
+    def rehearse_link(self, visitor: Visitor, integration: str, obj: ObjectRef, text: str) -> Item:
+        """What ``link`` would point to. Raises what ``link`` would raise."""
+        visitor.principal.require(Action.LINK)
+        leaf = self._registry.get(integration)
+        with self._open(visitor, leaf, pointers=self.pointers(leaf, obj), fresh=True) as upstream:
+            item = leaf.resolve(upstream, text.strip())
+        if self._linked_among(leaf, obj, [item.reference]):
+            raise AlreadyLinked(f"This {leaf.descriptor.noun} is already linked.")
+        return item
+
+    def rehearse_create(self, visitor: Visitor, integration: str, values: Mapping[str, Any]) -> None:
+        """Check required fields and that the source can be read. Only the upstream knows the rest, once it is asked."""
+        visitor.principal.require(Action.CREATE)
+        leaf = self._registry.get(integration)
+        for field in leaf.descriptor.create:
+            value = values.get(field.name)
+            if field.required and (value is None or not str(value).strip()):
+                raise InvalidInput(field.name, f"“{field.name}” is missing.")
+        with self._open(visitor, leaf) as upstream:
+            leaf.check(upstream)
+
+    def rehearse_update(
+        self, visitor: Visitor, integration: str, obj: ObjectRef, reference: str, changes: Mapping[str, Any]
+    ) -> Row:
+        """The thing as ``update`` would find it. Raises NotSupported, InvalidInput, NotFound."""
+        visitor.principal.require(Action.UPDATE)
+        leaf = self._registry.get(integration)
+        known = [field.name for field in leaf.descriptor.update]
+        if not known:
+            raise NotSupported(f"{leaf.descriptor.label} cannot be changed from here.")
+        if not any(name in changes for name in known):
+            raise InvalidInput("changes", f"Nothing to change: give {' or '.join(known)}.")
+        pointer = self._pointer(leaf, self._link(leaf, obj, reference))
+        with self._open(visitor, leaf, pointers=[pointer], fresh=True) as upstream:
+            return Row(pointer, leaf.fetch(upstream, reference))
+
+    def rehearse_unlink(self, visitor: Visitor, integration: str, obj: ObjectRef, reference: str) -> Pointer:
+        """The pointer that ``unlink`` would forget. Raises NotFound."""
+        visitor.principal.require(Action.UNLINK)
+        leaf = self._registry.get(integration)
+        return self._pointer(leaf, self._link(leaf, obj, reference))
 
     # --- pointers ------------------------------------------------------------------------------------------------
 
@@ -342,27 +386,31 @@ class Links:
         db.session.commit()
         return link
 
-    def _open(self, visitor: Visitor, leaf: Integration, *, pointers: Iterable[Pointer] = ()) -> _Conversation:
-        return _Conversation(self, visitor, leaf, tuple(pointers))
+    def _open(
+        self, visitor: Visitor, leaf: Integration, *, pointers: Iterable[Pointer] = (), fresh: bool = False
+    ) -> _Conversation:
+        return _Conversation(self, visitor, leaf, tuple(pointers), fresh)
 
-    def start(self, visitor: Visitor, leaf: Integration) -> Upstream:
+    def start(self, visitor: Visitor, leaf: Integration, *, fresh: bool) -> Upstream:
         """A conversation with the source of a leaf. Raises ProviderUnavailable with the cause."""
         config = self._sources.config_for(leaf)
         # No database connection is held while an upstream is waited for.
         db.session.commit()
-        return self._connector.open(config, visitor.caller, judge=leaf.judge)
+        return self._connector.open(config, visitor.caller, judge=leaf.judge, fresh=fresh)
 
 
 class _Conversation:
     """Opens the upstream and, when it fails, says for which integration and which pointers."""
 
-    def __init__(self, links: Links, visitor: Visitor, leaf: Integration, pointers: tuple[Pointer, ...]) -> None:
-        self._links, self._visitor, self._leaf, self._pointers = links, visitor, leaf, pointers
+    def __init__(
+        self, links: Links, visitor: Visitor, leaf: Integration, pointers: tuple[Pointer, ...], fresh: bool
+    ) -> None:
+        self._links, self._visitor, self._leaf, self._pointers, self._fresh = links, visitor, leaf, pointers, fresh
         self._upstream: Upstream | None = None
 
     def __enter__(self) -> Upstream:
         try:
-            self._upstream = self._links.start(self._visitor, self._leaf)
+            self._upstream = self._links.start(self._visitor, self._leaf, fresh=self._fresh)
         except ProviderUnavailable as exc:
             self._tell(exc)
             raise

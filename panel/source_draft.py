@@ -131,6 +131,8 @@ def read_auth(raw: Any) -> tuple[str, dict[str, str], str | None]:
         raise InvalidInput("auth.header", "“auth.header” is not the name of a header.")
     if kind == "oauth2" and given["grantType"] not in GRANTS:
         raise InvalidInput("auth.grantType", f"“auth.grantType” must be {' or '.join(GRANTS)}.")
+    if kind == "oauth2" and given["grantType"] == GRANTS[1] and not given.get("authorizationUrl"):
+        raise InvalidInput("auth.authorizationUrl", "“auth.authorizationUrl” is missing.")
     if kind == "basic" and ":" in given["username"]:
         raise InvalidInput("auth.username", "A user name cannot hold a colon.")
     secret = given.pop(shape.secret, "") if shape.secret else ""

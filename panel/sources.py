@@ -12,17 +12,29 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm.exc import StaleDataError
 
-from panel.connector import Auth, AuthKind, Caller, Connector, Secret, SourceConfig, Upstream, check_root, origin_of
+from panel.connector import (
+    Auth,
+    AuthKind,
+    Caller,
+    Connector,
+    GrantType,
+    OauthClient,
+    Secret,
+    SourceConfig,
+    Upstream,
+    check_root,
+    origin_of,
+)
 from panel.db import db
-from panel.domain import AuthStatus, Health, HealthStatus, Identity, Ladder, Problem, Reason, Rung, now
+from panel.domain import AuthStatus, Cause, Health, HealthStatus, Identity, Ladder, Problem, Reason, Rung, now
 from panel.errors import Conflict, InvalidInput, NotFound, PanelError, ProviderUnavailable, Rejected
 from panel.integrations.contract import Integration
 from panel.integrations.registry import Registry
-from panel.models import Link, Source, SourceCheck
+from panel.models import Link, OauthAttempt, OauthGrant, Source, SourceCheck
 from panel.source_draft import AUTH_SHAPES, Draft, auth_kind, read_draft
 from panel.source_file import read_source_file, write_source_file
 from panel.switches import Switches
@@ -192,6 +204,8 @@ class Sources:
         warnings = self._check_transport(draft, root)
         self._check_ca_file(draft)
         source.id = source.id or _new_id()
+        if not self._is_same_client(source, draft, root):
+            self._forget_grant(source)
         self._store_secret(source, draft, root, by)
         source.name, source.description, source.location = draft.name, draft.description, draft.location
         source.enabled, source.headers, source.options = draft.enabled, dict(draft.headers), dict(draft.options)
@@ -199,15 +213,44 @@ class Sources:
         source.rate_limit, source.max_concurrency = draft.rate_limit, draft.max_concurrency
         source.timeout_s, source.ca_file, source.updated_at = draft.timeout_s, draft.ca_file, now()
         db.session.add(source)
-        self._commit(draft.slug)
+        self._commit(draft.slug, lambda: self._seal_again(source, draft))
         return Saved(source, warnings, created)
 
-    def _commit(self, slug: str) -> None:
+    def _commit(self, slug: str, before: Callable[[], None] = lambda: None) -> None:
         try:
+            db.session.flush()
+            before()
             db.session.commit()
         except (IntegrityError, StaleDataError):
             db.session.rollback()
             raise Conflict(f"Somebody saved the source “{slug}” at the same moment; look at it again.") from None
+
+    def _is_same_client(self, source: Source, draft: Draft, root: str) -> bool:
+        """Whether an OAuth provider would see the client that it gave its tokens to."""
+        if not source.auth_kind == draft.auth_kind == AuthKind.OAUTH2 or source.secret is None:
+            return False
+        if (source.secret_origin, _given(source.auth_fields)) != (_binding(root, draft), _given(draft.auth_fields)):
+            return False
+        return draft.secret is None or draft.secret == self._secret_text(source)
+
+    def _forget_grant(self, source: Source) -> None:
+        for kept in (OauthGrant, OauthAttempt):
+            db.session.execute(delete(kept).where(kept.source_id == source.id))
+
+    def _secret_text(self, source: Source) -> str | None:
+        """The stored secret, None when there is none or it cannot be read."""
+        try:
+            belonging = Belonging(source.id, source.auth_kind, source.secret_origin)
+            return self._vault.open(source.secret, belonging) if source.secret is not None else None
+        except Unreadable:
+            return None
+
+    def _seal_again(self, source: Source, draft: Draft) -> None:
+        """Keys may be rotated between sealing and the first write; after that none is retired before we commit."""
+        if source.secret is None or draft.secret is None or self._vault.is_current(source.secret):
+            return
+        belonging = Belonging(source.id, draft.auth_kind, source.secret_origin)
+        source.secret = self._vault.seal(draft.secret, belonging)
 
     def _store_secret(self, source: Source, draft: Draft, root: str, by: str) -> None:
         secret_key = AUTH_SHAPES[draft.auth_kind].secret
@@ -264,6 +307,19 @@ class Sources:
             raise ProviderUnavailable.because(Reason.SOURCE_DISABLED, sentence)
         return self._config(source, leaf.id)
 
+    def config_to_connect(self, source: Source) -> SourceConfig:
+        """A source for a visit to its provider's consent page. Raises ProviderUnavailable when it cannot be used."""
+        if not self._switches.connector_on():
+            raise ProviderUnavailable.because(Reason.CONNECTOR_DISABLED, "OpenConnector is switched off.")
+        return self._config(source, source.slug)
+
+    def config_of_id(self, source_id: str) -> SourceConfig:
+        """Raises NotFound when the source was deleted meanwhile, and ProviderUnavailable."""
+        source = db.session.get(Source, source_id)
+        if source is None:
+            raise NotFound("The source was deleted meanwhile.")
+        return self.config_to_connect(source)
+
     def shown_config(self, leaf: Integration) -> SourceConfig | None:
         """The source without its credential, for making browser addresses while nothing can be asked."""
         source = self.find(leaf.id)
@@ -301,7 +357,7 @@ class Sources:
             except Unreadable as exc:
                 problem = missing(source.slug, integration)
                 raise ProviderUnavailable(Problem(Reason.SOURCE_UNREADABLE, problem.message)) from exc
-        return _auth(source.auth_kind, source.auth_fields, secret)
+        return _auth(source.auth_kind, source.auth_fields, secret, origins=source.secret_origin)
 
     # --- testing -------------------------------------------------------------------------------------------------
 
@@ -342,8 +398,9 @@ class Sources:
                 sentence = "The address changed. Type the password again."
                 raise Rejected(sentence, {"auth": sentence})
             secret = self._auth(source, slug).secret
-        identity = source.id if source else "unsaved"
-        return _config(identity, draft, root, _auth(draft.auth_kind, draft.auth_fields, secret), revision=-1)
+        same = source is not None and self._is_same_client(source, draft, root)
+        auth = _auth(draft.auth_kind, draft.auth_fields, secret, origins=_binding(root, draft) if same else "")
+        return _config(source.id if source else "unsaved", draft, root, auth, revision=-1)
 
     def _climb(self, config: SourceConfig, leaf: Integration | None, caller: Caller) -> Ladder:
         deadline = max(TEST_DEADLINE_S, config.timeout_s or 0)
@@ -355,7 +412,7 @@ class Sources:
                 return Ladder((*rungs, *_not_tried(len(rungs))), problem)
         if leaf is None:
             return Ladder(tuple(rungs))
-        with self._connector.open(config, caller, judge=leaf.judge, deadline_s=deadline) as upstream:
+        with self._connector.open(config, caller, judge=leaf.judge, deadline_s=deadline, test=True) as upstream:
             return _climb_leaf(rungs, leaf, upstream)
 
     def note_check(self, source_id: str, health: Health, took_ms: int) -> None:
@@ -374,7 +431,7 @@ class Sources:
 
 def health_of_problem(problem: Problem) -> Health:
     """What a failed check says about sign-in and reachability."""
-    auth = {
+    auth = problem.auth_status or {
         Reason.SOURCE_MISSING: AuthStatus.MISSING,
         Reason.SOURCE_UNREADABLE: AuthStatus.MISSING,
         Reason.AUTHENTICATION_EXPIRED: AuthStatus.EXPIRED,
@@ -428,12 +485,26 @@ def _climb_leaf(rungs: list[Rung], leaf: Integration, upstream: Upstream) -> Lad
         identity = Identity(found.user, found.version or version or None)
         return f"Signed in as {found.user}." if found.user else "Nobody: this source does not sign in."
 
+    if upstream.source.auth.oauth is not None:
+        # Without a token no call is made at all, so that none of the steps could tell what is wrong.
+        rung, problem = _step("identity", _signing_in(upstream), leaf, upstream.source)
+        if problem is not None:
+            skipped = Rung("product", None, "Not tried: there is no token to ask with.")
+            return Ladder((*rungs, skipped, rung, *_not_tried(5)), problem)
     for name, step in (("product", product), ("identity", who), ("reading", lambda: leaf.probe_reading(upstream))):
         rung, problem = _step(name, step, leaf, upstream.source)
         rungs.append(rung)
         if problem is not None:
             return Ladder((*rungs, *_not_tried(len(rungs))), problem)
     return Ladder(tuple(rungs), None, identity)
+
+
+def _signing_in(upstream: Upstream) -> Callable[[], str]:
+    def sign_in() -> str:
+        upstream.obtain_credential()
+        return "There is a token."
+
+    return sign_in
 
 
 def _step(name: str, step: Callable[[], str], leaf: Integration, source: SourceConfig) -> tuple[Rung, Problem | None]:
@@ -457,6 +528,8 @@ def _remedy(name: str, problem: Problem, leaf: Integration, source: SourceConfig
     user = f"as {source.auth.username} with the stored secret" if source.auth.username else "with the stored secret"
     if not source.signs_in:
         user = "without signing in"
+    if source.auth.oauth is not None and problem.cause is Cause.PROVIDER_AUTH and name == "identity":
+        return _oauth_remedy(problem, source.auth.oauth)
     if name == "identity" and problem.reason in (Reason.CREDENTIALS_REJECTED, Reason.AUTHENTICATION_EXPIRED):
         return (
             f"Signing in {user}.",
@@ -476,8 +549,30 @@ def _remedy(name: str, problem: Problem, leaf: Integration, source: SourceConfig
     return f"Asking {source.root}.", "The location, or try again later.", "location"
 
 
-def _auth(kind: str, fields: Mapping[str, str], secret: Secret | None) -> Auth:
-    return Auth(AuthKind(kind), fields.get("username", ""), fields.get("header") or "Authorization", secret)
+def _oauth_remedy(problem: Problem, client: OauthClient) -> tuple[str, str, str]:
+    tried = f"Signing in with a token of {origin_of(client.token_url)}."
+    if problem.reason is Reason.AUTHENTICATION_EXPIRED and client.grant is GrantType.AUTHORIZATION_CODE:
+        return tried, "The authorisation: connect this source again.", "connect"
+    if problem.reason is Reason.FORBIDDEN:
+        return tried, "The scope, or the rights of the client at the provider.", "auth"
+    return tried, "Client id and client secret.", "auth"
+
+
+def _auth(kind: str, fields: Mapping[str, str], secret: Secret | None, *, origins: str) -> Auth:
+    header = fields.get("header") or "Authorization"
+    oauth = _oauth_client(fields, origins) if kind == AuthKind.OAUTH2 else None
+    return Auth(AuthKind(kind), fields.get("username", ""), header, secret, oauth)
+
+
+def _oauth_client(fields: Mapping[str, str], origins: str) -> OauthClient:
+    return OauthClient(
+        GrantType(fields["grantType"]), fields["tokenUrl"], fields["clientId"], fields.get("authorizationUrl", ""),
+        fields.get("scope", ""), origins,
+    )  # fmt: skip
+
+
+def _given(fields: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in fields.items() if value}
 
 
 def _config(source_id: str, draft: Draft, root: str, auth: Auth, *, revision: int) -> SourceConfig:

@@ -10,6 +10,7 @@ import base64
 import hashlib
 import os
 import secrets
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -17,6 +18,8 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from panel.config import Config, ConfigError, own_keys, parse_keys
+
+RETIRED_OPENS_S = 30.0
 
 
 class Unreadable(Exception):
@@ -69,36 +72,82 @@ class Vault:
         except (InvalidTag, ValueError) as exc:
             raise Unreadable("the credential does not open") from exc
 
+    @property
+    def newest(self) -> str:
+        """The id of the key that seals."""
+        return self._keys()[0].id
+
     def is_current(self, sealed: str) -> bool:
         """Whether it was sealed with the newest key."""
-        return sealed.startswith(f"v1.{self._keys()[0].id}.")
+        return sealed.startswith(f"v1.{self.newest}.")
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """The key file as it was last read, and the keys that it held before."""
+
+    stamp: tuple[int, int]
+    keys: tuple[Key, ...]
+    retired: tuple[Key, ...] = ()
+    until: float = 0.0
+
+    def in_force(self) -> tuple[Key, ...]:
+        return self.keys + self.retired if self.retired and time.monotonic() < self.until else self.keys
 
 
 def keys_of(config: Config) -> Callable[[], tuple[Key, ...]]:
-    """The keys in force: of the setting, or of the instance folder, read again whenever its file changes."""
+    """The keys in force: of the setting, or of the instance folder, read again whenever its file changes.
+
+    A key that left the file opens for a moment longer: a request may hold a text that it read before the rotation.
+    """
     if config.encryption_keys:
         fixed = tuple(Key.of(raw) for raw in config.encryption_keys)
         return lambda: fixed
-    own_keys(config)
-    seen: tuple[tuple[int, int], tuple[Key, ...]] | None = None
+    seen = _Seen((0, 0), read_own_keys(config))
 
     def read() -> tuple[Key, ...]:
         nonlocal seen
         status = os.stat(config.keys_file)
         stamp = (status.st_mtime_ns, status.st_ino)
-        if seen is None or seen[0] != stamp:
-            seen = (stamp, _parse_own(own_keys(config)))
-        return seen[1]
+        if seen.stamp != stamp:
+            keys = read_own_keys(config)
+            seen = _Seen(stamp, keys, _gone(seen, keys), time.monotonic() + RETIRED_OPENS_S)
+        return seen.in_force()
 
     read()
     return read
 
 
-def _parse_own(text: str) -> tuple[Key, ...]:
+def _gone(seen: _Seen, keys: tuple[Key, ...]) -> tuple[Key, ...]:
+    return tuple(key for key in seen.in_force() if key not in keys)
+
+
+def new_key() -> Key:
+    return Key.of(secrets.token_bytes(32))
+
+
+def read_own_keys(config: Config) -> tuple[Key, ...]:
+    """The keys of the instance folder, newest first. Raises ConfigError when their file is damaged."""
     try:
-        keys = parse_keys(text)
+        keys = parse_keys(own_keys(config))
     except ValueError as exc:
         raise ConfigError(f"The file encryption_keys in the instance folder is damaged: {exc}.") from None
     if not keys:
         raise ConfigError("The file encryption_keys in the instance folder holds no key.")
     return tuple(Key.of(raw) for raw in keys)
+
+
+def write_own_keys(config: Config, keys: tuple[Key, ...]) -> None:
+    """Put these keys in place of the instance folder's. The file is the old or the new one, also after a power cut."""
+    draft = config.keys_file.with_name(".encryption_keys.next")
+    draft.unlink(missing_ok=True)
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.writelines(base64.urlsafe_b64encode(key.raw).decode() + "\n" for key in keys)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(draft, config.keys_file)
+    folder = os.open(config.instance_dir, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -1,8 +1,10 @@
 """Every byte that leaves for an upstream goes through here. It never knows which upstream it talks to."""
 
 from panel.connector.answer import Answer, unexpected
+from panel.connector.deadline import Deadline, DeadlinePassed
+from panel.connector.headers import Sign
 from panel.connector.place import check_root
-from panel.connector.source import Auth, AuthKind, Secret, SourceConfig, origin_of
+from panel.connector.source import Auth, AuthKind, GrantType, OauthClient, Secret, SourceConfig, origin_of
 from panel.connector.upstream import Caller, Connector, Upstream
 
 __all__ = [
@@ -11,7 +13,12 @@ __all__ = [
     "AuthKind",
     "Caller",
     "Connector",
+    "Deadline",
+    "DeadlinePassed",
+    "GrantType",
+    "OauthClient",
     "Secret",
+    "Sign",
     "SourceConfig",
     "Upstream",
     "check_root",

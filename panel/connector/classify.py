@@ -123,7 +123,9 @@ def problem_of_status(status: int, headers: Mapping[str, str], place: Place) -> 
     if status == 401:
         return Problem(Reason.CREDENTIALS_REJECTED, plain)
     if status == 403:
-        return Problem(Reason.FORBIDDEN, plain)
+        # https://www.rfc-editor.org/rfc/rfc6750#section-3.1
+        lacking = "insufficient_scope" in headers.get("www-authenticate", "")
+        return Problem(Reason.FORBIDDEN, f"{plain[:-1]}: the token lacks a scope." if lacking else plain)
     if 300 <= status < 400 and status != 304:
         return _redirected(headers, place)
     return Problem(Reason.UNEXPECTED_RESPONSE, f"{place.host} answered HTTP {status}, which was not expected here.")

@@ -4,17 +4,34 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Protocol
+from urllib.parse import quote_plus
 
 from requests.structures import CaseInsensitiveDict
 
+from panel.connector.deadline import Deadline
+from panel.connector.place import Place, place_of
 from panel.connector.source import AuthKind, Secret, SourceConfig
-from panel.domain import Reason
+from panel.domain import Problem, Reason
 from panel.errors import InvalidInput, ProviderUnavailable
 from panel.version import VERSION
 
-Sign = Callable[[SourceConfig], str]
-"""Gives the Authorization header for a source that signs in with OAuth2."""
+if TYPE_CHECKING:
+    from panel.connector.upstream import Caller
+
+class Sign(Protocol):
+    """Signs in with OAuth2: keeps tokens, and hears which of them an upstream refused."""
+
+    def header(self, source: SourceConfig, deadline: Deadline, caller: Caller) -> str:
+        """The value of the Authorization header. Raises ProviderUnavailable when there is none to be had."""
+
+    def refused(self, source: SourceConfig, header: str) -> None:
+        """The upstream did not take ``header``: it is not to be given out again."""
+
+    def refusal(self, source: SourceConfig, problem: Problem) -> Problem:
+        """What a refused sign-in means for a source whose token was fresh."""
+
 
 USER_AGENT = f"Leafpanel/{VERSION} (linked content)"
 
@@ -44,16 +61,42 @@ def _is_reserved(name: str) -> bool:
 
 
 def outgoing(
-    source: SourceConfig, *, accept: str, content_type: str | None, more: Mapping[str, str], sign: Sign | None
+    source: SourceConfig, *, accept: str, content_type: str | None, more: Mapping[str, str]
 ) -> dict[str, str]:
-    """Every header of one call but Host and Content-Length. Later ones win, whatever the case of their names."""
-    fixed = {"User-Agent": USER_AGENT, "Accept": accept, "Accept-Encoding": "gzip", "Connection": "close"}
-    if content_type is not None:
-        fixed["Content-Type"] = content_type
+    """Every header of one call but Host, Content-Length and the credential.
+
+    Later ones win, whatever the case of their names.
+    """
     sent = CaseInsensitiveDict(extra_headers(source))
-    for part in (_passed_on(more), fixed, credential_headers(source, sign)):
-        sent.update(part)
+    sent.update(_passed_on(more))
+    sent.update(_fixed(accept, content_type))
     return dict(sent)
+
+
+def signed(
+    headers: Mapping[str, str], source: SourceConfig, sign: Sign | None, deadline: Deadline, caller: Caller
+) -> dict[str, str]:
+    """The headers with the credential."""
+    sent = CaseInsensitiveDict(headers)
+    sent.update(credential_headers(source, sign, deadline, caller))
+    return dict(sent)
+
+
+def form_headers(source: SourceConfig, place: Place, basic: tuple[str, str] | None) -> dict[str, str]:
+    """The headers of a form that goes to another place of the source than its root, such as a token endpoint.
+
+    Extra headers may be credentials of a gateway; they go to the source's own origin only.
+    """
+    sent = CaseInsensitiveDict(extra_headers(source) if place.origin == place_of(source.root).origin else {})
+    sent.update(_fixed("application/json", "application/x-www-form-urlencoded"))
+    if basic is not None:
+        sent["Authorization"] = _pair(*(quote_plus(part) for part in basic))
+    return dict(sent)
+
+
+def _fixed(accept: str, content_type: str | None) -> dict[str, str]:
+    fixed = {"User-Agent": USER_AGENT, "Accept": accept, "Accept-Encoding": "gzip", "Connection": "close"}
+    return fixed if content_type is None else {**fixed, "Content-Type": content_type}
 
 
 def _passed_on(headers: Mapping[str, str]) -> Mapping[str, str]:
@@ -75,7 +118,9 @@ def extra_headers(source: SourceConfig) -> dict[str, str]:
     return {name: value for name, value in source.headers.items() if name.lower() not in _OURS}
 
 
-def credential_headers(source: SourceConfig, sign: Sign | None) -> dict[str, str]:
+def credential_headers(
+    source: SourceConfig, sign: Sign | None, deadline: Deadline, caller: Caller
+) -> dict[str, str]:
     """The one header that carries the credential, or none."""
     auth = source.auth
     if auth.kind is AuthKind.NONE:
@@ -83,7 +128,7 @@ def credential_headers(source: SourceConfig, sign: Sign | None) -> dict[str, str
     if auth.kind is AuthKind.OAUTH2:
         if sign is None:
             raise _invalid(source, "signs in with OAuth2, which is not available")
-        return {"Authorization": sign(source)}
+        return {"Authorization": sign.header(source, deadline, caller)}
     if auth.secret is None:
         raise _invalid(source, "has no credential")
     if auth.kind is AuthKind.BASIC:
@@ -95,7 +140,11 @@ def _basic(source: SourceConfig, username: str, secret: Secret) -> str:
     """User name and password as UTF-8, see https://www.rfc-editor.org/rfc/rfc7617."""
     if ":" in username or _CONTROL.search(username) or _CONTROL.search(secret.reveal()):
         raise _invalid(source, "has a user name or password that Basic sign-in cannot carry")
-    pair = f"{username}:{secret.reveal()}".encode(errors="replace")
+    return _pair(username, secret.reveal())
+
+
+def _pair(username: str, password: str) -> str:
+    pair = f"{username}:{password}".encode(errors="replace")
     return f"Basic {base64.b64encode(pair).decode('ascii')}"
 
 

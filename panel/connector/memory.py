@@ -30,8 +30,12 @@ class Memory:
         self._entries: dict[Hashable, _Entry] = {}
         self._lock = threading.Lock()
 
-    def get(self, key: Hashable, seconds: float, ask: Callable[[], T], deadline: Deadline) -> T:
-        """The value for ``key``, asked for at most once at a time. A failure is kept for nobody but those who wait.
+    def get(
+        self, key: Hashable, seconds: float | Callable[[T], float], ask: Callable[[], T], deadline: Deadline
+    ) -> T:
+        """The value for ``key``, asked for at most once at a time; kept for ``seconds``, which may depend on it.
+
+        A failure is kept for nobody but those who wait.
 
         Raises what ``ask`` raises, and DeadlinePassed when somebody else's question takes too long for us.
         """
@@ -47,7 +51,7 @@ class Memory:
             raise DeadlinePassed
         return cast(T, entry.value.result())
 
-    def _fill(self, key: Hashable, entry: _Entry, seconds: float, ask: Callable[[], T]) -> T:
+    def _fill(self, key: Hashable, entry: _Entry, seconds: float | Callable[[T], float], ask: Callable[[], T]) -> T:
         try:
             value = ask()
         except BaseException as exc:
@@ -56,7 +60,7 @@ class Memory:
                     del self._entries[key]
             entry.value.set_exception(exc if isinstance(exc, Exception) else DeadlinePassed())
             raise
-        entry.until = time.monotonic() + seconds
+        entry.until = time.monotonic() + (seconds(value) if callable(seconds) else seconds)
         entry.value.set_result(value)
         return value
 

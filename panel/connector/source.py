@@ -36,6 +36,24 @@ class AuthKind(StrEnum):
     OAUTH2 = "oauth2"
 
 
+class GrantType(StrEnum):
+    CLIENT_CREDENTIALS = "client_credentials"
+    AUTHORIZATION_CODE = "authorization_code"
+
+
+@dataclass(frozen=True, slots=True)
+class OauthClient:
+    """How we are known to a provider of OAuth 2.0, without the client secret: that one is the source's secret."""
+
+    grant: GrantType
+    token_url: str
+    client_id: str
+    authorization_url: str = ""
+    scope: str = ""
+    origins: str = ""
+    """For which origins tokens are sealed; empty for settings that are not stored, which have no tokens to keep."""
+
+
 @dataclass(frozen=True, slots=True)
 class Auth:
     """Exactly one way of signing in. ``header`` is for ``token`` kinds that do not use Authorization."""
@@ -44,6 +62,8 @@ class Auth:
     username: str = ""
     header: str = "Authorization"
     secret: Secret | None = None
+    oauth: OauthClient | None = None
+    """Only for ``oauth2`` kinds."""
 
 
 def origin_of(url: str) -> str:

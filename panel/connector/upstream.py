@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Protocol, TypeVar
 
@@ -14,14 +15,15 @@ from panel.connector.allowed import AllowList
 from panel.connector.answer import Answer
 from panel.connector.classify import problem_of_status, succeeded, timed_out
 from panel.connector.deadline import Deadline, DeadlinePassed
+from panel.connector.gate import Gate, OpenGate, RetryBudget
 from panel.connector.guard import Guard
-from panel.connector.headers import Sign, outgoing
+from panel.connector.headers import Sign, form_headers, outgoing, signed
 from panel.connector.ladder import Prober
 from panel.connector.memory import Memory
 from panel.connector.place import Place, path_of, place_of
 from panel.connector.resolve import Resolver
-from panel.connector.source import SourceConfig
-from panel.connector.transport import Call, Transport
+from panel.connector.source import AuthKind, SourceConfig
+from panel.connector.transport import Call, Reply, Transport
 from panel.domain import Problem, Reason, Rung
 from panel.errors import InvalidInput, ProviderUnavailable
 
@@ -31,6 +33,10 @@ R = TypeVar("R")
 Judge = Callable[[Answer, SourceConfig], Problem | None]
 
 MAX_BYTES = 5 * 1024 * 1024
+KEPT_BYTES = 512 * 1024
+"""An answer larger than this is shared with those who wait for it, and not kept."""
+SAFE_METHODS = frozenset({"GET", "HEAD"})
+_REFUSALS = frozenset(range(400, 500)) - {429}
 
 log = logging.getLogger(__name__)
 
@@ -72,24 +78,65 @@ class Connector:
         resolver: Resolver | None = None,
         journal: Journal | None = None,
         sign: Sign | None = None,
+        gate: Gate | OpenGate | None = None,
+        cache_ttl_s: float = 0.0,
     ) -> None:
         self._guard = Guard(lambda: AllowList.of(tuple(allowed())), resolver or Resolver())
         self._deadline_s = deadline_s
         self.transport = Transport(self._guard, max_bytes=max_bytes)
         self.journal: Journal = journal or _Silent()
         self.sign = sign
+        self.gate = gate or OpenGate()
+        self.cache_ttl_s = cache_ttl_s
         self.memory = Memory()
+        self.answers = Memory(most=200)
+        self.retries = RetryBudget()
         self._prober = Prober(self._guard, self.transport)
 
     def open(
-        self, source: SourceConfig, caller: Caller, *, judge: Judge | None = None, deadline_s: float | None = None
+        self,
+        source: SourceConfig,
+        caller: Caller,
+        *,
+        judge: Judge | None = None,
+        deadline_s: float | None = None,
+        fresh: bool = False,
+        test: bool = False,
     ) -> Upstream:
-        """A conversation with one absolute deadline: the given one, the source's, or the deployment's."""
-        return Upstream(self, source, caller, judge, Deadline(deadline_s or source.timeout_s or self._deadline_s))
+        """A conversation with one absolute deadline: the given one, the source's, or the deployment's.
+
+        ``fresh`` reads past what was remembered, as everything does that leads to a write. ``test`` is for Test
+        connection: no limit and no open breaker stands in the way of finding out.
+        """
+        deadline = Deadline(deadline_s or source.timeout_s or self._deadline_s)
+        gate = OpenGate() if test else self.gate
+        return Upstream(self, source, caller, judge, deadline, gate=gate, fresh=fresh or test)
 
     def is_opened(self, url: str) -> bool:
         """Whether the deployment opened the address of ``url``, so that plain http may carry a credential there."""
         return self._guard.is_opened(place_of(url.partition("?")[0]), Deadline(self._deadline_s))
+
+    def post_form(
+        self,
+        url: str,
+        form: str,
+        source: SourceConfig,
+        caller: Caller,
+        deadline: Deadline,
+        *,
+        basic: tuple[str, str] | None = None,
+    ) -> Answer:
+        """POST a form to an address of ``source`` beside its root, such as its token endpoint; through the same door.
+
+        ``form`` is urlencoded. A 4xx (but 429) is an answer like any other, since it says what was wrong with the form.
+        Raises ProviderUnavailable for everything else.
+        """
+        bare, _, query = url.partition("?")
+        place = _place_at(bare)
+        target = place.path + ("/" if bare.endswith("/") or not place.path else "") + (f"?{query}" if query else "")
+        headers = form_headers(source, place, basic)
+        call = Call("POST", place, target, headers, form.encode(), True, source.ca_file)
+        return Upstream(self, source, caller, None, deadline, place=place).made(call, _REFUSALS)
 
     def probe_address(self, source: SourceConfig, *, deadline_s: float) -> tuple[Rung, Problem | None]:
         return self._prober.address(source, Deadline(deadline_s))
@@ -105,11 +152,21 @@ class Upstream:
     """One conversation: every call in it shares the caller and one absolute deadline."""
 
     def __init__(
-        self, connector: Connector, source: SourceConfig, caller: Caller, judge: Judge | None, deadline: Deadline
+        self,
+        connector: Connector,
+        source: SourceConfig,
+        caller: Caller,
+        judge: Judge | None,
+        deadline: Deadline,
+        *,
+        place: Place | None = None,
+        gate: Gate | OpenGate | None = None,
+        fresh: bool = True,
     ) -> None:
         self.source = source
+        self._gate, self._fresh = gate or OpenGate(), fresh
         self._connector, self._caller, self._judge, self._deadline = connector, caller, judge, deadline
-        self._place = _place(source)
+        self._place = place or _place_at(source.root)
 
     def __enter__(self) -> Upstream:
         return self
@@ -121,6 +178,10 @@ class Upstream:
     def seconds_left(self) -> float:
         return self._deadline.left
 
+    def obtain_credential(self) -> None:
+        """Have what signs the calls, so that not getting it is not mistaken for a failure of the upstream."""
+        signed({}, self.source, self._connector.sign, self._deadline, self._caller)
+
     def get(
         self,
         *segments: str,
@@ -128,8 +189,27 @@ class Upstream:
         accept: str = "application/json",
         allow: Collection[int] = (),
     ) -> Answer:
-        """GET ``root/segments…``. See ``send``."""
-        return self.send("GET", *segments, query=query, accept=accept, allow=allow)
+        """GET ``root/segments…``. See ``send``. Identical reads become one, and are answered again for seconds."""
+        if self._fresh:
+            return self.send("GET", *segments, query=query, accept=accept, allow=allow)
+        key = self._key(segments, query, accept, allow)
+        memory, ttl = self._connector.answers, self._connector.cache_ttl_s
+        return self._shared(
+            lambda: memory.get(
+                key,
+                lambda answer: ttl if len(answer.body) <= KEPT_BYTES else 0.0,
+                lambda: self.send("GET", *segments, query=query, accept=accept, allow=allow),
+                self._deadline,
+            )
+        )
+
+    def _key(
+        self, segments: Sequence[str], query: Sequence[tuple[str, str]], accept: str, allow: Collection[int]
+    ) -> tuple[str, int, int, bytes]:
+        """Everything that an answer depends on. The address goes in as a digest, so that no dump of it shows a query."""
+        asked = "\n".join((self._place.target(segments, query), accept, *map(str, sorted(allow))))
+        digest = hashlib.sha256(asked.encode()).digest()
+        return self.source.id, self.source.revision, self._gate.epoch(self.source), digest
 
     def send(
         self,
@@ -150,22 +230,73 @@ class Upstream:
             method,
             self._place,
             self._place.target(segments, query),
-            outgoing(self.source, accept=accept, content_type=content_type, more=headers, sign=self._connector.sign),
+            outgoing(self.source, accept=accept, content_type=content_type, more=headers),
             body,
             self.source.signs_in,
             self.source.ca_file,
         )
-        return self._made(call, allow)
+        return self._read(call, allow) if method in SAFE_METHODS else self._write(call, allow)
 
-    def _made(self, call: Call, allow: Collection[int]) -> Answer:
+    def _read(self, call: Call, allow: Collection[int]) -> Answer:
+        """A read that failed by chance is tried once more."""
+        try:
+            return self._once(call, allow)
+        except ProviderUnavailable as exc:
+            if not self._connector.retries.allows(exc.problem, self._deadline):
+                raise
+        return self._once(call, allow)
+
+    def _write(self, call: Call, allow: Collection[int]) -> Answer:
+        """Sent once and never again by ourselves. Whatever came of it, what was remembered is old."""
+        try:
+            return self._once(call, allow)
+        finally:
+            self._gate.advance(self.source)
+
+    def _once(self, call: Call, allow: Collection[int]) -> Answer:
+        if self.source.auth.kind is AuthKind.OAUTH2 and self._connector.sign is not None:
+            return self._made_with_token(call, allow, self._connector.sign)
+        return self.made(self._signed(call), allow)
+
+    def _signed(self, call: Call) -> Call:
+        headers = signed(call.headers, self.source, self._connector.sign, self._deadline, self._caller)
+        return replace(call, headers=headers)
+
+    def _made_with_token(self, call: Call, allow: Collection[int], sign: Sign) -> Answer:
+        """A refused token is forgotten, and a read is made once more with a new one."""
+        tried = self._signed(call)
+        answer, refusal = self._answered(tried, allow)
+        if answer is not None and answer.status != 401:
+            return answer
+        sign.refused(self.source, tried.headers["Authorization"])
+        if call.method in SAFE_METHODS:
+            answer, refusal = self._answered(self._signed(call), allow)
+        if answer is not None:
+            return answer
+        assert refusal is not None  # noqa: S101  (one of the two is always there)
+        raise ProviderUnavailable(sign.refusal(self.source, refusal))
+
+    def _answered(self, call: Call, allow: Collection[int]) -> tuple[Answer | None, Problem | None]:
+        """The answer, or that the credential was refused. Raises ProviderUnavailable for any other failure."""
+        try:
+            return self.made(call, allow), None
+        except ProviderUnavailable as exc:
+            if exc.reason is not Reason.CREDENTIALS_REJECTED:
+                raise
+            return None, exc.problem
+
+    def made(self, call: Call, allow: Collection[int]) -> Answer:
+        """Make a call as it is and keep its line in the journal. See ``send``."""
         started, where = time.monotonic(), f"{call.method} {path_of(call.target)}"
         status: int | None = None
         problem: Problem | None = None
         try:
-            reply = self._connector.transport.exchange(call, self._deadline, allow=allow)
+            with self._gate.passage(self.source, self._caller.principal, self._deadline):
+                reply = self._exchanged(call, allow)
             status = reply.status
             answer = Answer(reply.status, reply.headers, reply.body or b"", where)
             problem = self._judged(answer, complete=reply.body is not None, allow=allow)
+            self._gate.report(self.source, problem)
         except ProviderUnavailable as exc:
             problem = exc.problem
             raise
@@ -177,6 +308,14 @@ class Upstream:
             failure.unanswered = reply.body is None and reply.status >= 500
             raise failure
         return answer
+
+    def _exchanged(self, call: Call, allow: Collection[int]) -> Reply:
+        """The exchange itself. Only what happens out there is reported: our own limits say nothing about a source."""
+        try:
+            return self._connector.transport.exchange(call, self._deadline, allow=allow)
+        except ProviderUnavailable as exc:
+            self._gate.report(self.source, exc.problem)
+            raise
 
     def _note(self, where: str, status: int | None, reason: Reason | None, ms: int) -> None:
         try:
@@ -195,10 +334,19 @@ class Upstream:
 
     def remember(self, key: str, seconds: float, ask: Callable[[], T]) -> T:
         """The value of ``ask``, kept in memory for ``seconds`` for this source and revision."""
+        whole = (self.source.id, self.source.revision, key)
+        return self._shared(lambda: self._connector.memory.get(whole, seconds, ask, self._deadline))
+
+    def _shared(self, asked: Callable[[], T]) -> T:
+        """An answer that others may wait for too. Its failure is told to each as a value of his own."""
         try:
-            return self._connector.memory.get((self.source.id, self.source.revision, key), seconds, ask, self._deadline)
+            return asked()
         except DeadlinePassed:
-            raise ProviderUnavailable(timed_out(self._place.host, self._deadline.seconds)) from None
+            own = ProviderUnavailable(timed_out(self._place.host, self._deadline.seconds))
+        except ProviderUnavailable as exc:
+            own = ProviderUnavailable(exc.problem)
+            own.unanswered = exc.unanswered
+        raise own
 
     def each(self, work: Callable[[T], R], things: Iterable[T], *, at_once: int = 8) -> list[R]:
         """``work`` over all things, several at a time, inside the same deadline; the first failure is raised."""
@@ -214,8 +362,8 @@ class Upstream:
         return [result.result() for result in ([failed] if failed else results)]
 
 
-def _place(source: SourceConfig) -> Place:
+def _place_at(url: str) -> Place:
     try:
-        return place_of(source.root)
+        return place_of(url)
     except InvalidInput as exc:
         raise ProviderUnavailable.because(Reason.SOURCE_INVALID, str(exc)) from None

@@ -1,9 +1,10 @@
-"""The ways in: admin pages, tab, JSON. Faces parse and render; they hold no rules."""
+"""The ways in: admin pages, tab, JSON, MCP. Faces parse and render; they hold no rules."""
 
 from __future__ import annotations
 
 import logging
 from typing import Any
+from urllib.parse import urlsplit
 
 from flask import Flask, Response, jsonify, redirect, render_template, request, url_for
 from flask_bootstrap import Bootstrap5
@@ -13,9 +14,10 @@ from sqlalchemy.exc import OperationalError
 from werkzeug.exceptions import HTTPException
 
 from panel.errors import PanelError
-from panel.faces.causes import error_body, status_of
+from panel.faces.causes import bug_words, error_body, plain_body, status_of, storage_words
 from panel.faces.context import begin_request, end_request, panel, request_id, wants_json
 from panel.faces.headers import add_headers
+from panel.faces.htmx import wants_fragment
 from panel.faces.session import SignInNeeded, here
 
 log = logging.getLogger(__name__)
@@ -24,7 +26,7 @@ csrf = CSRFProtect()
 
 def install(app: Flask) -> None:
     """Blueprints, error handlers and the hooks around every request."""
-    from panel.faces import admin, api, objects, words
+    from panel.faces import admin, api, mcp, objects, words
 
     Bootstrap5(app)
     csrf.init_app(app)
@@ -33,9 +35,12 @@ def install(app: Flask) -> None:
     app.after_request(end_request)
     words.install(app)
     app.register_blueprint(api.bp)
+    app.register_blueprint(mcp.bp)
     app.register_blueprint(objects.bp)
     app.register_blueprint(admin.bp)
+    # Both answer to bearer tokens, which no other site can make a browser send.
     csrf.exempt(api.bp)
+    csrf.exempt(mcp.bp)
     app.register_error_handler(SignInNeeded, _sign_in)
     app.register_error_handler(PanelError, _panel_error)
     app.register_error_handler(CSRFError, _csrf_error)
@@ -51,17 +56,18 @@ def json_error(body: dict[str, Any], *, headers: dict[str, str] | None = None) -
     return response
 
 
-def _plain_body(message: str, status: int) -> dict[str, Any]:
-    return {"message": message, "error": message, "code": status}
-
-
 def _answer(message: str, status: int, title: str = "") -> Response | tuple[str, int]:
     if wants_json():
-        return json_error(_plain_body(message, status))
+        return json_error(plain_body(message, status))
     return render_template("error.html", title=title or "This did not work", message=message, status=status), status
 
 
 def _sign_in(exc: SignInNeeded) -> Any:
+    if wants_fragment():
+        # A redirect would put the sign-in form where a part of the page was asked for.
+        shown = urlsplit(request.headers.get("HX-Current-URL", ""))
+        target = f"{shown.path}?{shown.query}" if shown.query else shown.path
+        return Response(status=401, headers={"HX-Redirect": url_for("admin.sign_in", next=target or None)})
     return redirect(url_for("admin.sign_in", next=here() if request.method == "GET" else None), 303)
 
 
@@ -93,11 +99,9 @@ def _http_error(exc: HTTPException) -> Any:
 
 def _storage_error(exc: OperationalError) -> Any:
     log.error("%s storage: %s", request_id(), type(exc.orig).__name__, exc_info=exc)
-    if "no such table" in str(exc.orig) or "does not exist" in str(exc.orig):
-        return _answer("The database is not set up. Run: flask --app wsgi db upgrade", 503)
-    return _answer("The panel's own storage does not answer now. Nothing was changed; try again.", 503)
+    return _answer(storage_words(exc), 503)
 
 
 def _bug(exc: Exception) -> Any:
     log.exception("%s unexpected failure", request_id())
-    return _answer(f"Something went wrong here. Reference: {request_id()}", 500)
+    return _answer(bug_words(request_id()), 500)

@@ -59,9 +59,7 @@ def load() -> str | tuple[str, int] | AnyResponse:
 def _page(text: str | bytes = "", error: InvalidInput | None = None) -> str:
     typed = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
     shown = without_secrets(typed)
-    return render_template(
-        "admin/import.html", text=shown, cut=shown != typed, error=error, templates=template_names()
-    )
+    return render_template("admin/import.html", text=shown, cut=shown != typed, error=error, templates=template_names())
 
 
 def _environment() -> dict[str, str]:

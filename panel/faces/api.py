@@ -5,8 +5,6 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-from collections.abc import Mapping
-from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,25 +14,31 @@ from flask import Blueprint, Response, jsonify, request
 from werkzeug.exceptions import HTTPException
 
 from panel.access import Action, Principal
-from panel.domain import Health, Ladder, ObjectRef, Row
-from panel.errors import InvalidInput, NotFound, PanelError
-from panel.faces import json_error
-from panel.faces.causes import unavailable
+from panel.domain import Ladder
+from panel.errors import InvalidInput, NotFound
+from panel.faces.bearer import Unauthorized, token_owner, unauthorized
 from panel.faces.context import panel, visitor
+from panel.faces.given import (
+    PICKER_LENGTH,
+    PICKER_LIMIT,
+    SEARCH_LENGTH,
+    create_values,
+    idempotency_key,
+    object_ref,
+    positive,
+    reference_in,
+)
 from panel.faces.session import current_user
+from panel.faces.shapes import found_json, health_json, item_json, known_health, list_json, moment, row_json
 from panel.integrations.contract import Integration
-from panel.links import DEFAULT_LIMIT, MAX_LIMIT, Visitor
+from panel.links import DEFAULT_LIMIT, Visitor
 from panel.sources import Saved
 from panel.version import VERSION
 
 bp = Blueprint("api", __name__, url_prefix="/api")
+bp.register_error_handler(Unauthorized, unauthorized)
 
 OBJECT = "/objects/<register>/<schema>/<object_id>"
-KEY_LENGTH = 255
-
-
-class Unauthorized(PanelError):
-    """No valid token, and no session that may do this."""
 
 
 # --- who asks ------------------------------------------------------------------------------------------------------
@@ -42,11 +46,8 @@ class Unauthorized(PanelError):
 
 def principal() -> Principal:
     """The owner of the bearer token, or, for reading only, the person of the browser session. Raises Unauthorized."""
-    kind, _, token = request.headers.get("Authorization", "").partition(" ")
-    if kind.lower() == "bearer" and token:
-        found = panel().access.by_token(token.strip())
-        if found is None:
-            raise Unauthorized("This token is not valid.")
+    found = token_owner()
+    if found is not None:
         return found
     user = current_user()
     if user is None:
@@ -66,12 +67,6 @@ def admin() -> Principal:
     return found
 
 
-@bp.errorhandler(Unauthorized)
-def _unauthorized(exc: Unauthorized) -> Response:
-    body = {"message": str(exc), "error": str(exc), "code": 401}
-    return json_error(body, headers={"WWW-Authenticate": 'Bearer realm="Leafpanel"'})
-
-
 # --- what is asked -------------------------------------------------------------------------------------------------
 
 
@@ -88,63 +83,15 @@ def _payload() -> dict[str, Any]:
     return body
 
 
-def _positive(name: str, default: int) -> int:
-    text = request.args.get(name)
-    if text is None:
-        return default
-    if not text.isascii() or not text.isdigit() or not 0 < int(text[:12]) < 10**9:
-        raise InvalidInput(name, f"“{name}” must be a whole number from 1.")
-    return int(text)
-
-
-def _object(register: str, schema: str, object_id: str) -> ObjectRef:
-    for name, value in (("register", register), ("schema", schema), ("objectId", object_id)):
-        if not value.strip() or len(value) > 255 or not value.isprintable():
-            raise InvalidInput(name, f"“{name}” must be 1 to 255 printable characters.")
-    return ObjectRef(register, schema, object_id)
-
-
-def reference_in(leaf: Integration, payload: Mapping[str, Any]) -> str:
-    """The reference under any of its names; numbers are taken as ids. Raises InvalidInput."""
-    for name in ("reference", *leaf.descriptor.reference_aliases):
-        value = payload.get(name)
-        if isinstance(value, int) and not isinstance(value, bool):
-            value = str(value)
-        if isinstance(value, str) and value.strip():
-            return value
-        if value is not None:
-            raise InvalidInput("reference", f"“{name}” must be an address, id or reference.")
-    raise InvalidInput("reference", "“reference” is missing: give an address, id or reference.")
-
-
-def create_values(leaf: Integration, payload: Mapping[str, Any]) -> dict[str, Any]:
-    """The create fields with their other names folded into ours."""
-    values = dict(payload)
-    for field in leaf.descriptor.create:
-        for alias in field.aliases:
-            if alias in values and field.name not in values:
-                values[field.name] = values.pop(alias)
-    return values
-
-
 # --- what is answered ----------------------------------------------------------------------------------------------
-
-
-def moment(value: datetime | None) -> str | None:
-    return value.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z") if value else None
-
-
-def row_json(leaf: Integration, row: Row) -> dict[str, Any]:
-    """A linked item: the leaf's row and who linked it when."""
-    shape = leaf.row(row.item) if row.item is not None else {}
-    return {**shape, "linkedBy": row.pointer.linked_by, "linkedAt": moment(row.pointer.linked_at)}
 
 
 def _with_etag(body: dict[str, Any]) -> Response:
     text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
     response = Response(text + "\n", content_type="application/json")
     response.set_etag(hashlib.sha256(text.encode()).hexdigest()[:32])
-    return response.make_conditional(request)
+    response.make_conditional(request)
+    return response
 
 
 # --- objects -------------------------------------------------------------------------------------------------------
@@ -152,54 +99,45 @@ def _with_etag(body: dict[str, Any]) -> Response:
 
 def _list(register: str, schema: str, object_id: str, integration: str) -> Response:
     who, leaf = asking(), panel().registry.get(integration)
-    limit, page = min(_positive("_limit", DEFAULT_LIMIT), MAX_LIMIT), _positive("_page", 1)
-    obj = _object(register, schema, object_id)
-    search = request.args.get("_search", "").strip()[:200]
+    limit = positive("_limit", request.args.get("_limit"), DEFAULT_LIMIT)
+    page = positive("_page", request.args.get("_page"), 1)
+    obj = object_ref(register, schema, object_id)
+    search = request.args.get("_search", "").strip()[:SEARCH_LENGTH]
     listing = panel().links.listing(who, integration, obj, limit=limit, page=page, search=search)
-    if listing.problem is not None:
-        raise unavailable(listing.problem, integration, tuple(row.pointer for row in listing.rows))
-    items = [row_json(leaf, row) for row in listing.rows]
-    return _with_etag(
-        {"items": items, "results": items, "total": listing.total, "page": page, "limit": limit, "nextCursor": None}
-    )
+    return _with_etag(list_json(leaf, listing))
 
 
 def _link(register: str, schema: str, object_id: str, integration: str) -> tuple[Response, int]:
     who, leaf = asking(), panel().registry.get(integration)
     who.principal.require(Action.LINK)
     text = reference_in(leaf, _payload())
-    row = panel().links.link(who, integration, _object(register, schema, object_id), text)
+    row = panel().links.link(who, integration, object_ref(register, schema, object_id), text)
     return jsonify(row_json(leaf, row)), 201
 
 
 def _create(register: str, schema: str, object_id: str, integration: str) -> tuple[Response, int]:
     who, leaf = asking(), panel().registry.get(integration)
     who.principal.require(Action.CREATE)
-    key = request.headers.get("Idempotency-Key", "").strip()
-    if len(key) > KEY_LENGTH:
-        raise InvalidInput("Idempotency-Key", f"“Idempotency-Key” has at most {KEY_LENGTH} characters.")
+    key = idempotency_key("Idempotency-Key", request.headers.get("Idempotency-Key", ""))
     values = create_values(leaf, _payload())
-    row = panel().links.create(who, integration, _object(register, schema, object_id), values, key=key or None)
+    row = panel().links.create(who, integration, object_ref(register, schema, object_id), values, key=key)
     return jsonify(row_json(leaf, row)), 201
 
 
 def _item(register: str, schema: str, object_id: str, integration: str, entity_id: str) -> Response:
     who, leaf = asking(), panel().registry.get(integration)
-    row = panel().links.item(who, integration, _object(register, schema, object_id), entity_id)
-    body = row_json(leaf, row)
-    if row.item is not None and row.item.excerpt is not None:
-        body["content"] = row.item.excerpt
-    return jsonify(body)
+    row = panel().links.item(who, integration, object_ref(register, schema, object_id), entity_id)
+    return jsonify(item_json(leaf, row))
 
 
 def _update(register: str, schema: str, object_id: str, integration: str, entity_id: str) -> Response:
     who, leaf = asking(), panel().registry.get(integration)
-    obj = _object(register, schema, object_id)
+    obj = object_ref(register, schema, object_id)
     return jsonify(row_json(leaf, panel().links.update(who, integration, obj, entity_id, _payload())))
 
 
 def _unlink(register: str, schema: str, object_id: str, integration: str, entity_id: str) -> tuple[str, int]:
-    panel().links.unlink(asking(), integration, _object(register, schema, object_id), entity_id)
+    panel().links.unlink(asking(), integration, object_ref(register, schema, object_id), entity_id)
     return "", 204
 
 
@@ -262,24 +200,8 @@ def describe(leaf: Integration, *, for_admin: bool) -> dict[str, Any]:
         "surfaces": list(card.surfaces),
     }
     if for_admin:
-        row |= {"requiresPermission": None, "openConnectorSource": leaf.id, "authStatus": _known_health(leaf)}
+        row |= {"requiresPermission": None, "openConnectorSource": leaf.id, "authStatus": known_health(leaf)}
     return row
-
-
-def _known_health(leaf: Integration) -> dict[str, Any]:
-    """What is known without asking the upstream."""
-    source = panel().sources.find(leaf.id)
-    if source is None:
-        return {"status": "unavailable", "authStatus": "missing", "message": "There is no source yet."}
-    check = panel().sources.last_check(source)
-    if check is None:
-        return {"status": "unknown", "authStatus": "unknown", "message": "Not checked yet."}
-    return {
-        "status": check.status,
-        "authStatus": check.auth_status,
-        "message": None,
-        "checkedAt": moment(check.checked_at),
-    }
 
 
 @bp.get("/integrations")
@@ -302,27 +224,15 @@ def integration_card(integration: str) -> Response:
 def available(integration: str) -> Response:
     who, leaf = asking(), panel().registry.get(integration)
     named = [request.args.get(name, "") for name in ("register", "schema", "objectId")]
-    obj = _object(*named) if any(named) else None
-    text = (request.args.get("search") or request.args.get("q") or "")[:2000]
-    found = panel().links.available(who, integration, text, limit=_positive("limit", 25), obj=obj)
-    rows = []
-    for hit in found:
-        row = {**leaf.row(hit.item), "title": hit.item.title, "url": hit.item.url}
-        rows.append(row if hit.linked is None else {**row, "linked": hit.linked})
-    return jsonify({"results": rows, "items": rows, "total": len(rows)})
+    obj = object_ref(*named) if any(named) else None
+    text = (request.args.get("search") or request.args.get("q") or "")[:PICKER_LENGTH]
+    limit = positive("limit", request.args.get("limit"), PICKER_LIMIT)
+    return jsonify(found_json(leaf, panel().links.available(who, integration, text, limit=limit, obj=obj)))
 
 
 @bp.get("/integrations/<integration>/health")
 def health(integration: str) -> Response:
     return jsonify(health_json(panel().links.health(asking(), integration)))
-
-
-def health_json(found: Health) -> dict[str, Any]:
-    body: dict[str, Any] = {"status": found.status, "authStatus": found.auth_status, "message": found.message}
-    for key, value in (("reason", found.reason), ("user", found.user), ("version", found.version)):
-        if value is not None:
-            body[key] = value
-    return {**body, "checkedAt": moment(found.checked_at)}
 
 
 # --- sources -------------------------------------------------------------------------------------------------------

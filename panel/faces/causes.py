@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from sqlalchemy.exc import OperationalError
+
 from panel.domain import Cause, Pointer, Problem, Reason
 from panel.errors import (
     Conflict,
@@ -38,8 +40,7 @@ def status_of(exc: PanelError) -> int:
 
 def error_body(exc: PanelError, *, public_url: str) -> dict[str, Any]:
     """The JSON error body: the same through every face."""
-    status = status_of(exc)
-    body: dict[str, Any] = {"message": str(exc), "error": str(exc), "code": status}
+    body = plain_body(str(exc), status_of(exc))
     if isinstance(exc, InvalidInput):
         body["field"] = exc.field
     if isinstance(exc, Rejected):
@@ -49,6 +50,21 @@ def error_body(exc: PanelError, *, public_url: str) -> dict[str, Any]:
         body["details"] = details(problem, exc.integration, public_url=public_url)
         body["links"] = [{"reference": p.reference, "url": p.url} for p in exc.pointers]
     return body
+
+
+def plain_body(message: str, status: int) -> dict[str, Any]:
+    return {"message": message, "error": message, "code": status}
+
+
+def storage_words(exc: OperationalError) -> str:
+    if "no such table" in str(exc.orig) or "does not exist" in str(exc.orig):
+        return "The database is not set up. Run: flask --app wsgi db upgrade"
+    return "The panel's own storage does not answer now. Nothing was changed; try again."
+
+
+def bug_words(reference: str) -> str:
+    """What is said of a failure of ours: where it can be found in the log, and nothing else."""
+    return f"Something went wrong here. Reference: {reference}"
 
 
 def problem_of(exc: ProviderUnavailable | Uncertain) -> Problem:

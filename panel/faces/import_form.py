@@ -17,6 +17,7 @@ _PLACEHOLDER = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*\}")
 def without_secrets(text: str) -> str:
     """The text with the values of secret keys cut out; placeholders such as ``${NAME}`` stay."""
     try:
+        yaml.compose(text, Loader=yaml.SafeLoader)
         tokens = list(yaml.scan(text, Loader=yaml.SafeLoader))
     except yaml.YAMLError:
         return _cut_by_lines(text)

@@ -95,4 +95,3 @@ def _button(rung: Rung, ladder: Ladder, form: SourceForm) -> str:
     if rung.field == "auth" and form.preset.auth != "none" and ladder.problem and ladder.problem.reason in retype:
         return f"Enter the {form.secret_word()} again"
     return BUTTONS.get(rung.field, "Open the source")
-

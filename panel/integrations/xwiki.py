@@ -111,7 +111,10 @@ class XWiki(Integration):
         return _items(hits, upstream.source)[:number]
 
     def _ask_words(self, upstream: Upstream, words: str, number: int) -> Answer:
-        """https://www.xwiki.org/…/XWikiRESTfulAPI, "Search resources": a scope is repeated, a list would be ignored."""
+        """A scope is repeated; a list of them would be ignored.
+
+        https://www.xwiki.org/xwiki/bin/view/Documentation/UserGuide/Features/XWikiRESTfulAPI, "Search resources".
+        """
         scopes = [("scope", scope) for scope in ("title", "name", "content")]
         asked = [("q", words), *scopes, ("number", str(number)), ("prettyNames", "true")]
         return ask(upstream, "search", query=asked, allow={400, 500})
@@ -135,7 +138,7 @@ class XWiki(Integration):
         return super().choices(upstream, field, values, reference=reference)
 
     def _spaces(self, upstream: Upstream) -> list[str]:
-        """https://www.xwiki.org/…/XWikiRESTfulAPI, "Space resources"."""
+        """https://www.xwiki.org/xwiki/bin/view/Documentation/UserGuide/Features/XWikiRESTfulAPI, "Space resources"."""
         spaces = entries(ask(upstream, "spaces", query=[("number", str(MOST))]), "spaces")
         found = {xwiki_reference.space_of_id(space["id"]) for space in spaces if isinstance(space.get("id"), str)}
         return sorted(found - {""}, key=str.casefold)

@@ -81,7 +81,10 @@ class _Lookup:
         return hits or []
 
     def _ask(self, kind: str, query: str) -> list[Mapping[str, Any]] | None:
-        """Hits of ``/query``, or None where this way of asking is refused or broken."""
+        """Hits of ``/query``, or None where this way of asking is refused or broken.
+
+        https://www.xwiki.org/xwiki/bin/view/Documentation/UserGuide/Features/XWikiRESTfulAPI, "Query resources".
+        """
         asked = [("type", kind), ("q", query), ("number", str(MOST))]
         answer = ask(self._upstream, "query", query=asked, allow={400, 500})
         self._version = told_version(answer) or self._version

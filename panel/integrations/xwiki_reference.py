@@ -1,8 +1,8 @@
 r"""References and addresses of xWiki pages, told apart and written without asking anybody.
 
 A page is named by its wiki, its spaces from the outside in, and its own name. Written as ``xwiki:07\. Dev.Sub.WebHome``
-a backslash makes the next character literal. https://www.xwiki.org/xwiki/bin/view/Documentation/UserGuide/Features/
-DocumentReference and …/Documentation/DevGuide/Architecture/URL%20Architecture/Standard%20URL%20Format/
+a backslash makes the next character literal.
+https://www.xwiki.org/xwiki/bin/view/Documentation/DevGuide/Architecture/URL%20Architecture/Standard%20URL%20Format/
 """
 
 from __future__ import annotations

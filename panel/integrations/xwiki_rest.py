@@ -122,7 +122,10 @@ def ask_page(upstream: Upstream, reference: PageReference, *, allow: Collection[
 
 
 def identify(upstream: Upstream) -> Identity:
-    """Who xWiki says we are. https://www.xwiki.org/…/XWikiRESTfulAPI, "Wiki resources"."""
+    """Who xWiki says we are.
+
+    https://www.xwiki.org/xwiki/bin/view/Documentation/UserGuide/Features/XWikiRESTfulAPI, "Wiki resources".
+    """
     answer = ask(upstream)
     user = told_user(answer)
     if user is None and upstream.source.signs_in:

@@ -24,6 +24,7 @@ from panel.sandbox.openproject_errors import (
     unauthorized,
 )
 from panel.sandbox.openproject_json import Document, Hal, Offers
+from panel.sandbox.openproject_oauth import OAuthServer, Token
 from panel.sandbox.openproject_pages import find, page_for
 from panel.sandbox.openproject_query import Page, Scope, Select, found, page_of, parse_filters, unpacked
 from panel.sandbox.openproject_seeds import SEEDS, Seed
@@ -43,6 +44,7 @@ HAL_JSON = "application/hal+json; charset=utf-8"
 JSON_TYPES = ("application/json", "application/hal+json")
 REALM = 'realm="OpenProject API"'
 HIDDEN_PROJECT = 990
+OAUTH_CLIENT, OAUTH_SECRET = "leafpanel-demo", "leafpanel-demo-secret"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,8 @@ class OpenProjectStandIn(StandIn):
         self.profile = PROFILES[profile] if isinstance(profile, str) else profile
         self.world = World()
         (SEEDS[seed] if isinstance(seed, str) else seed)(self.world)
+        self.oauth = OAuthServer(self.world)
+        self.oauth.add_app(OAUTH_CLIENT, OAUTH_SECRET, credentials_user=self._page_reader().id)
         self.login_required = True
         self.default_page_size = 20
         self.max_page_size = 1000
@@ -129,6 +133,8 @@ class OpenProjectStandIn(StandIn):
         if re.fullmatch("/api/v3(/.*)?", request.path):
             with self.world.lock:
                 return self._api(request)
+        if request.path.startswith("/oauth/"):
+            return self.oauth.answer(request, self._page_reader())
         return page_for(request, self.world, self._page_reader())
 
     def _page_reader(self) -> Principal:
@@ -201,13 +207,27 @@ class OpenProjectStandIn(StandIn):
         return user
 
     def _user_of_bearer(self, token: str, request: Request) -> Principal:
-        """API keys work as Bearer on newer servers, and only those that begin with ``opapi-``."""
+        """Tokens of the OAuth server; and API keys on newer servers, but only those that begin with ``opapi-``."""
+        given = self.oauth.token_of(token)
+        if given is not None:
+            return self._user_of_token(given, request)
         accepted = self.profile.bearer_api_tokens and token.startswith("opapi-")
         user = self._owner(token) if accepted else None
         if user is None or user.locked:
             reason = ', error_description="The user account is locked"' if user else ""
             challenge = f'{self._challenge(request, bearer=True)}, error="invalid_token"{reason}'
             raise _unauthenticated("wrong-credentials", challenge)
+        return user
+
+    def _user_of_token(self, token: Token, request: Request) -> Principal:
+        """A token without a user stands for the anonymous one; one without our scope is known, but may not enter."""
+        if "api_v3" not in token.scope.split():
+            challenge = f'{self._challenge(request, bearer=True)}, error="insufficient_scope"'
+            headers = {"WWW-Authenticate": challenge}
+            raise ApiError(403, "Unauthenticated", "wrong-credentials", headers=headers)
+        user = self.oauth.user_of(token)
+        if user is ANONYMOUS and self.login_required:
+            raise _unauthenticated("unauthenticated", self._challenge(request))
         return user
 
     def _owner(self, token: str) -> Principal | None:

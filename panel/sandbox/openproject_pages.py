@@ -55,7 +55,8 @@ def find(world: World, reader: Principal, text: str) -> WorkPackage | None:
     return next((one for one in world.visible(reader) if world.semantic_id(one) == text), None)
 
 
-def _page(title: str, body: Markup, status: int = 200) -> Response:
+def show(title: str, body: Markup, status: int = 200) -> Response:
+    """A whole page with the banner."""
     html = PAGE.format(title=title, banner=BANNER, style=STYLE, body=body)
     headers = {
         "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self'",
@@ -68,7 +69,7 @@ def _page(title: str, body: Markup, status: int = 200) -> Response:
 def _start(rows: list[WorkPackage], prefix: str) -> Response:
     item = Markup('<li><a href="{prefix}/work_packages/{id}">#{id} {subject}</a></li>')
     items = Markup("").join(item.format(prefix=prefix, id=row.id, subject=row.subject) for row in rows)
-    return _page("Work packages", Markup("<ul>{}</ul>").format(items))
+    return show("Work packages", Markup("<ul>{}</ul>").format(items))
 
 
 def _work_package(one: WorkPackage, world: World) -> Response:
@@ -84,14 +85,14 @@ def _work_package(one: WorkPackage, world: World) -> Response:
     fact = Markup("<dt>{}</dt><dd>{}</dd>")
     drawn = Markup("").join(fact.format(term, value) for term, value in facts.items())
     text = escape(one.description or "")
-    return _page(f"#{one.id} {one.subject}", Markup("<dl>{}</dl><p>{}</p>").format(drawn, text))
+    return show(f"#{one.id} {one.subject}", Markup("<dl>{}</dl><p>{}</p>").format(drawn, text))
 
 
 def _new(project: Project) -> Response:
     text = Markup("<p>The real OpenProject shows its own form for a new work package in <b>{}</b> here.</p>")
-    return _page("New work package", text.format(project.name))
+    return show("New work package", text.format(project.name))
 
 
 def _missing() -> Response:
     text = Markup("<p>The page you were trying to access does not exist or you have no permission to see it.</p>")
-    return _page("[Error 404]", text, 404)
+    return show("[Error 404]", text, 404)

@@ -190,7 +190,7 @@ def test_m13_the_address_that_was_checked_is_the_address_that_is_called() -> Non
         port = inside.getsockname()[1]
         door = connector(f"wiki.test:{port}", lookup=lambda host, asked: answers.pop(0))
 
-        problem = problem_of(lambda: door.open(source(f"http://wiki.test:{port}"), CALLER).get("x"))
+        problem = problem_of(lambda: door.open(source(f"http://wiki.test:{port}"), CALLER).send("POST", "x"))
 
         assert problem.reason is Reason.CONNECT
         assert answers == [["127.0.0.1"]]

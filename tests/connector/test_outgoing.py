@@ -9,7 +9,7 @@ import pytest
 from door import BASIC, CALLER, KEY, TOKEN, connector, conversation, problem_of, source
 from faults import FaultServer
 
-from panel.connector import Auth, AuthKind, Secret
+from panel.connector import Auth, AuthKind, Caller, Deadline, Secret, SourceConfig
 from panel.connector.headers import check_headers
 from panel.domain import Reason
 from panel.errors import InvalidInput
@@ -75,8 +75,12 @@ def test_a_token_is_a_bearer_unless_it_has_a_header_of_its_own(faults: FaultServ
 
 
 def test_oauth2_is_signed_by_the_hook(faults: FaultServer) -> None:
+    class Signer:
+        def header(self, source: SourceConfig, deadline: Deadline, caller: Caller) -> str:
+            return f"Bearer for {source.slug}"
+
     config = source(faults.url, auth=Auth(AuthKind.OAUTH2))
-    door = connector(faults.host_port, sign=lambda source: f"Bearer for {source.slug}")
+    door = connector(faults.host_port, sign=Signer())
 
     headers = dict(door.open(config, CALLER).get("echo").object()["headers"])
 

@@ -25,8 +25,9 @@ class _Reader(HTMLParser):
         if tag == "a":
             self.links.append(given.get("href", ""))
         if tag == "input" and self._open and given.get("name"):
-            if given.get("type") not in ("radio", "checkbox") or "checked" in given:
-                self.fields[given["name"]] = given.get("value", "on")
+            choice = given.get("type") in ("radio", "checkbox")
+            if not choice or "checked" in given:
+                self.fields[given["name"]] = given.get("value", "on" if choice else "")
         if tag == "textarea" and self._open:
             self._area = given["name"]
             self.fields[self._area] = ""

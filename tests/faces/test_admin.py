@@ -42,7 +42,9 @@ def charlie(behind: Behind) -> str:
 
 def test_every_admin_address_asks_a_stranger_to_sign_in(app: Flask, client: FlaskClient) -> None:
     rules = [rule for rule in app.url_map.iter_rules() if rule.endpoint.startswith("admin.")]
-    closed = [rule for rule in rules if rule.endpoint not in ("admin.sign_in", "admin.sign_out") and "GET" in rule.methods]
+    closed = [
+        rule for rule in rules if rule.endpoint not in ("admin.sign_in", "admin.sign_out") and "GET" in rule.methods
+    ]
 
     for rule in closed:
         path = re.sub(r"<int:\w+>", "1", rule.rule)
@@ -77,7 +79,9 @@ def test_every_page_names_the_person_and_can_sign_out(connected: Flask, as_admin
 
     assert page.status_code == 200
     assert ">alice</a>" in page.text
-    assert re.search(r'<form method="post" action="/admin/sign-out">\s*<input type="hidden" name="csrf_token"', page.text)
+    assert re.search(
+        r'<form method="post" action="/admin/sign-out">\s*<input type="hidden" name="csrf_token"', page.text
+    )
 
 
 def test_no_page_has_a_dead_link(connected: Flask, as_admin: FlaskClient) -> None:
@@ -171,7 +175,10 @@ def test_choosing_a_password_ends_the_one_time_password(client: FlaskClient, beh
 @pytest.mark.parametrize(
     ("typed", "sentence"),
     [
-        ({"current": "not it", "password": "another password", "again": "another password"}, "not your present password"),
+        (
+            {"current": "not it", "password": "another password", "again": "another password"},
+            "not your present password",
+        ),
         ({"current": PASSWORD, "password": "another password", "again": "another passwort"}, "passwords differ"),
         ({"current": PASSWORD, "password": "short", "again": "short"}, "at least 8 characters"),
     ],
@@ -251,7 +258,7 @@ def test_a_source_that_changed_since_is_not_called_checked(
 def test_the_links_of_each_integration_are_counted(
     connected: Flask, as_admin: FlaskClient, behind: Behind, visitor: Visitor
 ) -> None:
-    behind.links.link(visitor, "openproject", CASE, "1528")
+    behind.links.link(visitor, "openproject", CASE, "101")
 
     assert "pointers only 1 Configure" in row(as_admin.get("/admin/").text, "Projects")
 
@@ -302,7 +309,7 @@ def test_a_connector_that_the_server_locks_off_stays_off(make_app: MakeApp) -> N
 def test_objects_with_links_are_listed(
     connected: Flask, as_admin: FlaskClient, behind: Behind, visitor: Visitor
 ) -> None:
-    behind.links.link(visitor, "openproject", CASE, "1528")
+    behind.links.link(visitor, "openproject", CASE, "101")
 
     assert 'href="/objects/demo/case/1">1</a>' in as_admin.get("/admin/objects").text
 

@@ -182,6 +182,30 @@ def test_a_name_cannot_end_its_quotation(wiki: WikiServer) -> None:
     assert items[f"xwiki:{odd[0]}"].title == odd[0]
 
 
+def test_names_with_marks_of_the_query_are_found_by_the_index(wiki: WikiServer) -> None:
+    odd = [r"07\. Dev.WebHome", 'Sandbox.say "so"', r"Sandbox.b\\c", "Sandbox.a:b (c) AND [d]"]
+    for name in odd[1:]:
+        wiki.standin.add_page(name)
+
+    with wiki.standin.counting() as seen:
+        items = _many(wiki, [f"xwiki:{name}" for name in odd])
+
+    assert {item.state for item in items.values()} == {State.LIVE}
+    assert paths(seen) == ["GET /query"]
+
+
+def test_names_with_apostrophes_are_found_by_the_database(modern: WikiServer) -> None:
+    odd = [f"Sandbox.it's {number}" for number in range(3)]
+    for name in odd:
+        modern.standin.add_page(name, indexed=False)
+
+    with modern.standin.counting() as seen:
+        items = _many(modern, [f"xwiki:{name}" for name in odd])
+
+    assert {item.state for item in items.values()} == {State.LIVE}
+    assert paths(seen) == ["GET /query", "GET /query"]
+
+
 def test_a_name_that_rest_cannot_carry_is_found_in_the_index(wiki: WikiServer) -> None:
     wiki.standin.add_page("Sandbox.and/or", title="Slash")
 

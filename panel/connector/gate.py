@@ -1,0 +1,183 @@
+"""What stands before every call: breaker, the upstream's own wait, rate limit and a place among those under way.
+
+The numbers live where all processes see them (``Ledger``); this module only decides what they mean.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+from panel.connector.deadline import Deadline
+from panel.connector.source import SourceConfig
+from panel.domain import Problem, Reason
+from panel.errors import ProviderUnavailable
+
+PERIODS = {"second": 1.0, "minute": 60.0, "hour": 3600.0, "day": 86400.0}
+FAILURES_TO_OPEN = 5
+PROBE_EVERY_S = 4.0
+"""An open breaker lets one call through this often, so that a healed source is noticed within five seconds."""
+
+BREAKING = frozenset({
+    Reason.DNS, Reason.CONNECT, Reason.TLS, Reason.TIMEOUT, Reason.SERVER_ERROR, Reason.UNEXPECTED_RESPONSE,
+    Reason.UNEXPECTED_REDIRECT, Reason.TOO_LARGE,
+})  # fmt: skip
+"""Failures of the source itself. A refused credential or a full limit says nothing about its health."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """``count`` at once, then one every ``period_s / count`` seconds (GCRA)."""
+
+    count: int
+    period_s: float
+
+    @classmethod
+    def of(cls, text: str) -> Rate | None:
+        """Read ``60/minute``; nothing means no limit."""
+        count, _, period = text.partition("/")
+        return cls(int(count), PERIODS[period]) if count else None
+
+    @property
+    def interval_s(self) -> float:
+        return self.period_s / self.count
+
+    def halved(self) -> Rate:
+        """What one caller may use while others wait."""
+        return Rate(max(1, self.count // 2), self.period_s if self.count > 1 else self.period_s * 2)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What the ledger knows of a source before a call: how long until one may go out, and why not now."""
+
+    wait_s: float = 0.0
+    reason: Reason | None = None
+    probe: bool = False
+
+
+class Ledger(Protocol):
+    """Shared numbers of all processes. Every method is one short transaction."""
+
+    def admit(self, source: SourceConfig, principal: str, rate: Rate | None) -> Standing:
+        """Ask for one call now. ``reason`` is set when it may not go out (circuit-open or rate-limited)."""
+        ...
+
+    def take_slot(self, source: SourceConfig, until_s: float) -> int | None:
+        """A place among ``max_concurrency``, given back by ``free_slot`` or by itself after ``until_s`` seconds."""
+        ...
+
+    def free_slot(self, source: SourceConfig, slot: int) -> None: ...
+
+    def failed(self, source: SourceConfig, *, open_after: int, probe_every_s: float) -> None: ...
+
+    def succeeded(self, source: SourceConfig) -> None: ...
+
+    def hold_off(self, source: SourceConfig, seconds: float) -> None:
+        """The upstream asked us to wait: nothing goes out inside that time."""
+        ...
+
+    def epoch(self, source_id: str) -> int:
+        """Grows with every write through the panel, in any process: what was remembered before is old."""
+        ...
+
+    def advance(self, source: SourceConfig) -> None: ...
+
+
+class OpenGate:
+    """A gate without limits, for calls that no source's budget pays for."""
+
+    @contextmanager
+    def passage(self, source: SourceConfig, principal: str, deadline: Deadline) -> Iterator[None]:
+        yield
+
+    def report(self, source: SourceConfig, problem: Problem | None) -> None:
+        """Nothing is remembered."""
+
+    def epoch(self, source: SourceConfig) -> int:
+        return 0
+
+    def advance(self, source: SourceConfig) -> None:
+        """Nothing is remembered."""
+
+
+class Gate:
+    """The limits of all sources, over a shared ledger."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    @contextmanager
+    def passage(self, source: SourceConfig, principal: str, deadline: Deadline) -> Iterator[None]:
+        """Let one call through. Raises ProviderUnavailable: circuit-open, rate-limited or busy, with the wait."""
+        standing = self._ledger.admit(source, principal, Rate.of(source.rate_limit))
+        if standing.reason is not None:
+            raise ProviderUnavailable(_refusal(source, standing))
+        slot = self._slot(source, deadline)
+        try:
+            yield
+        finally:
+            self._ledger.free_slot(source, slot)
+
+    def report(self, source: SourceConfig, problem: Problem | None) -> None:
+        """Tell how a call ended."""
+        if problem is None:
+            self._ledger.succeeded(source)
+        elif problem.reason in BREAKING:
+            self._ledger.failed(source, open_after=FAILURES_TO_OPEN, probe_every_s=PROBE_EVERY_S)
+        elif problem.reason is Reason.RATE_LIMITED and problem.retry_after:
+            self._ledger.hold_off(source, problem.retry_after)
+        elif problem.reason not in (Reason.BUSY, Reason.CIRCUIT_OPEN):
+            self._ledger.succeeded(source)
+
+    def epoch(self, source: SourceConfig) -> int:
+        return self._ledger.epoch(source.id)
+
+    def advance(self, source: SourceConfig) -> None:
+        self._ledger.advance(source)
+
+    def _slot(self, source: SourceConfig, deadline: Deadline) -> int:
+        while True:
+            slot = self._ledger.take_slot(source, deadline.left + 1)
+            if slot is not None:
+                return slot
+            if deadline.left < 0.05:
+                message = f"All {source.max_concurrency} places for calls to this source are taken."
+                raise ProviderUnavailable.because(Reason.BUSY, message, retry_after=1)
+            time.sleep(min(deadline.left, random.uniform(0.01, 0.03)))
+
+
+class RetryBudget:
+    """A failed read is tried once more, but never more than one in ten: a sick source is not asked twice as much."""
+
+    WORTH = frozenset({Reason.CONNECT, Reason.SERVER_ERROR})
+    MOST = 5.0
+
+    def __init__(self) -> None:
+        self._left = self.MOST
+        self._lock = threading.Lock()
+
+    def allows(self, problem: Problem, deadline: Deadline) -> bool:
+        """Whether to try again now; takes a little time, so that those who failed together do not return together."""
+        pause = random.uniform(0.02, 0.15)
+        with self._lock:
+            self._left = min(self.MOST, self._left + 0.1)
+            if problem.reason not in self.WORTH or self._left < 1 or deadline.left < pause * 2:
+                return False
+            self._left -= 1
+        time.sleep(pause)
+        return True
+
+
+def _refusal(source: SourceConfig, standing: Standing) -> Problem:
+    reason = standing.reason or Reason.BUSY
+    message = {
+        Reason.CIRCUIT_OPEN: "Calls to this source failed several times in a row; it is left alone for a moment.",
+        Reason.RATE_LIMITED: f"The limit of calls to this source ({source.rate_limit or 'set by the upstream'}) is used up.",
+    }.get(reason, "No call can go out now.")
+    return Problem(reason, message, max(0.1, standing.wait_s))

@@ -1,0 +1,252 @@
+"""The shared numbers of traffic: rate limits, places, breakers, epochs. Short transactions, seen by all processes.
+
+They are worth seconds, not years: on SQLite they live in a file of their own that is never synced to disk, so that
+counting a call costs microseconds; on PostgreSQL they live beside everything else and use the database's clock.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Column, Connection, Engine, Float, Integer, MetaData, String, Table, create_engine, event, text
+from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
+
+from panel.connector.gate import PROBE_EVERY_S, Rate, Standing
+from panel.connector.source import SourceConfig
+from panel.domain import Reason
+
+CALLER_WINDOW_S = 2.0
+"""Somebody who asked within this time counts as waiting, so that nobody else may use more than half of a limit."""
+
+meta = MetaData()
+
+
+def _whole(name: str) -> Column[int]:
+    return Column(name, Integer, nullable=False, server_default=text("0"))
+
+
+def _moment(name: str) -> Column[float]:
+    """Seconds since the epoch."""
+    return Column(name, Float(53), nullable=False, server_default=text("0"))
+
+
+sources = Table(
+    "traffic_source", meta,
+    Column("source_id", String(32), primary_key=True),
+    _whole("revision"),
+    _moment("due"),
+    _moment("hold_until"),
+    _whole("failures"),
+    _moment("probe_at"),
+    _whole("epoch"),
+)  # fmt: skip
+"""``due``: when the next call would fit evenly (GCRA). ``probe_at``: 0 while the breaker is closed."""
+callers = Table(
+    "traffic_caller", meta,
+    Column("source_id", String(32), primary_key=True),
+    Column("principal", String(200), primary_key=True),
+    _moment("due"),
+    _moment("seen_at"),
+)  # fmt: skip
+slots = Table(
+    "traffic_slot", meta,
+    Column("source_id", String(32), primary_key=True),
+    Column("slot", Integer, primary_key=True),
+    _moment("until"),
+)  # fmt: skip
+
+
+def ephemeral_engine(path: Path) -> Engine:
+    """SQLite for numbers that a power cut may take."""
+    engine = create_engine(f"sqlite:///{path}", pool_size=32, max_overflow=64)
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, record: Any) -> None:
+        connection.isolation_level = None
+        for pragma in ("busy_timeout=5000", "journal_mode=WAL", "synchronous=OFF"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        # Reading and writing belong together, so the turn is taken before the first read.
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return engine
+
+
+class SqlLedger:
+    """The ledger over SQLAlchemy. Its engine is made at the first call, so that a server may fork before."""
+
+    def __init__(self, make_engine: Callable[[], Engine]) -> None:
+        self._make_engine = make_engine
+        self._known: Engine | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def _engine(self) -> Engine:
+        if self._known is None:
+            with self._lock:
+                if self._known is None:
+                    self._known = _prepared(self._make_engine())
+        return self._known
+
+    @contextmanager
+    def _turn(self) -> Iterator[tuple[Connection, float]]:
+        with self._engine.begin() as connection:
+            yield connection, self._now(connection)
+
+    def _now(self, connection: Connection) -> float:
+        if connection.dialect.name != "postgresql":
+            return time.time()
+        return float(connection.exec_driver_sql("SELECT extract(epoch FROM clock_timestamp())").scalar_one())
+
+    # --- before a call -------------------------------------------------------------------------------------------
+
+    def admit(self, source: SourceConfig, principal: str, rate: Rate | None) -> Standing:
+        with self._turn() as (connection, now):
+            row = self._row(connection, source)
+            if row["hold_until"] > now:
+                return Standing(row["hold_until"] - now, Reason.RATE_LIMITED)
+            if row["probe_at"] > now:
+                return Standing(row["probe_at"] - now, Reason.CIRCUIT_OPEN)
+            if rate is not None:
+                wait = self._metered(connection, source, principal, rate, row["due"], now)
+                if wait > 0:
+                    return Standing(wait, Reason.RATE_LIMITED)
+            if row["probe_at"] > 0:
+                # One call goes out to see whether the source healed; the others wait for what it finds.
+                self._write(connection, source, probe_at=now + PROBE_EVERY_S)
+            return Standing()
+
+    def _metered(
+        self, connection: Connection, source: SourceConfig, principal: str, rate: Rate, due: float, now: float
+    ) -> float:
+        """Seconds until this caller may go; 0 when the call was counted."""
+        own = self._seen(connection, source, principal, now)
+        wait, half = wait_of(due, rate, now), rate.halved()
+        if self._others_wait(connection, source, principal, now):
+            wait = max(wait, wait_of(own, half, now))
+        if wait > 0:
+            return wait
+        self._write(connection, source, due=max(due, now) + rate.interval_s)
+        spent = callers.update().where(callers.c.source_id == source.id, callers.c.principal == principal[:200])
+        connection.execute(spent.values(due=max(own, now) + half.interval_s))
+        return 0.0
+
+    def _seen(self, connection: Connection, source: SourceConfig, principal: str, now: float) -> float:
+        """Note that somebody asks, and return when his own half of the limit is due."""
+        key = (callers.c.source_id == source.id, callers.c.principal == principal[:200])
+        known = connection.execute(callers.update().where(*key).values(seen_at=now).returning(callers.c.due)).first()
+        if known is not None:
+            return float(known[0])
+        stale = callers.delete().where(callers.c.source_id == source.id, callers.c.seen_at < now - 86400)
+        connection.execute(stale)
+        connection.execute(callers.insert().values(source_id=source.id, principal=principal[:200], seen_at=now))
+        return 0.0
+
+    def _others_wait(self, connection: Connection, source: SourceConfig, principal: str, now: float) -> bool:
+        query = callers.select().where(
+            callers.c.source_id == source.id,
+            callers.c.principal != principal[:200],
+            callers.c.seen_at > now - CALLER_WINDOW_S,
+        )
+        return connection.execute(query.limit(1)).first() is not None
+
+    # --- places --------------------------------------------------------------------------------------------------
+
+    def take_slot(self, source: SourceConfig, until_s: float) -> int | None:
+        with self._turn() as (connection, now):
+            self._row(connection, source)
+            rows = connection.execute(slots.select().where(slots.c.source_id == source.id, slots.c.until > now))
+            taken = {row.slot for row in rows}
+            free = next((slot for slot in range(source.max_concurrency) if slot not in taken), None)
+            if free is None:
+                return None
+            key = (slots.c.source_id == source.id, slots.c.slot == free)
+            if connection.execute(slots.update().where(*key).values(until=now + until_s)).rowcount == 0:
+                connection.execute(slots.insert().values(source_id=source.id, slot=free, until=now + until_s))
+            return free
+
+    def free_slot(self, source: SourceConfig, slot: int) -> None:
+        with self._turn() as (connection, _):
+            connection.execute(
+                slots.update().where(slots.c.source_id == source.id, slots.c.slot == slot).values(until=0)
+            )
+
+    # --- after a call --------------------------------------------------------------------------------------------
+
+    def failed(self, source: SourceConfig, *, open_after: int, probe_every_s: float) -> None:
+        with self._turn() as (connection, now):
+            failures = self._row(connection, source)["failures"] + 1
+            probe_at = now + probe_every_s if failures >= open_after else 0
+            self._write(connection, source, failures=failures, probe_at=probe_at)
+
+    def succeeded(self, source: SourceConfig) -> None:
+        with self._turn() as (connection, _):
+            row = self._row(connection, source)
+            if row["failures"] or row["probe_at"]:
+                self._write(connection, source, failures=0, probe_at=0)
+
+    def hold_off(self, source: SourceConfig, seconds: float) -> None:
+        with self._turn() as (connection, now):
+            self._row(connection, source)
+            self._write(connection, source, hold_until=now + seconds)
+
+    # --- epochs --------------------------------------------------------------------------------------------------
+
+    def epoch(self, source_id: str) -> int:
+        """Grows with every write through the panel, in any process: what was remembered before is old."""
+        with self._engine.connect() as connection:
+            query = sources.select().with_only_columns(sources.c.epoch).where(sources.c.source_id == source_id)
+            return int(connection.execute(query).scalar() or 0)
+
+    def advance(self, source: SourceConfig) -> None:
+        with self._turn() as (connection, _):
+            row = self._row(connection, source)
+            self._write(connection, source, epoch=row["epoch"] + 1)
+
+    # --- rows ----------------------------------------------------------------------------------------------------
+
+    def _row(self, connection: Connection, source: SourceConfig) -> dict[str, Any]:
+        """The source's row, locked for this turn. A saved source starts afresh: breaker closed, nobody held off."""
+        query = sources.select().where(sources.c.source_id == source.id).with_for_update()
+        found = connection.execute(query).mappings().first()
+        if found is None:
+            self._insert(connection, source)
+            found = connection.execute(query).mappings().one()
+        row = dict(found)
+        if source.revision > row["revision"]:
+            fresh = {"revision": source.revision, "failures": 0, "probe_at": 0.0, "hold_until": 0.0}
+            self._write(connection, source, **fresh)
+            row |= fresh
+        return row
+
+    def _insert(self, connection: Connection, source: SourceConfig) -> None:
+        """Two processes may meet a new source at once; one row is made."""
+        statement = (
+            "INSERT INTO traffic_source (source_id, revision) VALUES (:s, :r) ON CONFLICT (source_id) DO NOTHING"
+        )
+        connection.execute(text(statement), {"s": source.id, "r": max(0, source.revision)})
+
+    def _write(self, connection: Connection, source: SourceConfig, **values: float) -> None:
+        connection.execute(sources.update().where(sources.c.source_id == source.id).values(**values))
+
+
+def _prepared(engine: Engine) -> Engine:
+    """The engine with its tables. Two processes may make them at once; the second finds them made."""
+    try:
+        meta.create_all(engine)
+    except (OperationalError, ProgrammingError, IntegrityError):
+        meta.create_all(engine)
+    return engine
+
+
+def wait_of(due: float, rate: Rate, now: float) -> float:
+    """GCRA: seconds until one more call keeps to ``rate``, whose whole count may go out at once."""
+    earliest = max(due, now) + rate.interval_s - rate.interval_s * rate.count
+    return max(0.0, earliest - now)

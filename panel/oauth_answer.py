@@ -1,0 +1,92 @@
+"""What a token endpoint answers, read strictly: tokens, or a refusal with a reason and a sentence of ours."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+from panel.connector import Answer, unexpected
+from panel.domain import Problem, Reason
+
+_TOKEN = re.compile(r"[\x21-\x7e]{1,8000}", re.ASCII)
+_LONGEST_LIFE_S = 10 * 365 * 86400.0
+
+_GRANT_ENDED = "The authorisation has ended: the provider does not take the refresh token any more. Connect again."
+_REFUSALS: dict[str, tuple[Reason, str]] = {
+    "invalid_client": (
+        Reason.CREDENTIALS_REJECTED,
+        "The provider does not know this client id, or the client secret is another one.",
+    ),
+    "unauthorized_client": (Reason.CREDENTIALS_REJECTED, "The provider does not let this client sign in this way."),
+    "unsupported_grant_type": (Reason.CREDENTIALS_REJECTED, "The provider does not offer this grant."),
+    "invalid_scope": (Reason.FORBIDDEN, "The provider does not give this client the scope that the source asks for."),
+    "access_denied": (Reason.FORBIDDEN, "The provider denies this client the access that the source asks for."),
+    "invalid_request": (Reason.UNEXPECTED_RESPONSE, "The provider does not understand the request for a token."),
+}
+_INVALID_GRANT: dict[str, tuple[Reason, str]] = {
+    "refresh_token": (Reason.AUTHENTICATION_EXPIRED, _GRANT_ENDED),
+    "authorization_code": (
+        Reason.AUTHENTICATION_EXPIRED,
+        "The provider did not take the code that it gave out: it is too old, was used before, or is not ours.",
+    ),
+    "client_credentials": (Reason.CREDENTIALS_REJECTED, "The provider gives this client no token."),
+}
+"""https://www.rfc-editor.org/rfc/rfc6749#section-5.2"""
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """One answer of a token endpoint. ``life`` is in seconds, None when the provider does not say."""
+
+    access: str = field(repr=False)
+    refresh: str = field(default="", repr=False)
+    life: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The provider said no. ``is_final``: what was presented will never be taken again."""
+
+    problem: Problem
+    is_final: bool = False
+
+
+def read_tokens(answer: Answer, asked: str) -> Tokens | Refusal:
+    """What came back for the grant ``asked``. Raises ProviderUnavailable for anything that is no OAuth answer."""
+    if answer.status >= 400:
+        return _refusal(answer, asked)
+    body = answer.object()
+    access, refresh = body.get("access_token"), body.get("refresh_token") or ""
+    if not _is_token(access) or not (refresh == "" or _is_token(refresh)):
+        raise unexpected(f"{answer.where} answered {answer.status} without a usable token.")
+    if str(body.get("token_type", "")).lower() != "bearer":
+        raise unexpected(f"{answer.where} answered with a token that is no bearer token.")
+    return Tokens(access, refresh, _life(body.get("expires_in"), answer))
+
+
+def _refusal(answer: Answer, asked: str) -> Refusal:
+    error = answer.object().get("error") if answer.is_json else None
+    if error is None and answer.status == 401:
+        error = "invalid_client"
+    known = _INVALID_GRANT.get(asked) if error == "invalid_grant" else _REFUSALS.get(str(error))
+    if known is None:
+        raise unexpected(f"{answer.where} answered {answer.status}, and not as OAuth 2.0 says.")
+    return Refusal(Problem(*known), is_final=error == "invalid_grant")
+
+
+def _is_token(value: Any) -> bool:
+    return isinstance(value, str) and _TOKEN.fullmatch(value) is not None
+
+
+def _life(value: Any, answer: Answer) -> float | None:
+    """Seconds; some providers send them as text."""
+    if value is None:
+        return None
+    try:
+        seconds = float("nan") if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError):
+        seconds = float("nan")
+    if seconds != seconds:
+        raise unexpected(f"{answer.where} answered with a token whose life is no number.")
+    return min(seconds, _LONGEST_LIFE_S)

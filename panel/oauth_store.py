@@ -1,0 +1,198 @@
+"""Where OAuth tokens and visits to consent pages are kept: sealed rows, changed by single statements only.
+
+It works on an engine and not on the session of a request: a token is needed in threads that have no request.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Engine, delete, insert, or_, select, update
+from sqlalchemy.exc import IntegrityError
+
+from panel.connector import SourceConfig
+from panel.domain import AuthStatus, now
+from panel.models import OauthAttempt, OauthGrant
+from panel.oauth_answer import Tokens
+from panel.vault import Belonging, Vault
+
+ATTEMPT_LIFE = timedelta(minutes=10)
+_RENEW_BEFORE_S = 60.0
+_FREE = {"lease_until": None, "lease_by": ""}
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """The tokens of a source as they stand in its row."""
+
+    state: AuthStatus
+    detail: str
+    version: int
+    expires_at: datetime | None
+    access: str = field(default="", repr=False)
+    refresh: str = field(default="", repr=False)
+    life: float | None = None
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the access token may still be taken."""
+        return bool(self.access) and (self.expires_at is None or self.expires_at > now())
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether it need not be renewed yet: more than a tenth of its life is left, or more than a minute."""
+        early = timedelta(seconds=min(_RENEW_BEFORE_S, (self.life or 0) / 10))
+        return self.is_alive and (self.expires_at is None or self.expires_at - early > now())
+
+
+class Grants:
+    def __init__(self, engine: Engine, vault: Vault) -> None:
+        self._engine = engine
+        self._vault = vault
+
+    def read(self, source: SourceConfig) -> Grant | None:
+        """The stored grant, None when there is no row. Raises Unreadable when its tokens cannot be opened."""
+        row = self._row(source.id)
+        if row is None:
+            return None
+        known = json.loads(self._vault.open(row.sealed, belonging_of(source))) if row.sealed else {}
+        return Grant(AuthStatus(row.state), row.detail, row.version, row.expires_at, **known)
+
+    def state(self, source_id: str) -> AuthStatus:
+        row = self._row(source_id)
+        return AuthStatus.MISSING if row is None else AuthStatus(row.state)
+
+    def _row(self, source_id: str) -> Any:
+        with self._engine.connect() as connection:
+            return connection.execute(select(OauthGrant).where(OauthGrant.source_id == source_id)).one_or_none()
+
+    def prepare(self, source_id: str) -> None:
+        """Make the row that a lease is taken on."""
+        try:
+            with self._engine.begin() as connection:
+                connection.execute(insert(OauthGrant).values(source_id=source_id))
+        except IntegrityError:
+            """It is there already, or the source was deleted: the next reading tells."""
+
+    def lease(self, source_id: str, holder: str, seconds: float) -> bool:
+        """Become the only one who renews, until ``release`` or the end of the lease. One statement decides."""
+        free = or_(OauthGrant.lease_until.is_(None), OauthGrant.lease_until < now())
+        return self._changed(
+            update(OauthGrant)
+            .where(OauthGrant.source_id == source_id, free)
+            .values(lease_by=holder, lease_until=now() + timedelta(seconds=seconds))
+        )
+
+    def release(self, source_id: str, holder: str) -> None:
+        self._changed(_held(source_id, holder).values(_FREE))
+
+    def renew(self, source: SourceConfig, tokens: Tokens, holder: str) -> bool:
+        """Store what the holder of the lease was given. False when the lease was lost, and with it the right to."""
+        return self._changed(_held(source.id, holder).values(self._values(source, tokens)))
+
+    def replace(self, source: SourceConfig, tokens: Tokens) -> bool:
+        """Store a grant that a person has just given, whoever else is renewing an older one."""
+        self.prepare(source.id)
+        mine = update(OauthGrant).where(OauthGrant.source_id == source.id)
+        return self._changed(mine.values(self._values(source, tokens)))
+
+    def _values(self, source: SourceConfig, tokens: Tokens) -> dict[str, Any]:
+        known = {"access": tokens.access, "refresh": tokens.refresh, "life": tokens.life}
+        return {
+            "sealed": self._vault.seal(json.dumps(known), belonging_of(source)),
+            "state": AuthStatus.CONFIGURED.value,
+            "detail": "",
+            "expires_at": None if tokens.life is None else now() + timedelta(seconds=tokens.life),
+            "changed_at": now(),
+            "version": OauthGrant.version + 1,
+            **_FREE,
+        }
+
+    def expire(self, source_id: str, version: int, detail: str) -> None:
+        """The grant has ended, unless somebody has stored another one since ``version``."""
+        self._changed(
+            _at(source_id, version).values(
+                state=AuthStatus.EXPIRED.value, detail=detail, sealed=None, expires_at=None, changed_at=now()
+            )
+        )
+
+    def forget_access(self, source_id: str, version: int) -> None:
+        """The access token of ``version`` was refused: it counts as over."""
+        self._changed(_at(source_id, version).values(expires_at=now()))
+
+    def _changed(self, statement: Any) -> bool:
+        with self._engine.begin() as connection:
+            return bool(connection.execute(statement).rowcount)
+
+
+def _held(source_id: str, holder: str) -> Any:
+    return update(OauthGrant).where(OauthGrant.source_id == source_id, OauthGrant.lease_by == holder)
+
+
+def _at(source_id: str, version: int) -> Any:
+    return update(OauthGrant).where(OauthGrant.source_id == source_id, OauthGrant.version == version)
+
+
+def belonging_of(source: SourceConfig) -> Belonging:
+    """Tokens open for the source and the origins for which they were given."""
+    return Belonging(source.id, "oauth2-grant", source.auth.oauth.origins if source.auth.oauth else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A visit to the consent page that has just been used up."""
+
+    source_id: str
+    user_id: int
+    started_at: datetime
+    sealed_verifier: str = field(repr=False)
+
+    @property
+    def is_late(self) -> bool:
+        return now() - self.started_at > ATTEMPT_LIFE
+
+
+class Attempts:
+    """Visits to consent pages. ``state`` is known to the visitor's browser only; a hash of it is kept."""
+
+    def __init__(self, engine: Engine, vault: Vault) -> None:
+        self._engine = engine
+        self._vault = vault
+
+    def begin(self, source: SourceConfig, user_id: int, state: str, browser: str, verifier: str) -> None:
+        sealed = self._vault.seal(verifier, _attempt_belonging(source))
+        with self._engine.begin() as connection:
+            connection.execute(delete(OauthAttempt).where(OauthAttempt.started_at < now() - ATTEMPT_LIFE))
+            connection.execute(
+                insert(OauthAttempt).values(
+                    state_hash=_hash(state, browser), source_id=source.id, user_id=user_id, sealed_verifier=sealed
+                )
+            )
+
+    def take(self, state: str, browser: str) -> Attempt | None:
+        """The visit, once: whoever deletes its row has it."""
+        mine = OauthAttempt.state_hash == _hash(state, browser)
+        with self._engine.connect() as connection:
+            row = connection.execute(select(OauthAttempt).where(mine)).one_or_none()
+        if row is None:
+            return None
+        with self._engine.begin() as connection:
+            if not connection.execute(delete(OauthAttempt).where(mine)).rowcount:
+                return None
+        return Attempt(row.source_id, row.user_id, row.started_at, row.sealed_verifier)
+
+    def verifier(self, attempt: Attempt, source: SourceConfig) -> str:
+        """Raises Unreadable when the source has other origins by now."""
+        return self._vault.open(attempt.sealed_verifier, _attempt_belonging(source))
+
+
+def _attempt_belonging(source: SourceConfig) -> Belonging:
+    return Belonging(source.id, "oauth2-attempt", source.auth.oauth.origins if source.auth.oauth else "")
+
+
+def _hash(state: str, browser: str) -> str:
+    return hashlib.sha256(f"{browser}\x1f{state}".encode()).hexdigest()

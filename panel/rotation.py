@@ -1,0 +1,202 @@
+"""Changing the keys of credentials while the panel runs: seal everything anew, then retire what nothing needs.
+
+A rotation may be killed at any point: until the last text is sealed anew the old keys stay where all processes find
+them, and another run finishes. It never writes over a credential that somebody saved meanwhile.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Row, Select, bindparam, select, update
+from sqlalchemy.orm import InstrumentedAttribute
+
+from panel.config import Config
+from panel.errors import Conflict
+from panel.models import OauthAttempt, OauthGrant, Source
+from panel.vault import Belonging, Key, Unreadable, Vault, new_key, read_own_keys, write_own_keys
+
+BATCH = 500
+SETTLE_S = 0.2
+"""Who sealed with the old key and waited to write while it was retired has written by then."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rotation:
+    """What a rotation did. ``retired`` are gone; ``removable`` may be taken out of the setting. Ids, never keys."""
+
+    newest: str
+    sealed_anew: int
+    retired: tuple[str, ...] = ()
+    removable: tuple[str, ...] = ()
+    unreadable: tuple[str, ...] = ()
+    """The slugs of sources with a credential that no key opens. It was left as it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """One place where sealed texts are kept: its column, its row's key, and to what a text there belongs."""
+
+    column: InstrumentedAttribute[Any]
+    key: InstrumentedAttribute[Any]
+    source_id: InstrumentedAttribute[Any]
+    belonging: Callable[[Row[Any]], Belonging]
+    passing: bool = False
+    """Lives for minutes, so that one which does not open is nobody's loss."""
+
+    def not_sealed_with(self, key_id: str) -> Select[Any]:
+        """``row_key, sealed, id, slug, auth_kind, secret_origin`` of what another key sealed."""
+        columns = (self.key.label("row_key"), self.column.label("sealed"))
+        query = select(*columns, Source.id, Source.slug, Source.auth_kind, Source.secret_origin)
+        query = query.join(Source, Source.id == self.source_id) if self.key is not Source.id else query
+        return query.where(self.column.is_not(None), self.column.not_like(f"v1.{key_id}.%")).order_by(self.key)
+
+
+PLACES = (
+    Kept(Source.secret, Source.id, Source.id, lambda row: Belonging(row.id, row.auth_kind, row.secret_origin)),
+    Kept(
+        OauthGrant.sealed,
+        OauthGrant.source_id,
+        OauthGrant.source_id,
+        lambda row: Belonging(row.id, "oauth2-grant", row.secret_origin),
+    ),
+    Kept(
+        OauthAttempt.sealed_verifier,
+        OauthAttempt.state_hash,
+        OauthAttempt.source_id,
+        lambda row: Belonging(row.id, "oauth2-attempt", row.secret_origin),
+        passing=True,
+    ),
+)
+
+
+def rotate(engine: Engine, config: Config) -> Rotation:
+    """Seal everything with the newest key: a new one, or the first of PANEL_ENCRYPTION_KEYS.
+
+    Raises Conflict when another rotation is under way.
+    """
+    if config.encryption_keys:
+        return _onto_the_setting(engine, tuple(Key.of(raw) for raw in config.encryption_keys))
+    with _alone(config):
+        return _onto_a_new_key(engine, config)
+
+
+def _onto_the_setting(engine: Engine, keys: tuple[Key, ...]) -> Rotation:
+    vault, older = Vault(lambda: keys), tuple(key.id for key in keys[1:])
+    done = 0
+    while sealed := _seal_anew(engine, vault):
+        done += sealed
+    with engine.connect() as connection:
+        _, unreadable = _left(connection, vault)
+    return Rotation(keys[0].id, done, removable=() if unreadable else older, unreadable=unreadable)
+
+
+def _onto_a_new_key(engine: Engine, config: Config) -> Rotation:
+    older = read_own_keys(config)
+    keys = (new_key(), *older)
+    write_own_keys(config, keys)
+    vault, done = Vault(lambda: keys), 0
+    while True:
+        done += _seal_anew(engine, vault)
+        with _writers_waiting(engine) as connection:
+            openable, unreadable = _left(connection, vault)
+            if openable:
+                continue
+            if not unreadable:
+                write_own_keys(config, keys[:1])
+            break
+    time.sleep(SETTLE_S)
+    done += _seal_anew(engine, vault)
+    retired = () if unreadable else tuple(key.id for key in older)
+    return Rotation(keys[0].id, done, retired, unreadable=unreadable)
+
+
+def _seal_anew(engine: Engine, vault: Vault) -> int:
+    """One walk over all places, in short transactions. Returns how many texts opened and were sealed anew."""
+    return sum(_seal_place_anew(engine, vault, kept) for kept in PLACES)
+
+
+def _seal_place_anew(engine: Engine, vault: Vault, kept: Kept) -> int:
+    done, after = 0, ""
+    while True:
+        with engine.connect() as connection:
+            query = kept.not_sealed_with(vault.newest).where(kept.key > after).limit(BATCH)
+            rows = connection.execute(query).all()
+        if not rows:
+            return done
+        after = rows[-1].row_key
+        changes = [change for row in rows if (change := _change(vault, kept, row)) is not None]
+        if changes:
+            with engine.begin() as connection:
+                connection.execute(_swap(kept), changes)
+        done += len(changes)
+
+
+def _change(vault: Vault, kept: Kept, row: Row[Any]) -> dict[str, str] | None:
+    belonging = kept.belonging(row)
+    try:
+        return {
+            "row": row.row_key,
+            "before": row.sealed,
+            "after": vault.seal(vault.open(row.sealed, belonging), belonging),
+        }
+    except Unreadable:
+        return None
+
+
+def _swap(kept: Kept) -> Any:
+    """Replace a text only where it still is the one that was opened. The row's revision stays: its value does too."""
+    table = kept.column.class_.__table__
+    mine = (table.c[kept.key.key] == bindparam("row"), table.c[kept.column.key] == bindparam("before"))
+    return update(table).where(*mine).values({kept.column.key: bindparam("after")})
+
+
+def _left(connection: Connection, vault: Vault) -> tuple[bool, tuple[str, ...]]:
+    """Whether an older key still has to open something, and the slugs of what no key opens."""
+    openable, unreadable = False, set()
+    for kept in PLACES:
+        for row in connection.execute(kept.not_sealed_with(vault.newest)):
+            if _change(vault, kept, row) is not None:
+                openable = True
+            elif not kept.passing:
+                unreadable.add(row.slug)
+    return openable, tuple(sorted(unreadable))
+
+
+@contextmanager
+def _alone(config: Config) -> Iterator[None]:
+    """One rotation at a time. The lock is the system's, so that it ends with the process."""
+    folder = os.open(config.instance_dir, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Conflict("Another rotation of keys is under way.") from None
+        yield
+    finally:
+        os.close(folder)
+
+
+@contextmanager
+def _writers_waiting(engine: Engine) -> Iterator[Connection]:
+    """Nobody else writes meanwhile: what is committed before is seen here, and who writes later sees our key file."""
+    with engine.connect() as connection:
+        if engine.dialect.name == "sqlite":
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        else:
+            tables = ", ".join(f'"{table}"' for table in _tables())
+            connection.exec_driver_sql(f"LOCK TABLE {tables} IN SHARE ROW EXCLUSIVE MODE")
+        try:
+            yield connection
+        finally:
+            connection.rollback()
+
+
+def _tables() -> Sequence[str]:
+    return [kept.column.class_.__tablename__ for kept in PLACES]
