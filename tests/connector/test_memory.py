@@ -10,14 +10,12 @@ import pytest
 from panel.connector.deadline import Deadline, DeadlinePassed
 from panel.connector.memory import Memory
 
-LONG = Deadline(30)
-
 
 def test_a_value_is_asked_for_again_when_its_time_is_over() -> None:
     memory, asked = Memory(), []
 
     for seconds in (0, 0, 60, 60):
-        memory.get("key", seconds, lambda: asked.append(1), LONG)
+        memory.get("key", seconds, lambda: asked.append(1), Deadline(30))
 
     assert len(asked) == 3
 
@@ -33,7 +31,7 @@ def test_those_who_come_meanwhile_share_one_question() -> None:
 
     def come() -> str:
         waiting.wait(30)
-        return memory.get("key", 60, ask, LONG)
+        return memory.get("key", 60, ask, Deadline(30))
 
     with ThreadPoolExecutor(8) as pool:
         results = [pool.submit(come) for _ in range(8)]
@@ -50,9 +48,9 @@ def test_a_failure_is_not_kept() -> None:
         raise ValueError("no")
 
     with pytest.raises(ValueError, match="no"):
-        memory.get("key", 60, fail, LONG)
+        memory.get("key", 60, fail, Deadline(30))
 
-    assert memory.get("key", 60, lambda: "value", LONG) == "value"
+    assert memory.get("key", 60, lambda: "value", Deadline(30)) == "value"
 
 
 def test_those_who_wait_share_the_failure() -> None:
@@ -64,9 +62,9 @@ def test_those_who_wait_share_the_failure() -> None:
         raise ValueError("no")
 
     with ThreadPoolExecutor(2) as pool:
-        asker = pool.submit(memory.get, "key", 60, fail, LONG)
+        asker = pool.submit(memory.get, "key", 60, fail, Deadline(30))
         asking.wait(30)
-        waiter = pool.submit(memory.get, "key", 60, lambda: "asked again", LONG)
+        waiter = pool.submit(memory.get, "key", 60, lambda: "asked again", Deadline(30))
         threading.Timer(0.05, go.set).start()
 
         assert isinstance(asker.exception(30), ValueError)
@@ -80,7 +78,7 @@ def test_an_asker_that_is_stopped_leaves_nobody_waiting() -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        memory.get("key", 60, stop, LONG)
+        memory.get("key", 60, stop, Deadline(30))
 
     assert memory.get("key", 60, lambda: "value", Deadline(1)) == "value"
 
@@ -93,7 +91,7 @@ def test_waiting_has_an_end() -> None:
         go.wait(30)
 
     with ThreadPoolExecutor(1) as pool:
-        pool.submit(memory.get, "key", 60, slow, LONG)
+        pool.submit(memory.get, "key", 60, slow, Deadline(30))
         asking.wait(30)
         with pytest.raises(DeadlinePassed):
             memory.get("key", 60, slow, Deadline(0.05))
@@ -104,7 +102,7 @@ def test_it_does_not_grow_for_ever() -> None:
     memory = Memory(most=10)
 
     for number in range(100):
-        memory.get(number, 60, lambda number=number: number, LONG)
+        memory.get(number, 60, lambda number=number: number, Deadline(30))
 
     assert len(memory._entries) == 10
-    assert memory.get(99, 60, lambda: "asked again", LONG) == 99
+    assert memory.get(99, 60, lambda: "asked again", Deadline(30)) == 99
