@@ -18,7 +18,7 @@ from sqlalchemy.exc import IntegrityError
 from panel.access import Action, Principal
 from panel.connector import Caller, Connector, SourceConfig, Upstream
 from panel.db import db
-from panel.domain import Choice, Health, Item, Listing, ObjectRef, Pointer, Row
+from panel.domain import Choice, Health, Item, Listing, ObjectRef, Pointer, Reason, Row
 from panel.errors import AlreadyLinked, Conflict, InvalidInput, NotFound, NotSupported, ProviderUnavailable, Uncertain
 from panel.integrations.contract import Integration
 from panel.integrations.registry import Registry
@@ -145,7 +145,7 @@ class Links:
     def counts(self, obj: ObjectRef) -> dict[str, int]:
         """How many pointers each integration has for this object: the numbers in the tab strip."""
         query = select(Link.integration, func.count()).where(*_of(obj)).group_by(Link.integration)
-        return dict(db.session.execute(query).tuples().all())
+        return {str(integration): count for integration, count in db.session.execute(query)}
 
     def objects(self, *, limit: int = 200) -> list[tuple[ObjectRef, int]]:
         """Objects that have links, most links first."""
@@ -398,6 +398,10 @@ class Links:
         db.session.commit()
         return self._connector.open(config, visitor.caller, judge=leaf.judge, fresh=fresh)
 
+    def note(self, slug: str, caller: Caller, reason: Reason) -> None:
+        """Keep in the call log what somebody was told, so that its reference is found also when nothing was sent."""
+        self._connector.journal.note(slug, caller, reason)
+
 
 class _Conversation:
     """Opens the upstream and, when it fails, says for which integration and which pointers."""
@@ -424,6 +428,8 @@ class _Conversation:
 
     def _tell(self, exc: ProviderUnavailable | Uncertain) -> None:
         exc.integration, exc.pointers = self._leaf.id, self._pointers
+        if isinstance(exc, ProviderUnavailable):
+            self._links.note(self._leaf.id, self._visitor.caller, exc.reason)
 
 
 def _of(obj: ObjectRef) -> tuple[Any, ...]:
