@@ -18,6 +18,7 @@ serve: $(V)/.runtime ## Set up, migrate, start the panel alone
 
 test: $(V)/.dev ## Set up and run all tests (T=path for some)
 	@sh tests/need-browser
+	@sh tests/need-servers
 	@exec $(BIN)/python -m pytest $(T)
 
 lint: $(V)/.dev ## Style, types and the direction of imports

@@ -6,15 +6,18 @@ from flask import Flask
 from sqlalchemy import Engine
 
 from panel.access import Access
+from panel.calls import Calls
 from panel.config import Config, load
 from panel.connector import Connector
 from panel.connector.gate import Gate
 from panel.db import alembic, db, flask_settings, own_engine
+from panel.embedding import EmbedApps
 from panel.integrations.registry import Registry, load_registry
 from panel.ledger import SqlLedger, ephemeral_engine
 from panel.links import Links
 from panel.oauth import Oauth
 from panel.sandbox import note
+from panel.shared_cache import SharedCache
 from panel.sources import Sources
 from panel.switches import Switches
 from panel.vault import Vault, keys_of
@@ -49,17 +52,22 @@ def create_app(config: Config | None = None, *, registry: Registry | None = None
     alembic.init_app(app)
     registry = registry or load_registry()
     switches = Switches(connector_allowed=config.connector_enabled)
+    calls = Calls(own_engine(config))
     connector = Connector(
         allowed=lambda: allowed_hosts(config),
         deadline_s=config.deadline_s,
         gate=Gate(SqlLedger(lambda: _ledger_engine(app, config))),
         cache_ttl_s=config.cache_ttl_s,
+        shared=SharedCache(config.redis_url, config.secret_key) if config.redis_url else None,
+        journal=calls,
     )
     vault = Vault(keys_of(config))
     connector.sign = oauth = Oauth(own_engine(config), vault, connector)
     sources = Sources(vault, registry, connector, switches)
     links = Links(registry, sources, connector)
-    app.extensions["leafpanel"] = Panel(config, registry, sources, links, Access(), switches)
+    app.extensions["leafpanel"] = Panel(
+        config, registry, sources, links, Access(), switches, oauth, calls, EmbedApps(vault)
+    )
     install(app)
     cli.install(app)
     return app

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from sqlalchemy import func, select
+from sqlalchemy.exc import IntegrityError
 from werkzeug.security import check_password_hash, generate_password_hash
 
 from panel.db import db
-from panel.domain import now
+from panel.domain import ObjectRef, now
 from panel.errors import Conflict, Forbidden, InvalidInput, NotFound
 from panel.models import ApiToken, User
 
@@ -44,23 +45,44 @@ ROLES: dict[str, frozenset[Action]] = {
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """The one object that somebody was let in for, and, where only some are named, its integrations."""
+
+    object: ObjectRef
+    integrations: frozenset[str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Principal:
     """Somebody who was let in. ``name`` is what the pointer's "linked by" and the logs say."""
 
     name: str
     kind: str
-    """``session``, ``token`` or ``local``."""
+    """``session``, ``token``, ``local``, or ``embed:`` and the id of an embedding application."""
     can: frozenset[Action]
+    limits: Limits | None = None
 
     def may(self, action: Action) -> bool:
         return action in self.can
+
+    def sees(self, integration: str) -> bool:
+        named = self.limits.integrations if self.limits is not None else None
+        return named is None or integration in named
 
     @property
     def is_admin(self) -> bool:
         return Action.ADMIN in self.can
 
-    def require(self, action: Action) -> None:
-        """Raises Forbidden."""
+    def stay(self, obj: ObjectRef | None, integration: str = "") -> None:
+        """Raises NotFound for an object or integration outside of the limits, whatever is or is not there."""
+        if self.limits is None:
+            return
+        if obj not in (None, self.limits.object) or (integration and not self.sees(integration)):
+            raise NotFound("There is nothing at this address.")
+
+    def require(self, action: Action, obj: ObjectRef | None = None, integration: str = "") -> None:
+        """Raises NotFound outside of the limits, and Forbidden."""
+        self.stay(obj, integration)
         if not self.may(action):
             raise Forbidden(
                 f"This needs the right to {action.value}."
@@ -85,7 +107,12 @@ class Access:
             admin = User(name="admin", role="admin")
             db.session.add(admin)
         admin.password_hash, admin.must_choose = generate_password_hash(password), True
-        db.session.commit()
+        try:
+            db.session.commit()
+        except IntegrityError:
+            # Another process started at the same moment: the password that it prints is the one that works.
+            db.session.rollback()
+            return None
         return password
 
     def create_user(self, name: str, password: str, *, role: str) -> User:
@@ -97,7 +124,11 @@ class Access:
             raise Conflict(f"There is a person named {name} already.")
         user = User(name=name, role=role, password_hash=self._hash(password))
         db.session.add(user)
-        db.session.commit()
+        try:
+            db.session.commit()
+        except IntegrityError:
+            db.session.rollback()
+            raise Conflict(f"There is a person named {name} already.") from None
         return user
 
     def choose_password(self, user: User, password: str) -> None:

@@ -9,19 +9,21 @@ from dataclasses import asdict
 from functools import wraps
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 import click
 from flask import Flask, current_app
 from flask.cli import AppGroup, with_appcontext
-from sqlalchemy.exc import OperationalError
 
 from panel.access import SCOPES, Principal
 from panel.config import ConfigError
 from panel.connector import Caller
-from panel.db import db
-from panel.domain import Ladder
+from panel.db import STORAGE_FAILURES, db
+from panel.domain import Ladder, ObjectRef
+from panel.embedding import GRANTABLE, Secret
 from panel.errors import PanelError
 from panel.faces.api import ladder_json
+from panel.faces.causes import storage_words
 from panel.faces.context import panel
 from panel.rotation import Rotation, rotate
 
@@ -31,15 +33,17 @@ sources = AppGroup("source", help="Sources: list, show, import, export, test.")
 users = AppGroup("user", help="People who sign in.")
 tokens = AppGroup("token", help="API tokens for scripts and agents.")
 keys = AppGroup("keys", help="The keys that encrypt credentials.")
+embed_apps = AppGroup("embed-app", help="Applications that show the tab in a frame.")
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print data as JSON.")
 
 
 def install(app: Flask) -> None:
-    for group in (sources, users, tokens, keys, connector):
+    for group in (sources, users, tokens, keys, embed_apps, connector):
         app.cli.add_command(group)
     app.cli.add_command(doctor)
     app.cli.add_command(mcp)
+    app.cli.add_command(embed_url)
 
 
 def plainly(command: F) -> F:
@@ -51,8 +55,8 @@ def plainly(command: F) -> F:
             return command(*args, **kwargs)
         except (PanelError, ConfigError) as exc:
             raise SystemExit(_say(str(exc))) from None
-        except OperationalError:
-            raise SystemExit(_say("The database is not set up. Run: flask --app wsgi db upgrade")) from None
+        except STORAGE_FAILURES as exc:
+            raise SystemExit(_say(storage_words(exc))) from None
 
     return run  # type: ignore[return-value]
 
@@ -188,6 +192,93 @@ def create_token(name: str, scope: str, as_json: bool) -> None:
     click.echo(token)
 
 
+# --- embedding -------------------------------------------------------------------------------------------------------
+
+
+@embed_apps.command("create")
+@click.argument("name")
+@click.option("--origin", "origins", multiple=True, required=True, help="Where its pages come from; more than one may.")
+@as_json
+@plainly
+def create_embed_app(name: str, origins: tuple[str, ...], as_json: bool) -> None:
+    """Let an application show the tab, and print its secret once."""
+    _print_secret(panel().embed_apps.create(name, origins), as_json=as_json)
+
+
+@embed_apps.command("list")
+@as_json
+@plainly
+def list_embed_apps(as_json: bool) -> None:
+    """All embedding applications, without their secrets."""
+    apps = panel().embed_apps
+    rows = [
+        {"name": app.name, "origins": app.origins, "kids": [key.kid for key in apps.keys(app)], "on": not app.disabled}
+        for app in apps.all()
+    ]
+    if as_json:
+        _print_json(rows)
+        return
+    for row in rows:
+        click.echo(f"{row['name']:<20} {'on ' if row['on'] else 'off'} {', '.join(row['kids'])} {' '.join(row['origins'])}")
+    if not rows:
+        click.echo("There is no embedding application yet.")
+
+
+@embed_apps.command("rotate")
+@click.argument("name")
+@as_json
+@plainly
+def rotate_embed_app(name: str, as_json: bool) -> None:
+    """Make a second secret beside the first, and print it once."""
+    _print_secret(panel().embed_apps.rotate(panel().embed_apps.named(name)), as_json=as_json)
+
+
+@embed_apps.command("retire")
+@click.argument("name")
+@plainly
+def retire_embed_app(name: str) -> None:
+    """End the older of two secrets."""
+    app = panel().embed_apps.named(name)
+    panel().embed_apps.retire(app)
+    click.echo(f"The older secret of {app.name} is retired.")
+
+
+def _print_secret(made: Secret, *, as_json: bool) -> None:
+    if as_json:
+        origins = {"origin": made.origins[0], "origins": list(made.origins)}
+        _print_json({"name": made.name, "kid": made.kid, "secret": made.value, **origins})
+        return
+    click.echo(f"kid     {made.kid}")
+    click.echo(f"secret  {made.value}")
+
+
+@click.command("embed-url")
+@click.argument("register")
+@click.argument("schema")
+@click.argument("object_id", metavar="ID")
+@click.option("--app", "name", required=True, help="The embedding application that signs.")
+@click.option("--can", multiple=True, help=f"Some of {', '.join(GRANTABLE)}; all of them unless given.")
+@click.option("--sub", default="console", show_default=True, help="Shown as the one who linked.")
+@click.option("--minutes", type=click.IntRange(1, 15), default=15, show_default=True)
+@as_json
+@with_appcontext
+@plainly
+def embed_url(
+    register: str, schema: str, object_id: str, name: str, can: tuple[str, ...], sub: str, minutes: int, as_json: bool
+) -> None:
+    """An address that opens the tab of an object for some minutes, as the application would sign it."""
+    apps = panel().embed_apps
+    rights = [word for chunk in can for word in chunk.split(",")] or list(GRANTABLE)
+    obj = ObjectRef(register, schema, object_id)
+    token = apps.sign(apps.named(name), obj, subject=sub, can=rights, seconds=minutes * 60)
+    path = "/".join(quote(part, safe="") for part in (register, schema, object_id))
+    url = f"{panel().config.public_url}/embed/{path}?token={token}"
+    if as_json:
+        _print_json({"url": url, "token": token, "minutes": minutes})
+        return
+    click.echo(url)
+
+
 # --- keys ------------------------------------------------------------------------------------------------------------
 
 
@@ -267,8 +358,8 @@ def _findings() -> list[tuple[str, bool, str]]:
     findings = [("settings", True, f"Instance folder {config.instance_dir}")]
     try:
         known = {source.slug: source for source in panel().sources.all()}
-    except OperationalError:
-        return [*findings, ("database", False, "The database is not set up. Run: flask --app wsgi db upgrade")]
+    except STORAGE_FAILURES as exc:
+        return [*findings, ("database", False, storage_words(exc))]
     findings.append(("database", True, "Readable and up to date."))
     for leaf in panel().registry.all():
         if leaf.id not in known:

@@ -80,6 +80,22 @@ def _secret_key(text: str) -> str:
     return text
 
 
+def _database_url(text: str) -> str:
+    """Raises ValueError without quoting the address, which may hold a password."""
+    scheme, _, rest = text.partition("://")
+    if scheme in ("postgres", "postgresql"):
+        return f"postgresql+psycopg://{rest}"
+    if text and scheme not in ("sqlite", "postgresql+psycopg"):
+        raise ValueError("must start with postgresql+psycopg:// or sqlite:///")
+    return text
+
+
+def _redis_url(text: str) -> str:
+    if text and text.partition("://")[0] not in ("redis", "rediss", "unix"):
+        raise ValueError("must start with redis://, rediss:// or unix://")
+    return text
+
+
 def parse_keys(text: str) -> tuple[bytes, ...]:
     """Comma- or line-separated encryption keys, newest first. Raises ValueError without quoting a key."""
     words = [word.strip() for word in text.replace("\n", ",").split(",") if word.strip()]
@@ -126,9 +142,10 @@ SETTINGS: tuple[Setting, ...] = (
         "PANEL_DATABASE_URL",
         "",
         "SQLAlchemy URL of the database; SQLite in the instance folder when empty.",
+        _database_url,
         secret=True,
     ),
-    Setting("PANEL_REDIS_URL", "", "Redis for the shared brief cache; none when empty.", secret=True),
+    Setting("PANEL_REDIS_URL", "", "Redis for the shared brief cache; none when empty.", _redis_url, secret=True),
     Setting(
         "PANEL_SECRET_KEY", "", "Key that signs sessions and forms; made at first start when empty.", _secret_key, True
     ),

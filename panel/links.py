@@ -69,7 +69,7 @@ class Links:
 
         An object without links is only called empty after its source proved readable.
         """
-        visitor.principal.require(Action.VIEW)
+        visitor.principal.require(Action.VIEW, obj, integration)
         leaf = self._registry.get(integration)
         limit = min(limit, MAX_LIMIT)
         if search:
@@ -108,7 +108,7 @@ class Links:
 
     def item(self, visitor: Visitor, integration: str, obj: ObjectRef, reference: str) -> Row:
         """One linked item with its excerpt. Raises NotFound when this object does not point there."""
-        visitor.principal.require(Action.VIEW)
+        visitor.principal.require(Action.VIEW, obj, integration)
         leaf = self._registry.get(integration)
         pointer = self._pointer(leaf, self._link(leaf, obj, reference))
         with self._open(visitor, leaf, pointers=[pointer]) as upstream:
@@ -125,7 +125,7 @@ class Links:
 
         Raises InvalidInput (WrongHost for an address of another host) and ProviderUnavailable.
         """
-        visitor.principal.require(Action.VIEW)
+        visitor.principal.require(Action.VIEW, obj, integration)
         leaf = self._registry.get(integration)
         with self._open(visitor, leaf) as upstream:
             items = self._candidates(leaf, upstream, text.strip(), max(1, min(limit, 100)))
@@ -155,7 +155,7 @@ class Links:
 
     def health(self, visitor: Visitor, integration: str) -> Health:
         """Ask the upstream now. Never raises for what the world does: the state is in the answer."""
-        visitor.principal.require(Action.VIEW)
+        visitor.principal.require(Action.VIEW, None, integration)
         leaf = self._registry.get(integration)
         try:
             with self._open(visitor, leaf, fresh=True) as upstream:
@@ -171,7 +171,7 @@ class Links:
         self, visitor: Visitor, integration: str, field: str, values: Mapping[str, str], *, reference: str | None = None
     ) -> list[Choice]:
         """What the upstream offers for a field of the create or update form."""
-        visitor.principal.require(Action.VIEW)
+        visitor.principal.require(Action.VIEW, None, integration)
         leaf = self._registry.get(integration)
         with self._open(visitor, leaf) as upstream:
             return list(leaf.choices(upstream, field, values, reference=reference))
@@ -183,7 +183,7 @@ class Links:
 
         Raises InvalidInput("reference"), NotFound when the upstream does not show it, AlreadyLinked.
         """
-        visitor.principal.require(Action.LINK)
+        visitor.principal.require(Action.LINK, obj, integration)
         leaf = self._registry.get(integration)
         if not text.strip():
             raise InvalidInput("reference", "“reference” is missing: give an address, id or reference.")
@@ -201,7 +201,7 @@ class Links:
 
         Raises InvalidInput, Rejected, Conflict, Forbidden, ProviderUnavailable, or Uncertain when no answer came.
         """
-        visitor.principal.require(Action.CREATE)
+        visitor.principal.require(Action.CREATE, obj, integration)
         leaf = self._registry.get(integration)
         if not key:
             return self._create(visitor, leaf, obj, values)
@@ -280,7 +280,7 @@ class Links:
         self, visitor: Visitor, integration: str, obj: ObjectRef, reference: str, changes: Mapping[str, Any]
     ) -> Row:
         """Change a linked thing upstream. Raises ChangedUpstream, Rejected, NotSupported, NotFound."""
-        visitor.principal.require(Action.UPDATE)
+        visitor.principal.require(Action.UPDATE, obj, integration)
         leaf = self._registry.get(integration)
         pointer = self._pointer(leaf, self._link(leaf, obj, reference))
         with self._open(visitor, leaf, pointers=[pointer], fresh=True) as upstream:
@@ -288,7 +288,7 @@ class Links:
 
     def unlink(self, visitor: Visitor, integration: str, obj: ObjectRef, reference: str) -> None:
         """Forget the pointer; the upstream is not asked and nothing there changes. Raises NotFound."""
-        visitor.principal.require(Action.UNLINK)
+        visitor.principal.require(Action.UNLINK, obj, integration)
         leaf = self._registry.get(integration)
         db.session.delete(self._link(leaf, obj, reference))
         db.session.commit()
@@ -297,7 +297,7 @@ class Links:
 
     def rehearse_link(self, visitor: Visitor, integration: str, obj: ObjectRef, text: str) -> Item:
         """What ``link`` would point to. Raises what ``link`` would raise."""
-        visitor.principal.require(Action.LINK)
+        visitor.principal.require(Action.LINK, obj, integration)
         leaf = self._registry.get(integration)
         with self._open(visitor, leaf, pointers=self.pointers(leaf, obj), fresh=True) as upstream:
             item = leaf.resolve(upstream, text.strip())
@@ -307,7 +307,7 @@ class Links:
 
     def rehearse_create(self, visitor: Visitor, integration: str, values: Mapping[str, Any]) -> None:
         """Check required fields and that the source can be read. Only the upstream knows the rest, once it is asked."""
-        visitor.principal.require(Action.CREATE)
+        visitor.principal.require(Action.CREATE, None, integration)
         leaf = self._registry.get(integration)
         for field in leaf.descriptor.create:
             value = values.get(field.name)
@@ -320,7 +320,7 @@ class Links:
         self, visitor: Visitor, integration: str, obj: ObjectRef, reference: str, changes: Mapping[str, Any]
     ) -> Row:
         """The thing as ``update`` would find it. Raises NotSupported, InvalidInput, NotFound."""
-        visitor.principal.require(Action.UPDATE)
+        visitor.principal.require(Action.UPDATE, obj, integration)
         leaf = self._registry.get(integration)
         known = [field.name for field in leaf.descriptor.update]
         if not known:
@@ -333,7 +333,7 @@ class Links:
 
     def rehearse_unlink(self, visitor: Visitor, integration: str, obj: ObjectRef, reference: str) -> Pointer:
         """The pointer that ``unlink`` would forget. Raises NotFound."""
-        visitor.principal.require(Action.UNLINK)
+        visitor.principal.require(Action.UNLINK, obj, integration)
         leaf = self._registry.get(integration)
         return self._pointer(leaf, self._link(leaf, obj, reference))
 

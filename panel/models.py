@@ -202,3 +202,26 @@ class Call(Model):
     """Bytes of the answer's body."""
     served: Mapped[int] = mapped_column(default=1)
     """How many callers this one request answered."""
+
+
+class EmbedApp(Model):
+    """An application that may show the tab in a frame: its name, and the origins that its pages come from."""
+
+    __tablename__ = "embed_app"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True, default=_uuid)
+    name: Mapped[str] = mapped_column(String(200), unique=True)
+    origins: Mapped[list[str]] = mapped_column(JSON, default=list)
+    disabled: Mapped[bool] = mapped_column(default=False)
+    created_at: Mapped[datetime] = mapped_column(Moment, default=now)
+
+
+class EmbedKey(Model):
+    """One secret that an embedding application signs with. While it changes secrets it has two."""
+
+    __tablename__ = "embed_key"
+
+    kid: Mapped[str] = mapped_column(String(32), primary_key=True)
+    app_id: Mapped[str] = mapped_column(ForeignKey("embed_app.id", ondelete="CASCADE"), index=True)
+    sealed: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(Moment, default=now)

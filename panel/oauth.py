@@ -29,6 +29,7 @@ from panel.connector import (
     SourceConfig,
     origin_of,
 )
+from panel.connector.place import place_of
 from panel.domain import AuthStatus, Problem, Reason
 from panel.errors import InvalidInput, PanelError, ProviderUnavailable
 from panel.oauth_answer import Refusal, Tokens, read_tokens
@@ -81,10 +82,6 @@ class Oauth:
         if _client(source).grant is GrantType.AUTHORIZATION_CODE:
             return Problem(Reason.AUTHENTICATION_EXPIRED, f"{problem.message} The authorisation may have been revoked.")
         return problem
-
-    def state(self, source_id: str) -> AuthStatus:
-        """How a source stands whose authorisation a person gives."""
-        return self._grants.state(source_id)
 
     def _read(self, source: SourceConfig, client: OauthClient) -> Grant | None:
         try:
@@ -311,6 +308,11 @@ def _check_consent(visit: Visit) -> None:
         raise ConnectFailed("The provider refused the request. Look at client id, scope and grant.")
     if not visit.only("code"):
         raise ConnectFailed("The answer of the provider holds no code.")
+
+
+def consent_origin(authorization_url: str) -> str:
+    """Scheme and host of a consent page, in the spelling that headers may carry."""
+    return place_of(authorization_url.partition("?")[0]).origin
 
 
 def _client(source: SourceConfig) -> OauthClient:

@@ -58,7 +58,7 @@ def read_tokens(answer: Answer, asked: str) -> Tokens | Refusal:
         return _refusal(answer, asked)
     body = answer.object()
     access, refresh = body.get("access_token"), body.get("refresh_token") or ""
-    if not _is_token(access) or not (refresh == "" or _is_token(refresh)):
+    if not isinstance(access, str) or not _TOKEN.fullmatch(access) or not (refresh == "" or _is_token(refresh)):
         raise unexpected(f"{answer.where} answered {answer.status} without a usable token.")
     if str(body.get("token_type", "")).lower() != "bearer":
         raise unexpected(f"{answer.where} answered with a token that is no bearer token.")

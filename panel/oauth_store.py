@@ -62,10 +62,6 @@ class Grants:
         known = json.loads(self._vault.open(row.sealed, belonging_of(source))) if row.sealed else {}
         return Grant(AuthStatus(row.state), row.detail, row.version, row.expires_at, **known)
 
-    def state(self, source_id: str) -> AuthStatus:
-        row = self._row(source_id)
-        return AuthStatus.MISSING if row is None else AuthStatus(row.state)
-
     def _row(self, source_id: str) -> Any:
         with self._engine.connect() as connection:
             return connection.execute(select(OauthGrant).where(OauthGrant.source_id == source_id)).one_or_none()

@@ -19,7 +19,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from panel.config import Config
 from panel.errors import Conflict
-from panel.models import OauthAttempt, OauthGrant, Source
+from panel.models import EmbedApp, EmbedKey, OauthAttempt, OauthGrant, Source
 from panel.vault import Belonging, Key, Unreadable, Vault, new_key, read_own_keys, write_own_keys
 
 BATCH = 500
@@ -36,7 +36,7 @@ class Rotation:
     retired: tuple[str, ...] = ()
     removable: tuple[str, ...] = ()
     unreadable: tuple[str, ...] = ()
-    """The slugs of sources with a credential that no key opens. It was left as it is."""
+    """The sources and embedding applications with a credential that no key opens. It was left as it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,16 +45,18 @@ class Kept:
 
     column: InstrumentedAttribute[Any]
     key: InstrumentedAttribute[Any]
-    source_id: InstrumentedAttribute[Any]
+    owner_id: InstrumentedAttribute[Any]
     belonging: Callable[[Row[Any]], Belonging]
+    owner: tuple[InstrumentedAttribute[Any], ...] = (Source.id, Source.slug, Source.auth_kind, Source.secret_origin)
+    """What a belonging is made of; the second says to people whose it is."""
     passing: bool = False
     """Lives for minutes, so that one which does not open is nobody's loss."""
 
     def not_sealed_with(self, key_id: str) -> Select[Any]:
-        """``row_key, sealed, id, slug, auth_kind, secret_origin`` of what another key sealed."""
-        columns = (self.key.label("row_key"), self.column.label("sealed"))
-        query = select(*columns, Source.id, Source.slug, Source.auth_kind, Source.secret_origin)
-        query = query.join(Source, Source.id == self.source_id) if self.key is not Source.id else query
+        """``row_key, sealed, owner`` and the columns of its owner for what another key sealed."""
+        columns = (self.key.label("row_key"), self.column.label("sealed"), self.owner[1].label("owner"))
+        query, owner_id = select(*columns, *self.owner), self.owner[0]
+        query = query.join(owner_id.class_, owner_id == self.owner_id) if self.key is not owner_id else query
         return query.where(self.column.is_not(None), self.column.not_like(f"v1.{key_id}.%")).order_by(self.key)
 
 
@@ -72,6 +74,13 @@ PLACES = (
         OauthAttempt.source_id,
         lambda row: Belonging(row.id, "oauth2-attempt", row.secret_origin),
         passing=True,
+    ),
+    Kept(
+        EmbedKey.sealed,
+        EmbedKey.kid,
+        EmbedKey.app_id,
+        lambda row: Belonging(row.id, "embed-app", row.row_key),
+        owner=(EmbedApp.id, EmbedApp.name),
     ),
 )
 
@@ -158,14 +167,14 @@ def _swap(kept: Kept) -> Any:
 
 
 def _left(connection: Connection, vault: Vault) -> tuple[bool, tuple[str, ...]]:
-    """Whether an older key still has to open something, and the slugs of what no key opens."""
+    """Whether an older key still has to open something, and whose texts no key opens."""
     openable, unreadable = False, set()
     for kept in PLACES:
         for row in connection.execute(kept.not_sealed_with(vault.newest)):
             if _change(vault, kept, row) is not None:
                 openable = True
             elif not kept.passing:
-                unreadable.add(row.slug)
+                unreadable.add(row.owner)
     return openable, tuple(sorted(unreadable))
 
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from panel import create_app
 from panel.config import PROJECT_ROOT, Config, ConfigError, load
-from panel.db import alembic
+from panel.db import upgrade
 from panel.faces.context import Panel
 from panel.sandbox import note
 
@@ -66,7 +66,7 @@ def _prepare(config: Config) -> str | None:
     """Bring the database up to date and make sure that somebody can sign in."""
     app = create_app(config)
     with app.app_context():
-        alembic.upgrade()
+        upgrade()
         services: Panel = app.extensions["leafpanel"]
         return services.access.first_admin_password()
 

@@ -136,6 +136,8 @@ def read_auth(raw: Any) -> tuple[str, dict[str, str], str | None]:
     if kind == "basic" and ":" in given["username"]:
         raise InvalidInput("auth.username", "A user name cannot hold a colon.")
     secret = given.pop(shape.secret, "") if shape.secret else ""
+    if kind == "oauth2":
+        given = {key: value.strip() for key, value in given.items() if value.strip()}
     return kind, given, secret or None
 
 

@@ -98,6 +98,13 @@ class Sources:
     def last_check(self, source: Source) -> SourceCheck | None:
         return db.session.get(SourceCheck, source.id)
 
+    def consent(self, source: Source) -> AuthStatus | None:
+        """How the access stands that a person gives to this source; None when it needs nobody."""
+        if source.auth_fields.get("grantType") != GrantType.AUTHORIZATION_CODE:
+            return None
+        state = db.session.scalar(select(OauthGrant.state).where(OauthGrant.source_id == source.id))
+        return AuthStatus(state or AuthStatus.MISSING)
+
     def values(self, source: Source) -> dict[str, Any]:
         """A source in its JSON shape: ``secretSet`` stands where the secret would."""
         auth: dict[str, Any] = {"type": source.auth_kind, **source.auth_fields}
@@ -373,9 +380,12 @@ class Sources:
         try:
             config = self._config_to_test(slug, source, values)
         except ProviderUnavailable as exc:
+            self._connector.journal.note(slug, caller, exc.reason)
             return Ladder((_unusable(exc.problem), *_not_tried(1)), exc.problem)
         ladder = self._climb(config, leaf, caller)
         ladder = Ladder(ladder.rungs, ladder.problem, ladder.identity, int((time.monotonic() - started) * 1000))
+        if ladder.problem is not None:
+            self._connector.journal.note(slug, caller, ladder.problem.reason)
         if source is not None and values is None:
             self.note_check(source.id, _health_of(ladder), ladder.took_ms)
         return ladder

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,10 +24,23 @@ from panel.sandbox.openproject import OpenProjectStandIn
 from panel.sandbox.standin import RunningServer, mounted
 from panel.sandbox.xwiki import XWikiStandIn
 
+WITHOUT_SERVERS = os.environ.get("PANEL_TEST_WITHOUT_SERVERS") == "1"
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Browser tests come last: the browser's driver keeps an event loop running that in-process applications dislike."""
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Browser tests come last: the browser's driver keeps an event loop running that others in this process dislike.
+
+    What needs a server is left out where somebody asked for that; the summary counts it as deselected.
+    """
     items.sort(key=lambda item: "browser" in item.path.parts)
+    left_out = [item for item in items if WITHOUT_SERVERS and item.get_closest_marker("servers")]
+    items[:] = [item for item in items if item not in left_out]
+    config.hook.pytest_deselected(items=left_out)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if WITHOUT_SERVERS:
+        terminalreporter.write_line("PANEL_TEST_WITHOUT_SERVERS=1: nothing was tested with PostgreSQL and Redis.")
 
 
 @pytest.fixture(autouse=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import multiprocessing
 import os
@@ -19,7 +20,7 @@ from support import CASE_PATH, MakeApp, Upstreams, openproject_values, xwiki_val
 from panel.config import Config, load, new_encryption_key, parse_keys
 from panel.db import Model, db
 from panel.models import OauthAttempt, OauthGrant, Source, User
-from panel.rotation import rotate
+from panel.rotation import SETTLE_S, rotate
 from panel.sources import Sources
 from panel.vault import Belonging, Key, Unreadable, Vault, keys_of, read_own_keys, write_own_keys
 
@@ -146,9 +147,7 @@ def test_a_source_keeps_its_revision(engine: Engine, config: Config) -> None:
         assert connection.scalar(select(Source.revision)) == 1
 
 
-def test_two_rotations_at_once_are_refused_in_one_sentence(engine: Engine, app: Flask) -> None:
-    import fcntl
-
+def test_two_rotations_at_once_are_refused_in_one_sentence(app: Flask) -> None:
     folder = os.open(app.extensions["leafpanel"].config.instance_dir, os.O_RDONLY)
     fcntl.flock(folder, fcntl.LOCK_EX)
 
@@ -217,7 +216,7 @@ def test_a_credential_moved_to_another_source_is_unreadable_and_nothing_is_sent(
     connected: Flask, upstreams: Upstreams, bearer: Callable[[str], dict[str, str]]
 ) -> None:
     with connected.app_context():
-        secrets = dict(db.session.execute(select(Source.slug, Source.secret)).tuples().all())
+        secrets = dict(db.session.execute(select(Source.slug, Source.secret)).all())
         for slug, other in (("xwiki", "openproject"), ("openproject", "xwiki")):
             db.session.execute(update(Source).where(Source.slug == slug).values(secret=secrets[other]))
         db.session.commit()
@@ -380,7 +379,7 @@ def test_killed_at_any_point_everything_stays_readable(engine: Engine, config: C
     cut = 0
 
     for _ in range(200):
-        cut += _rotate_in_a_child(engine, config, kill_after=random.uniform(0, whole))
+        cut += _rotate_in_a_child(engine, config, kill_after=random.uniform(0, whole - SETTLE_S))
         assert unreadable(engine, Vault(lambda: read_own_keys(config))) == []
         engine.dispose()
 

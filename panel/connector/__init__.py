@@ -4,6 +4,7 @@ from panel.connector.answer import Answer, unexpected
 from panel.connector.deadline import Deadline, DeadlinePassed
 from panel.connector.headers import Sign
 from panel.connector.place import check_root
+from panel.connector.shared import Kept, Shared
 from panel.connector.source import Auth, AuthKind, GrantType, OauthClient, Secret, SourceConfig, origin_of
 from panel.connector.upstream import Caller, Connector, Upstream
 
@@ -16,8 +17,10 @@ __all__ = [
     "Deadline",
     "DeadlinePassed",
     "GrantType",
+    "Kept",
     "OauthClient",
     "Secret",
+    "Shared",
     "Sign",
     "SourceConfig",
     "Upstream",

@@ -146,8 +146,15 @@ def _encoded(segment: str) -> str:
 
 
 def path_of(target: str) -> str:
-    """A request target without its query: what messages and the call log may show."""
+    """A request target without its query: what messages may show."""
     return target.partition("?")[0]
+
+
+def outline_of(target: str) -> str:
+    """A request target with the names of its query and without its values: what the call log may show."""
+    path, _, query = target.partition("?")
+    names = dict.fromkeys(pair.partition("=")[0] for pair in query.split("&") if pair)
+    return path + ("?" + "&".join(f"{name}=…" for name in names) if names else "")
 
 
 def shown_origin(url: str) -> str | None:

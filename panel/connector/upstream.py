@@ -20,8 +20,9 @@ from panel.connector.guard import Guard
 from panel.connector.headers import Sign, form_headers, outgoing, signed
 from panel.connector.ladder import Prober
 from panel.connector.memory import Memory
-from panel.connector.place import Place, path_of, place_of
+from panel.connector.place import Place, outline_of, path_of, place_of
 from panel.connector.resolve import Resolver
+from panel.connector.shared import Kept, Shared, Unshared, asked_once
 from panel.connector.source import AuthKind, SourceConfig
 from panel.connector.transport import Call, Reply, Transport
 from panel.domain import Problem, Reason, Rung
@@ -54,12 +55,26 @@ class Journal(Protocol):
     """Hears of every call that was made, without query values, bodies or secrets."""
 
     def record(
-        self, source: SourceConfig, caller: Caller, where: str, status: int | None, reason: Reason | None, ms: int
+        self,
+        source: SourceConfig,
+        caller: Caller,
+        where: str,
+        status: int | None,
+        reason: Reason | None,
+        ms: int,
+        size: int = 0,
     ) -> None: ...
+
+    def note(self, slug: str, caller: Caller, reason: Reason) -> None:
+        """Somebody was told that a source cannot be used; perhaps nothing was asked of it."""
+        ...
 
 
 class _Silent:
     def record(self, *args: object) -> None:
+        """Nobody listens."""
+
+    def note(self, *args: object) -> None:
         """Nobody listens."""
 
 
@@ -80,6 +95,7 @@ class Connector:
         sign: Sign | None = None,
         gate: Gate | OpenGate | None = None,
         cache_ttl_s: float = 0.0,
+        shared: Shared | None = None,
     ) -> None:
         self._guard = Guard(lambda: AllowList.of(tuple(allowed())), resolver or Resolver())
         self._deadline_s = deadline_s
@@ -88,6 +104,7 @@ class Connector:
         self.sign = sign
         self.gate = gate or OpenGate()
         self.cache_ttl_s = cache_ttl_s
+        self.shared: Shared = shared or Unshared()
         self.memory = Memory()
         self.answers = Memory(most=200)
         self.retries = RetryBudget()
@@ -194,22 +211,23 @@ class Upstream:
             return self.send("GET", *segments, query=query, accept=accept, allow=allow)
         key = self._key(segments, query, accept, allow)
         memory, ttl = self._connector.answers, self._connector.cache_ttl_s
-        return self._shared(
-            lambda: memory.get(
-                key,
-                lambda answer: ttl if len(answer.body) <= KEPT_BYTES else 0.0,
-                lambda: self.send("GET", *segments, query=query, accept=accept, allow=allow),
-                self._deadline,
-            )
-        )
+
+        def ask() -> Kept:
+            answer = self.send("GET", *segments, query=query, accept=accept, allow=allow)
+            return Kept(answer, ttl if len(answer.body) <= KEPT_BYTES else 0.0)
+
+        def ask_once() -> Kept:
+            return asked_once(self._connector.shared, key, ask, self._deadline) if ttl > 0 else ask()
+
+        return self._shared(lambda: memory.get(key, lambda kept: kept.seconds, ask_once, self._deadline)).answer
 
     def _key(
         self, segments: Sequence[str], query: Sequence[tuple[str, str]], accept: str, allow: Collection[int]
-    ) -> tuple[str, int, int, bytes]:
-        """Everything that an answer depends on. The address goes in as a digest, so that no dump of it shows a query."""
-        asked = "\n".join((self._place.target(segments, query), accept, *map(str, sorted(allow))))
-        digest = hashlib.sha256(asked.encode()).digest()
-        return self.source.id, self.source.revision, self._gate.epoch(self.source), digest
+    ) -> bytes:
+        """Everything that an answer depends on, as a digest, so that no dump of it shows a query."""
+        state = (self.source.id, self.source.revision, self._gate.epoch(self.source), self.source.root)
+        asked = (*state, self._place.target(segments, query), accept, *sorted(allow))
+        return hashlib.sha256("\n".join(map(str, asked)).encode()).digest()
 
     def send(
         self,
@@ -289,11 +307,12 @@ class Upstream:
         """Make a call as it is and keep its line in the journal. See ``send``."""
         started, where = time.monotonic(), f"{call.method} {path_of(call.target)}"
         status: int | None = None
+        size = 0
         problem: Problem | None = None
         try:
             with self._gate.passage(self.source, self._caller.principal, self._deadline):
                 reply = self._exchanged(call, allow)
-            status = reply.status
+            status, size = reply.status, len(reply.body or b"")
             answer = Answer(reply.status, reply.headers, reply.body or b"", where)
             problem = self._judged(answer, complete=reply.body is not None, allow=allow)
             self._gate.report(self.source, problem)
@@ -302,7 +321,8 @@ class Upstream:
             raise
         finally:
             ms = round((time.monotonic() - started) * 1000)
-            self._note(where, status, problem.reason if problem is not None else None, ms)
+            outline = f"{call.method} {outline_of(call.target)}"
+            self._note(outline, status, problem.reason if problem is not None else None, ms, size)
         if problem is not None:
             failure = ProviderUnavailable(problem)
             failure.unanswered = reply.body is None and reply.status >= 500
@@ -317,9 +337,9 @@ class Upstream:
             self._gate.report(self.source, exc.problem)
             raise
 
-    def _note(self, where: str, status: int | None, reason: Reason | None, ms: int) -> None:
+    def _note(self, where: str, status: int | None, reason: Reason | None, ms: int, size: int) -> None:
         try:
-            self._connector.journal.record(self.source, self._caller, where, status, reason, ms)
+            self._connector.journal.record(self.source, self._caller, where, status, reason, ms, size)
         except Exception:
             # A call that went well is not undone by a log that cannot be written.
             log.exception("A call to source %s could not be noted", self.source.slug)

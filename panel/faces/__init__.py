@@ -10,9 +10,10 @@ from flask import Flask, Response, jsonify, redirect, render_template, request, 
 from flask_bootstrap import Bootstrap5
 from flask_wtf import CSRFProtect
 from flask_wtf.csrf import CSRFError
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DataError
 from werkzeug.exceptions import HTTPException
 
+from panel.db import STORAGE_FAILURES
 from panel.errors import PanelError
 from panel.faces.causes import bug_words, error_body, plain_body, status_of, storage_words
 from panel.faces.context import begin_request, end_request, panel, request_id, wants_json
@@ -26,7 +27,7 @@ csrf = CSRFProtect()
 
 def install(app: Flask) -> None:
     """Blueprints, error handlers and the hooks around every request."""
-    from panel.faces import admin, api, mcp, objects, words
+    from panel.faces import admin, api, embed, mcp, objects, words
 
     Bootstrap5(app)
     csrf.init_app(app)
@@ -37,15 +38,19 @@ def install(app: Flask) -> None:
     app.register_blueprint(api.bp)
     app.register_blueprint(mcp.bp)
     app.register_blueprint(objects.bp)
+    app.register_blueprint(embed.bp)
     app.register_blueprint(admin.bp)
-    # Both answer to bearer tokens, which no other site can make a browser send.
+    # They answer to bearer tokens, which no other site can make a browser send.
     csrf.exempt(api.bp)
     csrf.exempt(mcp.bp)
+    csrf.exempt(embed.bp)
     app.register_error_handler(SignInNeeded, _sign_in)
     app.register_error_handler(PanelError, _panel_error)
     app.register_error_handler(CSRFError, _csrf_error)
     app.register_error_handler(HTTPException, _http_error)
-    app.register_error_handler(OperationalError, _storage_error)
+    for kind in STORAGE_FAILURES:
+        app.register_error_handler(kind, _storage_error)
+    app.register_error_handler(DataError, _data_error)
     app.register_error_handler(Exception, _bug)
 
 
@@ -62,13 +67,20 @@ def _answer(message: str, status: int, title: str = "") -> Response | tuple[str,
     return render_template("error.html", title=title or "This did not work", message=message, status=status), status
 
 
+def _way_back() -> str | None:
+    """Where somebody wanted to go. A provider's answer is not kept: it carries a code for the session that asked."""
+    if request.endpoint == "admin.oauth.callback":
+        return url_for("admin.sources.index")
+    return here() if request.method == "GET" else None
+
+
 def _sign_in(exc: SignInNeeded) -> Any:
     if wants_fragment():
         # A redirect would put the sign-in form where a part of the page was asked for.
         shown = urlsplit(request.headers.get("HX-Current-URL", ""))
         target = f"{shown.path}?{shown.query}" if shown.query else shown.path
         return Response(status=401, headers={"HX-Redirect": url_for("admin.sign_in", next=target or None)})
-    return redirect(url_for("admin.sign_in", next=here() if request.method == "GET" else None), 303)
+    return redirect(url_for("admin.sign_in", next=_way_back()), 303)
 
 
 def _panel_error(exc: PanelError) -> Any:
@@ -97,9 +109,14 @@ def _http_error(exc: HTTPException) -> Any:
     return _answer(words.get(exc.code, "The request cannot be understood."), exc.code)
 
 
-def _storage_error(exc: OperationalError) -> Any:
-    log.error("%s storage: %s", request_id(), type(exc.orig).__name__, exc_info=exc)
+def _storage_error(exc: Exception) -> Any:
+    log.error("%s storage: %s", request_id(), type(getattr(exc, "orig", exc)).__name__, exc_info=exc)
     return _answer(storage_words(exc), 503)
+
+
+def _data_error(exc: DataError) -> Any:
+    """PostgreSQL takes no text with a NUL in it, and none that is longer than its column."""
+    return _answer("Something in this request is too long, or holds a character that cannot be stored.", 400)
 
 
 def _bug(exc: Exception) -> Any:

@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
-from flask import Blueprint, flash, g, redirect, render_template, request, url_for
+from flask import Blueprint, flash, g, make_response, redirect, render_template, request, url_for
 from werkzeug import Response
 
+from panel import call_reports
 from panel.access import Action
 from panel.errors import InvalidInput
-from panel.faces import admin_sources, admin_tokens
+from panel.faces import admin_calls, admin_oauth, admin_sources, admin_tokens
 from panel.faces.context import panel, visitor
+from panel.faces.htmx import vary_on_fragment, wants_fragment
 from panel.faces.session import begin_session, current_user, end_session, own_path, signed_in
 from panel.faces.standing import last_checked, standings
 from panel.models import User
 
 bp = Blueprint("admin", __name__, url_prefix="/admin")
 bp.register_blueprint(admin_sources.bp)
+bp.register_blueprint(admin_calls.bp)
+bp.register_blueprint(admin_oauth.bp)
 bp.register_blueprint(admin_tokens.bp)
 
 OPEN = frozenset({"admin.sign_in", "admin.sign_out"})
 NAV = (
     ("Overview", "admin.overview", ("admin.overview", "admin.connector")),
-    ("Sources", "admin.sources.index", ("admin.sources.",)),
+    ("Sources", "admin.sources.index", ("admin.sources.", "admin.oauth.", "admin.calls.")),
     ("Objects", "admin.objects", ("admin.objects",)),
     ("API tokens", "admin.tokens.index", ("admin.tokens.",)),
 )
@@ -113,16 +118,33 @@ def _password_form(user: User, target: str, error: InvalidInput | None = None) -
 
 @bp.get("/")
 def overview() -> Page:
-    rows = standings(panel())
-    switches = panel().switches
-    return render_template(
-        "admin/overview.html",
-        rows=rows,
-        needing=[row for row in rows if row.notice is not None],
-        checked=last_checked(rows),
-        connector_on=switches.connector_on(),
-        locked_off=switches.locked_off,
-    )
+    panel().calls.flush()
+    return render_template("admin/overview.html", **_integrations(), **_traffic())
+
+
+@bp.get("/integrations")
+def integrations() -> Page:
+    """The overview's parts that refresh themselves. They tell what is known and ask no upstream."""
+    if not wants_fragment():
+        return redirect(url_for("admin.overview"), 303)
+    return vary_on_fragment(make_response(render_template("admin/_integrations.html", **_integrations(), **_traffic())))
+
+
+def _integrations() -> dict[str, Any]:
+    rows, switches = standings(panel()), panel().switches
+    return {
+        "rows": rows,
+        "needing": [row for row in rows if row.notice is not None],
+        "checked": last_checked(rows),
+        "connector_on": switches.connector_on(),
+        "locked_off": switches.locked_off,
+        # Pages that were opened together do not come back together.
+        "refresh_s": random.randint(17, 23),
+    }
+
+
+def _traffic() -> dict[str, Any]:
+    return {"figures": call_reports.figures(), "failures": call_reports.latest_failures()}
 
 
 @bp.post("/check")

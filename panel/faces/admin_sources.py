@@ -8,10 +8,13 @@ from typing import Any
 from flask import Blueprint, Response, flash, redirect, render_template, request, session, url_for
 from werkzeug import Response as AnyResponse
 
+from panel import call_reports
 from panel.domain import Ladder, now
 from panel.errors import Conflict, InvalidInput, NotFound, PanelError, Rejected
 from panel.faces import admin_import
+from panel.faces.admin_calls import chart
 from panel.faces.context import panel, request_id, visitor
+from panel.faces.headers import allow_form_to
 from panel.faces.htmx import vary_on_fragment, wants_fragment
 from panel.faces.ladder import report
 from panel.faces.session import signed_in
@@ -19,6 +22,7 @@ from panel.faces.source_form import SourceForm, empty_form, stored_form, typed_f
 from panel.faces.standing import auth_mark, health_mark, known_check
 from panel.integrations.contract import Integration
 from panel.models import Source
+from panel.oauth import consent_origin
 from panel.sources import Saved
 
 bp = Blueprint("sources", __name__)
@@ -112,15 +116,22 @@ def _refused(form: SourceForm, exc: PanelError) -> Page:
 
 def _page(form: SourceForm, *, ladder: Ladder | None = None) -> str:
     stored = panel().sources.find(form.slug) if form.stored is not None else None
-    check = known_check(panel(), stored)
+    check, consent = known_check(panel(), stored), None
+    if stored is not None and (consent := panel().sources.consent(stored)) is not None:
+        # Browsers hold the page of a form against the redirect that follows it.
+        allow_form_to(consent_origin(stored.auth_fields["authorizationUrl"]))
     return render_template(
         "admin/source.html",
         form=form,
         source=stored,
+        consent=consent,
+        callback_address=f"{panel().config.public_url}/admin/oauth/callback",
         address=_address(form.slug, form.leaf, form.text),
         usage=panel().sources.usage(form.slug),
+        figures=call_reports.figures_of(form.slug) if stored is not None else None,
+        chart=chart(form.slug) if stored is not None else None,
         check=check,
-        auth=auth_mark(stored, check),
+        auth=auth_mark(stored, check, consent),
         health=health_mark(stored, check, connector_on=panel().switches.connector_on()),
         report=report(ladder, form) if ladder is not None else None,
         tested_at=now(),
@@ -186,7 +197,7 @@ def ladder(slug: str) -> Page:
         form=form,
         source=source,
         check=check,
-        auth=auth_mark(source, check),
+        auth=auth_mark(source, check, panel().sources.consent(source)),
         health=health_mark(source, check, connector_on=panel().switches.connector_on()),
         report=report(found, form) if found is not None else None,
         tested_at=now(),

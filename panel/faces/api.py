@@ -14,8 +14,8 @@ from flask import Blueprint, Response, jsonify, request
 from werkzeug.exceptions import HTTPException
 
 from panel.access import Action, Principal
-from panel.domain import Ladder
-from panel.errors import InvalidInput, NotFound
+from panel.domain import Ladder, ObjectRef
+from panel.errors import Forbidden, InvalidInput, NotFound
 from panel.faces.bearer import Unauthorized, token_owner, unauthorized
 from panel.faces.context import panel, visitor
 from panel.faces.given import (
@@ -46,8 +46,9 @@ OBJECT = "/objects/<register>/<schema>/<object_id>"
 
 def principal() -> Principal:
     """The owner of the bearer token, or, for reading only, the person of the browser session. Raises Unauthorized."""
-    found = token_owner()
+    found = token_owner(embedded=True)
     if found is not None:
+        found.stay(_named_object(), (request.view_args or {}).get("integration", ""))
         return found
     user = current_user()
     if user is None:
@@ -55,6 +56,13 @@ def principal() -> Principal:
     if request.method not in ("GET", "HEAD"):
         raise Unauthorized("A browser session does not write here; use a token.")
     return panel().access.principal_of(user)
+
+
+def _named_object() -> ObjectRef | None:
+    """The object that the address names, before anything else is said about it."""
+    named = request.view_args or {}
+    parts = [named.get(name) for name in ("register", "schema", "object_id")]
+    return ObjectRef(*parts) if all(parts) else None  # type: ignore[arg-type]
 
 
 def asking() -> Visitor:
@@ -207,7 +215,7 @@ def describe(leaf: Integration, *, for_admin: bool) -> dict[str, Any]:
 @bp.get("/integrations")
 def integrations() -> Response:
     who = principal()
-    rows = [describe(leaf, for_admin=who.is_admin) for leaf in panel().registry.all()]
+    rows = [describe(leaf, for_admin=who.is_admin) for leaf in panel().registry.all() if who.sees(leaf.id)]
     group, enabled = request.args.get("group"), request.args.get("enabled")
     rows = [row for row in rows if group in (None, "", row["group"])]
     if enabled in ("true", "false"):
@@ -232,7 +240,10 @@ def available(integration: str) -> Response:
 
 @bp.get("/integrations/<integration>/health")
 def health(integration: str) -> Response:
-    return jsonify(health_json(panel().links.health(asking(), integration)))
+    who = asking()
+    if who.principal.limits is not None:
+        raise Forbidden("This needs an API token.")
+    return jsonify(health_json(panel().links.health(who, integration)))
 
 
 # --- sources -------------------------------------------------------------------------------------------------------

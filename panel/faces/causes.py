@@ -6,9 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy.exc import OperationalError
-
-from panel.domain import Cause, Pointer, Problem, Reason
+from panel.db import is_not_set_up
+from panel.domain import AuthStatus, Cause, Pointer, Problem, Reason
 from panel.errors import (
     Conflict,
     Forbidden,
@@ -56,8 +55,8 @@ def plain_body(message: str, status: int) -> dict[str, Any]:
     return {"message": message, "error": message, "code": status}
 
 
-def storage_words(exc: OperationalError) -> str:
-    if "no such table" in str(exc.orig) or "does not exist" in str(exc.orig):
+def storage_words(exc: Exception) -> str:
+    if is_not_set_up(exc):
         return "The database is not set up. Run: flask --app wsgi db upgrade"
     return "The panel's own storage does not answer now. Nothing was changed; try again."
 
@@ -146,6 +145,8 @@ def _source_words(problem: Problem, leaf: Integration) -> str:
 
 
 def _auth_words(problem: Problem, upstream: str) -> tuple[str, str]:
+    if problem.auth_status is AuthStatus.MISSING:
+        return f"{upstream} is not connected yet", "Somebody has to give this source access once."
     if problem.reason is Reason.AUTHENTICATION_EXPIRED:
         return f"Authorisation for {upstream} expired", "Reconnect to see titles and status again."
     if problem.reason is Reason.FORBIDDEN:

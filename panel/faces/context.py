@@ -9,10 +9,13 @@ from typing import cast
 from flask import Response, current_app, g, request
 
 from panel.access import Access, Principal
+from panel.calls import Calls
 from panel.config import Config
 from panel.connector import Caller
+from panel.embedding import EmbedApps
 from panel.integrations.registry import Registry
 from panel.links import Links, Visitor
+from panel.oauth import Oauth
 from panel.sources import Sources
 from panel.switches import Switches
 
@@ -30,6 +33,9 @@ class Panel:
     links: Links
     access: Access
     switches: Switches
+    oauth: Oauth
+    calls: Calls
+    embed_apps: EmbedApps
 
 
 def panel() -> Panel:

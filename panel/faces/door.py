@@ -10,12 +10,16 @@ from flask import g, request, url_for
 
 from panel.access import Action, Principal
 from panel.domain import ObjectRef
+from panel.embedding import THEMES
 from panel.errors import InvalidInput
+from panel.faces.bearer import Unauthorized, embed_pass, presented
 from panel.faces.context import visitor
+from panel.faces.headers import allow_framing_by
 from panel.faces.session import signed_in
 from panel.links import Visitor
 
-THEMES = ("light", "dark", "auto")
+EMBEDDED = "embed"
+"""Name of the blueprint behind which other applications show the tab."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,11 @@ class Door:
     """Whether the browser's address follows what is shown."""
     carried: Mapping[str, str] = field(default_factory=dict)
     """What every address of this tab takes along."""
+    token: str = field(default="", repr=False)
+    """The proof that every request from this page carries, where it is no cookie."""
+    expires: float = 0.0
+    hosts: tuple[str, ...] = ()
+    """Origins of the application that frames this tab."""
 
     @property
     def visitor(self) -> Visitor:
@@ -55,10 +64,12 @@ class Door:
 
 
 def door() -> Door:
-    """The door of this request. Raises SignInNeeded, and InvalidInput for an object that cannot be.
+    """The door of this request. Raises SignInNeeded, Unauthorized, and InvalidInput for an object that cannot be.
 
     This is the one place where a request to the tab proves who makes it.
     """
+    if request.blueprint == EMBEDDED:
+        return _embedded()
     principal = signed_in()
     return Door(
         principal,
@@ -68,6 +79,36 @@ def door() -> Door:
         background=_chosen("bg", ("transparent",)),
         carried=_carried(),
     )
+
+
+def _embedded() -> Door:
+    """By the token of an embedding application; a session counts for nothing here. Raises Unauthorized, NotFound."""
+    token = presented() or request.form.get("token", "") or _first_token()
+    if not token:
+        raise Unauthorized("This needs a token.")
+    held = embed_pass(token)
+    held.principal.stay(object_ref(**g.place), (request.view_args or {}).get("integration", ""))
+    allow_framing_by(" ".join(held.origins))
+    carried = {"theme": held.theme, **_carried()}
+    return Door(
+        held.principal,
+        held.object,
+        face=EMBEDDED,
+        blueprint=EMBEDDED,
+        theme=_chosen("theme", THEMES) or held.theme or "auto",
+        background=_chosen("bg", ("transparent",)),
+        needs_csrf=False,
+        keeps_history=False,
+        carried={name: value for name, value in carried.items() if value},
+        token=token,
+        expires=held.expires,
+        hosts=held.origins,
+    )
+
+
+def _first_token() -> str:
+    """The frame's own address brings the token; from then on it is in no address any more."""
+    return request.args.get("token", "") if request.method in ("GET", "HEAD") else ""
 
 
 def remember_place(endpoint: str | None, values: dict[str, Any] | None) -> None:

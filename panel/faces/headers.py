@@ -21,16 +21,27 @@ def allow_framing_by(origins: str) -> None:
     g.frame_ancestors = origins
 
 
+def allow_form_to(origin: str) -> None:
+    """Let a form of this one page end at another origin: browsers hold ``form-action`` against redirects too."""
+    g.form_target = origin
+
+
 def add_headers(response: Response) -> Response:
     ancestors = g.get("frame_ancestors", "'none'")
-    policy = "; ".join(f"{name} {value}" for name, value in POLICY.items())
+    rules = {**POLICY, "form-action": f"'self' {g.form_target}"} if "form_target" in g else POLICY
+    policy = "; ".join(f"{name} {value}" for name, value in rules.items())
     response.headers["Content-Security-Policy"] = f"{policy}; frame-ancestors {ancestors}"
     if ancestors == "'none'":
         response.headers["X-Frame-Options"] = "DENY"
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Referrer-Policy"] = "no-referrer"
     response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
-    response.headers["Cross-Origin-Resource-Policy"] = "same-origin"
+    response.headers["Cross-Origin-Resource-Policy"] = "cross-origin" if _is_for_others() else "same-origin"
     if request.endpoint != "static":
         response.headers["Cache-Control"] = "no-store, private"
     return response
+
+
+def _is_for_others() -> bool:
+    """The script that host applications load; everything else is for our own pages."""
+    return request.endpoint == "static" and request.view_args == {"filename": "embed.js"}

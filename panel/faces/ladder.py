@@ -41,7 +41,12 @@ FAILED = {
     "identity": "sign-in failed",
     "reading": "reading failed",
 }
-BUTTONS = {"location": "Change the location", "auth": "Change the sign-in", "ca_file": "Change the CA file"}
+BUTTONS = {
+    "location": "Change the location",
+    "auth": "Change the sign-in",
+    "ca_file": "Change the CA file",
+    "connect": "Connect again",
+}
 
 
 def report(ladder: Ladder, form: SourceForm) -> Report:

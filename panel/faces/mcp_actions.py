@@ -6,9 +6,8 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sqlalchemy.exc import OperationalError
-
 from panel.access import Action
+from panel.db import STORAGE_FAILURES
 from panel.domain import ObjectRef
 from panel.errors import InvalidInput, NotFound, PanelError
 from panel.faces.causes import bug_words, error_body, plain_body, storage_words
@@ -44,8 +43,8 @@ def answer(who: Visitor, tool: str, arguments: Mapping[str, Any]) -> tuple[Body,
         return _act(who, tool, arguments), False
     except PanelError as exc:
         return error_body(exc, public_url=panel().config.public_url), True
-    except OperationalError as exc:
-        log.error("%s storage: %s", request_id(), type(exc.orig).__name__, exc_info=exc)
+    except STORAGE_FAILURES as exc:
+        log.error("%s storage: %s", request_id(), type(getattr(exc, "orig", exc)).__name__, exc_info=exc)
         return plain_body(storage_words(exc), 503), True
     except Exception:
         # What the SDK does with an exception depends on the protocol version: some clients would get its text.

@@ -18,3 +18,17 @@ def clock(moment: datetime) -> str:
     local = moment.astimezone()
     time = f"{local:%H:%M}"
     return time if local.date() == now().astimezone().date() else f"{day(moment)} {time}"
+
+
+def instant(moment: datetime) -> str:
+    """``14:06:02.418`` for today, with the day before it otherwise: one line of a log."""
+    local = moment.astimezone()
+    time = f"{local:%H:%M:%S}.{local.microsecond // 1000:03}"
+    return time if local.date() == now().astimezone().date() else f"{local.day} {local:%b} {time}"
+
+
+def taken(ms: int | None) -> str:
+    """``142 ms``, or ``5.0 s`` from a second on."""
+    if ms is None:
+        return "–"
+    return f"{ms} ms" if ms < 1000 else f"{ms / 1000:.1f} s"

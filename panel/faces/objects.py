@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from flask import Blueprint, Response, redirect, request
 
@@ -37,12 +37,44 @@ from panel.faces.tab_show import show, show_list, show_part
 from panel.faces.words import key as row_key
 from panel.integrations.contract import Integration
 
-bp = Blueprint("objects", __name__, url_prefix="/objects/<register>/<schema>/<object_id>")
-bp.url_value_preprocessor(remember_place)
+_VIEWS: list[tuple[str, str, Callable[..., Any]]] = []
+"""Method, address and function of every view: the same tab stands behind more than one door."""
+
+View = TypeVar("View", bound=Callable[..., Any])
 
 LEAF = "/integrations/<integration>"
 OFFERED = 10
 """How many things the picker shows at once."""
+
+
+def _get(rule: str) -> Callable[[View], View]:
+    return _on("GET", rule)
+
+
+def _post(rule: str) -> Callable[[View], View]:
+    return _on("POST", rule)
+
+
+def _on(method: str, rule: str) -> Callable[[View], View]:
+    def keep(view: View) -> View:
+        _VIEWS.append((method, rule, view))
+        return view
+
+    return keep
+
+
+def blueprint(name: str, url_prefix: str) -> Blueprint:
+    """The tab behind one door. Its address names the object."""
+    made = Blueprint(name, __name__, url_prefix=f"{url_prefix}/<register>/<schema>/<object_id>")
+    made.url_value_preprocessor(remember_place)
+    for method, rule, view in _VIEWS:
+        made.add_url_rule(rule, view_func=view, methods=[method])
+    return made
+
+
+def _redirects(here: Door) -> bool:
+    """After an act the browser is led to the list, where its address can follow. A token is not put into one."""
+    return here.keeps_history and not wants_fragment()
 
 
 def _back(here: Door, leaf: Integration, **values: Any) -> Any:
@@ -52,10 +84,11 @@ def _back(here: Door, leaf: Integration, **values: Any) -> Any:
 # --- reading ---------------------------------------------------------------------------------------------------------
 
 
-@bp.get("")
+@_get("")
 def page() -> Response:
     """The first leaf that has a source; without any, what is missing for each."""
-    here, leaves = door(), panel().registry.all()
+    here = door()
+    leaves = [leaf for leaf in panel().registry.all() if here.principal.sees(leaf.id)]
     if not leaves:
         raise NotFound("No integration is installed.")
     leaf = first_connected(leaves)
@@ -64,7 +97,7 @@ def page() -> Response:
     return show(here, "unconnected", status=503, sheets=[sheet(here, leaf) for leaf in leaves])
 
 
-@bp.get(LEAF)
+@_get(LEAF)
 def listing(integration: str) -> Response:
     here, leaf = door(), panel().registry.get(integration)
     fresh = tuple(request.args.getlist("linked")[:200])
@@ -94,7 +127,7 @@ def _page_number() -> int:
     return int(text)
 
 
-@bp.get(f"{LEAF}/items/<path:reference>/excerpt")
+@_get(f"{LEAF}/items/<path:reference>/excerpt")
 def excerpt(integration: str, reference: str) -> Response:
     """The beginning of one thing's text. It is extra: whatever goes wrong, the row stays as it is without it."""
     here, leaf = door(), panel().registry.get(integration)
@@ -109,7 +142,7 @@ def excerpt(integration: str, reference: str) -> Response:
 # --- linking ---------------------------------------------------------------------------------------------------------
 
 
-@bp.get(f"{LEAF}/search")
+@_get(f"{LEAF}/search")
 def search(integration: str) -> Response:
     here, leaf = door(), panel().registry.get(integration)
     query = request.args.get("q", "").strip()[:2000]
@@ -132,7 +165,7 @@ def _is_reference(leaf: Integration, text: str) -> bool:
     return config is not None and bool(text) and leaf.looks_like_reference(config, text)
 
 
-@bp.post(f"{LEAF}/links")
+@_post(f"{LEAF}/links")
 def link(integration: str) -> Any:
     """Link one or several things; what could not be linked is said, and what was typed stays."""
     here, leaf = door(), panel().registry.get(integration)
@@ -142,7 +175,7 @@ def link(integration: str) -> Any:
         query = request.form.get("q", "") or (texts[0] if texts else "")
         return show_list(here, leaf, status=status_of(refused), trouble=trouble(here, leaf, refused), query=query)
     references = tuple(row.pointer.reference for row in rows)
-    if not wants_fragment() and refused is None:
+    if _redirects(here) and refused is None:
         return _back(here, leaf, linked=list(references))
     wrong = trouble(here, leaf, refused) if refused is not None else None
     return show_list(here, leaf, fresh=references, news=_linked(here, leaf, rows), trouble=wrong)
@@ -165,7 +198,7 @@ def _link_all(here: Door, leaf: Integration, texts: list[str]) -> tuple[list[Row
     return rows, refused
 
 
-@bp.post(f"{LEAF}/unlink")
+@_post(f"{LEAF}/unlink")
 def unlink(integration: str) -> Any:
     """Forget pointers. One that is gone already is as it should be."""
     here, leaf = door(), panel().registry.get(integration)
@@ -177,7 +210,7 @@ def unlink(integration: str) -> Any:
             panel().links.unlink(here.visitor, leaf.id, here.object, reference)
         except NotFound:
             continue
-    if not wants_fragment():
+    if _redirects(here):
         return _back(here, leaf, done="unlinked")
     return show_list(here, leaf, news=News("Unlinked", request.form.get("title", "")[:300]))
 
@@ -185,7 +218,7 @@ def unlink(integration: str) -> Any:
 # --- creating --------------------------------------------------------------------------------------------------------
 
 
-@bp.get(f"{LEAF}/new")
+@_get(f"{LEAF}/new")
 def new(integration: str) -> Response:
     here, leaf = _creator(integration)
     values = prefilled(leaf, request.args.get("text", "")[:1000])
@@ -198,7 +231,7 @@ def new(integration: str) -> Response:
         return show_list(here, leaf, status=status_of(exc), trouble=trouble(here, leaf, exc), query=text)
 
 
-@bp.get(f"{LEAF}/new/fields")
+@_get(f"{LEAF}/new/fields")
 def new_fields(integration: str) -> Response:
     """The fields whose choices hang on the one that was just changed."""
     here, leaf = _creator(integration)
@@ -213,7 +246,7 @@ def new_fields(integration: str) -> Response:
     return show_part(here, "tab/_fields.html", leaf, inputs=drawn)
 
 
-@bp.post(f"{LEAF}/new")
+@_post(f"{LEAF}/new")
 def create(integration: str) -> Any:
     here, leaf = _creator(integration)
     values, key = typed(leaf.descriptor.create, request.form), request.form.get("key", "")[:200]
@@ -241,7 +274,7 @@ def _creator(integration: str) -> tuple[Door, Integration]:
 
 def _created(here: Door, leaf: Integration, row: Row) -> Any:
     reference = row.pointer.reference
-    if not wants_fragment():
+    if _redirects(here):
         return redirect(f"{here.url('listing', integration=leaf.id, linked=reference)}#row-{row_key(reference)}", 303)
     title = line(here, leaf, row).title
     headers = {"HX-Push-Url": here.url("listing", integration=leaf.id)} if here.keeps_history else {}
@@ -275,7 +308,7 @@ def _create_page(here: Door, leaf: Integration, form: CreateForm, *, status: int
 # --- changing --------------------------------------------------------------------------------------------------------
 
 
-@bp.get(f"{LEAF}/items/<path:reference>/edit")
+@_get(f"{LEAF}/items/<path:reference>/edit")
 def edit(integration: str, reference: str) -> Response:
     here, leaf = _editor(integration)
     try:
@@ -285,7 +318,7 @@ def edit(integration: str, reference: str) -> Response:
     return _edit_page(here, leaf, reference, form)
 
 
-@bp.post(f"{LEAF}/items/<path:reference>/update")
+@_post(f"{LEAF}/items/<path:reference>/update")
 def update(integration: str, reference: str) -> Any:
     here, leaf = _editor(integration)
     changed: dict[str, Any] = dict(changes(leaf, request.form))
@@ -312,7 +345,7 @@ def _editor(integration: str) -> tuple[Door, Integration]:
 
 
 def _updated(here: Door, leaf: Integration, reference: str, news: News) -> Any:
-    if not wants_fragment():
+    if _redirects(here):
         return redirect(f"{here.url('listing', integration=leaf.id)}#row-{row_key(reference)}", 303)
     # The form asked to be replaced by its like; a saved one is replaced by the whole list instead.
     headers = {"HX-Retarget": "#lp-body", "HX-Reselect": "#lp-body", "HX-Reswap": "outerHTML"}
@@ -358,3 +391,6 @@ def _edit_page(
     if wants_fragment():
         return show_part(here, "tab/_edit.html", leaf, status=status, **shown)
     return show(here, "change", leaf=leaf, status=status, **shown)
+
+
+bp = blueprint("objects", "/objects")

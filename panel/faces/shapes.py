@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from panel.domain import Health, Listing, Row
+from panel.domain import AuthStatus, Health, Listing, Row
 from panel.faces.causes import unavailable
 from panel.faces.context import panel
 from panel.integrations.contract import Integration
@@ -62,7 +62,9 @@ def known_health(leaf: Integration) -> dict[str, Any]:
     source = panel().sources.find(leaf.id)
     if source is None:
         return {"status": "unavailable", "authStatus": "missing", "message": "There is no source yet."}
-    check = panel().sources.last_check(source)
+    consent, check = panel().sources.consent(source), panel().sources.last_check(source)
+    if consent in (AuthStatus.MISSING, AuthStatus.EXPIRED):
+        return {"status": "unavailable", "authStatus": consent, "message": "Somebody has to connect the source."}
     if check is None:
         return {"status": "unknown", "authStatus": "unknown", "message": "Not checked yet."}
     return {

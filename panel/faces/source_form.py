@@ -27,10 +27,14 @@ GENERIC = (
     Preset("none", "none", "None", hint="public content only"),
     Preset("basic", "basic", "User name and password"),
     Preset("token", "token", "Token", hint="bearer, or another header", secret_label="Token"),  # noqa: S106 (a label)
+    Preset("oauth2", "oauth2", "OAuth 2.0", secret_label="Client secret"),  # noqa: S106
 )
-KEPT_OAUTH = Preset("oauth2", "oauth2", "OAuth 2.0", hint="as imported", secret_label="Client secret")  # noqa: S106
+GRANTS = {
+    "authorization_code": ("Somebody gives access", "once, at the provider; the panel renews it"),
+    "client_credentials": ("The client itself", "with client id and secret alone"),
+}
 OAUTH_WORDS = {
-    "grantType": "Grant",
+    "grantType": "Access",
     "tokenUrl": "Token address",
     "authorizationUrl": "Authorisation address",
     "clientId": "Client id",
@@ -73,10 +77,19 @@ class SourceForm:
         auth = self.stored["auth"] if self.stored is not None else {}
         return auth.get("type") == preset.auth and bool(auth.get("secretSet"))
 
-    def kept_oauth(self) -> list[tuple[str, str]]:
-        """What of an imported OAuth block may be read, in words."""
-        auth = self.stored["auth"] if self.stored is not None else {}
-        return [(word, str(auth[key])) for key, word in OAUTH_WORDS.items() if auth.get(key)]
+    def grants(self, preset: Preset) -> list[tuple[str, str, str, bool]]:
+        """The choices of a grant: value, label, hint, and whether it is the chosen one."""
+        known = self.text.get(f"auth.{preset.id}.grantType", "")
+        chosen = known if known in preset.grants else preset.grants[0]
+        return [(grant, *GRANTS[grant], grant == chosen) for grant in preset.grants]
+
+    def default_address(self, path: str) -> str:
+        """An address at the provider that the location leads to, empty when that cannot be told."""
+        location = self.text.get("location", "").strip() or (self.leaf.descriptor.location_hint if self.leaf else "")
+        try:
+            return self.leaf.instance_root(location) + path if self.leaf and path else ""
+        except InvalidInput:
+            return ""
 
     def with_error(self, exc: PanelError) -> SourceForm:
         """The same form with the sentence beside its field."""
@@ -95,7 +108,7 @@ class SourceForm:
         head, _, key = setting.partition(".")
         if head == "auth":
             secret = AUTH_SHAPES[self.preset.auth].secret
-            asked = key if key in ("username", "header") and self.preset.username is None else "secret"
+            asked = key if key in AUTH_SHAPES[self.preset.auth].public and self.preset.username is None else "secret"
             return f"auth.{self.chosen}.{asked}" if secret else "auth"
         if setting in LABELS or setting in {f"options.{option.name}" for option in self.options}:
             return setting
@@ -107,7 +120,7 @@ class SourceForm:
 
     def label_of(self, name: str) -> str:
         if name.startswith("auth."):
-            words = {"username": "User name", "header": "Header", "secret": self.preset.secret_label}
+            words = {"username": "User name", "header": "Header", "secret": self.preset.secret_label, **OAUTH_WORDS}
             return words[name.rpartition(".")[2]]
         options = {f"options.{option.name}": option.label for option in self.options}
         return options.get(name) or LABELS.get(name, name)
@@ -115,8 +128,9 @@ class SourceForm:
 
 def empty_form(slug: str, leaf: Integration | None) -> SourceForm:
     presets = _presets(leaf, None)
-    name = leaf.descriptor.upstream if leaf else ""
-    return SourceForm(slug, leaf, None, presets, presets[0].id, {"slug": slug, "name": name})
+    text = {"slug": slug, "name": leaf.descriptor.upstream if leaf else ""}
+    text |= {f"auth.{preset.id}.scope": preset.scope for preset in presets if preset.scope}
+    return SourceForm(slug, leaf, None, presets, presets[0].id, text)
 
 
 def stored_form(stored: Mapping[str, Any], leaf: Integration | None, revision: int) -> SourceForm:
@@ -126,7 +140,8 @@ def stored_form(stored: Mapping[str, Any], leaf: Integration | None, revision: i
     text = {name: _shown(stored[name]) for name in PLAIN}
     text |= {f"options.{name}": value for name, value in stored["options"].items()}
     text["headers"] = "\n".join(f"{name}: {value}" for name, value in stored["headers"].items())
-    for key in ("username", "header"):
+    text |= {f"auth.{preset.id}.scope": preset.scope for preset in presets if preset.scope and preset != chosen}
+    for key in AUTH_SHAPES[chosen.auth].public:
         text[f"auth.{chosen.id}.{key}"] = stored["auth"].get(key, "")
     return SourceForm(stored["slug"], leaf, stored, presets, chosen.id, text, stored["enabled"], revision)
 
@@ -166,9 +181,21 @@ def _auth(form: SourceForm, secret: str) -> dict[str, str]:
         auth["username"] = preset.username or form.text.get(f"auth.{preset.id}.username", "").strip()
     if "header" in shape.public:
         auth["header"] = form.text.get(f"auth.{preset.id}.header", "").strip() or "Authorization"
+    if preset.auth == "oauth2":
+        auth |= _oauth(form, preset)
     if shape.secret and secret:
         auth[shape.secret] = secret
     return auth
+
+
+def _oauth(form: SourceForm, preset: Preset) -> dict[str, str]:
+    """The typed OAuth settings. Where the integration knows an address, an empty field means that one."""
+    typed = {name: form.text.get(f"auth.{preset.id}.{name}", "").strip() for name in OAUTH_WORDS}
+    typed["grantType"] = next(grant for grant, _, _, is_chosen in form.grants(preset) if is_chosen)
+    typed["tokenUrl"] = typed["tokenUrl"] or form.default_address(preset.token_path)
+    if typed["grantType"] == "authorization_code":
+        typed["authorizationUrl"] = typed["authorizationUrl"] or form.default_address(preset.authorization_path)
+    return typed
 
 
 def read_headers(text: str) -> dict[str, str]:
@@ -192,7 +219,7 @@ def _presets(leaf: Integration | None, auth: Mapping[str, Any] | None) -> tuple[
     if auth is None or any(_fits(preset, auth) for preset in offered):
         return offered
     taken = {preset.id for preset in offered}
-    extra = next(preset for preset in (*GENERIC, KEPT_OAUTH) if preset.auth == auth["type"])
+    extra = next(preset for preset in GENERIC if preset.auth == auth["type"])
     return (*offered, replace(extra, id=f"own-{extra.id}" if extra.id in taken else extra.id))
 
 

@@ -90,15 +90,16 @@ def standing(panel: Panel, leaf: Integration) -> Standing:
     source = panel.sources.find(leaf.id)
     usage = panel.sources.usage(leaf.id)
     check = known_check(panel, source)
+    consent = panel.sources.consent(source) if source is not None else None
     return Standing(
         leaf,
         source,
         check,
         usage,
         origin="built in" if type(leaf).__module__.startswith("panel.") else type(leaf).__module__.partition(".")[0],
-        auth=auth_mark(source, check),
+        auth=auth_mark(source, check, consent),
         health=health_mark(source, check, connector_on=panel.switches.connector_on()),
-        notice=_notice(leaf, source, check, usage),
+        notice=_notice(leaf, source, check, usage, consent),
     )
 
 
@@ -115,9 +116,15 @@ def last_checked(rows: Sequence[Standing]) -> datetime | None:
     return max((row.check.checked_at for row in rows if row.check is not None), default=None)
 
 
-def auth_mark(source: Source | None, check: SourceCheck | None) -> Mark:
+NO_CONSENT = {AuthStatus.MISSING: "not connected yet", AuthStatus.EXPIRED: "connect again"}
+
+
+def auth_mark(source: Source | None, check: SourceCheck | None, consent: AuthStatus | None) -> Mark:
+    """``consent`` is what is stored of the access that a person gives; where there is none, no check knows better."""
     if source is None:
         return Mark("Missing", "none", "no source")
+    if consent in NO_CONSENT:
+        return Mark(*AUTH_MARKS[consent], NO_CONSENT[consent])
     if check is None:
         return Mark("Unknown", "none", "not checked yet")
     word, tone = AUTH_MARKS[AuthStatus(check.auth_status)]
@@ -154,12 +161,14 @@ def health_mark(source: Source | None, check: SourceCheck | None, *, connector_o
     return Mark(word, tone, f"{check.took_ms} ms" if check.took_ms else "")
 
 
-def _notice(leaf: Integration, source: Source | None, check: SourceCheck | None, usage: Usage) -> Notice | None:
+def _notice(
+    leaf: Integration, source: Source | None, check: SourceCheck | None, usage: Usage, consent: AuthStatus | None
+) -> Notice | None:
     """What an administrator must do something about: an enabled source that did not work when it was last asked."""
-    reason = _reason(check) if check is not None else None
+    reason = Reason.AUTHENTICATION_EXPIRED if consent in NO_CONSENT else _reason(check) if check is not None else None
     if source is None or not source.enabled or reason is None:
         return None
-    problem = Problem(reason, "A setting of this source does not hold; open it to see which.")
+    problem = Problem(reason, "A setting of this source does not hold; open it to see which.", auth_status=consent)
     return notice(problem, leaf, admin=True, links=usage.links)
 
 

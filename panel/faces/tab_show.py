@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -24,6 +25,7 @@ def show(
     alone = wants_fragment()
     context = {**_common(here, leaf, late=alone), "mode": mode, "tabs": strip(here, leaf.id if leaf else "", problem)}
     frame = {"theme": here.theme, "background": here.background, "lang": here.lang, "csrf_needed": here.needs_csrf}
+    frame |= {"bearer": here.token, "now_s": int(time.time())}
     page = render_template("tab/_tab.html" if alone else "tab/page.html", **{**frame, **context, **shown})
     return vary_on_fragment(make_response(page, status))
 

@@ -11,7 +11,7 @@ from flask import Flask
 from markupsafe import Markup, escape
 
 from panel.domain import now
-from panel.faces.moments import clock, day
+from panel.faces.moments import clock, day, instant, taken
 from panel.integrations.contract import Integration
 
 EXCERPT_LENGTH = 140
@@ -21,7 +21,9 @@ _COLOR = re.compile(r"#[0-9a-fA-F]{6}")
 
 def install(app: Flask) -> None:
     """Make the words below known to all templates."""
-    filters = (ago, bare, clip, clock, color, counted, day, due, key, marked, overdue, short_day, trail, web)
+    filters = (
+        ago, bare, clip, clock, color, counted, day, due, instant, key, marked, overdue, short_day, taken, trail, web,
+    )  # fmt: skip
     app.jinja_env.filters.update({word.__name__: word for word in filters})
 
 

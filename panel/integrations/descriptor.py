@@ -43,7 +43,13 @@ class Preset:
     hint: str = ""
     username: str | None = None
     """A user name that is always the same; None lets the administrator type one."""
-    secret_label: str = "Password"
+    secret_label: str = "Password"  # noqa: S105 (a label)
+    grants: tuple[str, ...] = ("client_credentials", "authorization_code")
+    """For ``oauth2``: the grants that the upstream offers, the usual one first."""
+    token_path: str = ""
+    """For ``oauth2``: where below the instance root tokens and consent are had, when nobody types another address."""
+    authorization_path: str = ""
+    scope: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +107,9 @@ class Descriptor:
 def _build(kind: type, entry: Mapping[str, Any]) -> Any:
     values = dict(entry)
     _known(values, kind)
-    if "aliases" in values:
-        values["aliases"] = tuple(values["aliases"])
+    for key in ("aliases", "grants"):
+        if key in values:
+            values[key] = tuple(values[key])
     return kind(**values)
 
 

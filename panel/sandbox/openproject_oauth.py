@@ -86,7 +86,7 @@ class OAuthServer:
         self.tokens: list[Token] = []
         self.expires_in: float = 7200
         self.rotation = "at-use"
-        """When an old refresh token ends: ``at-use`` of the new access token, as here, or ``at-once`` as elsewhere."""
+        """When an old refresh token ends: ``at-use`` of the new access token; with others ``at-once`` or ``never``."""
         self.gives_refresh = True
         self.issuer: str | None = None
         """Told as ``iss`` when set, as newer servers do."""
@@ -205,8 +205,8 @@ class OAuthServer:
             raise Refused("invalid_grant")
         if self.rotation == "at-once":
             self._revoke_refresh(refresh)
-            return self._new(app, old.user_id, old.scope, refreshing=True)
-        return replace(self._new(app, old.user_id, old.scope, refreshing=True), previous_refresh=refresh)
+        made = self._new(app, old.user_id, old.scope, refreshing=self.rotation != "never")
+        return replace(made, previous_refresh=refresh) if self.rotation == "at-use" else made
 
     def _by_client(self, form: Mapping[str, str], app: App) -> Token:
         scope = form.get("scope", "api_v3")

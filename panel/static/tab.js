@@ -133,6 +133,8 @@
   // A whole page where a part was asked for (a session that ended, a failure of ours) must not wipe what is shown.
   function onSwap(event) {
     const { ctx } = event.detail;
+    // What took the focus once must not take it again when the list around it is swapped.
+    document.querySelectorAll("[autofocus]").forEach((one) => one.removeAttribute("autofocus"));
     if (ctx.target === document.body || !/^\s*<!doctype/i.test(ctx.text)) return;
     event.preventDefault();
     if (!ctx.sourceElement.matches(".lp-excerpt")) complain(`This did not work. Reload the page and try again. Reference: ${ctx.response.headers.get("X-Request-Id") || "none"}`);

@@ -90,7 +90,9 @@ class Agent:
     def tools(self) -> list[Tool]:
         return self.portal.call(self.client.list_tools).tools
 
-    def call(self, action: str | None = None, integration: str | None = None, /, tool: str = TOOL, **given: Any) -> CallToolResult:
+    def call(
+        self, action: str | None = None, integration: str | None = None, /, tool: str = TOOL, **given: Any
+    ) -> CallToolResult:
         """Call the tool about the case of the tests; ``object=False`` leaves the object out."""
         arguments: dict[str, Any] = {} if given.pop("object", True) is False else {**CASE}
         arguments |= {"action": action} if action is not None else {}

@@ -18,7 +18,7 @@ PASSWORD = "correct horse battery"
 PAGES = (
     "/admin/", "/admin/sources", "/admin/sources/xwiki", "/admin/sources/xwiki/test", "/admin/sources/xwiki/delete",
     "/admin/sources/openproject", "/admin/new-source", "/admin/import-source", "/admin/objects", "/admin/tokens",
-    "/admin/connector", "/admin/password",
+    "/admin/calls", "/admin/connector", "/admin/password",
 )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import logging
 import os
@@ -101,7 +102,9 @@ def test_every_action_works(any_agent: Agent) -> None:
         ({"action": "list", "integrationId": "xwiki", "register": "a", "schema": "b"}, 400, "objectId"),
     ],
 )
-def test_a_missing_or_unknown_argument_is_named(agent: Agent, asked: dict[str, Any], code: int, field: str | None) -> None:
+def test_a_missing_or_unknown_argument_is_named(
+    agent: Agent, asked: dict[str, Any], code: int, field: str | None
+) -> None:
     body = agent.failure(object=False, **asked)
 
     assert (body["code"], body.get("field")) == (code, field)
@@ -149,7 +152,9 @@ def test_a_missing_source_is_the_same_503_as_through_json(bare: Served, way: str
         ("link", {"payload": {"reference": "Sandbox.TestPage1"}, "dry_run": True}, "dry_run"),
     ],
 )
-def test_a_wrong_argument_is_400_and_named(served: Served, agent: Agent, action: str, given: dict[str, Any], field: str) -> None:
+def test_a_wrong_argument_is_400_and_named(
+    served: Served, agent: Agent, action: str, given: dict[str, Any], field: str
+) -> None:
     body = agent.failure(action, "xwiki", **given)
 
     assert (body["code"], body["field"]) == (400, field)
@@ -194,7 +199,9 @@ def test_both_spellings_of_the_name_are_accepted_whichever_is_listed(
 
 @pytest.mark.parametrize("way", ["2026-07-28", "stdio"])
 @pytest.mark.parametrize("action", list(WRITING))
-def test_an_agent_that_may_only_read_writes_nothing(served: Served, upstreams: Upstreams, way: str, action: str) -> None:
+def test_an_agent_that_may_only_read_writes_nothing(
+    served: Served, upstreams: Upstreams, way: str, action: str
+) -> None:
     integration, given = WRITING[action]
 
     with served.agent(way, "read") as agent, upstreams.openproject.counting() as asked:
@@ -319,7 +326,7 @@ def post(served: Served, message: dict[str, Any], **headers: str) -> httpx2.Resp
     return httpx2.post(served.url, json=message, headers={**ACCEPT, **headers}, timeout=30, trust_env=False)
 
 
-@pytest.mark.parametrize("authorization", [None, "", "Bearer", "Bearer ", "Bearer lpt_wrong", "Basic YTpi", "lpt_wrong"])
+@pytest.mark.parametrize("authorization", [None, "", "Bearer", "Bearer lpt_wrong", "Basic YTpi", "lpt_wrong"])
 def test_without_a_valid_token_everything_is_401(served: Served, authorization: str | None) -> None:
     headers = {} if authorization is None else {"Authorization": authorization}
 
@@ -346,8 +353,9 @@ def test_other_methods_are_405(served: Served, method: str) -> None:
 
 
 STRANGE_HOSTS = [
-    "evil.example", "evil.example:{port}", "127.0.0.1:1", "127.0.0.1", "localhost", "127.0.0.2:{port}", "0.0.0.0:{port}",
-    "127.0.0.1:{port}.evil.example", "127.0.0.1.evil.example:{port}", "localhost:{port}@evil.example", "[::ffff:127.0.0.1]:{port}",
+    "evil.example", "evil.example:{port}", "127.0.0.1:1", "127.0.0.1", "localhost", "127.0.0.2:{port}",
+    "0.0.0.0:{port}", "127.0.0.1:{port}.evil.example", "127.0.0.1.evil.example:{port}", "localhost:{port}@evil.example",
+    "[::ffff:127.0.0.1]:{port}",
 ]  # fmt: skip
 STRANGE_ORIGINS = [
     "null", "http://evil.example", "https://evil.example", "http://evil.example:{port}", "http://127.0.0.1:1",
@@ -368,7 +376,24 @@ def test_wrong_hosts_and_origins_run_no_tool(served: Served, version: str | None
     assert count_of_links(served.app) == 0
 
 
-@pytest.mark.parametrize("name", ["127.0.0.1:{port}", "localhost:{port}", "[::1]:{port}", "panel.example.org", "panel.example.org:443"])
+def test_a_request_that_names_no_host_runs_no_tool(served: Served) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", served.server.port, timeout=30)
+    connection.putrequest("POST", "/api/mcp", skip_host=True)
+    body = json.dumps(CALL).encode()
+    for name, value in {**ACCEPT, **served.bearer(), "Content-Type": "application/json"}.items():
+        connection.putheader(name, value)
+    connection.putheader("Content-Length", str(len(body)))
+    connection.endheaders(body)
+
+    status = connection.getresponse().status
+    connection.close()
+
+    assert (status, count_of_links(served.app)) == (421, 0)
+
+
+@pytest.mark.parametrize(
+    "name", ["127.0.0.1:{port}", "localhost:{port}", "[::1]:{port}", "panel.example.org", "panel.example.org:443"]
+)
 def test_own_hosts_and_origins_are_let_in(serve: Callable[..., Served], name: str) -> None:
     served = serve(PANEL_PUBLIC_URL="https://panel.example.org")
     host = name.format(port=served.server.port)
@@ -460,7 +485,7 @@ def test_a_hundred_hostile_titles_change_nothing_and_are_marked(served: Served, 
     assert {request.method for request in asked} == {"GET"}
     assert (result.meta or {})["untrusted"] == ["/items", "/results"]
     assert hidden_in(text) == set()
-    assert "⟦U+202E⟧evil⟦U+202C⟧" in text
+    assert "⟦U+200B⟧hidden⟦U+2060⟧" in text
     assert max(len(row["title"]) for row in result.structured_content["items"]) <= mcp_tool.TEXT_LENGTH + 1
     jsonschema_rs.validator_for(tool.output_schema).validate(result.structured_content)
 
@@ -469,6 +494,20 @@ def test_text_without_anything_hidden_is_left_alone() -> None:
     body = {"title": "Verslag — Café, Ωmega 日本", "lines": "one\n\ttwo", "n": 1, "none": None, "list": ["a"]}
 
     assert mcp_tool.shown(body) == body
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("\u202eevil\u202c", "⟦U+202E⟧evil⟦U+202C⟧"),
+        ("a\x1b[31m\x00b", "a⟦U+001B⟧[31m⟦U+0000⟧b"),
+        ("tag\U000e0069", "tag⟦U+E0069⟧"),
+        ("half\ud800", "half⟦U+D800⟧"),
+        ("x" * 5000, "x" * 4000 + "…"),
+    ],
+)
+def test_what_cannot_be_seen_is_shown(text: str, expected: str) -> None:
+    assert mcp_tool.shown({"a": [text]}) == {"a": [expected]}
 
 
 def test_an_id_can_be_given_back_as_it_was_shown() -> None:

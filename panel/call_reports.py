@@ -1,0 +1,203 @@
+"""Reading the call log: pages of lines, figures of the last day, the latest failures. It asks no upstream."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Select, extract, func, or_, select
+
+from panel.calls import NOT_SENT, Wanted, oldest
+from panel.db import db
+from panel.domain import Reason, now
+from panel.models import Call
+
+PAGE = 50
+DAY = timedelta(hours=24)
+_SENT = or_(Call.status.is_not(None), Call.reason.is_(None), Call.reason.not_in([reason.value for reason in NOT_SENT]))
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """One page of the log, newest first. ``older`` and ``newer`` are the marks of the pages beside it."""
+
+    rows: list[Call]
+    total: int
+    first: int
+    older: int | None
+    newer: int | None
+    """0 leads to the newest page; None means that this is it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """One source over the last 24 hours."""
+
+    source: str
+    calls: int
+    failed: int
+    p50_ms: int | None = None
+    p95_ms: int | None = None
+    succeeded_at: datetime | None = None
+    failed_at: datetime | None = None
+    failed_why: Reason | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Hour:
+    """One hour of a source: how many calls, how many of them failed, and how long they took."""
+
+    begins: datetime
+    calls: int = 0
+    failed: int = 0
+    p50_ms: int = 0
+    p95_ms: int = 0
+
+
+def lines(wanted: Wanted, *, before: int = 0) -> Lines:
+    """The page of lines older than the mark ``before``; the newest page for 0."""
+    conditions = wanted.conditions()
+    page = select(Call).where(*conditions, *([Call.id < before] if before else []))
+    rows = list(db.session.scalars(page.order_by(Call.id.desc()).limit(PAGE + 1)))
+    total = _count(*conditions)
+    above = _count(*conditions, Call.id >= before) if before else 0
+    older = rows[PAGE - 1].id if len(rows) > PAGE else None
+    return Lines(rows[:PAGE], total, above + 1, older, _newer(conditions, before) if above else None)
+
+
+def _count(*conditions: Any) -> int:
+    return db.session.scalar(select(func.count()).select_from(Call).where(*conditions)) or 0
+
+
+def _newer(conditions: list[Any], before: int) -> int:
+    """The mark of the page that ends just above ``before``."""
+    above = select(Call.id).where(*conditions, Call.id >= before).order_by(Call.id).limit(PAGE + 1)
+    ids = list(db.session.scalars(above))
+    return ids[PAGE] if len(ids) > PAGE else 0
+
+
+def every_line(wanted: Wanted) -> Iterator[Any]:
+    """All lines as plain rows, newest first, read in portions."""
+    before = 0
+    while True:
+        page = select(*Call.__table__.c).where(*wanted.conditions(), *([Call.id < before] if before else []))
+        rows = db.session.execute(page.order_by(Call.id.desc()).limit(1000)).all()
+        yield from rows
+        if len(rows) < 1000:
+            return
+        before = rows[-1].id
+
+
+def faces() -> list[str]:
+    return list(db.session.scalars(select(Call.face).distinct().order_by(Call.face)))
+
+
+def sources() -> list[str]:
+    return list(db.session.scalars(select(Call.source).distinct().order_by(Call.source)))
+
+
+def reasons() -> list[Reason]:
+    known = select(Call.reason).where(Call.reason.is_not(None)).distinct().order_by(Call.reason)
+    return [reason for word in db.session.scalars(known) if (reason := _reason(word)) is not None]
+
+
+def reason_of(call: Any) -> Reason | None:
+    return _reason(call.reason)
+
+
+def _reason(word: str | None) -> Reason | None:
+    """A word of the log as a reason; None for one that a later version may have written."""
+    return next((reason for reason in Reason if reason.value == word), None)
+
+
+def went_out(call: Call) -> bool:
+    """Whether something was sent to the upstream."""
+    return bool(call.method) and (call.status is not None or reason_of(call) not in NOT_SENT)
+
+
+def latest_failures(*, limit: int = 5) -> list[Call]:
+    query = select(Call).where(Call.at >= oldest(), Call.reason.is_not(None))
+    return list(db.session.scalars(query.order_by(Call.id.desc()).limit(limit)))
+
+
+# --- figures ---------------------------------------------------------------------------------------------------------
+
+
+def figures() -> list[Figures]:
+    """Every source that was called in the last 24 hours, those with most calls first."""
+    counts = select(Call.source, func.count(), func.count(Call.reason)).where(Call.at >= now() - DAY)
+    counts = counts.group_by(Call.source).order_by(func.count().desc(), Call.source)
+    return [_figures(source, calls, failed) for source, calls, failed in db.session.execute(counts)]
+
+
+def figures_of(source: str) -> Figures:
+    """One source over the last 24 hours, also when nothing was asked of it."""
+    mine = (Call.source == source, Call.at >= now() - DAY)
+    return _figures(source, _count(*mine), _count(*mine, Call.reason.is_not(None)))
+
+
+def _figures(source: str, calls: int, failed: int) -> Figures:
+    success, failure = _last(source, failed=False), _last(source, failed=True)
+    return Figures(
+        source,
+        calls,
+        failed,
+        _percentile(source, 0.5),
+        _percentile(source, 0.95),
+        success.at if success is not None else None,
+        failure.at if failure is not None else None,
+        reason_of(failure) if failure is not None else None,
+    )
+
+
+def _last(source: str, *, failed: bool) -> Call | None:
+    outcome = Call.reason.is_not(None) if failed else Call.reason.is_(None)
+    query = select(Call).where(Call.source == source, Call.at >= oldest(), outcome)
+    return db.session.scalar(query.order_by(Call.at.desc(), Call.id.desc()).limit(1))
+
+
+def _percentile(source: str, share: float) -> int | None:
+    """How many milliseconds that share of the calls took at most; only calls that went out count."""
+    mine = (Call.source == source, Call.at >= now() - DAY, _SENT)
+    count = _count(*mine)
+    if not count:
+        return None
+    place = math.ceil(count * share) - 1
+    return db.session.scalar(select(Call.ms).where(*mine).order_by(Call.ms).offset(place).limit(1))
+
+
+def hours(source: str) -> list[Hour]:
+    """The last 24 hours of a source, oldest first; an hour without calls is there too."""
+    end = now().replace(minute=0, second=0, microsecond=0)
+    begins = [end - timedelta(hours=back) for back in range(23, -1, -1)]
+    mine = (Call.source == source, Call.at >= begins[0])
+    counts = select(_hour(), func.count(), func.count(Call.reason)).where(*mine).group_by(_hour())
+    calls = {int(hour): (total, failed) for hour, total, failed in db.session.execute(counts)}
+    times: dict[int, list[int]] = {}
+    for hour, ms in db.session.execute(_percentiles_by_hour(*mine)):
+        times.setdefault(int(hour), []).append(ms)
+    return [
+        Hour(begin, *calls.get(begin.hour, (0, 0)), *_ends(times.get(begin.hour, [0]))) for begin in begins
+    ]
+
+
+def _ends(times: list[int]) -> tuple[int, int]:
+    return min(times), max(times)
+
+
+def _percentiles_by_hour(*mine: Any) -> Select[Any]:
+    """Two rows for each hour, the median and the 95th percentile; one where they are the same call."""
+    place = func.row_number().over(partition_by=_hour(), order_by=Call.ms).label("place")
+    count = func.count().over(partition_by=_hour()).label("count")
+    ranked = select(_hour().label("hour"), Call.ms, place, count).where(*mine, _SENT).subquery()
+    median, late = (ranked.c.count + 1) // 2, (ranked.c.count * 95 + 99) // 100
+    return select(ranked.c.hour, ranked.c.ms).where(or_(ranked.c.place == median, ranked.c.place == late))
+
+
+def _hour() -> Any:
+    """The hour of the day in UTC, 0 to 23."""
+    sqlite = db.engine.dialect.name == "sqlite"
+    return extract("hour", Call.at if sqlite else func.timezone("UTC", Call.at))

@@ -1,0 +1,343 @@
+"""Applications that show the tab in a frame: their secrets, their origins, and the tokens that they sign."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import logging
+import re
+import secrets
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import OctKey
+from sqlalchemy import delete, func, select
+
+from panel.access import Action, Limits, Principal
+from panel.db import db
+from panel.domain import ObjectRef
+from panel.errors import Conflict, InvalidInput, NotFound, PanelError
+from panel.models import EmbedApp, EmbedKey
+from panel.vault import Belonging, Unreadable, Vault
+
+log = logging.getLogger(__name__)
+
+ALGORITHM = "HS256"
+AUDIENCE = "leafpanel"
+LONGEST_S = 15 * 60
+SKEW_S = 30
+"""How far the clocks of two machines may differ."""
+
+THEMES = ("light", "dark", "auto")
+GRANTABLE = {action.value: action for action in Action if action is not Action.ADMIN}
+
+_ORIGIN = re.compile(r"(https?)://([a-z0-9](?:[a-z0-9.-]*[a-z0-9])?)(?::([0-9]{1,5}))?")
+_SEGMENT = re.compile(r"[A-Za-z0-9_-]+")
+_LONGEST_TOKEN = 6000
+_FAR = 10**12
+"""Seconds further than any clock."""
+_HEADER = frozenset({"alg", "kid", "typ"})
+"""What a header may hold. A key or an address of one is never taken from a token, nor an extension we do not know."""
+
+
+class BadToken(PanelError):
+    """A token that is not accepted. The sentence names the rule; it is for administrators, not for who presents it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """What a valid token lets in: who, to which object, framed by whom, until when."""
+
+    principal: Principal
+    object: ObjectRef
+    app: str
+    origins: tuple[str, ...]
+    expires: float
+    theme: str = ""
+    lang: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """A new secret, shown this once. Its characters are the key."""
+
+    name: str
+    kid: str
+    value: str
+    origins: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        return f"Secret({self.name!r}, {self.kid!r})"
+
+
+class EmbedApps:
+    """The embedding applications."""
+
+    def __init__(self, vault: Vault) -> None:
+        self._vault = vault
+
+    # --- keeping them --------------------------------------------------------------------------------------------
+
+    def create(self, name: str, origins: Iterable[str]) -> Secret:
+        """Raises InvalidInput naming the field, Conflict when the name is taken."""
+        name = name.strip()
+        if not name or len(name) > 200 or not name.isprintable():
+            raise InvalidInput("name", "A name has 1 to 200 printable characters.")
+        if db.session.scalar(select(EmbedApp.id).where(func.lower(EmbedApp.name) == name.lower())):
+            raise Conflict(f"There is an embedding application named {name} already.")
+        app = EmbedApp(name=name, origins=clean_origins(origins))
+        db.session.add(app)
+        db.session.flush()
+        return self._new_secret(app)
+
+    def all(self) -> list[EmbedApp]:
+        return list(db.session.scalars(select(EmbedApp).order_by(EmbedApp.name)))
+
+    def keys(self, app: EmbedApp) -> list[EmbedKey]:
+        """Newest first."""
+        query = select(EmbedKey).where(EmbedKey.app_id == app.id)
+        return list(db.session.scalars(query.order_by(EmbedKey.created_at.desc(), EmbedKey.kid)))
+
+    def named(self, name: str) -> EmbedApp:
+        """Raises NotFound."""
+        app = db.session.scalar(select(EmbedApp).where(func.lower(EmbedApp.name) == name.strip().lower()))
+        if app is None:
+            raise NotFound(f"There is no embedding application named {name}.")
+        return app
+
+    def get(self, app_id: str) -> EmbedApp:
+        """Raises NotFound."""
+        app = db.session.get(EmbedApp, app_id)
+        if app is None:
+            raise NotFound("There is no such embedding application.")
+        return app
+
+    def rotate(self, app: EmbedApp) -> Secret:
+        """A second secret beside the first, so that the application changes over without a gap. Raises Conflict."""
+        if len(self.keys(app)) > 1:
+            raise Conflict(f"{app.name} has two secrets already. Retire the old one first.")
+        return self._new_secret(app)
+
+    def retire(self, app: EmbedApp) -> None:
+        """End the older of two secrets. Raises Conflict when there is only one."""
+        keys = self.keys(app)
+        if len(keys) < 2:
+            raise Conflict(f"{app.name} has only one secret. Make a new one first.")
+        db.session.execute(delete(EmbedKey).where(EmbedKey.kid.in_([key.kid for key in keys[1:]])))
+        db.session.commit()
+
+    def set_origins(self, app: EmbedApp, origins: Iterable[str]) -> None:
+        """Raises InvalidInput."""
+        app.origins = clean_origins(origins)
+        db.session.commit()
+
+    def switch(self, app: EmbedApp, *, on: bool) -> None:
+        """A switched off application's tokens end at once."""
+        app.disabled = not on
+        db.session.commit()
+
+    def remove(self, app: EmbedApp) -> None:
+        db.session.delete(app)
+        db.session.commit()
+
+    def _new_secret(self, app: EmbedApp) -> Secret:
+        kid, value = f"lpk_{secrets.token_hex(8)}", secrets.token_urlsafe(32)
+        db.session.add(EmbedKey(kid=kid, app_id=app.id, sealed=self._vault.seal(value, _belonging(app.id, kid))))
+        db.session.commit()
+        return Secret(app.name, kid, value, tuple(app.origins))
+
+    # --- tokens --------------------------------------------------------------------------------------------------
+
+    def sign(
+        self, app: EmbedApp, obj: ObjectRef, *, subject: str, can: Sequence[str], seconds: int, **more: Any
+    ) -> str:
+        """A token as the application would sign it, with its newest secret. Raises InvalidInput."""
+        key = self.keys(app)[0]
+        claims = {
+            "aud": AUDIENCE, "exp": int(time.time()) + seconds, "sub": subject, "register": obj.register,
+            "schema": obj.schema, "objectId": obj.object_id, "can": list(can), **more,
+        }  # fmt: skip
+        header = {"alg": ALGORITHM, "kid": key.kid, "typ": "JWT"}
+        token = jwt.encode(header, claims, self._key(key), algorithms=[ALGORITHM])
+        try:
+            self.verify(token)
+        except BadToken as exc:
+            raise InvalidInput("can", str(exc)) from None
+        return token
+
+    def verify(self, token: str) -> Pass:
+        """What a token lets in. Raises BadToken naming the rule that refuses it."""
+        header = _json_part(_segments(token)[0], "header")
+        key, app = self._signer(header)
+        try:
+            claims = jwt.decode(token, self._key(key), algorithms=[ALGORITHM]).claims
+        except (JoseError, ValueError, RecursionError) as exc:
+            raise BadToken("The signature is not that of the secret with this key id.") from exc
+        if app.disabled:
+            raise BadToken(f"The application {app.name} is switched off.")
+        return _pass(app, claims)
+
+    def _signer(self, header: Mapping[str, Any]) -> tuple[EmbedKey, EmbedApp]:
+        strange = set(header) - _HEADER
+        if strange:
+            raise BadToken(f"The header holds {', '.join(sorted(map(str, strange)))}, which is not accepted.")
+        if header.get("alg") != ALGORITHM:
+            raise BadToken(f"The header's alg must be {ALGORITHM}.")
+        if str(header.get("typ", "JWT")).upper() != "JWT":
+            raise BadToken("The header's typ must be JWT, or left out.")
+        kid = header.get("kid")
+        if not isinstance(kid, str) or not kid:
+            raise BadToken("The header names no key (kid).")
+        key = db.session.get(EmbedKey, kid) if len(kid) <= 32 and kid.isprintable() else None
+        if key is None:
+            raise BadToken("No application has a secret with this key id; it may have been retired.")
+        return key, self.get(key.app_id)
+
+    def _key(self, key: EmbedKey) -> OctKey:
+        try:
+            return OctKey.import_key(self._vault.open(key.sealed, _belonging(key.app_id, key.kid)))
+        except Unreadable as exc:
+            log.error("the embedding secret %s does not open: no encryption key fits", key.kid)
+            raise BadToken("The stored secret cannot be read: its encryption key is missing.") from exc
+
+
+def unverified(token: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """Header and claims as they stand there, whoever signed them: only to be looked at. Raises BadToken."""
+    header, claims, _ = _segments(token)
+    return _json_part(header, "header"), _json_part(claims, "claims")
+
+
+def clean_origins(origins: Iterable[str]) -> list[str]:
+    """The origins as browsers write them. Raises InvalidInput."""
+    known: dict[str, None] = {}
+    for text in origins:
+        if text.strip():
+            known[_origin(text)] = None
+    if not known:
+        raise InvalidInput("origins", "Name at least one origin, such as https://app.example.org.")
+    return list(known)
+
+
+def _origin(text: str) -> str:
+    """What ends up in a header: nothing but scheme, host and port. Raises InvalidInput."""
+    found = _ORIGIN.fullmatch(text.strip().lower().rstrip("/"))
+    if found is None or int(found[3] or 1) not in range(1, 65536) or ".." in found[2]:
+        raise InvalidInput("origins", f"“{text.strip()[:100]}” is no origin: write https://host or https://host:port.")
+    scheme, host, port = found.groups()
+    usual = {"http": "80", "https": "443"}[scheme]
+    return f"{scheme}://{host}" if port in (None, usual) else f"{scheme}://{host}:{int(port)}"
+
+
+def _belonging(app_id: str, kid: str) -> Belonging:
+    return Belonging(app_id, "embed-app", kid)
+
+
+# --- reading a token -------------------------------------------------------------------------------------------------
+
+
+def _segments(token: str) -> list[str]:
+    """The three parts, each written in its one way, so that one token has one spelling. Raises BadToken."""
+    parts = token.split(".") if len(token) <= _LONGEST_TOKEN else []
+    if len(parts) != 3 or not all(_SEGMENT.fullmatch(part) for part in parts):
+        raise BadToken("This is no token: it has three parts of letters, digits, - and _, joined by dots.")
+    for part in parts:
+        _bytes_of(part)
+    return parts
+
+
+def _bytes_of(part: str) -> bytes:
+    try:
+        raw = base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
+    except (binascii.Error, ValueError):
+        raise BadToken("A part of the token is no base64url.") from None
+    if base64.urlsafe_b64encode(raw).rstrip(b"=").decode() != part:
+        raise BadToken("A part of the token is not written as base64url is.")
+    return raw
+
+
+def _json_part(part: str, name: str) -> dict[str, Any]:
+    try:
+        value = json.loads(_bytes_of(part))
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        raise BadToken(f"The token's {name} is no JSON object.")
+    return value
+
+
+def _pass(app: EmbedApp, claims: Mapping[str, Any]) -> Pass:
+    """Raises BadToken."""
+    if claims.get("aud") not in (AUDIENCE, [AUDIENCE]):
+        raise BadToken(f"The claim aud must be “{AUDIENCE}”.")
+    expires = _expires(claims, time.time())
+    obj = ObjectRef(*(_text(claims, name, 255) for name in ("register", "schema", "objectId")))
+    name, can, leaves = _text(claims, "sub", 150), _can(claims), _integrations(claims)
+    principal = Principal(name, f"embed:{app.id}", can, Limits(obj, leaves))
+    return Pass(principal, obj, app.name, tuple(app.origins), expires, _theme(claims), _lang(claims))
+
+
+def _expires(claims: Mapping[str, Any], now: float) -> float:
+    expires = _moment(claims, "exp")
+    if expires is None:
+        raise BadToken("The claim exp is missing.")
+    if expires < now - SKEW_S:
+        raise BadToken("The token has expired.")
+    if expires > now + LONGEST_S + SKEW_S:
+        raise BadToken("The claim exp is more than 15 minutes ahead.")
+    for name in ("nbf", "iat"):
+        moment = _moment(claims, name)
+        if moment is not None and moment > now + SKEW_S:
+            raise BadToken(f"The claim {name} lies in the future.")
+    return expires
+
+
+def _moment(claims: Mapping[str, Any], name: str) -> float | None:
+    value = claims.get(name)
+    if name not in claims:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not -_FAR < value < _FAR:
+        raise BadToken(f"The claim {name} must be a number of seconds.")
+    return float(value)
+
+
+def _text(claims: Mapping[str, Any], name: str, longest: int) -> str:
+    value = claims.get(name)
+    if not isinstance(value, str) or not value.strip() or len(value) > longest or not value.isprintable():
+        raise BadToken(f"The claim {name} must be a text of 1 to {longest} printable characters.")
+    return value
+
+
+def _can(claims: Mapping[str, Any]) -> frozenset[Action]:
+    value = claims.get("can")
+    known = isinstance(value, list) and all(isinstance(word, str) and word in GRANTABLE for word in value)
+    if not value or not known:
+        raise BadToken(f"The claim can must be a list of {', '.join(GRANTABLE)}, and not empty.")
+    return frozenset(GRANTABLE[word] for word in value)
+
+
+def _integrations(claims: Mapping[str, Any]) -> frozenset[str] | None:
+    value = claims.get("integrations")
+    if "integrations" not in claims:
+        return None
+    if not isinstance(value, list) or not value or not all(isinstance(word, str) and word for word in value):
+        raise BadToken("The claim integrations must be a list of their ids, or left out.")
+    return frozenset(value)
+
+
+def _theme(claims: Mapping[str, Any]) -> str:
+    value = claims.get("theme", "")
+    if value not in ("", *THEMES):
+        raise BadToken(f"The claim theme must be one of {', '.join(THEMES)}.")
+    return str(value)
+
+
+def _lang(claims: Mapping[str, Any]) -> str:
+    value = claims.get("lang", "")
+    if not isinstance(value, str) or not re.fullmatch(r"([A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*)?", value):
+        raise BadToken("The claim lang must be a language, such as nl.")
+    return value

@@ -1,0 +1,342 @@
+"""The panel on PostgreSQL: the same rules as on SQLite, over any number of processes, and back after an outage."""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from servers import Postgresql
+from sqlalchemy import Engine, create_engine, event, make_url
+from support import CASE, CASE_PATH, MakeApp, Upstreams
+from test_links import (  # noqa: F401 (its tests run here again, on the other database)
+    links,
+    test_a_create_without_an_answer_is_never_sent_twice_under_its_key,
+    test_a_key_used_for_another_request_is_refused,
+    test_a_listing_keeps_its_pointers_when_the_upstream_is_down,
+    test_a_refused_create_leaves_its_key_free,
+    test_a_repeated_create_with_the_same_key_answers_with_the_same_thing,
+    test_create_makes_the_thing_and_the_pointer,
+    test_linking_at_the_same_moment_makes_one_pointer,
+    test_links_a_page_by_its_reference_and_lists_it,
+    test_paging_walks_over_all_pointers,
+    test_the_picker_marks_what_is_linked_already,
+    test_unlinking_needs_no_upstream_and_changes_nothing_there,
+)
+from test_traffic import (  # noqa: F401
+    ask,
+    connector,
+    headers,
+    source,
+    test_a_healed_source_is_served_again_within_ten_seconds,
+    test_a_noisy_caller_leaves_half_to_those_who_wait,
+    test_a_place_that_was_never_given_back_is_free_again_by_itself,
+    test_a_used_up_limit_says_when_to_come_back,
+    test_an_upstreams_own_wait_is_kept,
+    test_five_failures_in_a_row_open_the_breaker,
+    test_no_more_calls_than_places_are_under_way,
+    test_saving_the_source_closes_the_breaker,
+)
+
+from panel import create_app
+from panel.config import load
+from panel.connector import Connector, SourceConfig
+from panel.connector.gate import Gate
+from panel.db import alembic, db, upgrade
+from panel.errors import Conflict
+from panel.faces.context import Panel
+from panel.ledger import SqlLedger
+from panel.links import Links, Visitor
+
+pytestmark = pytest.mark.servers
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Postgresql]:
+    server = Postgresql()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def database_url(postgresql: Postgresql) -> Iterator[str]:
+    """A new database; whatever connects to it is closed at the end."""
+    opened: list[Any] = []
+
+    def note(connection: Any, record: Any) -> None:
+        opened.append(connection)
+
+    event.listen(Engine, "connect", note)
+    yield postgresql.database()
+    event.remove(Engine, "connect", note)
+    [connection.close() for connection in opened]
+
+
+@pytest.fixture
+def make_app(make_app: MakeApp, database_url: str) -> Iterator[MakeApp]:
+    apps: list[Flask] = []
+
+    def make(**settings: str) -> Flask:
+        apps.append(make_app(**{"PANEL_DATABASE_URL": database_url, **settings}))
+        return apps[-1]
+
+    yield make
+    # What the call log still holds is written now, and not by its thread into a database that is gone.
+    [app.extensions["leafpanel"].calls.flush() for app in apps]
+
+
+@pytest.fixture
+def ledger(database_url: str) -> SqlLedger:
+    return SqlLedger(lambda: create_engine(database_url, pool_size=32))
+
+
+def name_of(database_url: str) -> str:
+    return make_url(database_url).database or ""
+
+
+def at_once(count: int, work: Any) -> list[Any]:
+    """What ``work`` returns in as many threads that start together."""
+    together, found = threading.Barrier(count), []
+
+    def run() -> None:
+        together.wait(30)
+        found.append(work())
+
+    threads = [threading.Thread(target=run) for _ in range(count)]
+    [thread.start() for thread in threads]
+    [thread.join(60) for thread in threads]
+    return found
+
+
+# --- setting up ------------------------------------------------------------------------------------------------------
+
+
+def test_migrations_make_what_the_models_say_and_take_it_away_again(make_app: MakeApp, connected: Flask) -> None:
+    with connected.app_context():
+        connected.extensions["leafpanel"].links._connector.gate.epoch(source_like())  # the numbers of traffic are there
+        assert alembic.compare_metadata() == []
+
+    with connected.app_context():
+        alembic.downgrade("base")
+    with connected.app_context():
+        alembic.upgrade()
+        assert alembic.compare_metadata() == []
+
+
+def source_like() -> SourceConfig:
+    return SourceConfig("s1", "openproject", "T", "http://127.0.0.1:1", revision=1)
+
+
+def _start(url: str, folder: str, ready: Any) -> None:
+    app = create_app(load({"PANEL_DATABASE_URL": url, "PANEL_INSTANCE_DIR": folder}))
+    ready.wait(60)
+    with app.app_context():
+        upgrade()
+        app.extensions["leafpanel"].access.first_admin_password()
+
+
+def test_processes_that_start_together_set_up_one_database_and_one_administrator(
+    database_url: str, postgresql: Postgresql, tmp_path: Path
+) -> None:
+    spawn = multiprocessing.get_context("spawn")
+    arguments = (database_url, str(tmp_path), spawn.Barrier(4))
+    processes = [spawn.Process(target=_start, args=arguments) for _ in range(4)]
+
+    [process.start() for process in processes]
+    [process.join(90) for process in processes]
+
+    assert [process.exitcode for process in processes] == [0] * 4
+    people = postgresql.run('SELECT name, role FROM "user"', name_of(database_url))
+    assert people == [("admin", "admin")]
+
+
+def test_the_first_administrator_is_made_once(app: Flask) -> None:
+    def first() -> str | None:
+        with app.app_context():
+            return app.extensions["leafpanel"].access.first_admin_password()
+
+    passwords = [password for password in at_once(6, first) if password]
+
+    with app.app_context():
+        access = app.extensions["leafpanel"].access
+        assert [access.sign_in("admin", password) is not None for password in passwords].count(True) >= 1
+
+
+def test_two_people_of_one_name_are_not_made(app: Flask) -> None:
+    def create() -> str:
+        with app.app_context():
+            try:
+                return app.extensions["leafpanel"].access.create_user("Alice", "a good password", role="editor").name
+            except Conflict:
+                return "refused"
+
+    assert sorted(at_once(4, create)) == ["Alice"] + ["refused"] * 3
+
+
+@pytest.mark.parametrize("url", ["postgresql://panel@db/panel", "postgres://panel@db/panel"])
+def test_a_url_without_driver_means_the_one_that_is_installed(url: str, tmp_path: Path) -> None:
+    config = load({"PANEL_DATABASE_URL": url, "PANEL_INSTANCE_DIR": str(tmp_path)})
+
+    assert config.database_url == "postgresql+psycopg://panel@db/panel"
+
+
+# --- rules under contention ------------------------------------------------------------------------------------------
+
+
+def test_creating_under_one_key_at_the_same_moment_creates_once(
+    connected: Flask, visitor: Visitor, upstreams: Upstreams
+) -> None:
+    def create() -> str:
+        with connected.app_context():
+            links: Links = connected.extensions["leafpanel"].links
+            try:
+                values = {"projectId": "1", "subject": "Once"}
+                return links.create(visitor, "openproject", CASE, values, key="k1").pointer.reference
+            except Conflict:
+                return "refused"
+
+    outcomes = at_once(6, create)
+
+    posts = [r for r in upstreams.openproject.requests if r.method == "POST" and r.path.endswith("/work_packages")]
+    assert len(posts) == 1
+    assert len(set(outcomes) - {"refused"}) == 1
+
+
+def test_no_connection_is_held_while_an_upstream_is_waited_for(
+    connected: Flask, visitor: Visitor, upstreams: Upstreams
+) -> None:
+    with connected.app_context():
+        links: Links = connected.extensions["leafpanel"].links
+        links.link(visitor, "openproject", CASE, "101")
+        pool = db.engine.pool
+    known = headers(connected)
+    upstreams.openproject.fault = "hang"
+    thread = threading.Thread(target=lambda: connected.test_client().get(f"{CASE_PATH}/openproject", headers=known))
+
+    thread.start()
+    held = []
+    end = time.monotonic() + 2
+    while time.monotonic() < end:
+        held.append(pool.checkedout())  # type: ignore[attr-defined]
+        time.sleep(0.01)
+
+    assert thread.is_alive()
+    assert held[-100:] == [0] * 100
+    thread.join(30)
+
+
+def _hammer(url: str, root: str, allowed: str, ready: Any, seconds: float) -> None:
+    engine = create_engine(url)
+    mine = Connector(allowed=lambda: (allowed,), gate=Gate(SqlLedger(lambda: engine)), deadline_s=2)
+    config = SourceConfig("s1", "openproject", "T", root, rate_limit="20/second", max_concurrency=16, revision=1)
+    ready.wait(60)
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if ask(mine, config) is not None:
+            time.sleep(0.002)
+    engine.dispose()
+
+
+def test_four_processes_share_one_limit_exactly(ledger: SqlLedger, upstreams: Upstreams, database_url: str) -> None:
+    assert ledger.epoch("s1") == 0
+    spawn = multiprocessing.get_context("spawn")
+    arguments = (database_url, upstreams.openproject_url, upstreams.server.host_port, spawn.Barrier(4), 3.0)
+    workers = [spawn.Process(target=_hammer, args=arguments) for _ in range(4)]
+
+    [worker.start() for worker in workers]
+    [worker.join(90) for worker in workers]
+
+    assert [worker.exitcode for worker in workers] == [0] * 4
+    assert 79 <= len(upstreams.openproject.requests) <= 81
+
+
+# --- the server away -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGQUIT], ids=["shut down", "crashed"])
+def test_without_its_database_the_panel_says_so_and_comes_back_by_itself(
+    connected: Flask, visitor: Visitor, postgresql: Postgresql, how: signal.Signals
+) -> None:
+    with connected.app_context():
+        connected.extensions["leafpanel"].links.link(visitor, "openproject", CASE, "101")
+    client, known = connected.test_client(), headers(connected)
+    assert client.get(f"{CASE_PATH}/openproject", headers=known).status_code == 200
+
+    postgresql.stop(how)
+    try:
+        read = client.get(f"{CASE_PATH}/openproject", headers=known)
+        written = client.post(f"{CASE_PATH}/openproject", json={"reference": "102"}, headers=known)
+    finally:
+        postgresql.start()
+
+    started = time.monotonic()
+    assert (read.status_code, written.status_code) == (503, 503)
+    assert (read.json or {})["message"].startswith("The panel's own storage does not answer now.")
+    while (answer := client.get(f"{CASE_PATH}/openproject", headers=known)).status_code != 200:
+        assert time.monotonic() - started < 10
+        time.sleep(0.1)
+    assert [row["id"] for row in (answer.json or {})["items"]] == ["101"]
+
+
+def test_a_restart_of_the_database_between_two_requests_costs_no_answer(
+    connected: Flask, postgresql: Postgresql
+) -> None:
+    client, known = connected.test_client(), headers(connected)
+    assert client.get(f"{CASE_PATH}/openproject", headers=known).status_code == 200
+
+    postgresql.stop()
+    postgresql.start()
+
+    assert client.get(f"{CASE_PATH}/openproject", headers=known).status_code == 200
+
+
+def test_a_database_that_only_reads_refuses_writes_in_one_sentence(
+    connected: Flask, postgresql: Postgresql, database_url: str
+) -> None:
+    client, known = connected.test_client(), headers(connected)
+    name = name_of(database_url)
+    postgresql.run(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    _end_sessions(postgresql, name)
+
+    answer = client.post(f"{CASE_PATH}/openproject", json={"reference": "101"}, headers=known)
+
+    assert answer.status_code == 503
+    assert (answer.json or {})["message"].startswith("The panel's own storage does not answer now.")
+
+
+def _end_sessions(postgresql: Postgresql, name: str) -> None:
+    postgresql.run(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
+
+
+def test_a_database_that_was_never_set_up_is_told_with_the_command(database_url: str, tmp_path: Path) -> None:
+    app = create_app(load({"PANEL_DATABASE_URL": database_url, "PANEL_INSTANCE_DIR": str(tmp_path)}))
+
+    answer = app.test_client().get(f"{CASE_PATH}/xwiki", headers={"Authorization": "Bearer lpt_x"})
+
+    assert (answer.status_code, "db upgrade" in (answer.json or {})["message"]) == (503, True)
+
+
+def test_what_cannot_be_stored_is_refused_and_no_failure_of_ours(app: Flask) -> None:
+    client = app.test_client()
+    app.config["WTF_CSRF_ENABLED"] = False
+
+    answer = client.post("/admin/sign-in", data={"name": "a\0b", "password": "x"})
+
+    assert answer.status_code == 400
+
+
+def test_the_log_of_a_failed_statement_shows_no_parameters(services: Panel) -> None:
+    from sqlalchemy import text
+    from sqlalchemy.exc import DBAPIError
+
+    with pytest.raises(DBAPIError) as caught:
+        db.session.execute(text("SELECT :canary / 0"), {"canary": 41414141})
+
+    assert "41414141" not in str(caught.value)
+    db.session.rollback()
