@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Select, extract, func, or_, select
+from sqlalchemy import Select, extract, func, literal_column, or_, select
 
 from panel.calls import NOT_SENT, Wanted, oldest
 from panel.db import db
@@ -200,4 +200,5 @@ def _percentiles_by_hour(*mine: Any) -> Select[Any]:
 def _hour() -> Any:
     """The hour of the day in UTC, 0 to 23."""
     sqlite = db.engine.dialect.name == "sqlite"
-    return extract("hour", Call.at if sqlite else func.timezone("UTC", Call.at))
+    # Written out and not sent as a parameter, so that PostgreSQL sees that it groups by what it selects.
+    return extract("hour", Call.at if sqlite else func.timezone(literal_column("'UTC'"), Call.at))

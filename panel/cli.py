@@ -211,7 +211,7 @@ def create_embed_app(name: str, origins: tuple[str, ...], as_json: bool) -> None
 def list_embed_apps(as_json: bool) -> None:
     """All embedding applications, without their secrets."""
     apps = panel().embed_apps
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"name": app.name, "origins": app.origins, "kids": [key.kid for key in apps.keys(app)], "on": not app.disabled}
         for app in apps.all()
     ]
@@ -219,7 +219,8 @@ def list_embed_apps(as_json: bool) -> None:
         _print_json(rows)
         return
     for row in rows:
-        click.echo(f"{row['name']:<20} {'on ' if row['on'] else 'off'} {', '.join(row['kids'])} {' '.join(row['origins'])}")
+        kids, origins = ", ".join(row["kids"]), " ".join(row["origins"])
+        click.echo(f"{row['name']:<20} {'on ' if row['on'] else 'off'} {kids} {origins}")
     if not rows:
         click.echo("There is no embedding application yet.")
 

@@ -182,7 +182,7 @@ class OauthAttempt(Model):
 
 
 class Call(Model):
-    """One line of the call log: what was asked of a source and how it ended; never a body, credential or query value."""
+    """One line of the call log: what was asked of a source and how it ended; no body, credential or query value."""
 
     __tablename__ = "call"
     __table_args__ = (Index("ix_call_source_at", "source", "at"),)

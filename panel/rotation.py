@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Row, Select, bindparam, select, update
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import InstrumentedAttribute
 
 from panel.config import Config
@@ -23,6 +24,7 @@ from panel.models import EmbedApp, EmbedKey, OauthAttempt, OauthGrant, Source
 from panel.vault import Belonging, Key, Unreadable, Vault, new_key, read_own_keys, write_own_keys
 
 BATCH = 500
+LOCK_S = 10.0
 SETTLE_S = 0.2
 """Who sealed with the old key and waited to write while it was retired has written by then."""
 
@@ -199,12 +201,26 @@ def _writers_waiting(engine: Engine) -> Iterator[Connection]:
         if engine.dialect.name == "sqlite":
             connection.exec_driver_sql("BEGIN IMMEDIATE")
         else:
-            tables = ", ".join(f'"{table}"' for table in _tables())
-            connection.exec_driver_sql(f"LOCK TABLE {tables} IN SHARE ROW EXCLUSIVE MODE")
+            _lock_tables(connection)
         try:
             yield connection
         finally:
             connection.rollback()
+
+
+def _lock_tables(connection: Connection) -> None:
+    """Writers take the tables in orders of their own: waiting for one while holding another could last for ever."""
+    tables = ", ".join(f'"{table}"' for table in _tables())
+    end = time.monotonic() + LOCK_S
+    while True:
+        try:
+            connection.exec_driver_sql(f"LOCK TABLE {tables} IN SHARE ROW EXCLUSIVE MODE NOWAIT")
+            return
+        except OperationalError:
+            connection.rollback()
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.01)
 
 
 def _tables() -> Sequence[str]:

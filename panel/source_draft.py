@@ -143,9 +143,9 @@ def read_auth(raw: Any) -> tuple[str, dict[str, str], str | None]:
 
 def auth_kind(raw: Any) -> str:
     kind = AUTH_ALIASES.get(raw, raw) if isinstance(raw, str) else raw
-    if kind not in AUTH_SHAPES:
+    if not isinstance(kind, str) or kind not in AUTH_SHAPES:
         raise InvalidInput("auth.type", f"“auth.type” must be one of {', '.join(AUTH_SHAPES)}.")
-    return str(kind)
+    return kind
 
 
 def _one_block(raw: Mapping[str, Any], kind: str) -> None:

@@ -351,7 +351,8 @@ class Sources:
         """The stored row as a draft: what was checked on saving is not checked again on each call."""
         return Draft(
             slug=source.slug, name=source.name, location=source.location, auth_kind=source.auth_kind,
-            auth_fields=source.auth_fields, headers=source.headers, options=source.options, rate_limit=source.rate_limit,
+            auth_fields=source.auth_fields, headers=source.headers, options=source.options,
+            rate_limit=source.rate_limit,
             max_concurrency=source.max_concurrency, timeout_s=source.timeout_s, ca_file=source.ca_file,
         )  # fmt: skip
 
@@ -587,10 +588,19 @@ def _given(fields: Mapping[str, str]) -> dict[str, str]:
 
 def _config(source_id: str, draft: Draft, root: str, auth: Auth, *, revision: int) -> SourceConfig:
     return SourceConfig(
-        id=source_id, slug=draft.slug, name=draft.name, root=root, auth=auth, headers=draft.headers, options=draft.options,
-        rate_limit=draft.rate_limit, max_concurrency=draft.max_concurrency, timeout_s=draft.timeout_s,
-        ca_file=draft.ca_file, revision=revision,
-    )  # fmt: skip
+        id=source_id,
+        slug=draft.slug,
+        name=draft.name,
+        root=root,
+        auth=auth,
+        headers=draft.headers,
+        options=draft.options,
+        rate_limit=draft.rate_limit,
+        max_concurrency=draft.max_concurrency,
+        timeout_s=draft.timeout_s,
+        ca_file=draft.ca_file,
+        revision=revision,
+    )
 
 
 def _binding(root: str, draft: Draft) -> str:

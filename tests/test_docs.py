@@ -292,5 +292,5 @@ def test_every_command_that_a_document_runs_exists(app: Flask) -> None:
     known = {*own_commands(app), "db upgrade"}
 
     for document in DOCUMENTS:
-        for words in re.findall(r"flask --app wsgi ([a-z]+(?: [a-z]+)?)", document.read_text("utf-8")):
+        for words in re.findall(r"flask --app wsgi ([a-z-]+(?: [a-z]+)?)", document.read_text("utf-8")):
             assert words in known or words.split()[0] in known, f"{named(document)}: {words}"

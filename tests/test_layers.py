@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,9 +14,11 @@ LEAVES = sorted(path.stem for path in (ROOT / "panel" / "integrations").glob("*.
 
 
 def test_the_direction_of_imports_holds() -> None:
-    from importlinter import cli
+    # In a process of its own, since the linter silences the loggers of the one it runs in.
+    command = [sys.executable, "-c", "from importlinter.cli import lint_imports_command as run; run()", "--no-cache"]
+    checked = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
 
-    assert cli.lint_imports(config_filename=str(ROOT / "pyproject.toml"), no_cache=True) == cli.EXIT_STATUS_SUCCESS
+    assert checked.returncode == 0, checked.stdout
 
 
 @pytest.mark.parametrize("leaf", LEAVES)

@@ -29,6 +29,7 @@ from test_links import (  # noqa: F401 (its tests run here again, on the other d
     test_the_picker_marks_what_is_linked_already,
     test_unlinking_needs_no_upstream_and_changes_nothing_there,
 )
+from test_rotation import test_what_is_saved_during_rotations_is_kept  # noqa: F401
 from test_traffic import (  # noqa: F401
     ask,
     connector,
@@ -45,6 +46,7 @@ from test_traffic import (  # noqa: F401
 )
 
 from panel import create_app
+from panel.call_reports import hours
 from panel.config import load
 from panel.connector import Connector, SourceConfig
 from panel.connector.gate import Gate
@@ -329,6 +331,13 @@ def test_what_cannot_be_stored_is_refused_and_no_failure_of_ours(app: Flask) -> 
     answer = client.post("/admin/sign-in", data={"name": "a\0b", "password": "x"})
 
     assert answer.status_code == 400
+
+
+def test_the_figures_of_the_call_log_are_counted_by_the_hour(links: Links, visitor: Visitor, services: Panel) -> None:  # noqa: F811
+    links.listing(visitor, "xwiki", CASE)
+    services.calls.flush()
+
+    assert [hour.calls for hour in hours("xwiki")] == [0] * 23 + [1]
 
 
 def test_the_log_of_a_failed_statement_shows_no_parameters(services: Panel) -> None:

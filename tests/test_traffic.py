@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -250,13 +250,13 @@ def test_a_sick_source_is_not_asked_twice_as_much(connector: Connector, upstream
 
 
 @pytest.fixture
-def cached(make_app: MakeApp, upstreams: Upstreams) -> Iterator[Flask]:
+def cached(make_app: MakeApp, upstreams: Upstreams) -> Flask:
     app = make_app(PANEL_ALLOWED_PRIVATE_HOSTS=upstreams.server.host_port, PANEL_CACHE_TTL_S="30")
     with app.app_context():
         services: Panel = app.extensions["leafpanel"]
         services.sources.create(xwiki_values(upstreams), by="alice")
         services.sources.create(openproject_values(upstreams), by="alice")
-    yield app
+    return app
 
 
 Headers = Callable[[Flask, str], dict[str, str]]

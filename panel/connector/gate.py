@@ -111,6 +111,7 @@ class Gate:
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
+        self._turns: dict[str, threading.Lock] = {}
 
     @contextmanager
     def passage(self, source: SourceConfig, principal: str, deadline: Deadline) -> Iterator[None]:
@@ -142,13 +143,25 @@ class Gate:
         self._ledger.advance(source)
 
     def _slot(self, source: SourceConfig, deadline: Deadline) -> int:
+        """A place among those under way. One thread asks the ledger for all that wait in this process.
+
+        A crowd that waits for a sick source would else keep the ledger from those who call a healthy one.
+        """
+        turn = self._turns.setdefault(source.id, threading.Lock())
+        if not turn.acquire(timeout=deadline.left):
+            raise _busy(source)
+        try:
+            return self._slot_in_turn(source, deadline)
+        finally:
+            turn.release()
+
+    def _slot_in_turn(self, source: SourceConfig, deadline: Deadline) -> int:
         while True:
             slot = self._ledger.take_slot(source, deadline.left + 1)
             if slot is not None:
                 return slot
             if deadline.left < 0.05:
-                message = f"All {source.max_concurrency} places for calls to this source are taken."
-                raise ProviderUnavailable.because(Reason.BUSY, message, retry_after=1)
+                raise _busy(source)
             time.sleep(min(deadline.left, random.uniform(0.01, 0.03)))
 
 
@@ -174,10 +187,15 @@ class RetryBudget:
         return True
 
 
+def _busy(source: SourceConfig) -> ProviderUnavailable:
+    message = f"All {source.max_concurrency} places for calls to this source are taken."
+    return ProviderUnavailable.because(Reason.BUSY, message, retry_after=1)
+
+
 def _refusal(source: SourceConfig, standing: Standing) -> Problem:
     reason = standing.reason or Reason.BUSY
     message = {
         Reason.CIRCUIT_OPEN: "Calls to this source failed several times in a row; it is left alone for a moment.",
-        Reason.RATE_LIMITED: f"The limit of calls to this source ({source.rate_limit or 'set by the upstream'}) is used up.",
+        Reason.RATE_LIMITED: f"The limit of calls ({source.rate_limit or 'set by the upstream'}) is used up for now.",
     }.get(reason, "No call can go out now.")
     return Problem(reason, message, max(0.1, standing.wait_s))

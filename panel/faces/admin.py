@@ -11,7 +11,7 @@ from werkzeug import Response
 from panel import call_reports
 from panel.access import Action
 from panel.errors import InvalidInput
-from panel.faces import admin_calls, admin_oauth, admin_sources, admin_tokens
+from panel.faces import admin_calls, admin_embedding, admin_oauth, admin_sources, admin_tokens
 from panel.faces.context import panel, visitor
 from panel.faces.htmx import vary_on_fragment, wants_fragment
 from panel.faces.session import begin_session, current_user, end_session, own_path, signed_in
@@ -21,6 +21,7 @@ from panel.models import User
 bp = Blueprint("admin", __name__, url_prefix="/admin")
 bp.register_blueprint(admin_sources.bp)
 bp.register_blueprint(admin_calls.bp)
+bp.register_blueprint(admin_embedding.bp)
 bp.register_blueprint(admin_oauth.bp)
 bp.register_blueprint(admin_tokens.bp)
 
@@ -29,6 +30,7 @@ NAV = (
     ("Overview", "admin.overview", ("admin.overview", "admin.connector")),
     ("Sources", "admin.sources.index", ("admin.sources.", "admin.oauth.", "admin.calls.")),
     ("Objects", "admin.objects", ("admin.objects",)),
+    ("Embedding", "admin.embedding.index", ("admin.embedding.",)),
     ("API tokens", "admin.tokens.index", ("admin.tokens.",)),
 )
 

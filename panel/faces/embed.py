@@ -1,4 +1,4 @@
-"""The tab inside other applications: the same views, let in by the token that the application signed, without a cookie."""
+"""The tab inside other applications: the same views, let in by a token of theirs, without a cookie."""
 
 from __future__ import annotations
 

@@ -43,7 +43,8 @@ def strip(door: Door, current: str = "", problem: Problem | None = None) -> list
     if not panel().switches.connector_on():
         return []
     counts = panel().links.counts(door.object)
-    return [_tab(door, leaf, counts.get(leaf.id, 0), current, problem) for leaf in panel().registry.all() if door.principal.sees(leaf.id)]
+    leaves = [leaf for leaf in panel().registry.all() if door.principal.sees(leaf.id)]
+    return [_tab(door, leaf, counts.get(leaf.id, 0), current, problem) for leaf in leaves]
 
 
 def _tab(door: Door, leaf: Integration, count: int, current: str, problem: Problem | None) -> Tab:

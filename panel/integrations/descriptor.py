@@ -1,4 +1,4 @@
-"""The YAML that stands beside each leaf, checked and typed. Forms, tab strip, discovery and tool enum are drawn from it."""
+"""The YAML beside each leaf, checked and typed. Forms, tab strip, discovery and tool enum are drawn from it."""
 
 from __future__ import annotations
 

@@ -92,7 +92,8 @@ class StandIn:
         else:
             response = self.answer(request)
         response.headers["X-Sandbox"] = f"Leafpanel stand-in of {self.product}"
-        record = Recorded(request.method, path, query, response.status_code, {k.lower(): v for k, v in request.headers.items()})
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        record = Recorded(request.method, path, query, response.status_code, headers)
         with self._lock:
             self.requests.append(record)
         return response(environ, start_response)
@@ -106,7 +107,7 @@ class StandIn:
         seen.extend(self.requests[before:])
 
     def _control(self, request: Request) -> Response:
-        """``/_sandbox/requests`` shows the record; ``POST /_sandbox/fault`` with ``name`` throws a switch ("" clears it)."""
+        """``/_sandbox/requests`` shows the record; ``POST /_sandbox/fault`` throws a switch by ``name``."""
         if request.path == "/_sandbox/requests":
             return Response(json.dumps([asdict(r) for r in self.requests]), content_type="application/json")
         if request.path == "/_sandbox/fault" and request.method == "POST":

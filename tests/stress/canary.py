@@ -39,7 +39,7 @@ def dresses(secret: str) -> Iterator[bytes]:
 
 
 def _in_base64(raw: bytes) -> Iterator[bytes]:
-    """Base64 at each of its three alignments, so that it is found behind ``user:`` too; without what neighbours touch."""
+    """Base64 at each of its three alignments, to find it behind ``user:`` too; without what neighbours touch."""
     for shift in range(3):
         coded = base64.b64encode(bytes(shift) + raw)
         inner = coded[(0, 2, 3)[shift] : len(coded) // 4 * 4 - 4]

@@ -13,12 +13,16 @@ from urllib.parse import quote
 from flask import Flask
 from werkzeug.routing import Rule
 
+ACTIONS = ("list-integrations", "list", "get", "link", "create", "search", "health")
+METHODS = ("GET", "POST", "PATCH", "DELETE")
 SKIPPED = ("static", "bootstrap.static")
 LEAVES = ("xwiki", "openproject")
 HOSTILE = (
-    "", " ", "'", '"', "<script>alert(1)</script>", "../../etc/passwd", "%2e%2e%2f", "a\x00b", "é", "\U0001f600", "a" * 3000,
+    "", " ", "'", '"', "<script>alert(1)</script>", "../../etc/passwd", "%2e%2e%2f", "a\x00b", "é", "\U0001f600",
+    "a" * 3000,
     "{{7*7}}", "${HOME}", "-1", "1e9", "999999999999999999999", "null", "true", "[]", "http://127.0.0.1:1/", "http://[::1",
-    "javascript:alert(1)", "http://user:pw@host.test/", "a\r\nX-Evil: 1", "\u202e", "1;DROP TABLE source", "%", "%s%n", "\\",
+    "javascript:alert(1)", "http://user:pw@host.test/", "a\r\nX-Evil: 1", "\u202e",
+    "1;DROP TABLE source", "%", "%s%n", "\\",
 )  # fmt: skip
 REFERENCES = ("xwiki:Sandbox.TestPage1", "Sandbox.WebHome", "101", "102", "999", "#101", "Test of secrets", "test")
 ACCEPT = {"Accept": "application/json, text/event-stream"}
@@ -43,7 +47,7 @@ class Crowd:
         self._random = random.Random(seed)
         self._typed, self._addresses = typed, addresses
         rules = [rule for rule in app.url_map.iter_rules() if rule.endpoint not in SKIPPED]
-        self._routes = [(rule, method) for rule in rules for method in sorted(set(rule.methods or ()) - {"OPTIONS", "HEAD"})]
+        self._routes = [(rule, method) for rule in rules for method in METHODS if method in (rule.methods or ())]
 
     def __iter__(self) -> Iterator[Asked]:
         """Each route in turn, then all of them again with other words."""
@@ -88,7 +92,8 @@ class Crowd:
 
     def _body(self, rule: str) -> dict[str, Any]:
         if self._random.random() < 0.1:
-            broken = ("{", '{"auth": {"type": "basic", "password": "' + self._secret(), "[" * 9999, "null", "\xff", "[1]")
+            cut = '{"auth": {"type": "basic", "password": "' + self._secret()
+            broken = ("{", cut, "[" * 9999, "null", "\xff", "[1]")
             return {"data": self.one_of(*broken), "content_type": "application/json"}
         return {"json": self._source() if "/sources" in rule else self._item()}
 
@@ -108,8 +113,10 @@ class Crowd:
         """A source as an API client sends it: right, half right, or with the secret in the wrong place or shape."""
         location = self.one_of(*self._addresses, *HOSTILE)
         values = {
-            "slug": self.one_of(*LEAVES, "other", "oauth", "new", self._word()), "name": self.one_of("Wiki", self._word()),
-            "location": location, "auth": self._auth(), "headers": self.one_of({}, {"X-A": "b"}, {self._word(): "x"}, []),
+            "slug": self.one_of(*LEAVES, "other", "oauth", "new", self._word()),
+            "name": self.one_of("Wiki", self._word()),
+            "location": location, "auth": self._auth(),
+            "headers": self.one_of({}, {"X-A": "b"}, {self._word(): "x"}, []),
             "rate_limit": self.one_of("", "600/second", self._word()), "timeout_s": self.one_of(None, 1, "x", -1),
             "ca_file": self.one_of("", "", "/etc/shadow"), "options": self.one_of({}, {"wiki": "xwiki"}, "x"),
         }  # fmt: skip
@@ -141,11 +148,12 @@ class Crowd:
         )  # fmt: skip
 
     def _form(self, rule: str) -> dict[str, Any]:
-        words = {name: self._word() for name in ("reference", "title", "subject", "space", "projectId", "q", "value", "page")}
+        names = ("reference", "title", "subject", "space", "projectId", "q", "value", "page")
+        words = {name: self._word() for name in names}
         if "sign-in" in rule:
             return {"name": self.one_of("pat", "admin", self._word()), "password": self.one_of(self._secret(), "x")}
         if "password" in rule:
-            return {"current": self._secret(), "password": self._secret(), "again": self._word(), "repeat": self._secret()}
+            return {name: self._secret() for name in ("current", "password", "again", "repeat")}
         if "import-source" in rule:
             return {"text": self._file()}
         if "source" in rule:
@@ -158,10 +166,14 @@ class Crowd:
         auth = self.one_of("basic", "token", "oauth2", "none", "api-key", "password")
         secrets = {f"auth.{kind}.secret": self._secret() for kind in ("basic", "token", "oauth2", "api-key", auth)}
         return {
-            "do": self.one_of("save", "test", "save-and-test", "x"), "slug": self.one_of(*LEAVES, "other", self._word()),
-            "name": self.one_of("Wiki", self._word()), "location": self.one_of(*self._addresses, *HOSTILE), "auth": auth,
-            f"auth.{auth}.username": self.one_of("alice", "a:b", ""), "headers": self.one_of("", "X-A: b", self._word()),
-            "rate_limit": self.one_of("", self._word()), "enabled": "on", "revision": self.one_of("1", "", "x"), **secrets,
+            "do": self.one_of("save", "test", "save-and-test", "x"),
+            "slug": self.one_of(*LEAVES, "other", self._word()),
+            "name": self.one_of("Wiki", self._word()), "location": self.one_of(*self._addresses, *HOSTILE),
+            "auth": auth,
+            f"auth.{auth}.username": self.one_of("alice", "a:b", ""),
+            "headers": self.one_of("", "X-A: b", self._word()),
+            "rate_limit": self.one_of("", self._word()), "enabled": "on",
+            "revision": self.one_of("1", "", "x"), **secrets,
         }  # fmt: skip
 
     def _file(self) -> str:
@@ -182,7 +194,7 @@ class Crowd:
     def _call(self) -> dict[str, Any]:
         """A call of the tool, as an agent sends it."""
         arguments = {
-            "action": self.one_of("list-integrations", "list", "get", "link", "create", "search", "health", self._word()),
+            "action": self.one_of(*ACTIONS, self._word()),
             "integrationId": self._part("integration"), "register": "demo", "schema": "case", "objectId": "1",
             "entityId": self._word(), "payload": self.one_of(self._item(), self._word(), None),
             "filters": self.one_of({}, {"search": self._word()}, [1]),

@@ -1,7 +1,7 @@
 """Runs as a process of its own: leads every outgoing path of a panel to every address inside, and says who was called.
 
-``python netlab.py namespace FOLDER`` expects a network namespace of its own, in which all addresses are this machine
-and listeners see who connects. ``python netlab.py guard FOLDER`` works anywhere: every attempt to connect is recorded
+``netlab.py namespace FOLDER`` expects a network namespace of its own, in which all addresses are this machine
+and listeners see who connects. ``netlab.py guard FOLDER`` works anywhere: every attempt to connect is recorded
 and none is let through.
 """
 
@@ -18,10 +18,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
-
-sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parents[1])]
 
 from addresses import PORTS, PUBLIC, cases, names, redirects
 from flask import Flask
@@ -206,10 +203,10 @@ class Lab:
             return None if failed and body["code"] != 500 else f"MCP {action}: {body}"
 
         return {
-            "save": lambda: sources.create({**named, "auth": basic}, by="alice") and None,
-            "save with OAuth": lambda: sources.create({**named, "auth": {**oauth, "tokenUrl": url}}, by="alice") and None,
+            "save": lambda: sources.create({**named, "auth": basic}, by="a") and None,
+            "save with OAuth": lambda: sources.create({**named, "auth": {**oauth, "tokenUrl": url}}, by="a") and None,
             "test": lambda: sources.test(leaf, caller=who.caller).ok,
-            "test of what was typed": lambda: sources.test(leaf, {"location": url, "auth": basic}, caller=who.caller).ok,
+            "test of typed": lambda: sources.test(leaf, {"location": url, "auth": basic}, caller=who.caller).ok,
             "test with OAuth": lambda: sources.test(leaf, {"auth": {**oauth, "tokenUrl": url}}, caller=who.caller).ok,
             "rung address": lambda: self.connector.probe_address(config, deadline_s=3) and None,
             "rung tls": lambda: self.connector.probe_tls(config, deadline_s=3) and None,

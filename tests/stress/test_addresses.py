@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -31,7 +32,8 @@ WITNESS = {
 
 def _ran(folder: Path) -> dict[str, Any]:
     command = [*(["unshare", "-rn"] if WAY == "namespace" else []), sys.executable, str(LAB), WAY, str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+    known = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (LAB.parents[2], LAB.parents[1])))}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False, env=known)
     assert done.returncode == 0, done.stderr
     report: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return report

@@ -1,0 +1,24 @@
+"""Runs every module here that measures something, and prints what it found."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+
+import benchmarks
+
+
+def main() -> None:
+    for found in sorted(pkgutil.iter_modules(benchmarks.__path__), key=lambda module: module.name):
+        if found.name.startswith("_"):
+            continue
+        module = importlib.import_module(f"benchmarks.{found.name}")
+        if not hasattr(module, "measure"):
+            continue
+        print(f"\n{found.name}: {(module.__doc__ or '').splitlines()[0]}", flush=True)
+        for line in module.measure():
+            print(f"  {line}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

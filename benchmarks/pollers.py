@@ -1,0 +1,146 @@
+"""A thousand pollers on five sources: what the four healthy ones pay when the fifth hangs, beside all five healthy."""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import random
+import statistics
+import tempfile
+import threading
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from panel.connector import Caller, Connector, SourceConfig
+from panel.connector.gate import Gate
+from panel.errors import ProviderUnavailable
+from panel.ledger import SqlLedger, ephemeral_engine
+
+POLLERS, SOURCES = 1000, 5
+EVERY_S, RUN_S, DEADLINE_S = 10.0, 12.0, 2.0
+MOST_NOISE = 0.10
+MOST_MORE_S = 0.005
+"""The promise: not more than a tenth or five milliseconds above the control, whichever is more."""
+BODY = b'{"_type": "WorkPackage", "id": 1, "subject": "%s"}' % (b"x" * 400)
+ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s"
+
+
+@dataclass
+class Run:
+    """Seconds of every healthy answer, and how the others ended."""
+
+    times: list[float]
+    failed: int
+    refused: list[float]
+
+    @property
+    def p50(self) -> float:
+        return statistics.median(self.times)
+
+    @property
+    def p99(self) -> float:
+        return statistics.quantiles(self.times, n=100)[-1]
+
+
+def measure() -> list[str]:
+    """Control, one hanging, control again: the second control tells what the measurement itself is worth."""
+    ours, theirs = multiprocessing.Pipe()
+    server = multiprocessing.get_context("spawn").Process(target=_serve, args=(theirs,), daemon=True)
+    server.start()
+    port = ours.recv()
+    try:
+        _polled(port, hanging=False, seconds=3)
+        control, sick, again = (_polled(port, hanging=hanging) for hanging in (False, True, False))
+    finally:
+        server.kill()
+        server.join()
+    noise = abs(again.p99 / control.p99 - 1)
+    before = (control.p99 + again.p99) / 2
+    kept = sick.p99 <= before + max(before * MOST_NOISE, MOST_MORE_S)
+    return [
+        _line("five healthy", control),
+        _line("four healthy, one hangs", sick),
+        _line("five healthy again", again),
+        f"hanging over control   p50 × {sick.p50 / statistics.mean([control.p50, again.p50]):.2f}, "
+        f"p99 × {sick.p99 / before:.2f}, {(sick.p99 - before) * 1000:+.2f} ms: "
+        f"{'within' if kept else 'NOT within'} 10 % or 5 ms",
+        f"control over control   p99 × {again.p99 / control.p99:.2f}: "
+        f"{'valid' if noise <= MOST_NOISE else 'NOT valid'} (at most 10 % off)",
+        f"on the hanging source  {len(sick.refused)} answers, p50 {statistics.median(sick.refused) * 1000:.2f} ms, "
+        f"longest {max(sick.refused):.2f} s of {DEADLINE_S:g} s",
+    ]
+
+
+def _line(name: str, run: Run) -> str:
+    figures = f"p50 {run.p50 * 1000:6.2f} ms   p99 {run.p99 * 1000:6.2f} ms"
+    return f"{name:24} {figures}   {len(run.times)} answers, {run.failed} failed"
+
+
+# --- the pollers ------------------------------------------------------------------------------------------------------
+
+
+def _polled(port: int, *, hanging: bool, seconds: float = RUN_S) -> Run:
+    """All pollers, each at its own moment, on a connector with limits, breaker and ledger as in a running panel."""
+    run = Run([], 0, [])
+    with tempfile.TemporaryDirectory() as folder:
+        ledger = SqlLedger(lambda: ephemeral_engine(Path(folder) / "traffic.sqlite3"))
+        ledger.epoch("")
+        connector = Connector(allowed=lambda: (f"127.0.0.1:{port}",), gate=Gate(ledger), deadline_s=DEADLINE_S)
+        roots = [f"http://127.0.0.1:{port}/{'hang' if hanging and n == 0 else n}" for n in range(SOURCES)]
+        sources = [SourceConfig(f"s{n}", f"s{n}", f"S{n}", root, revision=1) for n, root in enumerate(roots)]
+        end = time.monotonic() + seconds
+        chance = random.Random(1)
+        pollers = [
+            threading.Thread(target=_poll, args=(connector, sources[n % SOURCES], n, chance.random(), end, run))
+            for n in range(POLLERS)
+        ]
+        [poller.start() for poller in pollers]
+        [poller.join() for poller in pollers]
+        ledger._engine.dispose()
+    return run
+
+
+def _poll(connector: Connector, source: SourceConfig, number: int, phase: float, end: float, run: Run) -> None:
+    due = time.monotonic() + phase * min(EVERY_S, end - time.monotonic())
+    caller, first = Caller("JSON", f"poller {number}"), source.id == "s0"
+    while due < end:
+        time.sleep(max(0.0, due - time.monotonic()))
+        started = time.perf_counter()
+        try:
+            connector.open(source, caller).get("work_packages", str(number))
+        except ProviderUnavailable:
+            if first:
+                run.refused.append(time.perf_counter() - started)
+            else:
+                run.failed += 1
+        else:
+            if not first:
+                run.times.append(time.perf_counter() - started)
+        due += EVERY_S
+
+
+# --- the upstreams ----------------------------------------------------------------------------------------------------
+
+
+def _serve(pipe: Connection) -> None:
+    asyncio.run(_listen(pipe))
+
+
+async def _listen(pipe: Connection) -> None:
+    server = await asyncio.start_server(_answer, "127.0.0.1", 0, backlog=1000)
+    pipe.send(server.sockets[0].getsockname()[1])
+    await server.serve_forever()
+
+
+async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with suppress(OSError, asyncio.IncompleteReadError):
+        head = await reader.readuntil(b"\r\n\r\n")
+        if b" /hang" in head:
+            await reader.read()
+        else:
+            writer.write(ANSWER % (len(BODY), BODY))
+            await writer.drain()
+    writer.close()

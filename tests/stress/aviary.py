@@ -1,0 +1,240 @@
+"""A panel full of canaries, a crowd that asks it for everything, and a search through all that it left."""
+
+from __future__ import annotations
+
+import base64
+import logging
+import re
+import secrets
+from collections import Counter
+from contextlib import redirect_stderr, redirect_stdout, suppress
+from dataclasses import dataclass, field, replace
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from canary import canary, found_in
+from crowd import Asked, Crowd
+from flask import Flask
+from flask.testing import FlaskClient
+from support import CASE, Upstreams, openproject_values, signed_in_client, xwiki_values
+
+from panel import create_app
+from panel.access import Action, Principal
+from panel.config import load
+from panel.connector import Caller
+from panel.db import alembic
+from panel.errors import PanelError
+from panel.faces.context import Panel
+from panel.links import Visitor
+from panel.sandbox.openproject import OpenProjectStandIn
+from panel.sandbox.standin import RunningServer, mounted
+from panel.sandbox.xwiki import XWikiStandIn
+
+ALICE = Visitor(Principal("alice", "local", frozenset(Action)), Caller("test", "alice"))
+MEND_EVERY, FAULT_EVERY = 60, 25
+FAULTS = (
+    *[None] * 20, "login-page", "unauthorized", "forbidden", "server-error", "redirect", "broken-json", "rate-limited",
+    "hang",
+)  # fmt: skip
+PLACEHOLDER = b"(shown once)"
+TALKATIVE = ("sqlalchemy.engine",)
+"""Libraries that say much only when they are asked to: here every statement with its parameters, and every row."""
+
+
+Visit = tuple[FlaskClient, dict[str, str]]
+
+
+@dataclass
+class Left:
+    """Everything that was said, by where it was said."""
+
+    responses: list[bytes] = field(default_factory=list)
+    statuses: Counter[int] = field(default_factory=Counter)
+    bugs: list[str] = field(default_factory=list)
+
+    def note(self, asked: Asked, status: int, headers: str, body: bytes) -> None:
+        self.statuses[status] += 1
+        if status == 500:
+            self.bugs.append(f"{asked}: {body[-300:]!r}")
+        self.responses.append(f"\n{asked.method} {status} ".encode() + headers.encode() + b"\n" + body)
+
+
+class Aviary:
+    """A panel full of canaries, with both upstreams answering to them."""
+
+    def __init__(self, folder: Path) -> None:
+        names = ("password", "typed", "person", "signing key", "gateway token")
+        self.canaries = {name: canary(name, odd=True) for name in names}
+        self.canaries |= {name: canary(name) for name in ("API key", "token", "client secret", "typed token")}
+        self.canaries["encryption key"] = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
+        xwiki, openproject = XWikiStandIn(), OpenProjectStandIn()
+        server = RunningServer(mounted(xwiki=xwiki, openproject=openproject))
+        self.upstreams = Upstreams(server, xwiki, openproject)
+        self._teach(self.upstreams)
+        settings = {
+            "PANEL_INSTANCE_DIR": str(folder), "PANEL_DEADLINE_S": "0.3",
+            "PANEL_ALLOWED_PRIVATE_HOSTS": server.host_port,
+            "PANEL_SECRET_KEY": self.canaries["signing key"], "PANEL_ENCRYPTION_KEYS": self.canaries["encryption key"],
+        }  # fmt: skip
+        self.app: Flask = create_app(load(settings))
+        self.app.config.update(TESTING=True, PROPAGATE_EXCEPTIONS=False)
+        with self.app.app_context():
+            alembic.upgrade()
+        # The token of a form would only keep the crowd out.
+        self.app.config["WTF_CSRF_ENABLED"] = False
+        self.panel: Panel = self.app.extensions["leafpanel"]
+
+    def _teach(self, upstreams: Upstreams) -> None:
+        """Make the canaries the credentials that the upstreams know."""
+        upstreams.xwiki.add_user("canary", self.canaries["password"], name="Canary", edits=["Sandbox"])
+        world = upstreams.openproject.world
+        uma = world.principals[5]
+        world.principals[5] = replace(uma, tokens=(*uma.tokens, self.canaries["API key"]))
+        upstreams.openproject.oauth.add_app("canary", self.canaries["client secret"], credentials_user=5)
+
+    def sources(self, turn: int) -> list[dict[str, Any]]:
+        """Every way of signing in; the tracker's changes from time to time."""
+        root = self.upstreams.openproject_url
+        key = {"type": "basic", "username": "apikey", "password": self.canaries["API key"]}
+        oauth = {
+            "type": "oauth2", "grantType": "client_credentials", "tokenUrl": f"{root}/oauth/token",
+            "clientId": "canary", "clientSecret": self.canaries["client secret"],
+        }  # fmt: skip
+        basic = {"type": "basic", "username": "canary", "password": self.canaries["password"]}
+        token = {"type": "token", "header": "X-Api-Key", "token": self.canaries["token"]}
+        other = {"slug": "other", "name": "Other", "location": self.upstreams.xwiki_url, "auth": token}
+        grant = {**other, "slug": "oauth", "auth": oauth}
+        return [
+            xwiki_values(self.upstreams, auth=basic),
+            openproject_values(self.upstreams, auth=(key, oauth)[turn % 2]),
+            other,
+            grant,
+        ]
+
+    def mend(self, turn: int) -> None:
+        """Put everything right again that the crowd broke."""
+        self.upstreams.xwiki.fault = self.upstreams.openproject.fault = None
+        self.panel.switches.turn_connector(on=True)
+        for values in self.sources(turn):
+            known = self.panel.sources.find(values["slug"]) is not None
+            values = {"enabled": True, "timeout_s": None, "headers": {}, **values}
+            if known:
+                self.panel.sources.change(values["slug"], values, by="alice")
+            else:
+                self.panel.sources.create(values, by="alice")
+        for integration, reference in (("xwiki", "Sandbox.TestPage1"), ("openproject", "101")):
+            with suppress(PanelError):
+                self.panel.links.link(ALICE, integration, CASE, reference)
+
+    def visitors(self) -> dict[str, list[Visit]]:
+        """Everybody there is, with what lets him in, by the face for which it is meant."""
+        with self.app.app_context():
+            access = self.panel.access
+            self.canaries["one-time password"] = access.first_admin_password() or ""
+            access.create_user("pat", self.canaries["person"], role="admin")
+            tokens = {scope: access.create_token(f"{scope} token", scope) for scope in ("read", "write", "admin")}
+            made = self.panel.embed_apps.create("Cases", ["https://cases.example"])
+            app = self.panel.embed_apps.named("Cases")
+            rights = ["view", "link", "create", "update", "unlink"]
+            pass_ = self.panel.embed_apps.sign(app, CASE, subject="clara", can=rights, seconds=800)
+        self.canaries |= {f"{scope} token": token for scope, token in tokens.items()}
+        self.canaries["embedding secret"] = made.value
+        people = [signed_in_client(self.app, f"the {role}", role) for role in ("viewer", "editor", "admin")]
+        self._sessions = [(client, _session_of(client)) for client in people]
+        nobody = (self.app.test_client(), {})
+
+        def bearing(token: str) -> Visit:
+            return self.app.test_client(), {"Authorization": f"Bearer {token}"}
+
+        mixed = [*map(bearing, (*tokens.values(), pass_, "lpt_nobody")), *((client, {}) for client in people), nobody]
+        return {
+            "admin": [(people[2], {})] * 6 + mixed,
+            "objects": [(people[1], {})] * 6 + mixed,
+            "embed": [bearing(pass_)] * 8 + mixed,
+            "api": [bearing(tokens["admin"])] * 8 + [bearing(tokens["write"])] * 4 + mixed,
+        }
+
+    def sign_in_again(self) -> None:
+        """The crowd signs people out, and sometimes in as somebody else."""
+        for client, known in self._sessions:
+            with client.session_transaction() as session:
+                session.clear()
+                session.update(known)
+
+
+def _session_of(client: FlaskClient) -> dict[str, Any]:
+    with client.session_transaction() as session:
+        return dict(session)
+
+
+def shown_once(aviary: Aviary, body: bytes) -> bytes:
+    """An answer that made an API token, without it; from now on it is a canary like the others."""
+    for token in set(re.findall(rb"lpt_[\w-]{40,}", body)):
+        aviary.canaries[f"token {len(aviary.canaries)}"] = token.decode()
+        body = body.replace(token, PLACEHOLDER)
+    return body
+
+
+def flown(aviary: Aviary, seed: int, requests: int) -> Left:
+    """Let the crowd in, and return everything that it was told."""
+    upstreams, left = aviary.upstreams, Left()
+    everybody = aviary.visitors()
+    secret = aviary.canaries
+    typed = [secret[name] for name in ("typed", "typed token", "person", "password", "token", "API key")]
+    addresses = [upstreams.xwiki_url, upstreams.openproject_url, f"{upstreams.server.url}/nothing", "http://10.0.0.1/"]
+    crowd = Crowd(aviary.app, seed, typed=typed, addresses=addresses)
+    for number, asked in zip(range(requests), crowd, strict=False):
+        if number % MEND_EVERY == 0:
+            with aviary.app.test_request_context():
+                aviary.mend(number // MEND_EVERY)
+            aviary.sign_in_again()
+        if number % FAULT_EVERY == 0:
+            upstreams.xwiki.fault, upstreams.openproject.fault = crowd.one_of(*FAULTS), crowd.one_of(*FAULTS)
+        client, headers = crowd.one_of(*everybody[asked.path.split("/")[1]])
+        given = {**asked.options, "headers": {**headers, **asked.options.get("headers", {})}}
+        answer = client.open(asked.path, method=asked.method, **given)
+        body = answer.get_data()
+        if answer.status_code == 201 and asked.path == "/admin/tokens":
+            body = shown_once(aviary, body)
+        left.note(asked, answer.status_code, str(answer.headers), body)
+        answer.close()
+    return left
+
+
+def on_disk(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def by_command(app: Flask) -> bytes:
+    """What the commands print that show sources."""
+    commands = (["sources", "list"], ["sources", "export", "xwiki"], ["sources", "test", "openproject"], ["doctor"])
+    return "".join(app.test_cli_runner().invoke(args=args).output for args in commands).encode()
+
+
+
+def log_to(path: Path) -> None:
+    """Write down everything that anybody logs, at DEBUG."""
+    for name in ("alembic", "sqlalchemy"):
+        logging.getLogger(name).handlers.clear()
+    logging.getLogger().handlers[:] = [logging.FileHandler(path, encoding="utf-8")]
+    for name in ("", *TALKATIVE):
+        logging.getLogger(name).setLevel(logging.DEBUG)
+
+
+def fly(pipe: Connection, folder: Path, seed: int, requests: int) -> None:
+    """Runs as a process of its own: all of it, and a report of what was found where."""
+    log_to(folder / "debug.log")
+    with (folder / "output").open("w") as output, redirect_stdout(output), redirect_stderr(output):
+        aviary = Aviary(folder / "instance")
+        left = flown(aviary, seed, requests)
+        commands = by_command(aviary.app)
+    issued = aviary.upstreams.openproject.oauth.tokens
+    aviary.canaries |= {f"access token {number}": token.access for number, token in enumerate(issued[:20])}
+    texts = {**on_disk(folder), "answers": b"".join(left.responses), "commands": commands}
+    answered = (*aviary.upstreams.xwiki.requests, *aviary.upstreams.openproject.requests)
+    pipe.send({
+        "hits": found_in(texts, aviary.canaries), "canaries": len(aviary.canaries), "bugs": left.bugs[:5],
+        "statuses": left.statuses, "sizes": {name: len(text) for name, text in texts.items()},
+        "upstream": Counter(each.status for each in answered),
+    })  # fmt: skip
