@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,13 +12,14 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from jinja2 import FileSystemBytecodeCache
 from support import MakeApp, Upstreams, openproject_values, signed_in_client, xwiki_values
 
 from panel import create_app
 from panel.access import Action, Principal
 from panel.config import load
 from panel.connector import Caller
-from panel.db import alembic
+from panel.db import alembic, db
 from panel.faces.context import Panel
 from panel.links import Visitor
 from panel.sandbox.openproject import OpenProjectStandIn
@@ -65,17 +67,36 @@ def upstreams() -> Iterator[Upstreams]:
     server.close()
 
 
+@pytest.fixture(scope="session")
+def fresh_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated SQLite database, made once and copied for each test."""
+    instance = tmp_path_factory.mktemp("fresh") / "instance"
+    app = create_app(load({"PANEL_INSTANCE_DIR": str(instance)}))
+    with app.app_context():
+        alembic.upgrade()
+        db.engine.dispose()
+    return instance / "panel.sqlite3"
+
+
 @pytest.fixture
-def make_app(tmp_path: Path) -> MakeApp:
+def make_app(tmp_path: Path, fresh_database: Path) -> MakeApp:
     """Build an application on its own instance folder; keyword arguments are settings."""
 
+    compiled = FileSystemBytecodeCache(str(fresh_database.parent))
+
     def make(**settings: str) -> Flask:
+        instance = tmp_path / "instance"
+        if not (instance / "panel.sqlite3").exists():
+            instance.mkdir(mode=0o700, exist_ok=True)
+            shutil.copy(fresh_database, instance / "panel.sqlite3")
         # What an upstream says is asked anew each time, unless a test is about the brief cache.
-        own = {"PANEL_INSTANCE_DIR": str(tmp_path / "instance"), "PANEL_CACHE_TTL_S": "0"}
+        own = {"PANEL_INSTANCE_DIR": str(instance), "PANEL_CACHE_TTL_S": "0"}
         app = create_app(load({**own, **settings}))
         app.config.update(TESTING=True, PROPAGATE_EXCEPTIONS=False)
-        with app.app_context():
-            alembic.upgrade()
+        app.jinja_env.bytecode_cache = compiled
+        if "PANEL_DATABASE_URL" in settings:
+            with app.app_context():
+                alembic.upgrade()
         return app
 
     return make
