@@ -1,8 +1,8 @@
 """A host application in one file: it signs tokens with the standard library and shows Leafpanel's tab on its pages.
 
-    pip install Flask
-    export LEAFPANEL_URL=http://127.0.0.1:8000 LEAFPANEL_KID=… LEAFPANEL_SECRET=…
-    flask --app examples/host_app run --port 5000
+pip install Flask
+export LEAFPANEL_URL=http://127.0.0.1:8000 LEAFPANEL_KID=… LEAFPANEL_SECRET=…
+flask --app examples/host_app run --port 5000
 """
 
 from __future__ import annotations

@@ -56,7 +56,7 @@ def main() -> None:
     assert threading.active_count() == 1, "a process with threads cannot be forked in peace"
     print("ready", flush=True)
     for line in sys.stdin:
-        what, threads, processes = ([*line.split(), "1", "1"])[:3]
+        what, threads, processes = [*line.split(), "1", "1"][:3]
         pids = [_forked(app, what, int(threads)) for _ in range(int(processes))]
         print("ended", *(os.waitpid(pid, 0)[1] for pid in pids), flush=True)
 
