@@ -30,9 +30,13 @@ _UNCERTAIN = "We cannot tell whether the page was created. Check before trying a
 def create(upstream: Upstream, values: Mapping[str, Any]) -> Item:
     """Create the page that ``values`` describe. Raises as ``Integration.create`` says."""
     title, content = _title(values), _content(values)
-    page = _new_page(wiki_of(upstream.source), _spaces(values, wiki_of(upstream.source)), title)
-    for taken in (page, page.nested):
-        _refuse_taken(ask_page(upstream, taken), page, title)
+    wiki = wiki_of(upstream.source)
+    spaces = _spaces(values, wiki)
+    page = _new_page(wiki, spaces, _run_together(title))
+    # Whoever made the same page in xWiki itself may have called it by its title as it stands.
+    for called in dict.fromkeys((page, _new_page(wiki, spaces, title))):
+        for taken in (called, called.nested):
+            _refuse_taken(ask_page(upstream, taken), page, title)
     answer = _put(upstream, page, _document(title, content))
     _refuse_refused(answer, page, title)
     if answer.status == 202:
@@ -114,8 +118,17 @@ def _spaces(values: Mapping[str, Any], wiki: str) -> tuple[str, ...]:
     return tuple(names)
 
 
+def _run_together(title: str) -> str:
+    """The name of a new page: the words of its title as one, ``NotesOfTheHearing``.
+
+    So wiki pages have always been called; and the pointer, which is all that we keep, does not hold the title.
+    """
+    words = title.split()
+    return "".join(word[0].upper() + word[1:] for word in words) if len(words) > 1 else title
+
+
 def _new_page(wiki: str, spaces: tuple[str, ...], title: str) -> PageReference:
-    """A page of its own in the space. Its name is its title, as far as an address can carry it."""
+    """A page of its own in the space, with its name as far as an address can carry it."""
     name = re.sub(r"[/\\]", "-", title).strip()
     if is_unusable(name):
         raise InvalidInput("title", "A page cannot be called that.")
