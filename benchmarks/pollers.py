@@ -20,7 +20,7 @@ from panel.errors import ProviderUnavailable
 from panel.ledger import SqlLedger, ephemeral_engine
 
 POLLERS, SOURCES = 1000, 5
-EVERY_S, RUN_S, DEADLINE_S = 10.0, 12.0, 2.0
+EVERY_S, RUN_S, DEADLINE_S = 8.0, 16.0, 2.0
 MOST_NOISE = 0.10
 MOST_MORE_S = 0.005
 """The promise: not more than a tenth or five milliseconds above the control, whichever is more."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -98,12 +98,9 @@ class SqlLedger:
 
     @contextmanager
     def _turn(self) -> Iterator[tuple[Connection, float]]:
-        if self._engine.dialect.name == "postgresql":
-            with self._engine.begin() as connection:
-                yield connection, self._now(connection)
-            return
         # SQLite makes those who wait sleep longer and longer; the threads of one process need not find that out.
-        with self._turns, self._engine.begin() as connection:
+        own = self._turns if self._engine.dialect.name == "sqlite" else nullcontext()
+        with own, self._engine.begin() as connection:
             yield connection, self._now(connection)
 
     def _now(self, connection: Connection) -> float:

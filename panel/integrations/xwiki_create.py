@@ -12,7 +12,7 @@ from panel.domain import Item, Reason
 from panel.errors import AlreadyExists, Conflict, Forbidden, InvalidInput, ProviderUnavailable, Rejected, Uncertain
 from panel.integrations.xwiki_item import bare_item, read_page
 from panel.integrations.xwiki_reference import BadReference, PageReference, is_unusable, local_space, split_names
-from panel.integrations.xwiki_rest import REST, ask_page, wiki_of
+from panel.integrations.xwiki_rest import REST, ask, ask_page, entries, wiki_of
 
 LONGEST_NAME = 255
 _LONGEST_TEXT = 500_000
@@ -33,10 +33,9 @@ def create(upstream: Upstream, values: Mapping[str, Any]) -> Item:
     wiki = wiki_of(upstream.source)
     spaces = _spaces(values, wiki)
     page = _new_page(wiki, spaces, _run_together(title))
-    # Whoever made the same page in xWiki itself may have called it by its title as it stands.
-    for called in dict.fromkeys((page, _new_page(wiki, spaces, title))):
-        for taken in (called, called.nested):
-            _refuse_taken(ask_page(upstream, taken), page, title)
+    for taken in (page, page.nested):
+        _refuse_taken(ask_page(upstream, taken), page, title)
+    _refuse_namesake(upstream, _new_page(wiki, spaces, title), page, title)
     answer = _put(upstream, page, _document(title, content))
     _refuse_refused(answer, page, title)
     if answer.status == 202:
@@ -78,6 +77,19 @@ def _refuse_taken(answer: Answer, page: PageReference, title: str) -> None:
         raise AlreadyExists(f"“{title}” exists already in {page.space}. Nothing was overwritten.")
     if answer.status == 401:
         raise _forbidden(page)
+
+
+def _refuse_namesake(upstream: Upstream, called: PageReference, page: PageReference, title: str) -> None:
+    """Whoever made the same page in xWiki itself may have called it by its title as it stands.
+
+    The title goes out as a value of the query, which no log keeps.
+    https://www.xwiki.org/xwiki/bin/view/Documentation/UserGuide/Features/XWikiRESTfulAPI, "Page resources".
+    """
+    if called == page:
+        return
+    found = entries(ask(upstream, "pages", query=[("name", called.local), ("number", "100")]), "pageSummaries")
+    if {str(called), str(called.nested)} & {summary.get("id") for summary in found}:
+        raise AlreadyExists(f"“{title}” exists already in {page.space}. Nothing was overwritten.")
 
 
 def _refuse_refused(answer: Answer, page: PageReference, title: str) -> None:
