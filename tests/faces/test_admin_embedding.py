@@ -1,0 +1,117 @@
+"""The page where administrators let applications show the tab."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from embedders import token_of
+from flask import Flask
+from flask.testing import FlaskClient
+from support import CASE, signed_in_client
+
+from panel.embedding import Secret
+
+
+@pytest.fixture
+def form(as_admin: FlaskClient) -> dict[str, str]:
+    found = re.search(r'name="csrf_token" value="([^"]+)"', as_admin.get("/admin/embedding").text)
+    assert found is not None
+    return {"csrf_token": found[1]}
+
+
+@pytest.fixture
+def made(app: Flask) -> Secret:
+    with app.app_context():
+        return app.extensions["leafpanel"].embed_apps.create("Cases", ["https://cases.example.org"])
+
+
+def path_of(app: Flask) -> str:
+    with app.app_context():
+        return f"/admin/embedding/{app.extensions['leafpanel'].embed_apps.named('Cases').id}"
+
+
+def test_a_secret_is_shown_once(as_admin: FlaskClient, form: dict[str, str]) -> None:
+    made = as_admin.post("/admin/embedding", data={**form, "name": "Shop", "origins": "https://a.example http://b:81"})
+    found = re.search(r'id="secret">([^<]+)<', made.text)
+
+    assert (made.status_code, found is not None) == (201, True)
+    page = as_admin.get("/admin/embedding").text
+    assert "https://a.example" in page
+    assert "http://b:81" in page
+    assert found is not None
+    assert found[1] not in page
+
+
+@pytest.mark.parametrize("data", [{"name": "", "origins": "https://a"}, {"name": "A", "origins": "*"}, {"name": "A"}])
+def test_a_wrong_form_comes_back_as_it_was_typed(
+    as_admin: FlaskClient, form: dict[str, str], data: dict[str, str]
+) -> None:
+    answer = as_admin.post("/admin/embedding", data={**form, **data})
+
+    assert answer.status_code == 422
+    assert "aria-invalid" in answer.text
+    assert f'value="{data["name"]}"' in answer.text
+
+
+def test_secrets_change_over_and_origins_are_saved(
+    app: Flask, as_admin: FlaskClient, made: Secret, form: dict[str, str]
+) -> None:
+    path = path_of(app)
+
+    rotated = as_admin.post(f"{path}/rotate", data=form)
+    again = as_admin.post(f"{path}/rotate", data=form)
+    retired = as_admin.post(f"{path}/retire", data=form)
+    saved = as_admin.post(path, data={**form, "origins": "https://new.example"})
+    refused = as_admin.post(path, data={**form, "origins": "nowhere"})
+
+    assert [answer.status_code for answer in (rotated, again, retired, saved, refused)] == [201, 409, 303, 303, 422]
+    page = as_admin.get(path).text
+    assert made.kid not in page
+    assert "https://new.example" in page
+
+
+def test_a_switched_off_application_is_refused(
+    app: Flask, as_admin: FlaskClient, made: Secret, form: dict[str, str]
+) -> None:
+    as_admin.post(f"{path_of(app)}/switch", data={**form, "value": "off"})
+
+    assert app.test_client().get(f"/embed/demo/case/1?token={token_of(made, CASE)}").status_code == 401
+    assert "Switch on" in as_admin.get(path_of(app)).text
+
+
+@pytest.mark.parametrize(
+    ("path", "changes", "said"),
+    [
+        ("demo/case/1", {}, "This address is accepted"),
+        ("demo/case/2", {}, "names another object"),
+        ("demo/case/1", {"exp": 1}, "The token has expired."),
+        ("demo/case/1", {"can": []}, "The claim can must be"),
+        ("demo/case/1", {"aud": "x"}, "The claim aud must be"),
+    ],
+)
+def test_the_inspector_names_the_rule_that_refuses(
+    as_admin: FlaskClient, made: Secret, form: dict[str, str], path: str, changes: dict[str, object], said: str
+) -> None:
+    token = token_of(made, CASE, **changes)
+
+    page = as_admin.post(
+        "/admin/embedding/inspect", data={**form, "address": f"https://p.example/embed/{path}?token={token}"}
+    ).text
+
+    assert said in page
+    assert "objectId" in page
+    assert token not in page
+
+
+@pytest.mark.parametrize("address", ["", "words", "https://p.example/embed/a/b/c", "https://[", "a.b.c"])
+def test_the_inspector_takes_anything(as_admin: FlaskClient, form: dict[str, str], address: str) -> None:
+    answer = as_admin.post("/admin/embedding/inspect", data={**form, "address": address})
+
+    assert (answer.status_code, "This address is refused" in answer.text) == (200, True)
+
+
+def test_only_administrators_come_here(app: Flask, made: Secret) -> None:
+    editor = signed_in_client(app, "bob", "editor")
+
+    assert [editor.get(path).status_code for path in ("/admin/embedding", path_of(app))] == [403, 403]
