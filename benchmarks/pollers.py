@@ -52,7 +52,7 @@ def measure() -> list[str]:
     server.start()
     port = ours.recv()
     try:
-        _polled(port, hanging=False, seconds=3)
+        _polled(port, hanging=False, seconds=6)
         control, sick, again = (_polled(port, hanging=hanging) for hanging in (False, True, False))
     finally:
         server.kill()

@@ -98,7 +98,9 @@ def kinds(hosts: list[str], tmp_path: Path) -> Iterator[list[Kind]]:
 
         def kind(name: str, reason: Reason, root: str, at: Connector = door) -> Kind:
             waits = reason in (Reason.TIMEOUT, Reason.DNS) or name.endswith("-drip")
-            return Kind(name, reason, lambda: at.open(source(root, ca_file=ca), CALLER, deadline_s=DEADLINE), waits)
+            config = source(root, ca_file=ca)
+            # Fresh, or those who ask for the same at once would share one call.
+            return Kind(name, reason, lambda: at.open(config, CALLER, deadline_s=DEADLINE, fresh=True), waits)
 
         yield [
             kind("black-hole", Reason.TIMEOUT, f"http://{hole}"),

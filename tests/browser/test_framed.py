@@ -5,19 +5,29 @@ from __future__ import annotations
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
-from conftest import ROOT, Running, free_port
 from playwright.sync_api import BrowserContext, FrameLocator, Page, expect
 
 pytestmark = pytest.mark.browser
+
+ROOT = Path(__file__).parent.parent.parent
+Running = Any  # what the fixture `running` gives; conftest modules cannot be imported by name
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 @pytest.fixture(scope="module")
