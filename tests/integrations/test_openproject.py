@@ -29,7 +29,7 @@ def test_descriptor_offers_what_the_leaf_reads() -> None:
     descriptor = Descriptor.load(Path(module.__file__).with_suffix(".yaml"))
 
     assert (descriptor.label, descriptor.icon, descriptor.reference_kind) == ("Projects", "Briefcase", "number")
-    assert [preset.id for preset in descriptor.presets] == ["apikey", "token", "none"]
+    assert [preset.id for preset in descriptor.presets] == ["apikey", "token", "oauth2", "none"]
     assert (descriptor.presets[0].auth, descriptor.presets[0].username) == ("basic", "apikey")
     assert [one.name for one in descriptor.create] == ["projectId", "type", "subject", "description"]
     assert [one.name for one in descriptor.update] == ["subject", "status", "assignee"]

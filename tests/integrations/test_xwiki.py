@@ -30,7 +30,7 @@ def test_descriptor_offers_what_the_leaf_reads() -> None:
     descriptor = Descriptor.load(Path(module.__file__).with_suffix(".yaml"))
 
     assert (descriptor.label, descriptor.upstream, descriptor.icon) == ("Articles", "xWiki", "FileDocumentMultiple")
-    assert [preset.id for preset in descriptor.presets] == ["basic", "token", "none"]
+    assert [preset.id for preset in descriptor.presets] == ["basic", "token", "oauth2", "none"]
     assert [(one.name, one.kind, one.required) for one in descriptor.create] == [
         ("space", "suggest", True),
         ("title", "text", True),
