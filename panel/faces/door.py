@@ -11,9 +11,9 @@ from flask import g, request, url_for
 from panel.access import Action, Principal
 from panel.domain import ObjectRef
 from panel.embedding import THEMES
-from panel.errors import InvalidInput
 from panel.faces.bearer import Unauthorized, embed_pass, presented
 from panel.faces.context import visitor
+from panel.faces.given import object_ref
 from panel.faces.headers import allow_framing_by
 from panel.faces.session import signed_in
 from panel.links import Visitor
@@ -115,14 +115,6 @@ def remember_place(endpoint: str | None, values: dict[str, Any] | None) -> None:
     """Keep the object's name out of every view's arguments; ``door`` reads it."""
     taken = ("register", "schema", "object_id")
     g.place = {name: (values or {}).pop(name, "") for name in taken}
-
-
-def object_ref(register: str, schema: str, object_id: str) -> ObjectRef:
-    """Our side of a link from the parts of an address. Raises InvalidInput naming the part."""
-    for name, value in (("register", register), ("schema", schema), ("objectId", object_id)):
-        if not value.strip() or len(value) > 255 or not value.isprintable():
-            raise InvalidInput(name, f"“{name}” must be 1 to 255 printable characters.")
-    return ObjectRef(register, schema, object_id)
 
 
 def _carried() -> dict[str, str]:

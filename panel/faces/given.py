@@ -16,6 +16,7 @@ PICKER_LIMIT = 25
 
 
 def object_ref(register: str, schema: str, object_id: str) -> ObjectRef:
+    """Our side of a link from the parts of an address, on pages too. Raises InvalidInput naming the part."""
     for name, value in (("register", register), ("schema", schema), ("objectId", object_id)):
         if not value.strip() or len(value) > 255 or not value.isprintable():
             raise InvalidInput(name, f"“{name}” must be 1 to 255 printable characters.")
