@@ -2,7 +2,6 @@
 PYTHON ?= python3
 V := .venv
 BIN := $(V)/bin
-T ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help run serve test lint fmt bench lock clean
@@ -19,7 +18,12 @@ serve: $(V)/.runtime ## Set up, migrate, start the panel alone
 test: $(V)/.dev ## Set up and run all tests (T=path for some)
 	@sh tests/need-browser
 	@sh tests/need-servers
+ifdef T
 	@exec $(BIN)/python -m pytest $(T)
+else
+	@$(BIN)/python -m pytest -m "not alone" --numprocesses auto --maxprocesses 4 --dist loadfile
+	@exec $(BIN)/python -m pytest -m alone
+endif
 
 lint: $(V)/.dev ## Style, types and the direction of imports
 	$(BIN)/ruff check .

@@ -16,7 +16,8 @@ from urllib.parse import quote
 from flask import Flask
 
 from panel import create_app
-from panel.access import SCOPES, Principal
+from panel.access import SCOPES, Principal, Wish
+from panel.audit import Actor
 from panel.config import load
 from panel.connector import Caller
 from panel.db import alembic
@@ -27,6 +28,7 @@ from panel.sandbox.openproject import OpenProjectStandIn
 from panel.sandbox.standin import RunningServer, mounted
 
 LINKS, ROUNDS = 50, 100
+ME = Actor("benchmark", "local", "console")
 CASE = ObjectRef("demo", "case", "1")
 PATH = "/api/objects/demo/case/1/integrations/openproject"
 
@@ -107,11 +109,12 @@ def _panel(folder: Path, server: RunningServer, ids: list[str], ttl: str) -> Ask
         services: Panel = app.extensions["leafpanel"]
         auth = {"type": "basic", "username": "apikey", "password": "T"}
         values = {"slug": "openproject", "name": "T", "location": f"{server.url}/openproject", "auth": auth}
-        services.sources.create(values, by="benchmark")
+        services.sources.create(values, by=ME)
         visitor = Visitor(Principal("benchmark", "local", SCOPES["write"]), Caller("benchmark", "benchmark"))
         for reference in ids:
             services.links.link(visitor, "openproject", CASE, reference)
-        headers = {"Authorization": f"Bearer {services.access.create_token('benchmark', 'read')}"}
+        token = services.access.create_token(Wish("benchmark", "read"), by=ME)
+        headers = {"Authorization": f"Bearer {token}"}
     client = app.test_client()
 
     def ask() -> bytes:

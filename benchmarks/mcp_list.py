@@ -16,7 +16,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from panel import create_app
-from panel.access import SCOPES, Principal
+from panel.access import SCOPES, Principal, Wish
+from panel.audit import Actor
 from panel.config import load
 from panel.connector import Caller
 from panel.db import alembic
@@ -26,6 +27,7 @@ from panel.links import Visitor
 from panel.sandbox.openproject import OpenProjectStandIn
 from panel.sandbox.standin import RunningServer, mounted
 
+ME = Actor("benchmark", "local", "console")
 ROOT = Path(__file__).parent.parent
 ROUNDS = 200
 LINKS = 20
@@ -97,11 +99,11 @@ def _prepared(settings: dict[str, str], location: str, numbers: list[int]) -> st
         alembic.upgrade()
         services: Panel = app.extensions["leafpanel"]
         auth = {"type": "basic", "username": "apikey", "password": "T"}
-        services.sources.create({"slug": "openproject", "name": "P", "location": location, "auth": auth}, by="bench")
+        services.sources.create({"slug": "openproject", "name": "P", "location": location, "auth": auth}, by=ME)
         who = Visitor(Principal("bench", "local", SCOPES["write"]), Caller("test", "bench"))
         for number in numbers:
             services.links.link(who, "openproject", ObjectRef("demo", "case", "1"), str(number))
-        return services.access.create_token("bench", "read")
+        return services.access.create_token(Wish("bench", "read"), by=ME)
 
 
 def _asker(port: int, token: str, method: str, path: str, body: str | None) -> Callable[[], bytes]:

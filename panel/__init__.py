@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from flask import Flask
 from sqlalchemy import Engine
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from panel.access import Access
 from panel.calls import Calls
@@ -16,6 +17,7 @@ from panel.integrations.registry import Registry, load_registry
 from panel.ledger import SqlLedger, ephemeral_engine
 from panel.links import Links
 from panel.oauth import Oauth
+from panel.people import People
 from panel.sandbox import note
 from panel.shared_cache import SharedCache
 from panel.sources import Sources
@@ -40,36 +42,45 @@ def create_app(config: Config | None = None, *, registry: Registry | None = None
     app.config.update(
         flask_settings(config),
         SECRET_KEY=config.secret_key,
-        SESSION_COOKIE_NAME="leafpanel",
+        SESSION_COOKIE_NAME=config.cookie("leafpanel"),
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",
-        SESSION_COOKIE_SECURE=config.public_url.startswith("https://"),
+        SESSION_COOKIE_SECURE=config.is_encrypted,
         MAX_CONTENT_LENGTH=1024 * 1024,
         BOOTSTRAP_SERVE_LOCAL=True,
         WTF_CSRF_TIME_LIMIT=None,
+        # It asks for a referrer, and our pages send none; `origins` looks at what browsers send instead.
+        WTF_CSRF_SSL_STRICT=False,
     )
     db.init_app(app)
     alembic.init_app(app)
     registry = registry or load_registry()
     switches = Switches(connector_allowed=config.connector_enabled)
-    calls = Calls(own_engine(config))
+    # For work that is no part of a request's transaction: the call log and the tokens of sources.
+    aside = own_engine(config)
+    calls = Calls(aside)
+    ledger = SqlLedger(lambda: _ledger_engine(app, config))
     connector = Connector(
         allowed=lambda: allowed_hosts(config),
         deadline_s=config.deadline_s,
-        gate=Gate(SqlLedger(lambda: _ledger_engine(app, config))),
+        gate=Gate(ledger),
         cache_ttl_s=config.cache_ttl_s,
         shared=SharedCache(config.redis_url, config.secret_key) if config.redis_url else None,
         journal=calls,
     )
     vault = Vault(keys_of(config))
-    connector.sign = oauth = Oauth(own_engine(config), vault, connector)
+    connector.sign = oauth = Oauth(aside, vault, connector)
     sources = Sources(vault, registry, connector, switches)
     links = Links(registry, sources, connector)
     app.extensions["leafpanel"] = Panel(
-        config, registry, sources, links, Access(), switches, oauth, calls, EmbedApps(vault)
+        config, registry, sources, links, Access(registry.ids), People(ledger), switches, oauth, calls, EmbedApps(vault)
     )
     install(app)
     cli.install(app)
+    if config.trusted_proxies:
+        # Only who asks is told by them; where we are is a setting.
+        front = ProxyFix(app.wsgi_app, x_for=config.trusted_proxies, x_proto=0, x_host=0)
+        app.wsgi_app = front  # type: ignore[method-assign]
     return app
 
 

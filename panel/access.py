@@ -1,23 +1,28 @@
-"""Who may do what: people who sign in and API tokens, each turned into one Principal."""
+"""Who may do what. People, API tokens and embed tokens all become one Principal; API tokens are kept here."""
 
 from __future__ import annotations
 
 import hashlib
+import logging
 import secrets
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 
-from sqlalchemy import func, select
-from sqlalchemy.exc import IntegrityError
-from werkzeug.security import check_password_hash, generate_password_hash
+from sqlalchemy import select, update
 
-from panel.db import db
+from panel import audit
+from panel.audit import Actor, Deed
+from panel.db import STORAGE_FAILURES, db
 from panel.domain import ObjectRef, now
-from panel.errors import Conflict, Forbidden, InvalidInput, NotFound
-from panel.models import ApiToken, User
+from panel.errors import Forbidden, InvalidInput, NotFound
+from panel.models import ApiToken
+
+log = logging.getLogger(__name__)
 
 TOKEN_PREFIX = "lpt_"  # noqa: S105 (a public marker, so that leaked tokens are recognised)
-MIN_PASSWORD = 8
+LONGEST_DAYS = 3660
 
 
 class Action(StrEnum):
@@ -46,10 +51,14 @@ ROLES: dict[str, frozenset[Action]] = {
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The one object that somebody was let in for, and, where only some are named, its integrations."""
+    """How far somebody was let in. ``None`` is no limit."""
 
-    object: ObjectRef
+    object: ObjectRef | None = None
+    registers: frozenset[str] | None = None
     integrations: frozenset[str] | None = None
+
+    def hold(self, obj: ObjectRef) -> bool:
+        return self.object in (None, obj) and (self.registers is None or obj.register in self.registers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +82,16 @@ class Principal:
     def is_admin(self) -> bool:
         return Action.ADMIN in self.can
 
+    @property
+    def is_embedded(self) -> bool:
+        return self.kind.startswith("embed:")
+
     def stay(self, obj: ObjectRef | None, integration: str = "") -> None:
         """Raises NotFound for an object or integration outside of the limits, whatever is or is not there."""
         if self.limits is None:
             return
-        if obj not in (None, self.limits.object) or (integration and not self.sees(integration)):
+        outside = obj is not None and not self.limits.hold(obj)
+        if outside or (integration and not self.sees(integration)):
             raise NotFound("There is nothing at this address.")
 
     def require(self, action: Action, obj: ObjectRef | None = None, integration: str = "") -> None:
@@ -91,112 +105,107 @@ class Principal:
             )
 
 
+TOUCHED = timedelta(minutes=1)
+"""Using a token is written down at most this often."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a new token is to be, as typed. Empty lists are no limit; no days is for ever."""
+
+    name: str
+    scope: str
+    days: int | None = None
+    registers: tuple[str, ...] = ()
+    integrations: tuple[str, ...] = ()
+
+
 class Access:
-    """People and API tokens."""
+    """API tokens. ``integrations`` are the ids that there are."""
 
-    def first_admin_password(self) -> str | None:
-        """Make sure that somebody can sign in, and return a one-time password where nobody has chosen one yet.
+    def __init__(self, integrations: Callable[[], Collection[str]]) -> None:
+        self._integrations = integrations
 
-        It stops working as soon as its owner chooses a password; until then each start makes a new one.
-        """
-        admin = db.session.scalar(select(User).order_by(User.id).limit(1))
-        if admin is not None and not admin.must_choose:
-            return None
-        password = "-".join(secrets.token_hex(2) for _ in range(4))
-        if admin is None:
-            admin = User(name="admin", role="admin")
-            db.session.add(admin)
-        admin.password_hash, admin.must_choose = generate_password_hash(password), True
-        try:
-            db.session.commit()
-        except IntegrityError:
-            # Another process started at the same moment: the password that it prints is the one that works.
-            db.session.rollback()
-            return None
-        return password
-
-    def create_user(self, name: str, password: str, *, role: str) -> User:
-        """Raises InvalidInput naming the field, Conflict when the name is taken."""
-        name = name.strip()
-        if not name or len(name) > 200 or not name.isprintable():
+    def create_token(self, wish: Wish, *, by: Actor) -> str:
+        """A new API token, returned this once. Raises InvalidInput naming the field."""
+        registers, leaves = self._limits(wish)
+        if not wish.name.strip() or len(wish.name) > 200 or not wish.name.isprintable():
             raise InvalidInput("name", "A name has 1 to 200 printable characters.")
-        if db.session.scalar(select(User.id).where(func.lower(User.name) == name.lower())):
-            raise Conflict(f"There is a person named {name} already.")
-        user = User(name=name, role=role, password_hash=self._hash(password))
-        db.session.add(user)
-        try:
-            db.session.commit()
-        except IntegrityError:
-            db.session.rollback()
-            raise Conflict(f"There is a person named {name} already.") from None
-        return user
-
-    def choose_password(self, user: User, password: str) -> None:
-        """Set a person's own password and end all other sessions of theirs. Raises InvalidInput."""
-        user.password_hash, user.must_choose = self._hash(password), False
-        user.epoch += 1
-        db.session.commit()
-
-    def sign_in(self, name: str, password: str) -> User | None:
-        """The person with this name and password. Takes the same time for an unknown name."""
-        user = db.session.scalar(select(User).where(func.lower(User.name) == name.strip().lower()))
-        stored = user.password_hash if user is not None else _nobody()
-        if not check_password_hash(stored, password) or user is None or user.disabled:
-            return None
-        user.last_seen_at = now()
-        db.session.commit()
-        return user
-
-    def person(self, user_id: int, epoch: int) -> User | None:
-        """The person of a session, unless that session was ended."""
-        user = db.session.get(User, user_id)
-        return user if user is not None and user.epoch == epoch and not user.disabled else None
-
-    def principal_of(self, user: User) -> Principal:
-        return Principal(user.name, "session", ROLES.get(user.role, frozenset()))
-
-    def create_token(self, name: str, scope: str, *, by: str = "") -> str:
-        """A new API token, returned this once. Raises InvalidInput."""
-        if scope not in SCOPES:
+        if wish.scope not in SCOPES:
             raise InvalidInput("scope", f"The scope must be one of {', '.join(SCOPES)}.")
-        if not name.strip() or len(name) > 200:
-            raise InvalidInput("name", "A name has 1 to 200 characters.")
+        if wish.days is not None and not 0 < wish.days <= LONGEST_DAYS:
+            raise InvalidInput("days", f"A token lasts from 1 to {LONGEST_DAYS} days, or for ever when left empty.")
         token = TOKEN_PREFIX + secrets.token_urlsafe(32)
-        db.session.add(ApiToken(name=name.strip(), scope=scope, token_hash=_token_hash(token), created_by=by))
+        row = ApiToken(
+            name=wish.name.strip(), scope=wish.scope, token_hash=_token_hash(token), created_by=by.name,
+            registers=registers, integrations=leaves,
+            expires_at=now() + timedelta(days=wish.days) if wish.days is not None else None,
+        )  # fmt: skip
+        db.session.add(row)
+        audit.record(Deed.TOKEN_ISSUED, by, subject=row.name, detail=row.scope)
         db.session.commit()
         return token
+
+    def _limits(self, wish: Wish) -> tuple[list[str] | None, list[str] | None]:
+        """Raises InvalidInput."""
+        registers, leaves = [*dict.fromkeys(wish.registers)], [*dict.fromkeys(wish.integrations)]
+        if wish.scope == "admin" and (registers or leaves):
+            raise InvalidInput("scope", "An admin token cannot be limited: whoever holds it changes every source.")
+        for register in registers:
+            if not register.strip() or len(register) > 255 or not register.isprintable():
+                raise InvalidInput("registers", "A register has 1 to 255 printable characters.")
+        for leaf in leaves:
+            if leaf not in self._integrations():
+                known = ", ".join(self._integrations())
+                raise InvalidInput("integrations", f"There is no integration “{leaf[:63]}”. There are {known}.")
+        return registers or None, leaves or None
 
     def tokens(self) -> list[ApiToken]:
         return list(db.session.scalars(select(ApiToken).order_by(ApiToken.name, ApiToken.id)))
 
-    def revoke_token(self, token_id: int) -> None:
+    def token(self, token_id: int) -> ApiToken:
+        """Raises NotFound."""
         token = db.session.get(ApiToken, token_id)
         if token is None:
             raise NotFound("There is no such API token.")
+        return token
+
+    def revoke_token(self, token: ApiToken, *, by: Actor) -> None:
         db.session.delete(token)
+        audit.record(Deed.TOKEN_REVOKED, by, subject=token.name, detail=token.scope)
         db.session.commit()
 
     def by_token(self, token: str) -> Principal | None:
         """The principal of a presented bearer token; looked up by hash, so that nothing is compared in the clear."""
         row = db.session.scalar(select(ApiToken).where(ApiToken.token_hash == _token_hash(token)))
-        return Principal(row.name, "token", SCOPES[row.scope]) if row is not None else None
+        if row is None or (row.expires_at is not None and row.expires_at <= now()):
+            return None
+        principal = Principal(row.name, "token", SCOPES[row.scope], _limits_of(row))
+        _note_use(row)
+        return principal
 
-    def _hash(self, password: str) -> str:
-        if len(password) < MIN_PASSWORD or len(password) > 1000:
-            raise InvalidInput("password", f"A password has at least {MIN_PASSWORD} characters.")
-        return generate_password_hash(password)
+
+def _limits_of(row: ApiToken) -> Limits | None:
+    if row.registers is None and row.integrations is None:
+        return None
+    return Limits(
+        registers=frozenset(row.registers) if row.registers is not None else None,
+        integrations=frozenset(row.integrations) if row.integrations is not None else None,
+    )
+
+
+def _note_use(row: ApiToken) -> None:
+    """When a token was last used. It is worth no request: a database that takes no writes still answers readers."""
+    moment = now()
+    if row.last_used_at is not None and row.last_used_at > moment - TOUCHED:
+        return
+    try:
+        db.session.execute(update(ApiToken).where(ApiToken.id == row.id).values(last_used_at=moment))
+        db.session.commit()
+    except STORAGE_FAILURES as exc:
+        db.session.rollback()
+        log.warning("the last use of a token was not noted: %s", type(exc).__name__)
 
 
 def _token_hash(token: str) -> str:
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
-
-
-_nobody_hash = ""
-
-
-def _nobody() -> str:
-    """The hash of a password that nobody has."""
-    global _nobody_hash
-    if not _nobody_hash:
-        _nobody_hash = generate_password_hash(secrets.token_hex(16))
-    return _nobody_hash

@@ -4,32 +4,28 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Select, extract, func, literal_column, or_, select
 
+from panel import log_pages
 from panel.calls import NOT_SENT, Wanted, oldest
 from panel.db import db
 from panel.domain import Reason, now
+from panel.log_pages import Lines
 from panel.models import Call
 
-PAGE = 50
 DAY = timedelta(hours=24)
+_HELD_BACK = [
+    reason.value
+    for reason in (
+        Reason.CONNECTOR_DISABLED, Reason.SOURCE_DISABLED, Reason.CIRCUIT_OPEN, Reason.RATE_LIMITED, Reason.BUSY,
+    )
+]  # fmt: skip
+"""Reasons of our own, when there is no status: switches, limits, and the breaker that follows from real failures."""
 _SENT = or_(Call.status.is_not(None), Call.reason.is_(None), Call.reason.not_in([reason.value for reason in NOT_SENT]))
-
-
-@dataclass(frozen=True, slots=True)
-class Lines:
-    """One page of the log, newest first. ``older`` and ``newer`` are the marks of the pages beside it."""
-
-    rows: list[Call]
-    total: int
-    first: int
-    older: int | None
-    newer: int | None
-    """0 leads to the newest page; None means that this is it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +37,12 @@ class Figures:
     failed: int
     p50_ms: int | None = None
     p95_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcomes:
+    """When a source last answered, and when and why it last did not; as far back as the log goes."""
+
     succeeded_at: datetime | None = None
     failed_at: datetime | None = None
     failed_why: Reason | None = None
@@ -57,38 +59,16 @@ class Hour:
     p95_ms: int = 0
 
 
-def lines(wanted: Wanted, *, before: int = 0) -> Lines:
-    """The page of lines older than the mark ``before``; the newest page for 0."""
-    conditions = wanted.conditions()
-    page = select(Call).where(*conditions, *([Call.id < before] if before else []))
-    rows = list(db.session.scalars(page.order_by(Call.id.desc()).limit(PAGE + 1)))
-    total = _count(*conditions)
-    above = _count(*conditions, Call.id >= before) if before else 0
-    older = rows[PAGE - 1].id if len(rows) > PAGE else None
-    return Lines(rows[:PAGE], total, above + 1, older, _newer(conditions, before) if above else None)
-
-
-def _count(*conditions: Any) -> int:
-    return db.session.scalar(select(func.count()).select_from(Call).where(*conditions)) or 0
-
-
-def _newer(conditions: list[Any], before: int) -> int:
-    """The mark of the page that ends just above ``before``."""
-    above = select(Call.id).where(*conditions, Call.id >= before).order_by(Call.id).limit(PAGE + 1)
-    ids = list(db.session.scalars(above))
-    return ids[PAGE] if len(ids) > PAGE else 0
+def lines(wanted: Wanted, *, before: int = 0) -> Lines[Call]:
+    return log_pages.lines(Call, wanted.conditions(), before=before)
 
 
 def every_line(wanted: Wanted) -> Iterator[Any]:
-    """All lines as plain rows, newest first, read in portions."""
-    before = 0
-    while True:
-        page = select(*Call.__table__.c).where(*wanted.conditions(), *([Call.id < before] if before else []))
-        rows = db.session.execute(page.order_by(Call.id.desc()).limit(1000)).all()
-        yield from rows
-        if len(rows) < 1000:
-            return
-        before = rows[-1].id
+    return log_pages.every_line(Call, wanted.conditions())
+
+
+def _count(*conditions: Any) -> int:
+    return log_pages.count(Call, *conditions)
 
 
 def faces() -> list[str]:
@@ -140,23 +120,22 @@ def figures_of(source: str) -> Figures:
 
 
 def _figures(source: str, calls: int, failed: int) -> Figures:
-    success, failure = _last(source, failed=False), _last(source, failed=True)
-    return Figures(
-        source,
-        calls,
-        failed,
-        _percentile(source, 0.5),
-        _percentile(source, 0.95),
-        success.at if success is not None else None,
-        failure.at if failure is not None else None,
-        reason_of(failure) if failure is not None else None,
-    )
+    return Figures(source, calls, failed, _percentile(source, 0.5), _percentile(source, 0.95))
 
 
-def _last(source: str, *, failed: bool) -> Call | None:
-    outcome = Call.reason.is_not(None) if failed else Call.reason.is_(None)
-    query = select(Call).where(Call.source == source, Call.at >= oldest(), outcome)
-    return db.session.scalar(query.order_by(Call.at.desc(), Call.id.desc()).limit(1))
+def outcomes() -> dict[str, Outcomes]:
+    """How calls to each source last ended, in one query. What we held back ourselves is no failure of a source."""
+    failed = Call.reason.is_not(None)
+    kept = Call.status.is_not(None) | Call.reason.is_(None) | Call.reason.not_in(_HELD_BACK)
+    newest = select(Call.source, failed.label("failed"), func.max(Call.at).label("at"))
+    last = newest.where(Call.at >= oldest(), kept).group_by(Call.source, failed).subquery()
+    same = (Call.source == last.c.source) & (Call.at == last.c.at) & (failed == last.c.failed)
+    found: dict[str, Outcomes] = {}
+    for call in db.session.scalars(select(Call).join(last, same)):
+        known = found.get(call.source, Outcomes())
+        told = {"failed_at": call.at, "failed_why": reason_of(call)} if call.reason else {"succeeded_at": call.at}
+        found[call.source] = replace(known, **told)
+    return found
 
 
 def _percentile(source: str, share: float) -> int | None:

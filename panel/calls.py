@@ -11,6 +11,7 @@ import logging
 import os
 import threading
 import time
+import weakref
 from collections import OrderedDict, deque
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -48,7 +49,7 @@ class Calls:
         self._told: OrderedDict[tuple[str, str, str], None] = OrderedDict()
         self.dropped = 0
         """Lines that were lost because more were waiting than may, or the database did not take them."""
-        atexit.register(self.flush)
+        atexit.register(_flush, weakref.ref(self))
 
     def record(
         self,
@@ -59,14 +60,16 @@ class Calls:
         reason: Reason | None,
         ms: int,
         size: int = 0,
+        served: int = 1,
     ) -> None:
         method, _, path = where.partition(" ")
-        self._add(source.slug, caller, method=method, path=path[:500], status=status, reason=reason, ms=ms, size=size)
+        told = {"status": status, "reason": reason, "ms": ms, "size": size, "served": served}
+        self._add(source.slug, caller, method=method, path=path[:500], **told)
 
     def note(self, slug: str, caller: Caller, reason: Reason) -> None:
         """Keep that ``caller`` was told of a failure, unless the call that failed was his and has its line already."""
         if not self._is_told(slug, caller, reason):
-            self._add(slug, caller, method="", path="", status=None, reason=reason, ms=0, size=0)
+            self._add(slug, caller, method="", path="", status=None, reason=reason, ms=0, size=0, served=1)
 
     def _is_told(self, slug: str, caller: Caller, reason: Reason) -> bool:
         with self._lock:
@@ -83,7 +86,7 @@ class Calls:
             if len(self._waiting) >= self._most_waiting:
                 self.dropped += 1
                 return
-            self._waiting.append({"at": now(), "source": slug[:63], **who, **line, "served": 1})
+            self._waiting.append({"at": now(), "source": slug[:63], **who, **line})
             self._wake()
 
     def _wake(self) -> None:
@@ -127,6 +130,13 @@ class Calls:
             newest = connection.scalar(select(func.max(Call.id))) or 0
             connection.execute(delete(Call).where(Call.id <= newest - self._most_rows))
             connection.execute(delete(Call).where(Call.at < oldest()))
+
+
+def _flush(calls: weakref.ref[Calls]) -> None:
+    """At the end of the process, which is no reason to keep a log that nobody uses any more."""
+    known = calls()
+    if known is not None:
+        known.flush()
 
 
 def oldest() -> datetime:

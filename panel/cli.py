@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import getpass
 import json
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
+from datetime import datetime
 from functools import wraps
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,16 +18,21 @@ import click
 from flask import Flask, current_app
 from flask.cli import AppGroup, with_appcontext
 
-from panel.access import SCOPES, Principal
+from panel import audit_reports
+from panel.access import ROLES, SCOPES, Principal, Wish
+from panel.audit import Actor
+from panel.audit_reports import Wanted
 from panel.config import ConfigError
 from panel.connector import Caller
 from panel.db import STORAGE_FAILURES, db
 from panel.domain import Ladder, ObjectRef
 from panel.embedding import GRANTABLE, Secret
 from panel.errors import PanelError
+from panel.faces.admin_audit import entry_json
 from panel.faces.api import ladder_json
 from panel.faces.causes import storage_words
 from panel.faces.context import panel
+from panel.faces.csv_file import json_lines
 from panel.rotation import Rotation, rotate
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -41,6 +49,7 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print data as JS
 def install(app: Flask) -> None:
     for group in (sources, users, tokens, keys, embed_apps, connector):
         app.cli.add_command(group)
+    app.cli.add_command(audit)
     app.cli.add_command(doctor)
     app.cli.add_command(mcp)
     app.cli.add_command(embed_url)
@@ -64,6 +73,16 @@ def plainly(command: F) -> F:
 def _say(sentence: str) -> int:
     click.echo(sentence, err=True)
     return 1
+
+
+def console() -> Actor:
+    """Whoever types a command, for the audit trail."""
+    try:
+        account = getpass.getuser()
+    except (KeyError, OSError):
+        # In a container the number of an account may have no name.
+        account = str(os.getuid())
+    return Actor("console", f"local:{account}", "console")
 
 
 def _print_json(data: Any) -> None:
@@ -121,7 +140,7 @@ def _assignments(context: click.Context, parameter: click.Parameter, given: tupl
 @plainly
 def import_source(file: Path, sets: dict[str, str], as_json: bool) -> None:
     """Create or update a source from a YAML file; ${NAME} is taken from the environment."""
-    saved, notes = panel().sources.import_file(file.read_bytes(), by="console", sets=sets)
+    saved, notes = panel().sources.import_file(file.read_bytes(), by=console(), sets=sets)
     if as_json:
         _print_json({**panel().sources.values(saved.source), "notes": [*notes, *saved.warnings]})
         return
@@ -141,25 +160,31 @@ def export_source(slug: str) -> None:
 
 @sources.command("test")
 @click.argument("slug")
+@click.option("--accept-instance", is_flag=True, help="Say that another instance than the links' is meant.")
 @as_json
 @plainly
-def test_source(slug: str, as_json: bool) -> None:
+def test_source(slug: str, accept_instance: bool, as_json: bool) -> None:
     """Ask the real upstream with the stored credential, step by step."""
     panel().sources.get(slug)
     ladder = panel().sources.test(slug, caller=Caller("test", "console"))
+    stranger = panel().sources.instances.stranger(slug) if ladder.warning else None
     if as_json:
         _print_json(ladder_json(ladder))
     else:
         _print_ladder(ladder)
     if not ladder.ok:
         sys.exit(1)
+    if accept_instance and stranger is not None:
+        panel().sources.accept_instance(slug, stranger.id, by=console())
+        click.echo("The links lead into this instance now.", err=as_json)
 
 
 def _print_ladder(ladder: Ladder) -> None:
     marks = {True: "ok  ", False: "FAIL", None: "-   "}
     for rung in ladder.rungs:
-        click.echo(f"{marks[rung.ok]}  {rung.name:<10} {rung.message}", err=rung.ok is False)
-        if rung.ok is False and rung.change:
+        mark = "WARN" if rung.warns else marks[rung.ok]
+        click.echo(f"{mark}  {rung.name:<10} {rung.message}", err=rung.ok is False)
+        if (rung.ok is False or rung.warns) and rung.change:
             click.echo(f"      {'change':<10} {rung.change}", err=True)
 
 
@@ -168,24 +193,68 @@ def _print_ladder(ladder: Ladder) -> None:
 
 @users.command("create")
 @click.argument("name")
-@click.option("--admin", is_flag=True, help="May change sources, people and tokens.")
+@click.option("--admin", is_flag=True, help="Short for --role admin.")
+@click.option("--role", type=click.Choice([*ROLES]), default="editor", show_default=True)
 @click.option("--password-stdin", is_flag=True, required=True, help="Read the password from standard input.")
 @plainly
-def create_user(name: str, admin: bool, password_stdin: bool) -> None:
+def create_user(name: str, admin: bool, role: str, password_stdin: bool) -> None:
     """Add a person. The password comes from standard input, so that no process list shows it."""
     password = sys.stdin.readline().rstrip("\r\n")
-    user = panel().access.create_user(name, password, role="admin" if admin else "editor")
+    user = panel().people.create(name, password, role="admin" if admin else role, by=console())
     click.echo(f"Created {user.name} ({user.role}).")
+
+
+@users.command("list")
+@as_json
+@plainly
+def list_users(as_json: bool) -> None:
+    """All people who sign in."""
+    rows = [{"name": user.name, "role": user.role, "on": not user.disabled} for user in panel().people.all()]
+    if as_json:
+        _print_json(rows)
+        return
+    for row in rows:
+        click.echo(f"{row['name']:<20} {'on ' if row['on'] else 'off'} {row['role']}")
+
+
+@users.command("reset")
+@click.argument("name")
+@as_json
+@plainly
+def reset_user(name: str, as_json: bool) -> None:
+    """Give somebody a one-time password, print it once, and end their sessions."""
+    user = panel().people.named(name)
+    password = panel().people.reset(user, by=console())
+    if as_json:
+        _print_json({"name": user.name, "password": password})
+        return
+    click.echo(password)
+
+
+@users.command("switch")
+@click.argument("name")
+@click.argument("state", type=click.Choice(["on", "off"]))
+@plainly
+def switch_user(name: str, state: str) -> None:
+    """Keep somebody out (off), or let them in again (on)."""
+    user = panel().people.named(name)
+    panel().people.switch(user, on=state == "on", by=console())
+    click.echo(f"{user.name} may sign in." if state == "on" else f"{user.name} is kept out.")
 
 
 @tokens.command("create")
 @click.argument("name")
 @click.option("--scope", type=click.Choice(["read", "write", "admin"]), required=True)
+@click.option("--days", type=int, help="Days until it ends; it lasts until it is revoked unless given.")
+@click.option("--register", "registers", multiple=True, help="Limit it to objects of this register; more than one may.")
+@click.option("--integration", "leaves", multiple=True, help="Limit it to this integration; more than one may.")
 @as_json
 @plainly
-def create_token(name: str, scope: str, as_json: bool) -> None:
+def create_token(
+    name: str, scope: str, days: int | None, registers: tuple[str, ...], leaves: tuple[str, ...], as_json: bool
+) -> None:
     """Make an API token and print it once."""
-    token = panel().access.create_token(name, scope, by="console")
+    token = panel().access.create_token(Wish(name, scope, days, registers, leaves), by=console())
     if as_json:
         _print_json({"token": token})
         return
@@ -202,7 +271,7 @@ def create_token(name: str, scope: str, as_json: bool) -> None:
 @plainly
 def create_embed_app(name: str, origins: tuple[str, ...], as_json: bool) -> None:
     """Let an application show the tab, and print its secret once."""
-    _print_secret(panel().embed_apps.create(name, origins), as_json=as_json)
+    _print_secret(panel().embed_apps.create(name, origins, by=console()), as_json=as_json)
 
 
 @embed_apps.command("list")
@@ -231,7 +300,8 @@ def list_embed_apps(as_json: bool) -> None:
 @plainly
 def rotate_embed_app(name: str, as_json: bool) -> None:
     """Make a second secret beside the first, and print it once."""
-    _print_secret(panel().embed_apps.rotate(panel().embed_apps.named(name)), as_json=as_json)
+    app = panel().embed_apps.named(name)
+    _print_secret(panel().embed_apps.rotate(app, by=console()), as_json=as_json)
 
 
 @embed_apps.command("retire")
@@ -240,7 +310,7 @@ def rotate_embed_app(name: str, as_json: bool) -> None:
 def retire_embed_app(name: str) -> None:
     """End the older of two secrets."""
     app = panel().embed_apps.named(name)
-    panel().embed_apps.retire(app)
+    panel().embed_apps.retire(app, by=console())
     click.echo(f"The older secret of {app.name} is retired.")
 
 
@@ -288,7 +358,7 @@ def embed_url(
 @plainly
 def rotate_keys(as_json: bool) -> None:
     """Encrypt every credential with a new key while the panel runs, and retire the old one."""
-    done = rotate(db.engine, panel().config)
+    done = rotate(db.engine, panel().config, by=console())
     if as_json:
         _print_json(asdict(done))
     else:
@@ -322,8 +392,30 @@ def connector(state: str) -> None:
     """Switch every outgoing call on or off, in running processes too."""
     if state == "on" and panel().switches.locked_off:
         raise SystemExit(_say("PANEL_CONNECTOR_ENABLED switches the connector off; change that setting first."))
-    panel().switches.turn_connector(on=state == "on")
+    panel().switches.turn_connector(on=state == "on", by=console())
     click.echo(f"The connector is {state}.")
+
+
+@click.command()
+@click.option("--since", type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]), help="A day or moment of local time.")
+@as_json
+@with_appcontext
+@plainly
+def audit(since: datetime | None, as_json: bool) -> None:
+    """The audit trail, newest line first."""
+    entries = audit_reports.every_line(Wanted(since=since.astimezone() if since is not None else None))
+    if as_json:
+        for chunk in json_lines(map(entry_json, entries)):
+            click.echo(chunk, nl=False)
+        return
+    for entry in entries:
+        place = "/".join(filter(None, (entry.register, entry.schema, entry.object_id)))
+        what = (entry.integration if entry.integration != entry.subject else "", entry.subject, entry.detail, place)
+        moment = entry.at.astimezone().isoformat(" ", "seconds")
+        words = " ".join(filter(None, (*what, entry.request_id)))
+        told = f"{moment}  {entry.who:<20} {entry.face:<8} {entry.deed:<18} {words}"
+        # Names come from outside; none of them talks to the terminal.
+        click.echo("".join(letter if letter.isprintable() else "?" for letter in told))
 
 
 @click.command()
@@ -367,5 +459,6 @@ def _findings() -> list[tuple[str, bool, str]]:
             findings.append((leaf.id, False, "There is no source yet."))
             continue
         ladder = panel().sources.test(leaf.id, caller=Caller("test", "console"))
-        findings.append((leaf.id, ladder.ok, ladder.problem.message if ladder.problem else "The source answers."))
+        said = ladder.problem.message if ladder.problem else ladder.warning
+        findings.append((leaf.id, not said, said or "The source answers."))
     return findings

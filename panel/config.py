@@ -68,6 +68,12 @@ def _public_url(text: str) -> str:
     return text.rstrip("/")
 
 
+def _count(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) > 10:
+        raise ValueError("must be a number from 0 to 10")
+    return int(text)
+
+
 def _tool_name(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9_.-]{1,128}", text):
         raise ValueError("may have letters, digits, dot, dash and underscore only")
@@ -169,6 +175,12 @@ SETTINGS: tuple[Setting, ...] = (
         "Private addresses that sources may use: comma-separated host:port, or ranges such as 10.20.0.0/16.",
         parse_allowed,
     ),
+    Setting(
+        "PANEL_TRUSTED_PROXIES",
+        "0",
+        "How many servers in front of the panel add to X-Forwarded-For; it counts for nothing otherwise.",
+        _count,
+    ),
     Setting("PANEL_DEADLINE_S", "5", "Seconds in which a source must have answered, over everything.", _deadline),
     Setting("PANEL_CACHE_TTL_S", "5", "Seconds for which an upstream's answer is reused; 0 is off.", _seconds),
     Setting("PANEL_MCP_TOOL_NAME", "openregister.integrations", "Name under which agents see the tool.", _tool_name),
@@ -195,6 +207,16 @@ class Config:
     cache_ttl_s: float
     mcp_tool_name: str
     sandbox_port: int
+    trusted_proxies: int
+
+    @property
+    def is_encrypted(self) -> bool:
+        """Whether browsers reach the panel over TLS."""
+        return self.public_url.startswith("https://")
+
+    def cookie(self, name: str) -> str:
+        """The name of a cookie of ours. Over TLS it has the prefix with which no other host can set it."""
+        return f"__Host-{name}" if self.is_encrypted else name
 
     @property
     def keys_file(self) -> Path:
@@ -228,6 +250,7 @@ def load(environ: Mapping[str, str] | None = None) -> Config:
         cache_ttl_s=values["PANEL_CACHE_TTL_S"],
         mcp_tool_name=values["PANEL_MCP_TOOL_NAME"],
         sandbox_port=values["PANEL_SANDBOX_PORT"],
+        trusted_proxies=values["PANEL_TRUSTED_PROXIES"],
     )
 
 

@@ -199,6 +199,8 @@ class Rung:
     """What to change, in words; ``field`` is the setting's name on the source form (anchor)."""
     field: str = ""
     took_ms: int | None = None
+    warns: bool = False
+    """A step that passed and still has something to say; ``change`` tells what."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +215,11 @@ class Ladder:
     @property
     def ok(self) -> bool:
         return all(rung.ok for rung in self.rungs)
+
+    @property
+    def warning(self) -> str:
+        """What a passed test still has to say, or nothing."""
+        return next((rung.message for rung in self.rungs if rung.warns), "")
 
 
 @dataclass(frozen=True, slots=True)

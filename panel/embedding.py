@@ -9,7 +9,7 @@ import re
 import secrets
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from joserfc import jwt
@@ -18,7 +18,9 @@ from joserfc.jwk import OctKey
 from joserfc.util import urlsafe_b64decode
 from sqlalchemy import delete, func, select
 
+from panel import audit
 from panel.access import Action, Limits, Principal
+from panel.audit import Actor, Deed
 from panel.db import db
 from panel.domain import ObjectRef
 from panel.errors import Conflict, InvalidInput, NotFound, PanelError
@@ -60,6 +62,7 @@ class Pass:
     expires: float
     theme: str = ""
     lang: str = ""
+    token: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +86,7 @@ class EmbedApps:
 
     # --- keeping them --------------------------------------------------------------------------------------------
 
-    def create(self, name: str, origins: Iterable[str]) -> Secret:
+    def create(self, name: str, origins: Iterable[str], *, by: Actor) -> Secret:
         """Raises InvalidInput naming the field, Conflict when the name is taken."""
         name = name.strip()
         if not name or len(name) > 200 or not name.isprintable():
@@ -93,7 +96,7 @@ class EmbedApps:
         app = EmbedApp(name=name, origins=clean_origins(origins))
         db.session.add(app)
         db.session.flush()
-        return self._new_secret(app)
+        return self._new_secret(app, Deed.EMBED_APP_CREATED, by)
 
     def all(self) -> list[EmbedApp]:
         return list(db.session.scalars(select(EmbedApp).order_by(EmbedApp.name)))
@@ -117,37 +120,47 @@ class EmbedApps:
             raise NotFound("There is no such embedding application.")
         return app
 
-    def rotate(self, app: EmbedApp) -> Secret:
+    def rotate(self, app: EmbedApp, *, by: Actor) -> Secret:
         """A second secret beside the first, so that the application changes over without a gap. Raises Conflict."""
         if len(self.keys(app)) > 1:
             raise Conflict(f"{app.name} has two secrets already. Retire the old one first.")
-        return self._new_secret(app)
+        return self._new_secret(app, Deed.EMBED_APP_ROTATED, by)
 
-    def retire(self, app: EmbedApp) -> None:
+    def retire(self, app: EmbedApp, *, by: Actor) -> None:
         """End the older of two secrets. Raises Conflict when there is only one."""
         keys = self.keys(app)
         if len(keys) < 2:
             raise Conflict(f"{app.name} has only one secret. Make a new one first.")
-        db.session.execute(delete(EmbedKey).where(EmbedKey.kid.in_([key.kid for key in keys[1:]])))
+        older = [key.kid for key in keys[1:]]
+        db.session.execute(delete(EmbedKey).where(EmbedKey.kid.in_(older)))
+        audit.record(Deed.EMBED_APP_RETIRED, by, subject=app.name, detail=", ".join(older))
         db.session.commit()
 
-    def set_origins(self, app: EmbedApp, origins: Iterable[str]) -> None:
+    def set_origins(self, app: EmbedApp, origins: Iterable[str], *, by: Actor) -> None:
         """Raises InvalidInput."""
-        app.origins = clean_origins(origins)
+        wanted = clean_origins(origins)
+        if wanted != app.origins:
+            audit.record(Deed.EMBED_APP_CHANGED, by, subject=app.name, detail=_origins_in_words(wanted))
+        app.origins = wanted
         db.session.commit()
 
-    def switch(self, app: EmbedApp, *, on: bool) -> None:
+    def switch(self, app: EmbedApp, *, on: bool, by: Actor) -> None:
         """A switched off application's tokens end at once."""
+        if app.disabled is on:
+            audit.record(Deed.EMBED_APP_ENABLED if on else Deed.EMBED_APP_DISABLED, by, subject=app.name)
         app.disabled = not on
         db.session.commit()
 
-    def remove(self, app: EmbedApp) -> None:
+    def remove(self, app: EmbedApp, *, by: Actor) -> None:
         db.session.delete(app)
+        audit.record(Deed.EMBED_APP_DELETED, by, subject=app.name)
         db.session.commit()
 
-    def _new_secret(self, app: EmbedApp) -> Secret:
+    def _new_secret(self, app: EmbedApp, deed: Deed, by: Actor) -> Secret:
         kid, value = f"lpk_{secrets.token_hex(8)}", secrets.token_urlsafe(32)
         db.session.add(EmbedKey(kid=kid, app_id=app.id, sealed=self._vault.seal(value, _belonging(app.id, kid))))
+        detail = kid if deed is Deed.EMBED_APP_ROTATED else f"{kid}, {_origins_in_words(app.origins)}"
+        audit.record(deed, by, subject=app.name, detail=detail)
         db.session.commit()
         return Secret(app.name, kid, value, tuple(app.origins))
 
@@ -180,7 +193,7 @@ class EmbedApps:
             raise BadToken("The signature is not that of the secret with this key id.") from exc
         if app.disabled:
             raise BadToken(f"The application {app.name} is switched off.")
-        return _pass(app, claims)
+        return replace(_pass(app, claims), token=token)
 
     def _signer(self, header: Mapping[str, Any]) -> tuple[EmbedKey, EmbedApp]:
         strange = set(header) - _HEADER
@@ -221,6 +234,10 @@ def clean_origins(origins: Iterable[str]) -> list[str]:
     if not known:
         raise InvalidInput("origins", "Name at least one origin, such as https://app.example.org.")
     return list(known)
+
+
+def _origins_in_words(origins: Iterable[str]) -> str:
+    return f"origins {' '.join(origins)}"
 
 
 def _origin(text: str) -> str:
@@ -274,7 +291,7 @@ def _pass(app: EmbedApp, claims: Mapping[str, Any]) -> Pass:
     expires = _expires(claims, time.time())
     obj = ObjectRef(*(_text(claims, name, 255) for name in ("register", "schema", "objectId")))
     name, can, leaves = _text(claims, "sub", 150), _can(claims), _integrations(claims)
-    principal = Principal(name, f"embed:{app.id}", can, Limits(obj, leaves))
+    principal = Principal(name, f"embed:{app.id}", can, Limits(obj, integrations=leaves))
     return Pass(principal, obj, app.name, tuple(app.origins), expires, _theme(claims), _lang(claims))
 
 

@@ -25,6 +25,9 @@ from panel.domain import Cause, Pointer, Problem, Reason
 class PanelError(Exception):
     """Base of all expected failures. ``str()`` is one clear sentence that may be shown to people."""
 
+    in_doubt: bool = False
+    """Whether a write was sent that may have taken effect all the same."""
+
 
 class InvalidInput(PanelError):
     """The caller can fix it: ``field`` names the argument, form field or setting."""
@@ -80,6 +83,7 @@ class Uncertain(PanelError):
     ``__cause__`` is the ProviderUnavailable that ended the call.
     """
 
+    in_doubt = True
     integration: str = ""
     pointers: tuple[Pointer, ...] = ()
 

@@ -6,22 +6,39 @@ counting a call costs microseconds; on PostgreSQL they live beside everything el
 
 from __future__ import annotations
 
+import random
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from sqlalchemy import Column, Connection, Engine, Float, Integer, MetaData, String, Table, create_engine, event, text
+from sqlalchemy import (
+    Column,
+    Connection,
+    Engine,
+    Float,
+    Integer,
+    MetaData,
+    RowMapping,
+    String,
+    Table,
+    create_engine,
+    event,
+    text,
+)
 from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 
-from panel.connector.gate import PROBE_EVERY_S, Rate, Standing
+from panel.connector.gate import PROBE_EVERY_S, Counts, Rate, Standing
 from panel.connector.source import SourceConfig
 from panel.domain import Reason
 
 CALLER_WINDOW_S = 2.0
 """Somebody who asked within this time counts as waiting, so that nobody else may use more than half of a limit."""
+
+FORGET_EVERY = 0.02
+"""How often spending also clears away budgets that are whole again."""
 
 meta = MetaData()
 
@@ -59,6 +76,18 @@ slots = Table(
     Column("slot", Integer, primary_key=True),
     _moment("until"),
 )  # fmt: skip
+budgets = Table(
+    "traffic_budget", meta,
+    Column("key", String(64), primary_key=True),
+    _moment("due"),
+)  # fmt: skip
+"""Budgets of people who sign in, by a digest of whose they are. One whose ``due`` is past is whole again."""
+
+
+_COUNTS = text(
+    "SELECT s.*, (SELECT count(*) FROM traffic_slot t WHERE t.source_id = s.source_id AND t.until > :now) AS places"
+    " FROM traffic_source s"
+)
 
 
 def ephemeral_engine(path: Path) -> Engine:
@@ -115,18 +144,20 @@ class SqlLedger:
     def admit(self, source: SourceConfig, principal: str, rate: Rate | None) -> Standing:
         with self._turn() as (connection, now):
             row = self._row(connection, source)
-            if row["hold_until"] > now:
-                return Standing(row["hold_until"] - now, Reason.RATE_LIMITED)
-            if row["probe_at"] > now:
-                return Standing(row["probe_at"] - now, Reason.CIRCUIT_OPEN)
+            barred = _barred(row, now)
+            if barred is not None:
+                return barred
             if rate is not None:
                 wait = self._metered(connection, source, principal, rate, row["due"], now)
                 if wait > 0:
                     return Standing(wait, Reason.RATE_LIMITED)
-            if row["probe_at"] > 0:
-                # One call goes out to see whether the source healed; the others wait for what it finds.
-                self._write(connection, source, probe_at=now + PROBE_EVERY_S)
-            return Standing()
+            return Standing(probe=self._probes(connection, source, row, now))
+
+    def _probes(self, connection: Connection, source: SourceConfig, row: Mapping[str, Any], now: float) -> bool:
+        """Whether the call that is let go now does so through an open breaker; the others wait for what it finds."""
+        if row["probe_at"] > 0:
+            self._write(connection, source, probe_at=now + PROBE_EVERY_S)
+        return bool(row["probe_at"])
 
     def _metered(
         self, connection: Connection, source: SourceConfig, principal: str, rate: Rate, due: float, now: float
@@ -164,18 +195,21 @@ class SqlLedger:
 
     # --- places --------------------------------------------------------------------------------------------------
 
-    def take_slot(self, source: SourceConfig, until_s: float) -> int | None:
+    def take_slot(self, source: SourceConfig, until_s: float, *, probe: bool = False) -> Standing:
         with self._turn() as (connection, now):
-            self._row(connection, source)
+            row = self._row(connection, source)
+            barred = _barred(row, now, probe=probe)
+            if barred is not None:
+                return barred
             rows = connection.execute(slots.select().where(slots.c.source_id == source.id, slots.c.until > now))
             taken = {row.slot for row in rows}
             free = next((slot for slot in range(source.max_concurrency) if slot not in taken), None)
             if free is None:
-                return None
+                return Standing()
             key = (slots.c.source_id == source.id, slots.c.slot == free)
             if connection.execute(slots.update().where(*key).values(until=now + until_s)).rowcount == 0:
                 connection.execute(slots.insert().values(source_id=source.id, slot=free, until=now + until_s))
-            return free
+            return Standing(probe=probe or self._probes(connection, source, row, now), slot=free)
 
     def free_slot(self, source: SourceConfig, slot: int) -> None:
         with self._turn() as (connection, _):
@@ -215,6 +249,51 @@ class SqlLedger:
             row = self._row(connection, source)
             self._write(connection, source, epoch=row["epoch"] + 1)
 
+    # --- budgets -------------------------------------------------------------------------------------------------
+
+    def spend(self, wanted: Sequence[tuple[str, Evenly]]) -> float:
+        """Take one from each budget, or from none; seconds until all have one left, 0 when taken."""
+        with self._turn() as (connection, now):
+            due = self._due(connection, wanted)
+            wait = max(wait_of(due[key], budget, now) for key, budget in wanted)
+            if wait <= 0:
+                self._set_due(connection, {key: max(due[key], now) + budget.interval_s for key, budget in wanted})
+        if random.random() < FORGET_EVERY:
+            self._forget_whole_budgets()
+        return wait
+
+    def give_back(self, wanted: Sequence[tuple[str, Evenly]]) -> None:
+        with self._turn() as (connection, _):
+            due = self._due(connection, wanted)
+            self._set_due(connection, {key: due[key] - budget.interval_s for key, budget in wanted})
+
+    def _due(self, connection: Connection, wanted: Sequence[tuple[str, Evenly]]) -> dict[str, float]:
+        """When each budget is due, its row locked for this turn; in one order, so that two never wait in a circle."""
+        due = {}
+        for key in sorted(key for key, _ in wanted):
+            made = text("INSERT INTO traffic_budget (key, due) VALUES (:key, 0) ON CONFLICT (key) DO NOTHING")
+            connection.execute(made, {"key": key})
+            row = connection.execute(budgets.select().where(budgets.c.key == key).with_for_update()).one()
+            due[key] = float(row.due)
+        return due
+
+    def _set_due(self, connection: Connection, due: Mapping[str, float]) -> None:
+        for key, moment in due.items():
+            connection.execute(budgets.update().where(budgets.c.key == key).values(due=moment))
+
+    def _forget_whole_budgets(self) -> None:
+        """Apart from any spending, and past rows that somebody holds: it may be late, but nobody waits for it."""
+        with self._turn() as (connection, now):
+            whole = budgets.select().with_only_columns(budgets.c.key).where(budgets.c.due < now)
+            connection.execute(budgets.delete().where(budgets.c.key.in_(whole.with_for_update(skip_locked=True))))
+
+    # --- reading -------------------------------------------------------------------------------------------------
+
+    def counts(self) -> dict[str, Counts]:
+        with self._turn() as (connection, now):
+            rows = connection.execute(_COUNTS, {"now": now}).mappings()
+            return {row["source_id"]: _counts(row, now) for row in rows}
+
     # --- rows ----------------------------------------------------------------------------------------------------
 
     def _row(self, connection: Connection, source: SourceConfig) -> dict[str, Any]:
@@ -242,6 +321,20 @@ class SqlLedger:
         connection.execute(sources.update().where(sources.c.source_id == source.id).values(**values))
 
 
+def _barred(row: Mapping[str, Any], now: float, *, probe: bool = False) -> Standing | None:
+    """Why no call may go out now, or nothing. A probe may pass the breaker, but not the upstream's own wait."""
+    if row["hold_until"] > now:
+        return Standing(row["hold_until"] - now, Reason.RATE_LIMITED)
+    if row["probe_at"] > now and not probe:
+        return Standing(row["probe_at"] - now, Reason.CIRCUIT_OPEN)
+    return None
+
+
+def _counts(row: RowMapping, now: float) -> Counts:
+    names = ("revision", "due", "hold_until", "failures", "probe_at", "places")
+    return Counts(now, **{name: row[name] for name in names})
+
+
 def _prepared(engine: Engine) -> Engine:
     """The engine with its tables. Two processes may make them at once; the second finds them made."""
     try:
@@ -251,7 +344,16 @@ def _prepared(engine: Engine) -> Engine:
     return engine
 
 
-def wait_of(due: float, rate: Rate, now: float) -> float:
+class Evenly(Protocol):
+    """``count`` at once, then one every ``interval_s`` seconds."""
+
+    @property
+    def count(self) -> int: ...
+    @property
+    def interval_s(self) -> float: ...
+
+
+def wait_of(due: float, rate: Evenly, now: float) -> float:
     """GCRA: seconds until one more call keeps to ``rate``, whose whole count may go out at once."""
     earliest = max(due, now) + rate.interval_s - rate.interval_s * rate.count
     return max(0.0, earliest - now)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,20 +16,35 @@ from typing import Any
 from sqlalchemy import delete, func, select
 from sqlalchemy.exc import IntegrityError
 
+from panel import audit
 from panel.access import Action, Principal
+from panel.audit import Actor, Deed
 from panel.connector import Caller, Connector, SourceConfig, Upstream
-from panel.db import db
+from panel.db import STORAGE_FAILURES, db
 from panel.domain import Choice, Health, Item, Listing, ObjectRef, Pointer, Reason, Row
-from panel.errors import AlreadyLinked, Conflict, InvalidInput, NotFound, NotSupported, ProviderUnavailable, Uncertain
+from panel.errors import (
+    AlreadyLinked,
+    Conflict,
+    InvalidInput,
+    NotFound,
+    NotSupported,
+    PanelError,
+    ProviderUnavailable,
+    Uncertain,
+)
 from panel.integrations.contract import Integration
 from panel.integrations.registry import Registry
 from panel.models import CreateIntent, Link
-from panel.sources import Sources, health_of_identity, health_of_problem
+from panel.sources import Sources, health_of_identity, health_of_problem, health_of_stranger, told_facts
 
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 200
+FINGERPRINT_S = 60
+"""Polling the health of a source asks this rarely which instance it is."""
 MAX_SEARCHED = 1000
 """How many pointers of one object a ``_search`` looks through."""
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +53,10 @@ class Visitor:
 
     principal: Principal
     caller: Caller
+
+    @property
+    def actor(self) -> Actor:
+        return Actor(self.principal.name, self.principal.kind, self.caller.face, self.caller.request_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +180,9 @@ class Links:
         try:
             with self._open(visitor, leaf, fresh=True) as upstream:
                 health = health_of_identity(leaf.check(upstream))
+                facts = upstream.remember("fingerprint", FINGERPRINT_S, lambda: told_facts(leaf, upstream))
+            stranger = self._sources.instances.note(leaf.id, facts)
+            health = health if stranger is None else health_of_stranger(health, stranger, leaf)
         except ProviderUnavailable as exc:
             health = health_of_problem(exc.problem)
         source = self._sources.find(leaf.id)
@@ -189,7 +212,7 @@ class Links:
             raise InvalidInput("reference", "“reference” is missing: give an address, id or reference.")
         with self._open(visitor, leaf, pointers=self.pointers(leaf, obj), fresh=True) as upstream:
             item = leaf.resolve(upstream, text.strip())
-        link = self._add(visitor, leaf, obj, item.reference)
+        link = self._add(visitor, leaf, obj, item.reference, Deed.LINK)
         if link is None:
             raise AlreadyLinked(f"This {leaf.descriptor.noun} is already linked.")
         return Row(self._pointer(leaf, link), item)
@@ -204,12 +227,12 @@ class Links:
         visitor.principal.require(Action.CREATE, obj, integration)
         leaf = self._registry.get(integration)
         if not key:
-            return self._create(visitor, leaf, obj, values)
+            return self._point(visitor, leaf, obj, self._make(visitor, leaf, obj, values))
         intent, done = self._intend(visitor, leaf, obj, values, key)
         if done:
             return self._repeat(visitor, leaf, obj, intent)
         try:
-            return self._create(visitor, leaf, obj, values, intent)
+            item = self._make(visitor, leaf, obj, values)
         except Uncertain:
             # The intent stays: a second try with the same key must not create a second thing.
             raise
@@ -220,21 +243,35 @@ class Links:
             )
             db.session.commit()
             raise
+        # From here on the key stays taken: the thing is there, whether our storage takes the pointer or not.
+        intent.reference = item.reference
+        return self._point(visitor, leaf, obj, item)
 
-    def _create(
-        self,
-        visitor: Visitor,
-        leaf: Integration,
-        obj: ObjectRef,
-        values: Mapping[str, Any],
-        intent: CreateIntent | None = None,
-    ) -> Row:
-        with self._open(visitor, leaf, pointers=self.pointers(leaf, obj), fresh=True) as upstream:
-            item = leaf.create(upstream, values)
-        if intent is not None:
-            intent.reference = item.reference
+    def _make(self, visitor: Visitor, leaf: Integration, obj: ObjectRef, values: Mapping[str, Any]) -> Item:
+        try:
+            with self._open(visitor, leaf, pointers=self.pointers(leaf, obj), fresh=True) as upstream:
+                return leaf.create(upstream, values)
+        except PanelError as exc:
+            if exc.in_doubt:
+                self._note_doubt(Deed.CREATE_UNCERTAIN, visitor, leaf, obj)
+            raise
+
+    def _point(self, visitor: Visitor, leaf: Integration, obj: ObjectRef, item: Item) -> Row:
+        """The pointer to a thing that was just made, which somebody may have linked in the moment since."""
+        audit.record(Deed.CREATE, visitor.actor, subject=item.reference, obj=obj, integration=leaf.id)
         link = self._add(visitor, leaf, obj, item.reference) or self._link(leaf, obj, item.reference)
         return Row(self._pointer(leaf, link), item)
+
+    def _note_doubt(
+        self, deed: Deed, visitor: Visitor, leaf: Integration, obj: ObjectRef, *, subject: str = "", detail: str = ""
+    ) -> None:
+        """A write was sent and no whole answer came. That is what the caller must hear, whatever our storage does."""
+        try:
+            audit.record(deed, visitor.actor, subject=subject, obj=obj, integration=leaf.id, detail=detail)
+            db.session.commit()
+        except STORAGE_FAILURES as exc:
+            db.session.rollback()
+            log.error("the audit trail lacks %s of %s: %s", deed.value, visitor.caller.request_id, type(exc).__name__)
 
     def _intend(
         self, visitor: Visitor, leaf: Integration, obj: ObjectRef, values: Mapping[str, Any], key: str
@@ -271,7 +308,7 @@ class Links:
     def _repeat(self, visitor: Visitor, leaf: Integration, obj: ObjectRef, intent: CreateIntent) -> Row:
         """The answer of an earlier create, read from the upstream again."""
         reference = str(intent.reference)
-        link = self._add(visitor, leaf, obj, reference) or self._link(leaf, obj, reference)
+        link = self._add(visitor, leaf, obj, reference, Deed.LINK) or self._link(leaf, obj, reference)
         pointer = self._pointer(leaf, link)
         with self._open(visitor, leaf, pointers=[pointer], fresh=True) as upstream:
             return Row(pointer, leaf.fetch(upstream, reference))
@@ -283,14 +320,26 @@ class Links:
         visitor.principal.require(Action.UPDATE, obj, integration)
         leaf = self._registry.get(integration)
         pointer = self._pointer(leaf, self._link(leaf, obj, reference))
-        with self._open(visitor, leaf, pointers=[pointer], fresh=True) as upstream:
-            return Row(pointer, leaf.update(upstream, reference, changes))
+        named = ", ".join(field.name for field in leaf.descriptor.update if field.name in changes)
+        try:
+            with self._open(visitor, leaf, pointers=[pointer], fresh=True) as upstream:
+                item = leaf.update(upstream, reference, changes)
+        except PanelError as exc:
+            if exc.in_doubt:
+                self._note_doubt(Deed.UPDATE_UNCERTAIN, visitor, leaf, obj, subject=reference, detail=named)
+            raise
+        audit.record(Deed.UPDATE, visitor.actor, subject=reference, obj=obj, integration=leaf.id, detail=named)
+        db.session.commit()
+        return Row(pointer, item)
 
     def unlink(self, visitor: Visitor, integration: str, obj: ObjectRef, reference: str) -> None:
         """Forget the pointer; the upstream is not asked and nothing there changes. Raises NotFound."""
         visitor.principal.require(Action.UNLINK, obj, integration)
         leaf = self._registry.get(integration)
-        db.session.delete(self._link(leaf, obj, reference))
+        link = self._link(leaf, obj, reference)
+        if not db.session.execute(delete(Link).where(Link.id == link.id)).rowcount:  # type: ignore[attr-defined]
+            raise NotFound(f"This {leaf.descriptor.noun} is not linked here.")
+        audit.record(Deed.UNLINK, visitor.actor, subject=reference, obj=obj, integration=leaf.id)
         db.session.commit()
 
     # --- rehearsing: what a write would meet, without writing anywhere ---------------------------------------------
@@ -370,8 +419,13 @@ class Links:
         query = select(Link.reference).where(*_of(obj), Link.integration == leaf.id, Link.reference.in_(references))
         return set(db.session.scalars(query))
 
-    def _add(self, visitor: Visitor, leaf: Integration, obj: ObjectRef, reference: str) -> Link | None:
-        """Store a pointer; None when it was there already. The database decides, so that two clicks make one."""
+    def _add(
+        self, visitor: Visitor, leaf: Integration, obj: ObjectRef, reference: str, deed: Deed | None = None
+    ) -> Link | None:
+        """Store a pointer; None when it was there already. The database decides, so that two clicks make one.
+
+        ``deed`` names the line of the audit trail for a pointer that was not there.
+        """
         link = Link(
             register=obj.register, schema=obj.schema, object_id=obj.object_id, integration=leaf.id, reference=reference,
             linked_by=visitor.principal.name,
@@ -379,10 +433,15 @@ class Links:
         nested = db.session.begin_nested()
         db.session.add(link)
         try:
-            nested.commit()
+            db.session.flush()
         except IntegrityError:
             nested.rollback()
             link = None  # type: ignore[assignment]
+        else:
+            if deed is not None:
+                audit.record(deed, visitor.actor, subject=reference, obj=obj, integration=leaf.id)
+            # The line is in it: on SQLite, releasing the first savepoint of a transaction commits.
+            nested.commit()
         db.session.commit()
         return link
 

@@ -78,6 +78,21 @@ class SourceCheck(Model):
     took_ms: Mapped[int] = mapped_column(default=0)
 
 
+class Instance(Model):
+    """Which instance of its upstream the links of an integration were made in: hashes, and nothing that they stand for.
+
+    It belongs to the links and not to a source, so that it outlives one that is deleted and made again.
+    """
+
+    __tablename__ = "instance"
+
+    integration: Mapped[str] = mapped_column(String(63), primary_key=True)
+    marks: Mapped[dict[str, str]] = mapped_column(JSON, default=dict)
+    known_at: Mapped[datetime] = mapped_column(Moment, default=now)
+    other: Mapped[dict[str, str] | None] = mapped_column(JSON(none_as_null=True))
+    """What the last check found instead, until somebody says that it is meant."""
+
+
 class Link(Model):
     """The stored pointer: this object, this upstream reference, who and when."""
 
@@ -121,11 +136,22 @@ class User(Model):
     password_hash: Mapped[str] = mapped_column(String(300))
     role: Mapped[str] = mapped_column(String(20), default="admin")
     must_choose: Mapped[bool] = mapped_column(default=False)
+    one_time_until: Mapped[datetime | None] = mapped_column(Moment)
+    """Until when a password lasts that its owner did not choose."""
     disabled: Mapped[bool] = mapped_column(default=False)
-    epoch: Mapped[int] = mapped_column(default=1)
-    """Raised when every session of this person must end."""
     created_at: Mapped[datetime] = mapped_column(Moment, default=now)
     last_seen_at: Mapped[datetime | None] = mapped_column(Moment)
+
+
+class UserSession(Model):
+    """A browser in which somebody is signed in, kept as a hash of what its cookie proves."""
+
+    __tablename__ = "user_session"
+
+    id_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("user.id", ondelete="CASCADE"), index=True)
+    began_at: Mapped[datetime] = mapped_column(Moment, default=now, index=True)
+    seen_at: Mapped[datetime] = mapped_column(Moment, default=now)
 
 
 class ApiToken(Model):
@@ -137,8 +163,13 @@ class ApiToken(Model):
     name: Mapped[str] = mapped_column(String(200))
     token_hash: Mapped[str] = mapped_column(String(64), unique=True)
     scope: Mapped[str] = mapped_column(String(20))
+    registers: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
+    integrations: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
+    """What it is limited to; nothing is no limit."""
     created_at: Mapped[datetime] = mapped_column(Moment, default=now)
     created_by: Mapped[str] = mapped_column(String(200), default="")
+    expires_at: Mapped[datetime | None] = mapped_column(Moment)
+    last_used_at: Mapped[datetime | None] = mapped_column(Moment)
 
 
 class Switch(Model):
@@ -202,6 +233,29 @@ class Call(Model):
     """Bytes of the answer's body."""
     served: Mapped[int] = mapped_column(default=1)
     """How many callers this one request answered."""
+
+
+class AuditEntry(Model):
+    """One line of the audit trail: who did what, to what. The database refuses to change or delete one."""
+
+    __tablename__ = "audit_entry"
+    __table_args__ = (Index("ix_audit_entry_object", "register", "schema", "object_id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[datetime] = mapped_column(Moment, default=now, index=True)
+    deed: Mapped[str] = mapped_column(String(40), index=True)
+    who: Mapped[str] = mapped_column(String(200))
+    kind: Mapped[str] = mapped_column(String(60))
+    face: Mapped[str] = mapped_column(String(20))
+    request_id: Mapped[str] = mapped_column(String(20), index=True)
+    subject: Mapped[str] = mapped_column(String(1000))
+    """An item reference, the slug of a source, the name of a person, token or application."""
+    register: Mapped[str] = mapped_column(String(255))
+    schema: Mapped[str] = mapped_column(String(255))
+    object_id: Mapped[str] = mapped_column(String(255))
+    integration: Mapped[str] = mapped_column(String(63))
+    detail: Mapped[str] = mapped_column(String(500))
+    """Names of fields, scopes, origins: no value of a setting that may be secret."""
 
 
 class EmbedApp(Model):

@@ -19,6 +19,7 @@ from authlib.oauth2.rfc6749.parameters import prepare_grant_uri, prepare_token_r
 from authlib.oauth2.rfc7636 import create_s256_code_challenge
 from sqlalchemy import Engine
 
+from panel.audit import Actor
 from panel.connector import (
     Caller,
     Connector,
@@ -229,7 +230,9 @@ class Oauth:
         )
         return address
 
-    def finish(self, visit: Visit, config_of: Callable[[str], SourceConfig], caller: Caller) -> SourceConfig:
+    def finish(
+        self, visit: Visit, config_of: Callable[[str], SourceConfig], caller: Caller, *, by: Actor
+    ) -> SourceConfig:
         """Exchange the code of a visit for a grant and store it. A visit is used up by this, however it ends.
 
         ``config_of`` gives a source by its id. Raises ConnectFailed and ProviderUnavailable; then nothing is stored.
@@ -248,7 +251,7 @@ class Oauth:
         except Unreadable:
             raise ConnectFailed("The source was changed meanwhile. Connect again.") from None
         tokens = self._exchanged(visit, verifier, source, client, caller)
-        if not self._grants.replace(source, tokens):
+        if not self._grants.replace(source, tokens, by=by):
             raise ConnectFailed("The source was deleted meanwhile.")
         return source
 

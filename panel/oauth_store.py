@@ -14,9 +14,11 @@ from typing import Any
 from sqlalchemy import Engine, delete, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
+from panel import audit
+from panel.audit import Actor, Deed
 from panel.connector import SourceConfig
 from panel.domain import AuthStatus, now
-from panel.models import OauthAttempt, OauthGrant
+from panel.models import AuditEntry, OauthAttempt, OauthGrant
 from panel.oauth_answer import Tokens
 from panel.vault import Belonging, Vault
 
@@ -90,11 +92,16 @@ class Grants:
         """Store what the holder of the lease was given. False when the lease was lost, and with it the right to."""
         return self._changed(_held(source.id, holder).values(self._values(source, tokens)))
 
-    def replace(self, source: SourceConfig, tokens: Tokens) -> bool:
+    def replace(self, source: SourceConfig, tokens: Tokens, *, by: Actor) -> bool:
         """Store a grant that a person has just given, whoever else is renewing an older one."""
         self.prepare(source.id)
-        mine = update(OauthGrant).where(OauthGrant.source_id == source.id)
-        return self._changed(mine.values(self._values(source, tokens)))
+        mine = update(OauthGrant).where(OauthGrant.source_id == source.id).values(self._values(source, tokens))
+        told = audit.line(Deed.OAUTH_CONNECTED, by, subject=source.slug, integration=source.slug)
+        with self._engine.begin() as connection:
+            if not connection.execute(mine).rowcount:
+                return False
+            connection.execute(insert(AuditEntry).values(told))
+        return True
 
     def _values(self, source: SourceConfig, tokens: Tokens) -> dict[str, Any]:
         known = {"access": tokens.access, "refresh": tokens.refresh, "life": tokens.life}

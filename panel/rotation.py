@@ -14,13 +14,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, Select, bindparam, select, update
+from sqlalchemy import Connection, Engine, Row, Select, bindparam, insert, select, update
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import InstrumentedAttribute
 
+from panel import audit
+from panel.audit import Actor, Deed
 from panel.config import Config
 from panel.errors import Conflict
-from panel.models import EmbedApp, EmbedKey, OauthAttempt, OauthGrant, Source
+from panel.models import AuditEntry, EmbedApp, EmbedKey, OauthAttempt, OauthGrant, Source
 from panel.vault import Belonging, Key, Unreadable, Vault, new_key, read_own_keys, write_own_keys
 
 BATCH = 500
@@ -87,15 +89,24 @@ PLACES = (
 )
 
 
-def rotate(engine: Engine, config: Config) -> Rotation:
+def rotate(engine: Engine, config: Config, *, by: Actor) -> Rotation:
     """Seal everything with the newest key: a new one, or the first of PANEL_ENCRYPTION_KEYS.
 
     Raises Conflict when another rotation is under way.
     """
     if config.encryption_keys:
-        return _onto_the_setting(engine, tuple(Key.of(raw) for raw in config.encryption_keys))
-    with _alone(config):
-        return _onto_a_new_key(engine, config)
+        done = _onto_the_setting(engine, tuple(Key.of(raw) for raw in config.encryption_keys))
+    else:
+        with _alone(config):
+            done = _onto_a_new_key(engine, config)
+    with engine.begin() as connection:
+        connection.execute(insert(AuditEntry).values(audit.line(Deed.KEYS_ROTATED, by, detail=_in_words(done))))
+    return done
+
+
+def _in_words(done: Rotation) -> str:
+    retired = f", retired {' '.join(done.retired)}" if done.retired else ""
+    return f"key {done.newest}, {done.sealed_anew} sealed anew{retired}"
 
 
 def _onto_the_setting(engine: Engine, keys: tuple[Key, ...]) -> Rotation:

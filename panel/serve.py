@@ -68,7 +68,7 @@ def _prepare(config: Config) -> str | None:
     with app.app_context():
         upgrade()
         services: Panel = app.extensions["leafpanel"]
-        return services.access.first_admin_password()
+        return services.people.first_admin_password()
 
 
 def _server(config: Config, *, workers: int) -> list[str]:
@@ -77,6 +77,8 @@ def _server(config: Config, *, workers: int) -> list[str]:
         sys.executable, "-m", "gunicorn", "wsgi:app", "--bind", f"{host}:{config.port}", "--worker-class", "gthread",
         "--workers", os.environ.get("WEB_CONCURRENCY", str(workers)), "--threads", "32", "--graceful-timeout", "8",
         "--no-control-socket", "--log-level", "warning",
+        # No header of a request decides where our addresses begin.
+        "--forwarder-headers", "",
     ]  # fmt: skip
 
 

@@ -8,14 +8,15 @@ from __future__ import annotations
 import os
 import time
 import uuid
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import delete, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm.exc import StaleDataError
 
+from panel.audit import Actor, Deed
 from panel.connector import (
     Auth,
     AuthKind,
@@ -25,18 +26,22 @@ from panel.connector import (
     OauthClient,
     Secret,
     SourceConfig,
+    Traffic,
     Upstream,
     check_root,
     origin_of,
+    traffic_of,
 )
 from panel.db import db
 from panel.domain import AuthStatus, Cause, Health, HealthStatus, Identity, Ladder, Problem, Reason, Rung, now
 from panel.errors import Conflict, InvalidInput, NotFound, PanelError, ProviderUnavailable, Rejected
+from panel.instances import Instances, Stranger
 from panel.integrations.contract import Integration
 from panel.integrations.registry import Registry
 from panel.models import Link, OauthAttempt, OauthGrant, Source, SourceCheck
 from panel.source_draft import AUTH_SHAPES, Draft, auth_kind, read_draft
 from panel.source_file import read_source_file, write_source_file
+from panel.source_trail import tell, tell_saved, tell_turned
 from panel.switches import Switches
 from panel.vault import Belonging, Unreadable, Vault
 
@@ -72,6 +77,7 @@ class Sources:
         self._registry = registry
         self._connector = connector
         self._switches = switches
+        self.instances = Instances()
 
     # --- reading -------------------------------------------------------------------------------------------------
 
@@ -97,6 +103,14 @@ class Sources:
 
     def last_check(self, source: Source) -> SourceCheck | None:
         return db.session.get(SourceCheck, source.id)
+
+    def traffic(self, sources: Sequence[Source]) -> list[Traffic]:
+        """How calls to each of the sources stand now. Nothing is asked of any upstream."""
+        counts = self._connector.gate.counts()
+        return [
+            traffic_of(counts.get(source.id), rate_limit=source.rate_limit, revision=source.revision)
+            for source in sources
+        ]
 
     def consent(self, source: Source) -> AuthStatus | None:
         """How the access stands that a person gives to this source; None when it needs nobody."""
@@ -139,14 +153,14 @@ class Sources:
 
     # --- saving --------------------------------------------------------------------------------------------------
 
-    def create(self, values: Mapping[str, Any], *, by: str) -> Saved:
+    def create(self, values: Mapping[str, Any], *, by: Actor) -> Saved:
         """Store a new source. Raises InvalidInput naming the setting, Conflict when the slug is taken."""
         draft = read_draft(values)
         if self.find(draft.slug) is not None:
             raise Conflict(f"There is a source “{draft.slug}” already.")
-        return self._store(Source(slug=draft.slug, location=""), draft, by=by, created=True)
+        return self._store(_new(draft.slug), draft, by=by, deed=Deed.SOURCE_CREATED)
 
-    def change(self, slug: str, values: Mapping[str, Any], *, by: str, revision: int | None = None) -> Saved:
+    def change(self, slug: str, values: Mapping[str, Any], *, by: Actor, revision: int | None = None) -> Saved:
         """Change what ``values`` names and keep the rest.
 
         Raises Rejected naming ``auth`` when the credential's kind or origin changes and no new secret is given, and
@@ -158,11 +172,12 @@ class Sources:
         draft = read_draft(self._merged(source, values))
         if draft.slug != slug:
             raise InvalidInput("slug", "The slug of a source cannot change: its integration and links use it.")
-        return self._store(source, draft, by=by)
+        return self._store(source, draft, by=by, deed=Deed.SOURCE_CHANGED)
 
-    def turn(self, slug: str, *, on: bool) -> None:
+    def turn(self, slug: str, *, on: bool, by: Actor) -> None:
         """Switch a source on or off. Nothing else is checked, so that a source can always be switched off."""
         source = self.get(slug)
+        tell_turned(slug, by, was=source.enabled, on=on)
         source.enabled = on
         self._commit(slug)
 
@@ -170,7 +185,7 @@ class Sources:
         self,
         text: str | bytes,
         *,
-        by: str,
+        by: Actor,
         sets: Mapping[str, str] | None = None,
         environ: Mapping[str, str] | None = None,
     ) -> tuple[Saved, tuple[str, ...]]:
@@ -182,18 +197,18 @@ class Sources:
             raise InvalidInput(
                 f"auth.{shape.secret}", f"“auth.{shape.secret}” is missing: the file must bring the secret along."
             )
-        source = self.find(draft.slug)
-        saved = self._store(source or Source(slug=draft.slug, location=""), draft, by=by, created=source is None)
-        return saved, file.notes
+        source = self.find(draft.slug) or _new(draft.slug)
+        return self._store(source, draft, by=by, deed=Deed.SOURCE_IMPORTED), file.notes
 
     def export(self, slug: str) -> str:
         """The source as a YAML file with placeholders in place of secrets."""
         return write_source_file(self.values(self.get(slug)))
 
-    def delete(self, slug: str) -> None:
+    def delete(self, slug: str, *, by: Actor) -> None:
         """Forget a source and its credential. The pointers stay and can be unlinked or served again."""
         db.session.delete(self.get(slug))
-        db.session.commit()
+        tell(Deed.SOURCE_DELETED, slug, by)
+        self._commit(slug)
 
     def _merged(self, source: Source, values: Mapping[str, Any]) -> dict[str, Any]:
         stored = self.values(source)
@@ -206,10 +221,12 @@ class Sources:
             after = {**before, **after} if kind == source.auth_kind else after
         return {**merged, "auth": after}
 
-    def _store(self, source: Source, draft: Draft, *, by: str, created: bool = False) -> Saved:
+    def _store(self, source: Source, draft: Draft, *, by: Actor, deed: Deed) -> Saved:
         root = self._root(draft.slug, draft.location)
         warnings = self._check_transport(draft, root)
         self._check_ca_file(draft)
+        created = not source.id
+        before = None if created else self.values(source)
         source.id = source.id or _new_id()
         if not self._is_same_client(source, draft, root):
             self._forget_grant(source)
@@ -220,6 +237,8 @@ class Sources:
         source.rate_limit, source.max_concurrency = draft.rate_limit, draft.max_concurrency
         source.timeout_s, source.ca_file, source.updated_at = draft.timeout_s, draft.ca_file, now()
         db.session.add(source)
+        typed_for = source.secret_origin if draft.secret is not None else ""
+        tell_saved(deed, before, self.values(source), by, typed_for=typed_for)
         self._commit(draft.slug, lambda: self._seal_again(source, draft))
         return Saved(source, warnings, created)
 
@@ -259,7 +278,7 @@ class Sources:
         belonging = Belonging(source.id, draft.auth_kind, source.secret_origin)
         source.secret = self._vault.seal(draft.secret, belonging)
 
-    def _store_secret(self, source: Source, draft: Draft, root: str, by: str) -> None:
+    def _store_secret(self, source: Source, draft: Draft, root: str, by: Actor) -> None:
         secret_key = AUTH_SHAPES[draft.auth_kind].secret
         origin = _binding(root, draft)
         if secret_key is None:
@@ -267,7 +286,7 @@ class Sources:
         elif draft.secret is not None:
             belonging = Belonging(source.id, draft.auth_kind, origin)
             source.secret, source.secret_origin = self._vault.seal(draft.secret, belonging), origin
-            source.secret_set_at, source.secret_set_by = now(), by
+            source.secret_set_at, source.secret_set_by = now(), by.name
         elif source.secret is None:
             raise InvalidInput(f"auth.{secret_key}", f"“auth.{secret_key}” is missing.")
         elif (source.auth_kind, source.secret_origin) != (draft.auth_kind, origin):
@@ -383,11 +402,12 @@ class Sources:
         except ProviderUnavailable as exc:
             self._connector.journal.note(slug, caller, exc.reason)
             return Ladder((_unusable(exc.problem), *_not_tried(1)), exc.problem)
-        ladder = self._climb(config, leaf, caller)
-        ladder = Ladder(ladder.rungs, ladder.problem, ladder.identity, int((time.monotonic() - started) * 1000))
+        stored = source is not None and values is None
+        ladder = self._climb(config, leaf, caller, stored=stored)
+        ladder = replace(ladder, took_ms=int((time.monotonic() - started) * 1000))
         if ladder.problem is not None:
             self._connector.journal.note(slug, caller, ladder.problem.reason)
-        if source is not None and values is None:
+        if source is not None and stored:
             self.note_check(source.id, _health_of(ladder), ladder.took_ms)
         return ladder
 
@@ -413,7 +433,7 @@ class Sources:
         auth = _auth(draft.auth_kind, draft.auth_fields, secret, origins=_binding(root, draft) if same else "")
         return _config(source.id if source else "unsaved", draft, root, auth, revision=-1)
 
-    def _climb(self, config: SourceConfig, leaf: Integration | None, caller: Caller) -> Ladder:
+    def _climb(self, config: SourceConfig, leaf: Integration | None, caller: Caller, *, stored: bool) -> Ladder:
         deadline = max(TEST_DEADLINE_S, config.timeout_s or 0)
         rungs: list[Rung] = []
         for probe in (self._connector.probe_address, self._connector.probe_tls, self._connector.probe_http):
@@ -424,7 +444,22 @@ class Sources:
         if leaf is None:
             return Ladder(tuple(rungs))
         with self._connector.open(config, caller, judge=leaf.judge, deadline_s=deadline, test=True) as upstream:
-            return _climb_leaf(rungs, leaf, upstream)
+            ladder = _climb_leaf(rungs, leaf, upstream)
+            facts = told_facts(leaf, upstream) if ladder.ok else {}
+        stranger = self.instances.note(leaf.id, facts) if stored else self.instances.compare(leaf.id, facts)
+        if stranger is None or not ladder.ok:
+            return ladder
+        return replace(ladder, rungs=(*ladder.rungs, _another(stranger, leaf, config, stored=stored)))
+
+    def accept_instance(self, slug: str, stranger: str, *, by: Actor) -> None:
+        """Say that the instance which the last check found is the one that is meant. Raises NotFound and Conflict."""
+        source = self.get(slug)
+        self.instances.accept(slug, stranger)
+        check = self.last_check(source)
+        if check is not None and check.status == HealthStatus.DEGRADED and check.reason is None:
+            check.status = HealthStatus.OK
+        tell(Deed.INSTANCE_ACCEPTED, slug, by)
+        db.session.commit()
 
     def note_check(self, source_id: str, health: Health, took_ms: int) -> None:
         """Keep what a live check found, for the overview."""
@@ -458,10 +493,24 @@ def health_of_identity(identity: Identity) -> Health:
     return Health(HealthStatus.OK, AuthStatus.CONFIGURED, "The source answers.", None, identity.user, identity.version)
 
 
+def health_of_stranger(health: Health, stranger: Stranger, leaf: Integration) -> Health:
+    """What a check that went well says of an instance that the links were not made in."""
+    return replace(health, status=HealthStatus.DEGRADED, message=stranger.sentence(leaf.descriptor.upstream))
+
+
+def told_facts(leaf: Integration, upstream: Upstream) -> Mapping[str, str]:
+    """What tells the instance. That it cannot be asked is no failure of a check that went well."""
+    try:
+        return leaf.fingerprint(upstream)
+    except PanelError:
+        return {}
+
+
 def _health_of(ladder: Ladder) -> Health:
     if ladder.problem is not None:
         return health_of_problem(ladder.problem)
-    return health_of_identity(ladder.identity or Identity(None, None))
+    health = health_of_identity(ladder.identity or Identity(None, None))
+    return replace(health, status=HealthStatus.DEGRADED, message=ladder.warning) if ladder.warning else health
 
 
 def _unusable(problem: Problem) -> Rung:
@@ -508,6 +557,16 @@ def _climb_leaf(rungs: list[Rung], leaf: Integration, upstream: Upstream) -> Lad
         if problem is not None:
             return Ladder((*rungs, *_not_tried(len(rungs))), problem)
     return Ladder(tuple(rungs), None, identity)
+
+
+def _another(stranger: Stranger, leaf: Integration, source: SourceConfig, *, stored: bool) -> Rung:
+    """The rung that warns: everything works, but not where the links were made."""
+    upstream = leaf.descriptor.upstream
+    meant = "say so" if stored else "save it, test again and say so"
+    change = f"The location, if {upstream} is elsewhere. If this one is meant, {meant}: the links then lead into it."
+    tried = f"Comparing {source.root} with where the links were made."
+    found = stranger.sentence(upstream)
+    return Rung("instance", True, found, tried, "Another instance.", change, "location", warns=True)
 
 
 def _signing_in(upstream: Upstream) -> Callable[[], str]:
@@ -607,6 +666,10 @@ def _binding(root: str, draft: Draft) -> str:
     """The origin (for OAuth: both origins) to which the secret belongs."""
     token_url = draft.auth_fields.get("tokenUrl")
     return f"{origin_of(root)} {origin_of(token_url)}" if token_url else origin_of(root)
+
+
+def _new(slug: str) -> Source:
+    return Source(slug=slug, location="")
 
 
 def _new_id() -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from panel import audit
+from panel.audit import Actor, Deed
 from panel.db import db
 from panel.models import Switch
 
@@ -23,8 +25,10 @@ class Switches:
         row = db.session.get(Switch, _CONNECTOR, populate_existing=True)
         return row is None or row.value == "on"
 
-    def turn_connector(self, *, on: bool) -> None:
+    def turn_connector(self, *, on: bool, by: Actor) -> None:
         row = db.session.get(Switch, _CONNECTOR) or Switch(name=_CONNECTOR, value="on")
+        if (row.value == "on") is not on:
+            audit.record(Deed.CONNECTOR_ON if on else Deed.CONNECTOR_OFF, by)
         row.value = "on" if on else "off"
         db.session.add(row)
         db.session.commit()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import socket
@@ -13,7 +14,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from jinja2 import FileSystemBytecodeCache
-from support import MakeApp, Upstreams, openproject_values, signed_in_client, xwiki_values
+from support import ALICE, MakeApp, Upstreams, api_token, openproject_values, signed_in_client, xwiki_values
 
 from panel import create_app
 from panel.access import Action, Principal
@@ -32,9 +33,13 @@ WITHOUT_SERVERS = os.environ.get("PANEL_TEST_WITHOUT_SERVERS") == "1"
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Browser tests come last: the browser's driver keeps an event loop running that others in this process dislike.
 
-    What needs a server is left out where somebody asked for that; the summary counts it as deselected.
+    They, and the tests that measure this machine, want it for themselves. What needs a server is left out where
+    somebody asked for that; the summary counts it as deselected.
     """
     items.sort(key=lambda item: "browser" in item.path.parts)
+    for item in items:
+        if {"browser", "stress"} & {*item.path.parts}:
+            item.add_marker("alone")
     left_out = [item for item in items if WITHOUT_SERVERS and item.get_closest_marker("servers")]
     items[:] = [item for item in items if item not in left_out]
     config.hook.pytest_deselected(items=left_out)
@@ -57,6 +62,13 @@ def _loopback_only(monkeypatch: pytest.MonkeyPatch) -> None:
         return connect(self, address)
 
     monkeypatch.setattr(socket.socket, "connect", guarded)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _nothing_left() -> Iterator[None]:
+    """Applications refer to themselves in circles: their connections are closed here, and not when Python pleases."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture
@@ -120,8 +132,8 @@ def connected(app: Flask, upstreams: Upstreams) -> Flask:
     """An application with both sources configured."""
     with app.app_context():
         services: Panel = app.extensions["leafpanel"]
-        services.sources.create(xwiki_values(upstreams), by="alice")
-        services.sources.create(openproject_values(upstreams), by="alice")
+        services.sources.create(xwiki_values(upstreams), by=ALICE)
+        services.sources.create(openproject_values(upstreams), by=ALICE)
     return app
 
 
@@ -141,9 +153,7 @@ def bearer(app: Flask) -> Callable[[str], dict[str, str]]:
     """Authorization headers of a new API token of the given scope."""
 
     def make(scope: str) -> dict[str, str]:
-        with app.app_context():
-            token = app.extensions["leafpanel"].access.create_token(f"{scope} token", scope)
-        return {"Authorization": f"Bearer {token}"}
+        return {"Authorization": f"Bearer {api_token(app, scope, f'{scope} token')}"}
 
     return make
 

@@ -6,8 +6,11 @@ import base64
 import hashlib
 import hmac
 import json
+import re
 import time
 from typing import Any
+
+from flask.testing import FlaskClient
 
 from panel.domain import ObjectRef
 from panel.embedding import Secret
@@ -37,3 +40,14 @@ def signed(secret: str, header: dict[str, Any], claims: Any, digest: Any = hashl
 def token_of(made: Secret, obj: ObjectRef, **changes: Any) -> str:
     header = {"alg": "HS256", "kid": made.kid, "typ": "JWT"}
     return signed(made.value, header, claims_for(obj, **changes))
+
+
+def embedding_app(admin: FlaskClient, name: str = "Cases", origin: str = "https://cases.example.org") -> Secret:
+    """A new application, made on the page that makes them."""
+    form = re.search(r'name="csrf_token" value="([^"]+)"', admin.get("/admin/embedding").text)
+    assert form is not None
+    made = admin.post("/admin/embedding", data={"csrf_token": form[1], "name": name, "origins": origin})
+    kid, value = (re.search(rf'id="{part}">([^<]+)<', made.text) for part in ("kid", "secret"))
+    assert kid is not None, made.text
+    assert value is not None
+    return Secret(name, kid[1], value[1], (origin,))

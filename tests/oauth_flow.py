@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import requests
 from sqlalchemy import select, update
-from support import Upstreams, openproject_values
+from support import ALICE, Upstreams, openproject_values
 
 from panel.connector import Caller, SourceConfig, Upstream
 from panel.db import db
@@ -66,10 +66,10 @@ def begin(services: Panel, user_id: int, slug: str = "openproject", browser: str
 
 def connected(services: Panel, upstreams: Upstreams, **changes: str) -> SourceConfig:
     """A source that somebody has given access."""
-    services.sources.create(oauth_values(upstreams, "authorization_code", **changes), by="alice")
+    services.sources.create(oauth_values(upstreams, "authorization_code", **changes), by=ALICE)
     user_id = person()
     params = consent(begin(services, user_id))
-    services.oauth.finish(visit(params, user_id), services.sources.config_of_id, CALLER)
+    services.oauth.finish(visit(params, user_id), services.sources.config_of_id, CALLER, by=ALICE)
     return config_of(services)
 
 

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from flask import Flask
 from flask.testing import FlaskClient
 
+from panel.audit import Actor
 from panel.domain import ObjectRef
+from panel.faces.context import Panel
+from panel.people import Knock
 from panel.sandbox.openproject import OpenProjectStandIn
 from panel.sandbox.standin import RunningServer
 from panel.sandbox.xwiki import XWikiStandIn
 
+CONSOLE = Actor("console", "local:root", "console")
+ALICE = Actor("alice", "session", "admin", "LP-TEST-01")
 CASE = ObjectRef("demo", "case", "1")
 CASE_PATH = "/api/objects/demo/case/1/integrations"
 
@@ -55,11 +60,28 @@ def signed_in_client(app: Flask, name: str, role: str) -> FlaskClient:
     with app.app_context():
         user = User(name=name, role=role, password_hash="!")
         db.session.add(user)
-        db.session.commit()
-        user_id, epoch = user.id, user.epoch
+        proof = app.extensions["leafpanel"].people.begin_session(user, by=CONSOLE)
     client = app.test_client()
     with client.session_transaction() as session:
-        session["uid"], session["epoch"] = user_id, epoch
+        session["proof"] = proof
     return client
+
+
+def actor(name: str) -> Actor:
+    """Somebody at the admin pages."""
+    return replace(ALICE, name=name)
+
+
+def signs_in(services: Panel, name: str, password: str, address: str = "192.0.2.1") -> bool:
+    """Whether this name and password let somebody in."""
+    return services.people.sign_in(name, password, Knock(address), by=CONSOLE) is not None
+
+
+def api_token(app: Flask, scope: str, name: str = "script", **limits: Any) -> str:
+    """A new API token."""
+    from panel.access import Wish
+
+    with app.app_context():
+        return str(app.extensions["leafpanel"].access.create_token(Wish(name, scope, **limits), by=CONSOLE))
 
 

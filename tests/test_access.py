@@ -1,12 +1,21 @@
 from __future__ import annotations
 
-import pytest
+from datetime import timedelta
+from typing import Any
 
-from panel.access import Access, Action
+import pytest
+import time_machine
+from support import CONSOLE
+
+from panel.access import Access, Action, Limits, Principal, Wish
 from panel.db import db
-from panel.errors import Conflict, InvalidInput
+from panel.domain import ObjectRef, now
+from panel.errors import Forbidden, InvalidInput, NotFound
 from panel.faces.context import Panel
-from panel.models import ApiToken, User
+from panel.models import ApiToken
+
+CASE = ObjectRef("demo", "case", "1")
+PERMIT = ObjectRef("permits", "case", "1")
 
 
 @pytest.fixture
@@ -14,64 +23,8 @@ def access(services: Panel) -> Access:
     return services.access
 
 
-def test_the_first_start_makes_one_admin_with_a_one_time_password(access: Access) -> None:
-    password = access.first_admin_password()
-
-    assert password is not None
-    user = access.sign_in("admin", password)
-    assert user is not None
-    assert user.must_choose
-
-
-def test_the_one_time_password_ends_when_its_owner_chooses_one(access: Access) -> None:
-    password = access.first_admin_password() or ""
-    user = access.sign_in("admin", password)
-    assert user is not None
-
-    access.choose_password(user, "a better one")
-
-    assert access.sign_in("admin", password) is None
-    assert access.sign_in("ADMIN", "a better one") is not None
-    assert access.first_admin_password() is None
-
-
-def test_choosing_a_password_ends_other_sessions(access: Access) -> None:
-    user = access.create_user("alice", "correct horse", role="admin")
-    old = user.epoch
-
-    access.choose_password(user, "battery staple")
-
-    assert access.person(user.id, old) is None
-    assert access.person(user.id, user.epoch) is user
-
-
-def test_a_wrong_password_and_an_unknown_name_look_the_same(access: Access) -> None:
-    access.create_user("alice", "correct horse", role="admin")
-
-    assert access.sign_in("alice", "wrong") is None
-    assert access.sign_in("nobody", "wrong") is None
-
-
-def test_a_disabled_person_is_out(access: Access) -> None:
-    user = access.create_user("bob", "correct horse", role="viewer")
-    user.disabled = True
-    db.session.commit()
-
-    assert access.sign_in("bob", "correct horse") is None
-    assert access.person(user.id, user.epoch) is None
-
-
-@pytest.mark.parametrize(("name", "password"), [("", "correct horse"), ("a\nb", "correct horse"), ("alice", "short")])
-def test_bad_names_and_passwords_are_refused(access: Access, name: str, password: str) -> None:
-    with pytest.raises(InvalidInput):
-        access.create_user(name, password, role="admin")
-
-
-def test_a_name_is_taken_whatever_its_case(access: Access) -> None:
-    access.create_user("Alice", "correct horse", role="admin")
-
-    with pytest.raises(Conflict):
-        access.create_user("alice", "correct horse", role="admin")
+def made(access: Access, scope: str = "read", **limits: Any) -> str:
+    return access.create_token(Wish("script", scope, **limits), by=CONSOLE)
 
 
 @pytest.mark.parametrize(
@@ -79,7 +32,7 @@ def test_a_name_is_taken_whatever_its_case(access: Access) -> None:
     [("read", Action.VIEW, Action.LINK), ("write", Action.UPDATE, Action.ADMIN), ("admin", Action.ADMIN, None)],
 )
 def test_a_token_may_do_what_its_scope_says(access: Access, scope: str, can: Action, cannot: Action | None) -> None:
-    principal = access.by_token(access.create_token("script", scope))
+    principal = access.by_token(made(access, scope))
 
     assert principal is not None
     assert principal.may(can)
@@ -87,21 +40,86 @@ def test_a_token_may_do_what_its_scope_says(access: Access, scope: str, can: Act
 
 
 def test_a_token_is_kept_as_a_hash_only(access: Access) -> None:
-    token = access.create_token("script", "read")
+    token = made(access)
 
     row = db.session.query(ApiToken).one()
     assert token not in (row.token_hash, row.name)
 
 
 def test_a_revoked_or_invented_token_is_nobody(access: Access) -> None:
-    token = access.create_token("script", "read")
-    access.revoke_token(access.tokens()[0].id)
+    token = made(access)
+    access.revoke_token(access.tokens()[0], by=CONSOLE)
 
     assert access.by_token(token) is None
     assert access.by_token("lpt_invented") is None
 
 
-def test_passwords_are_kept_as_scrypt(access: Access) -> None:
-    access.create_user("alice", "correct horse", role="admin")
+def test_a_token_ends_on_its_day(access: Access) -> None:
+    token = made(access, days=30)
 
-    assert db.session.query(User).one().password_hash.startswith("scrypt:")
+    with time_machine.travel(now() + timedelta(days=29, hours=23)):
+        assert access.by_token(token) is not None
+    with time_machine.travel(now() + timedelta(days=30, seconds=1)):
+        assert access.by_token(token) is None
+
+
+def test_the_last_use_of_a_token_is_noted_once_a_minute(access: Access) -> None:
+    token, began = made(access), now()
+
+    def last_used_after(seconds: float) -> Any:
+        with time_machine.travel(began + timedelta(seconds=seconds), tick=False):
+            access.by_token(token)
+        db.session.expire_all()
+        return access.tokens()[0].last_used_at
+
+    assert last_used_after(10) == began + timedelta(seconds=10)
+    assert last_used_after(40) == began + timedelta(seconds=10)
+    assert last_used_after(80) == began + timedelta(seconds=80)
+
+
+def test_objects_of_other_registers_are_not_there_for_a_limited_token(access: Access) -> None:
+    principal = access.by_token(made(access, "write", registers=("demo",)))
+
+    assert principal is not None
+    principal.require(Action.LINK, CASE, "xwiki")
+    with pytest.raises(NotFound):
+        principal.require(Action.LINK, PERMIT, "xwiki")
+
+
+def test_other_integrations_are_not_there_for_a_limited_token(access: Access) -> None:
+    principal = access.by_token(made(access, integrations=("xwiki",)))
+
+    assert principal is not None
+    assert principal.sees("xwiki")
+    with pytest.raises(NotFound):
+        principal.require(Action.VIEW, CASE, "openproject")
+
+
+def test_what_is_outside_of_the_limits_is_absent_before_it_is_forbidden() -> None:
+    reader = Principal("clara", "embed:1", frozenset({Action.VIEW}), Limits(CASE))
+
+    with pytest.raises(Forbidden):
+        reader.require(Action.UNLINK, CASE)
+    with pytest.raises(NotFound):
+        reader.require(Action.UNLINK, PERMIT)
+
+
+@pytest.mark.parametrize(
+    ("wish", "field"),
+    [
+        (Wish("", "read"), "name"),
+        (Wish("a\nb", "read"), "name"),
+        (Wish("script", "root"), "scope"),
+        (Wish("script", "read", days=0), "days"),
+        (Wish("script", "read", days=10**6), "days"),
+        (Wish("script", "read", registers=("a\nb",)), "registers"),
+        (Wish("script", "read", integrations=("jira",)), "integrations"),
+        (Wish("script", "admin", integrations=("xwiki",)), "scope"),
+    ],
+)
+def test_a_token_that_cannot_be_is_refused_by_its_field(access: Access, wish: Wish, field: str) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        access.create_token(wish, by=CONSOLE)
+
+    assert refused.value.field == field
+    assert access.tokens() == []

@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 from flask import Flask
 from sqlalchemy import Engine, create_engine, func, insert, select
-from support import CASE, CASE_PATH, Upstreams
+from support import CASE, CASE_PATH, CONSOLE, Upstreams
 
 from panel import call_reports
-from panel.access import Action, Principal
+from panel.access import Action, Principal, Wish
 from panel.calls import Calls, Wanted
 from panel.connector import Caller, SourceConfig
 from panel.connector.place import outline_of
@@ -120,12 +120,12 @@ def test_a_reference_is_found_also_when_nothing_was_sent(
     services: Panel = connected.extensions["leafpanel"]
     with connected.app_context():
         if trouble == "missing":
-            services.sources.delete("xwiki")
+            services.sources.delete("xwiki", by=CONSOLE)
         if trouble == "disabled":
-            services.sources.turn("xwiki", on=False)
+            services.sources.turn("xwiki", on=False, by=CONSOLE)
         if trouble == "off":
-            services.switches.turn_connector(on=False)
-        token = services.access.create_token("script", "read")
+            services.switches.turn_connector(on=False, by=CONSOLE)
+        token = services.access.create_token(Wish("script", "read"), by=CONSOLE)
 
     with upstreams.xwiki.counting() as requests:
         answer = connected.test_client().get(f"{CASE_PATH}/xwiki", headers={"Authorization": f"Bearer {token}"})
@@ -349,7 +349,21 @@ def test_figures_count_a_day_and_leave_out_of_the_times_what_was_never_sent(log:
     found = call_reports.figures_of("wiki")
 
     assert (found.calls, found.failed, found.p50_ms, found.p95_ms) == (151, 51, 51, 96)
-    assert found.failed_why is Reason.TIMEOUT
+
+
+def test_the_last_outcomes_of_each_source_are_told_by_their_time(log: Engine) -> None:
+    plant(log, at=now() - timedelta(minutes=1), reason="timeout", status=None)
+    plant(log, at=now() - timedelta(hours=2), reason="dns", status=None)
+    plant(log, at=now() - timedelta(days=2))
+    plant(log, source="tracker")
+    plant(log, source="old", at=now() - timedelta(days=8))
+
+    found = call_reports.outcomes()
+
+    assert set(found) == {"wiki", "tracker"}
+    assert found["wiki"].failed_why is Reason.TIMEOUT
+    assert now() - timedelta(days=3) < (found["wiki"].succeeded_at or now()) < now() - timedelta(days=1)
+    assert (found["tracker"].failed_at, found["tracker"].failed_why) == (None, None)
 
 
 def test_figures_agree_with_those_of_all_sources(log: Engine) -> None:
@@ -388,6 +402,7 @@ def test_a_full_log_is_read_in_a_moment(log: Engine) -> None:
     call_reports.lines(Wanted(outcome="failed"))
     page = time.monotonic()
     call_reports.figures()
+    call_reports.outcomes()
     overview = time.monotonic()
     call_reports.hours("wiki")
     print(f"page {page - started:.3f} s, overview {overview - page:.3f} s, chart {time.monotonic() - overview:.3f} s")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 from flask import Flask
-from support import Upstreams
+from support import Upstreams, signs_in
 
 TEMPLATES = Path(__file__).parent.parent / "docs" / "templates"
 
@@ -71,9 +71,9 @@ def test_makes_people_and_tokens(app: Flask) -> None:
 
     assert person.exit_code == 0
     with app.app_context():
-        access = app.extensions["leafpanel"].access
-        assert access.sign_in("carol", "correct horse") is not None
-        assert access.by_token(json.loads(token.stdout)["token"]) is not None
+        services = app.extensions["leafpanel"]
+        assert signs_in(services, "carol", "correct horse")
+        assert services.access.by_token(json.loads(token.stdout)["token"]) is not None
 
 
 def test_a_short_password_is_one_sentence(app: Flask) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from embedders import claims_for, encoded, signed, token_of
 from flask import Flask
-from support import CASE
+from support import ALICE, CASE
 
 from panel.access import Action
 from panel.db import db
@@ -31,7 +31,7 @@ def apps(services: Panel) -> EmbedApps:
 
 @pytest.fixture
 def made(apps: EmbedApps) -> Secret:
-    return apps.create("Cases", [ORIGIN])
+    return apps.create("Cases", [ORIGIN], by=ALICE)
 
 
 def test_a_sound_token_lets_in_who_it_names_to_its_object(apps: EmbedApps, made: Secret) -> None:
@@ -167,7 +167,7 @@ def other(made: Secret) -> Secret:
 
 @pytest.mark.parametrize("forge", FORGED.values(), ids=FORGED.keys())
 def test_no_forged_or_stale_token_is_accepted(apps: EmbedApps, made: Secret, forge: Forge) -> None:
-    _others[made.kid] = apps.create("Another", [ORIGIN])
+    _others[made.kid] = apps.create("Another", [ORIGIN], by=ALICE)
 
     with pytest.raises(BadToken):
         apps.verify(forge(made))
@@ -175,12 +175,12 @@ def test_no_forged_or_stale_token_is_accepted(apps: EmbedApps, made: Secret, for
 
 def test_two_secrets_hold_until_the_old_one_is_retired(apps: EmbedApps, made: Secret) -> None:
     app = apps.named("cases")
-    new = apps.rotate(app)
+    new = apps.rotate(app, by=ALICE)
     with pytest.raises(Conflict):
-        apps.rotate(app)
+        apps.rotate(app, by=ALICE)
 
     assert [apps.verify(token_of(one, CASE)).app for one in (made, new)] == ["Cases", "Cases"]
-    apps.retire(app)
+    apps.retire(app, by=ALICE)
     assert apps.verify(token_of(new, CASE)).app == "Cases"
     with pytest.raises(BadToken, match="retired"):
         apps.verify(token_of(made, CASE))
@@ -188,11 +188,11 @@ def test_two_secrets_hold_until_the_old_one_is_retired(apps: EmbedApps, made: Se
 
 def test_a_switched_off_or_removed_application_lets_nobody_in(apps: EmbedApps, made: Secret) -> None:
     app = apps.named("Cases")
-    apps.switch(app, on=False)
+    apps.switch(app, on=False, by=ALICE)
     with pytest.raises(BadToken, match="switched off"):
         apps.verify(token_of(made, CASE))
 
-    apps.remove(app)
+    apps.remove(app, by=ALICE)
 
     assert db.session.get(EmbedKey, made.kid) is None
     with pytest.raises(BadToken):
@@ -204,7 +204,7 @@ def test_the_secret_is_kept_sealed_and_outlives_a_change_of_keys(app: Flask, app
     before = db.session.get_one(EmbedKey, made.kid).sealed
     db.session.commit()
 
-    done = rotate(db.engine, config)
+    done = rotate(db.engine, config, by=ALICE)
     db.session.expire_all()
 
     assert made.value not in before
@@ -214,7 +214,7 @@ def test_the_secret_is_kept_sealed_and_outlives_a_change_of_keys(app: Flask, app
 
 
 def test_a_secret_does_not_open_in_the_row_of_another(apps: EmbedApps, made: Secret) -> None:
-    another = apps.create("Another", [ORIGIN])
+    another = apps.create("Another", [ORIGIN], by=ALICE)
     row = db.session.get_one(EmbedKey, another.kid)
     row.sealed = db.session.get_one(EmbedKey, made.kid).sealed
     db.session.commit()
@@ -233,7 +233,7 @@ def test_a_secret_does_not_open_in_the_row_of_another(apps: EmbedApps, made: Sec
     ],
 )
 def test_origins_are_kept_as_browsers_write_them(apps: EmbedApps, typed: str, kept: str) -> None:
-    assert apps.create("A", [typed]).origins == (kept,)
+    assert apps.create("A", [typed], by=ALICE).origins == (kept,)
 
 
 @pytest.mark.parametrize(
@@ -244,12 +244,12 @@ def test_origins_are_kept_as_browsers_write_them(apps: EmbedApps, typed: str, ke
 )  # fmt: skip
 def test_what_is_no_origin_is_refused(apps: EmbedApps, typed: str) -> None:
     with pytest.raises(InvalidInput):
-        apps.create("A", [typed])
+        apps.create("A", [typed], by=ALICE)
 
 
 def test_names_are_unique_whatever_their_case(apps: EmbedApps, made: Secret) -> None:
     with pytest.raises(Conflict):
-        apps.create("CASES", [ORIGIN])
+        apps.create("CASES", [ORIGIN], by=ALICE)
 
 
 def test_the_commands_make_an_application_and_an_address(app: Flask) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from flask import Flask
-from support import CASE, Upstreams
+from support import ALICE, CASE, Upstreams
 
 from panel.access import SCOPES, Principal
 from panel.connector import Caller
@@ -204,9 +204,9 @@ def test_paging_walks_over_all_pointers(links: Links, visitor: Visitor) -> None:
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (lambda s: s.sources.delete("xwiki"), Reason.SOURCE_MISSING),
-        (lambda s: s.sources.change("xwiki", {"enabled": False}, by="alice"), Reason.SOURCE_DISABLED),
-        (lambda s: s.switches.turn_connector(on=False), Reason.CONNECTOR_DISABLED),
+        (lambda s: s.sources.delete("xwiki", by=ALICE), Reason.SOURCE_MISSING),
+        (lambda s: s.sources.change("xwiki", {"enabled": False}, by=ALICE), Reason.SOURCE_DISABLED),
+        (lambda s: s.switches.turn_connector(on=False, by=ALICE), Reason.CONNECTOR_DISABLED),
     ],
 )
 def test_without_a_usable_source_every_call_says_why_and_nothing_goes_out(
@@ -261,7 +261,7 @@ def test_the_credential_never_reaches_the_instance_folder(connected: Flask, upst
     canary = "canary-4f1d9c7be2a84d0c"
     with connected.app_context():
         sources = connected.extensions["leafpanel"].sources
-        sources.change("xwiki", {"auth": {"type": "basic", "username": "alice", "password": canary}}, by="alice")
+        sources.change("xwiki", {"auth": {"type": "basic", "username": "alice", "password": canary}}, by=ALICE)
 
     for file in (path for path in (tmp_path / "instance").rglob("*") if path.is_file()):
         assert canary.encode() not in file.read_bytes(), file

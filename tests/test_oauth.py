@@ -35,7 +35,7 @@ from oauth_flow import (
     who,
 )
 from sqlalchemy import text
-from support import Upstreams
+from support import ALICE, Upstreams
 
 from panel.connector import Deadline, SourceConfig
 from panel.db import db
@@ -61,7 +61,7 @@ def provider(upstreams: Upstreams) -> OAuthServer:
 @pytest.fixture
 def client_only(services: Panel, upstreams: Upstreams) -> SourceConfig:
     """A source that signs in with client id and secret."""
-    services.sources.create(oauth_values(upstreams), by="alice")
+    services.sources.create(oauth_values(upstreams), by=ALICE)
     return config_of(services)
 
 
@@ -98,7 +98,7 @@ def test_the_ladder_is_green(services: Panel, upstreams: Upstreams, grant: str) 
     if grant == "authorization_code":
         connected(services, upstreams)
     else:
-        services.sources.create(oauth_values(upstreams), by="alice")
+        services.sources.create(oauth_values(upstreams), by=ALICE)
 
     ladder = services.sources.test("openproject", caller=CALLER)
 
@@ -184,7 +184,7 @@ def test_a_refused_token_is_renewed_and_the_read_repeated_once(
     if grant == "authorization_code":
         connected(services, upstreams)
     else:
-        services.sources.create(oauth_values(upstreams), by="alice")
+        services.sources.create(oauth_values(upstreams), by=ALICE)
     config = config_of(services)
     who(services, config)
     provider.end_access_tokens()
@@ -208,7 +208,7 @@ def test_an_upstream_that_refuses_a_new_token_too_is_told_so_once(
     if grant == "authorization_code":
         connected(services, upstreams)
     else:
-        services.sources.create(oauth_values(upstreams), by="alice")
+        services.sources.create(oauth_values(upstreams), by=ALICE)
     upstreams.openproject.fault = "unauthorized"
     upstreams.openproject.fault_only = lambda request: request.path.startswith("/api")
 
@@ -235,12 +235,23 @@ def test_a_refused_write_is_not_repeated_and_the_next_one_has_a_new_token(
     assert create() == 201
 
 
+def test_a_refused_post_that_only_reads_is_repeated_with_a_new_token(
+    services: Panel, given: SourceConfig, provider: OAuthServer
+) -> None:
+    provider.end_access_tokens()
+    path = ("api", "v3", "projects", "1", "work_packages", "form")
+
+    answer = talk(services, given).send("POST", *path, body=b"{}", content_type="application/json", reads=True)
+
+    assert answer.status == 200
+
+
 def test_a_token_of_another_scope_is_forbidden(
     services: Panel, upstreams: Upstreams, provider: OAuthServer, leaf: Integration, visitor: Visitor
 ) -> None:
     provider.add_app("other", "s", scopes=("scim_v2",), credentials_user=5)
     auth = {"clientId": "other", "clientSecret": "s", "scope": "scim_v2"}
-    services.sources.create(oauth_values(upstreams, **auth), by="alice")
+    services.sources.create(oauth_values(upstreams, **auth), by=ALICE)
 
     problem = failing(lambda: who(services, config_of(services)))
     health = services.links.health(visitor, "openproject")
@@ -357,7 +368,7 @@ def test_without_a_refresh_token_the_access_ends_with_its_token(
 
 
 def test_a_grant_never_given_is_missing(services: Panel, upstreams: Upstreams, visitor: Visitor) -> None:
-    services.sources.create(oauth_values(upstreams, "authorization_code"), by="alice")
+    services.sources.create(oauth_values(upstreams, "authorization_code"), by=ALICE)
 
     health = services.links.health(visitor, "openproject")
     ladder = services.sources.test("openproject", caller=CALLER)
@@ -390,7 +401,7 @@ def test_fifty_calls_at_expiry_make_one_renewal(
     if grant == "authorization_code":
         connected(services, upstreams)
     else:
-        services.sources.create(oauth_values(upstreams), by="alice")
+        services.sources.create(oauth_values(upstreams), by=ALICE)
     config = config_of(services)
     who(services, config)
     before = provider.counts.total()
@@ -428,7 +439,7 @@ def test_a_renewal_whose_lease_was_lost_is_thrown_away(
     with ThreadPoolExecutor(1) as pool:
         slow = pool.submit(who, services, given)
         assert entered.wait(20)
-        services.oauth.finish(visit(params, user_id), services.sources.config_of_id, CALLER)
+        services.oauth.finish(visit(params, user_id), services.sources.config_of_id, CALLER, by=ALICE)
         kept = row().sealed
         leave.set()
         assert slow.result(20) == "Uma User"
@@ -458,6 +469,7 @@ class Children:
             **{name: value for name, value in os.environ.items() if not name.startswith("PANEL_")},
             "PANEL_INSTANCE_DIR": str(config.instance_dir),
             "PANEL_ALLOWED_PRIVATE_HOSTS": upstreams.server.host_port,
+            "PANEL_DATABASE_URL": config.database_url,
         }
         self._process = subprocess.Popen(
             [sys.executable, str(ROOT / "tests" / "oauth_child.py")], cwd=ROOT, text=True, stdin=subprocess.PIPE,
@@ -536,7 +548,7 @@ def test_where_a_kill_costs_the_grant_it_is_said_plainly(
 @pytest.fixture
 def waiting(services: Panel, upstreams: Upstreams) -> int:
     """A source that waits for consent, and Alice, who may give it."""
-    services.sources.create(oauth_values(upstreams, "authorization_code"), by="alice")
+    services.sources.create(oauth_values(upstreams, "authorization_code"), by=ALICE)
     return person()
 
 
@@ -561,18 +573,18 @@ def test_a_tampered_return_stores_nothing(services: Panel, waiting: int, change:
     told = change(consent(begin(services, waiting)))
 
     with pytest.raises((ConnectFailed, ProviderUnavailable)):
-        services.oauth.finish(visit(told, waiting), services.sources.config_of_id, CALLER)
+        services.oauth.finish(visit(told, waiting), services.sources.config_of_id, CALLER, by=ALICE)
 
     assert row() is None
 
 
 def test_a_return_counts_once(services: Panel, waiting: int) -> None:
     told = consent(begin(services, waiting))
-    services.oauth.finish(visit(told, waiting), services.sources.config_of_id, CALLER)
+    services.oauth.finish(visit(told, waiting), services.sources.config_of_id, CALLER, by=ALICE)
     version = row().version
 
     with pytest.raises(ConnectFailed):
-        services.oauth.finish(visit(told, waiting), services.sources.config_of_id, CALLER)
+        services.oauth.finish(visit(told, waiting), services.sources.config_of_id, CALLER, by=ALICE)
 
     assert row().version == version
 
@@ -583,7 +595,7 @@ def test_a_return_is_for_the_session_that_went(services: Panel, waiting: int, wh
     stranger = visit(told, waiting, "theirs") if who_else == "another browser" else visit(told, person("bob"))
 
     with pytest.raises(ConnectFailed):
-        services.oauth.finish(stranger, services.sources.config_of_id, CALLER)
+        services.oauth.finish(stranger, services.sources.config_of_id, CALLER, by=ALICE)
 
     assert row() is None
 
@@ -592,7 +604,7 @@ def test_a_return_after_ten_minutes_is_too_late(services: Panel, waiting: int) -
     told = consent(begin(services, waiting))
 
     with time_machine.travel(now() + timedelta(minutes=10, seconds=1), tick=True), pytest.raises(ConnectFailed) as late:
-        services.oauth.finish(visit(told, waiting), services.sources.config_of_id, CALLER)
+        services.oauth.finish(visit(told, waiting), services.sources.config_of_id, CALLER, by=ALICE)
 
     assert "ten minutes" in str(late.value)
     assert row() is None
@@ -606,7 +618,7 @@ def test_an_injected_code_does_not_prove_our_challenge(services: Panel, waiting:
 
     problem = failing(
         lambda: services.oauth.finish(
-            visit({**told, "code": stolen}, waiting), services.sources.config_of_id, CALLER
+            visit({**told, "code": stolen}, waiting), services.sources.config_of_id, CALLER, by=ALICE
         )
     )
 
@@ -615,10 +627,10 @@ def test_an_injected_code_does_not_prove_our_challenge(services: Panel, waiting:
 
 
 def test_a_return_for_one_source_gives_another_nothing(services: Panel, waiting: int, upstreams: Upstreams) -> None:
-    services.sources.create({**oauth_values(upstreams, "authorization_code"), "slug": "other"}, by="alice")
+    services.sources.create({**oauth_values(upstreams, "authorization_code"), "slug": "other"}, by=ALICE)
 
     told = consent(begin(services, waiting, "other"))
-    services.oauth.finish(visit(told, waiting), services.sources.config_of_id, CALLER)
+    services.oauth.finish(visit(told, waiting), services.sources.config_of_id, CALLER, by=ALICE)
 
     assert row().source_id == services.sources.get("other").id
     assert services.sources.consent(services.sources.get("openproject")) is AuthStatus.MISSING
@@ -626,20 +638,20 @@ def test_a_return_for_one_source_gives_another_nothing(services: Panel, waiting:
 
 def test_a_source_that_changes_meanwhile_takes_no_old_return(services: Panel, waiting: int) -> None:
     told = consent(begin(services, waiting))
-    services.sources.change("openproject", {"auth": {"type": "oauth2", "scope": ""}}, by="alice")
+    services.sources.change("openproject", {"auth": {"type": "oauth2", "scope": ""}}, by=ALICE)
 
     with pytest.raises(ConnectFailed):
-        services.oauth.finish(visit(told, waiting), services.sources.config_of_id, CALLER)
+        services.oauth.finish(visit(told, waiting), services.sources.config_of_id, CALLER, by=ALICE)
 
     assert row() is None
 
 
 def test_a_source_that_is_deleted_meanwhile_takes_no_return(services: Panel, waiting: int) -> None:
     told = consent(begin(services, waiting))
-    services.sources.delete("openproject")
+    services.sources.delete("openproject", by=ALICE)
 
     with pytest.raises((ConnectFailed, NotFound)):
-        services.oauth.finish(visit(told, waiting), services.sources.config_of_id, CALLER)
+        services.oauth.finish(visit(told, waiting), services.sources.config_of_id, CALLER, by=ALICE)
 
     assert row() is None
 
@@ -650,7 +662,7 @@ def test_the_right_issuer_is_welcome(
     provider.issuer = upstreams.openproject_url
     told = consent(begin(services, waiting))
 
-    services.oauth.finish(visit(told, waiting), services.sources.config_of_id, CALLER)
+    services.oauth.finish(visit(told, waiting), services.sources.config_of_id, CALLER, by=ALICE)
 
     assert row().state == "configured"
 
@@ -662,7 +674,7 @@ def test_another_issuer_on_the_same_host_is_not(
     told = consent(begin(services, waiting))
 
     with pytest.raises(ConnectFailed, match="another provider"):
-        services.oauth.finish(visit(told, waiting), services.sources.config_of_id, CALLER)
+        services.oauth.finish(visit(told, waiting), services.sources.config_of_id, CALLER, by=ALICE)
 
     assert row() is None
 
@@ -671,7 +683,7 @@ def test_declining_is_told_and_stores_nothing(services: Panel, waiting: int) -> 
     told = consent(begin(services, waiting), "deny")
 
     with pytest.raises(ConnectFailed, match="declined"):
-        services.oauth.finish(visit(told, waiting), services.sources.config_of_id, CALLER)
+        services.oauth.finish(visit(told, waiting), services.sources.config_of_id, CALLER, by=ALICE)
 
     assert row() is None
 
@@ -685,7 +697,7 @@ def test_declining_is_told_and_stores_nothing(services: Panel, waiting: int) -> 
     ids=lambda auth: next(iter(auth)),
 )
 def test_another_client_drops_the_grant(services: Panel, given: SourceConfig, auth: dict[str, str]) -> None:
-    services.sources.change("openproject", {"auth": {"type": "oauth2", **auth}}, by="alice")
+    services.sources.change("openproject", {"auth": {"type": "oauth2", **auth}}, by=ALICE)
 
     assert row() is None
 
@@ -696,7 +708,7 @@ def test_another_client_drops_the_grant(services: Panel, given: SourceConfig, au
     ids=["name", "same secret", "limit"],
 )
 def test_any_other_change_keeps_it(services: Panel, given: SourceConfig, change: dict[str, Any]) -> None:
-    services.sources.change("openproject", change, by="alice")
+    services.sources.change("openproject", change, by=ALICE)
 
     assert who(services, config_of(services)) == "Uma User"
 
@@ -707,7 +719,7 @@ def test_another_origin_gets_neither_secret_nor_token(services: Panel, given: So
     try:
         auth = {"type": "oauth2", "tokenUrl": f"{server.url}/oauth/token"}
         with pytest.raises((InvalidInput, Rejected)):
-            services.sources.change("openproject", {"auth": auth}, by="alice")
+            services.sources.change("openproject", {"auth": auth}, by=ALICE)
         db.session.rollback()
         assert who(services, config_of(services)) == "Uma User"
     finally:
@@ -717,7 +729,7 @@ def test_another_origin_gets_neither_secret_nor_token(services: Panel, given: So
 
 
 def test_tokens_moved_to_another_row_do_not_open(services: Panel, given: SourceConfig, upstreams: Upstreams) -> None:
-    services.sources.create({**oauth_values(upstreams, "authorization_code"), "slug": "other"}, by="alice")
+    services.sources.create({**oauth_values(upstreams, "authorization_code"), "slug": "other"}, by=ALICE)
     other = services.sources.get("other")
     db.session.execute(text("UPDATE oauth_grant SET source_id = :id"), {"id": other.id})
     db.session.commit()

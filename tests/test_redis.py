@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from redis import Redis
 from servers import RedisServer
-from support import CASE_PATH, MakeApp, Upstreams, xwiki_values
+from support import ALICE, CASE_PATH, MakeApp, Upstreams, xwiki_values
 from test_traffic import headers
 
 from panel.config import ConfigError, load
@@ -262,7 +262,7 @@ def test_a_change_through_one_process_is_seen_by_another_at_once(
     }
     one, other = make_app(**settings), make_app(**settings)
     with one.app_context():
-        one.extensions["leafpanel"].sources.create(xwiki_values(upstreams), by="alice")
+        one.extensions["leafpanel"].sources.create(xwiki_values(upstreams), by=ALICE)
     known = headers(one)
     one.test_client().post(f"{CASE_PATH}/xwiki", json={"reference": "Sandbox.TestPage1"}, headers=known)
     with upstreams.xwiki.counting() as asked_once:

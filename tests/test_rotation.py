@@ -15,8 +15,9 @@ from pathlib import Path
 import pytest
 from flask import Flask
 from sqlalchemy import Engine, create_engine, insert, select, update
-from support import CASE_PATH, MakeApp, Upstreams, openproject_values, xwiki_values
+from support import ALICE, CASE_PATH, CONSOLE, MakeApp, Upstreams, openproject_values, xwiki_values
 
+from panel.access import Wish
 from panel.config import Config, load, new_encryption_key, parse_keys
 from panel.db import Model, db
 from panel.models import OauthAttempt, OauthGrant, Source, User
@@ -81,7 +82,7 @@ def test_everything_is_sealed_with_a_new_key_and_the_old_one_is_retired(engine: 
     old = read_own_keys(config)
     fill(engine, Vault(keys_of(config)), 20)
 
-    done = rotate(engine, config)
+    done = rotate(engine, config, by=ALICE)
 
     new = read_own_keys(config)
     assert (done.sealed_anew, done.newest, done.retired) == (20, new[0].id, (old[0].id,))
@@ -103,7 +104,7 @@ def test_tokens_and_visits_of_oauth_are_sealed_anew_too(engine: Engine, config: 
             insert(OauthAttempt).values(state_hash="h", source_id=source_id, user_id=1, sealed_verifier=sealed)
         )
 
-    done = rotate(engine, config)
+    done = rotate(engine, config, by=ALICE)
 
     fresh = Vault(lambda: read_own_keys(config))
     assert done.sealed_anew == 3
@@ -113,7 +114,7 @@ def test_tokens_and_visits_of_oauth_are_sealed_anew_too(engine: Engine, config: 
 
 
 def test_the_key_file_stays_private_and_nothing_lies_beside_it(engine: Engine, config: Config) -> None:
-    rotate(engine, config)
+    rotate(engine, config, by=ALICE)
 
     assert config.keys_file.stat().st_mode & 0o777 == 0o600
     assert [path.name for path in config.instance_dir.iterdir() if "encryption" in path.name] == ["encryption_keys"]
@@ -123,7 +124,7 @@ def test_a_running_process_uses_the_new_key_at_once(engine: Engine, config: Conf
     running = Vault(keys_of(config))
     fill(engine, running, 3)
 
-    done = rotate(engine, config)
+    done = rotate(engine, config, by=ALICE)
 
     assert unreadable(engine, running) == []
     assert running.newest == done.newest
@@ -133,7 +134,7 @@ def test_who_read_a_text_before_the_rotation_still_opens_it_after(engine: Engine
     running = Vault(keys_of(config))
     sealed = running.seal("secret 1", belonging_of(1))
 
-    rotate(engine, config)
+    rotate(engine, config, by=ALICE)
 
     assert running.open(sealed, belonging_of(1)) == "secret 1"
 
@@ -141,7 +142,7 @@ def test_who_read_a_text_before_the_rotation_still_opens_it_after(engine: Engine
 def test_a_source_keeps_its_revision(engine: Engine, config: Config) -> None:
     fill(engine, Vault(keys_of(config)), 1)
 
-    rotate(engine, config)
+    rotate(engine, config, by=ALICE)
 
     with engine.connect() as connection:
         assert connection.scalar(select(Source.revision)) == 1
@@ -166,7 +167,7 @@ def test_keys_of_the_setting_are_used_and_the_older_ones_named(engine: Engine, t
     after = config_of(tmp_path / "a", PANEL_ENCRYPTION_KEYS=f"{new},{old}")
     fill(engine, Vault(keys_of(before)), 5)
 
-    done = rotate(engine, after)
+    done = rotate(engine, after, by=ALICE)
 
     ids = [Key.of(raw).id for raw in parse_keys(f"{new},{old}")]
     assert (done.newest, done.sealed_anew, done.removable, done.retired) == (ids[0], 5, (ids[1],), ())
@@ -183,7 +184,7 @@ def test_what_no_key_opens_is_named_and_left_and_the_rest_is_done(engine: Engine
     with engine.begin() as connection:
         connection.execute(update(Source).where(Source.slug == "source-2").values(secret=sealed))
 
-    done = rotate(engine, config)
+    done = rotate(engine, config, by=ALICE)
 
     assert (done.sealed_anew, done.unreadable, done.retired) == (4, ("source-2",), ())
     assert len(read_own_keys(config)) == 2
@@ -236,13 +237,13 @@ def test_without_its_key_only_what_it_sealed_is_unreadable_until_it_is_back(
     config: Config = first.extensions["leafpanel"].config
     right = read_own_keys(config)
     with first.app_context():
-        first.extensions["leafpanel"].sources.create(xwiki_values(upstreams), by="alice")
+        first.extensions["leafpanel"].sources.create(xwiki_values(upstreams), by=ALICE)
         before = db.session.scalar(select(Source.secret))
 
     write_own_keys(config, (Key.of(b"w" * 32),))
     wrong = make_app(**settings)
     with wrong.app_context():
-        wrong.extensions["leafpanel"].sources.create(openproject_values(upstreams), by="alice")
+        wrong.extensions["leafpanel"].sources.create(openproject_values(upstreams), by=ALICE)
     reasons = {leaf: _reason(wrong, leaf) for leaf in ("xwiki", "openproject")}
     write_own_keys(config, (*right, Key.of(b"w" * 32)))
     again = make_app(**settings)
@@ -255,7 +256,7 @@ def test_without_its_key_only_what_it_sealed_is_unreadable_until_it_is_back(
 
 def _reason(app: Flask, leaf: str) -> str | None:
     with app.app_context():
-        token = app.extensions["leafpanel"].access.create_token("probe", "read")
+        token = app.extensions["leafpanel"].access.create_token(Wish("probe", "read"), by=CONSOLE)
     answer = app.test_client().get(f"{CASE_PATH}/{leaf}", headers={"Authorization": f"Bearer {token}"})
     return (answer.json or {}).get("details", {}).get("reason")
 
@@ -273,7 +274,7 @@ def test_ten_thousand_are_done_in_seconds_while_readers_see_no_failure(engine: E
     started = [seen.get(timeout=30) for _ in readers]
 
     begun = time.monotonic()
-    done = rotate(engine, config)
+    done = rotate(engine, config, by=ALICE)
     took = time.monotonic() - begun
 
     stop.set()
@@ -308,13 +309,13 @@ def test_what_is_saved_during_rotations_is_kept(connected: Flask, upstreams: Ups
         url = db.engine.url
     stop = threading.Event()
     own = create_engine(url)
-    rotating = threading.Thread(target=lambda: [rotate(own, config) for _ in iter(stop.is_set, True)])
+    rotating = threading.Thread(target=lambda: [rotate(own, config, by=ALICE) for _ in iter(stop.is_set, True)])
     rotating.start()
     for number in range(60):
         last = f"password {number}"
         with connected.app_context():
             sources: Sources = connected.extensions["leafpanel"].sources
-            sources.change("xwiki", {"auth": {"type": "basic", "password": last}}, by="alice")
+            sources.change("xwiki", {"auth": {"type": "basic", "password": last}}, by=ALICE)
     stop.set()
     rotating.join(30)
     own.dispose()
@@ -341,7 +342,7 @@ def test_a_save_that_sealed_before_the_key_was_retired_is_sealed_again(
 
     monkeypatch.setattr(Vault, "seal", sealing)
     with connected.app_context():
-        connected.extensions["leafpanel"].sources.change("xwiki", {"auth": {"password": "typed"}}, by="alice")
+        connected.extensions["leafpanel"].sources.change("xwiki", {"auth": {"password": "typed"}}, by=ALICE)
         row = db.session.scalars(select(Source).where(Source.slug == "xwiki")).one()
         fresh = Vault(lambda: read_own_keys(config))
 
@@ -364,7 +365,7 @@ def test_a_text_that_was_saved_meanwhile_is_not_written_over(
         return text
 
     monkeypatch.setattr(Vault, "open", opening)
-    rotate(engine, config)
+    rotate(engine, config, by=ALICE)
 
     with engine.connect() as connection:
         sealed = connection.scalar(select(Source.secret).where(Source.slug == "source-0"))
@@ -384,7 +385,7 @@ def test_killed_at_any_point_everything_stays_readable(engine: Engine, config: C
         engine.dispose()
 
     print(f"{cut} of 200 rotations were cut off; one takes {whole:.2f} s; all took {time.monotonic() - begun:.0f} s")
-    done = rotate(engine, config)
+    done = rotate(engine, config, by=ALICE)
     assert cut > 20
     assert (done.sealed_anew, len(read_own_keys(config))) == (200, 1)
     assert unreadable(engine, Vault(lambda: read_own_keys(config))) == []
@@ -403,4 +404,4 @@ def _rotate_in_a_child(engine: Engine, config: Config, *, kill_after: float | No
 
 
 def _child(config: Config) -> None:
-    rotate(create_engine(config.database_url), config)
+    rotate(create_engine(config.database_url), config, by=ALICE)

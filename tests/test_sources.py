@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from support import Upstreams, openproject_values, xwiki_values
+from support import ALICE, Upstreams, actor, openproject_values, xwiki_values
 
 from panel.connector import Caller
 from panel.domain import Reason
@@ -26,7 +26,7 @@ def sources(services: Panel) -> Sources:
 @pytest.fixture
 def xwiki(sources: Sources, upstreams: Upstreams) -> Sources:
     """The sources with the wiki configured."""
-    sources.create(xwiki_values(upstreams), by="alice")
+    sources.create(xwiki_values(upstreams), by=ALICE)
     return sources
 
 
@@ -38,7 +38,7 @@ def test_a_saved_secret_is_never_given_out(xwiki: Sources) -> None:
 
 
 def test_an_empty_secret_keeps_the_stored_one(xwiki: Sources, services: Panel) -> None:
-    xwiki.change("xwiki", {"name": "Renamed", "auth": {"type": "basic", "username": "alice", "password": ""}}, by="bob")
+    xwiki.change("xwiki", {"name": "Renamed", "auth": {"type": "basic", "username": "alice", "password": ""}}, by=actor("bob"))
 
     config = xwiki.config_for(services.registry.get("xwiki"))
     assert config.auth.secret is not None
@@ -62,7 +62,7 @@ def test_another_origin_asks_for_the_secret_again(
     other = location.format(port=upstreams.server.port, other=upstreams.server.port + 1)
 
     with pytest.raises((Rejected, InvalidInput)) as caught:
-        xwiki.change("xwiki", {"location": other}, by="alice")
+        xwiki.change("xwiki", {"location": other}, by=ALICE)
 
     field = "auth" if isinstance(caught.value, Rejected) and "auth" in caught.value.fields else caught.value.field
     assert field in ("auth", "location")
@@ -70,20 +70,20 @@ def test_another_origin_asks_for_the_secret_again(
 
 
 def test_another_path_of_the_same_origin_keeps_the_secret(xwiki: Sources, upstreams: Upstreams) -> None:
-    xwiki.change("xwiki", {"location": f"{upstreams.xwiki_url.upper().replace('/XWIKI', '/xwiki')}/rest"}, by="alice")
+    xwiki.change("xwiki", {"location": f"{upstreams.xwiki_url.upper().replace('/XWIKI', '/xwiki')}/rest"}, by=ALICE)
 
     assert xwiki.test("xwiki", caller=TESTER).ok
 
 
 def test_another_kind_of_sign_in_asks_for_its_own_secret(xwiki: Sources) -> None:
     with pytest.raises(Rejected) as caught:
-        xwiki.change("xwiki", {"auth": {"type": "token"}}, by="alice")
+        xwiki.change("xwiki", {"auth": {"type": "token"}}, by=ALICE)
 
     assert "auth" in caught.value.fields
 
 
 def test_switching_to_no_sign_in_forgets_the_secret(xwiki: Sources) -> None:
-    xwiki.change("xwiki", {"auth": {"type": "none"}}, by="alice")
+    xwiki.change("xwiki", {"auth": {"type": "none"}}, by=ALICE)
 
     assert xwiki.get("xwiki").secret is None
 
@@ -111,27 +111,27 @@ def test_bad_values_name_their_setting_and_store_nothing(
     sources: Sources, upstreams: Upstreams, changes: dict[str, Any], field: str
 ) -> None:
     with pytest.raises(InvalidInput) as caught:
-        sources.create(xwiki_values(upstreams, **changes), by="alice")
+        sources.create(xwiki_values(upstreams, **changes), by=ALICE)
 
     assert caught.value.field == field
     assert sources.all() == []
 
 
 def test_plain_http_with_a_credential_needs_an_opened_address_and_is_said(sources: Sources, upstreams: Upstreams) -> None:
-    saved = sources.create(xwiki_values(upstreams), by="alice")
+    saved = sources.create(xwiki_values(upstreams), by=ALICE)
 
     assert "unencrypted" in saved.warnings[0]
 
 
 def test_a_taken_slug_is_refused(xwiki: Sources, upstreams: Upstreams) -> None:
     with pytest.raises(Conflict):
-        xwiki.create(xwiki_values(upstreams), by="alice")
+        xwiki.create(xwiki_values(upstreams), by=ALICE)
 
 
 def test_importing_over_a_source_takes_the_secret_from_the_file(xwiki: Sources, services: Panel) -> None:
     text = xwiki.export("xwiki")
 
-    xwiki.import_file(text, by="alice", environ={"XWIKI_PASSWORD": "new"})
+    xwiki.import_file(text, by=ALICE, environ={"XWIKI_PASSWORD": "new"})
     secret = xwiki.config_for(services.registry.get("xwiki")).auth.secret
     assert secret is not None
     assert secret.reveal() == "new"
@@ -141,11 +141,11 @@ def test_an_import_never_joins_the_old_secret_with_a_new_address(xwiki: Sources)
     text = xwiki.export("xwiki").replace("    password: ${XWIKI_PASSWORD}\n", "")
 
     with pytest.raises(InvalidInput, match=r"auth\.password"):
-        xwiki.import_file(text, by="alice", sets={"location": "https://attacker.example"}, environ={})
+        xwiki.import_file(text, by=ALICE, sets={"location": "https://attacker.example"}, environ={})
 
 
 def test_deleting_keeps_the_pointers_and_a_new_source_serves_them(xwiki: Sources) -> None:
-    xwiki.delete("xwiki")
+    xwiki.delete("xwiki", by=ALICE)
 
     with pytest.raises(NotFound):
         xwiki.get("xwiki")
@@ -162,13 +162,13 @@ def test_the_ladder_is_green_against_a_real_wiki(xwiki: Sources) -> None:
 
 
 def test_the_ladder_is_green_against_a_real_tracker(sources: Sources, upstreams: Upstreams) -> None:
-    sources.create(openproject_values(upstreams), by="alice")
+    sources.create(openproject_values(upstreams), by=ALICE)
 
     assert sources.test("openproject", caller=TESTER).ok
 
 
 def test_a_wrong_password_at_a_modern_wiki_fails_at_who_am_i(xwiki: Sources) -> None:
-    xwiki.change("xwiki", {"auth": {"type": "basic", "username": "alice", "password": "WRONG"}}, by="alice")
+    xwiki.change("xwiki", {"auth": {"type": "basic", "username": "alice", "password": "WRONG"}}, by=ALICE)
 
     ladder = xwiki.test("xwiki", caller=TESTER)
 
@@ -195,13 +195,13 @@ def test_a_stored_secret_is_not_tested_at_another_origin(xwiki: Sources, service
 
 
 def test_a_source_without_a_leaf_can_be_kept(sources: Sources, upstreams: Upstreams) -> None:
-    sources.create(xwiki_values(upstreams, slug="other-wiki"), by="alice")
+    sources.create(xwiki_values(upstreams, slug="other-wiki"), by=ALICE)
 
     assert sources.test("other-wiki", caller=TESTER).ok
 
 
 def test_a_switched_off_connector_asks_nobody_even_in_a_test(xwiki: Sources, services: Panel, upstreams: Upstreams) -> None:
-    services.switches.turn_connector(on=False)
+    services.switches.turn_connector(on=False, by=ALICE)
 
     ladder = xwiki.test("xwiki", caller=TESTER)
 
@@ -215,3 +215,20 @@ def test_a_missing_source_is_told_word_for_word(services: Panel) -> None:
         services.sources.config_for(services.registry.get("xwiki"))
 
     assert str(caught.value) == 'OpenConnector source "xwiki" for integration "xwiki" is missing or unreadable.'
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"headers": {name: "x"}} for name in ("Cookie2", "Keep-Alive", "Range", "Proxy-Foo", "User-Agent", "a b", "")
+    ]
+    + [{"headers": {"X-A": value}} for value in ("ä", "a\x7f", "a" * 2001)]
+    + [{"auth": {"type": "token", "token": "t", "header": name}} for name in ("Cookie", "Host", "Accept", "a b")],
+)
+def test_what_no_call_could_send_is_refused_when_it_is_saved(
+    sources: Sources, upstreams: Upstreams, changes: dict[str, Any]
+) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        sources.create(xwiki_values(upstreams, **changes), by=ALICE)
+
+    assert caught.value.field in ("headers", "auth.header")

@@ -2,7 +2,8 @@
 
 from panel.connector.answer import Answer, unexpected
 from panel.connector.deadline import Deadline, DeadlinePassed
-from panel.connector.headers import Sign
+from panel.connector.gate import Breaker, Rate, Traffic, traffic_of
+from panel.connector.headers import Sign, check_headers, check_token_header
 from panel.connector.place import check_root
 from panel.connector.shared import Kept, Shared
 from panel.connector.source import Auth, AuthKind, GrantType, OauthClient, Secret, SourceConfig, origin_of
@@ -12,6 +13,7 @@ __all__ = [
     "Answer",
     "Auth",
     "AuthKind",
+    "Breaker",
     "Caller",
     "Connector",
     "Deadline",
@@ -19,12 +21,17 @@ __all__ = [
     "GrantType",
     "Kept",
     "OauthClient",
+    "Rate",
     "Secret",
     "Shared",
     "Sign",
     "SourceConfig",
+    "Traffic",
     "Upstream",
+    "check_headers",
     "check_root",
+    "check_token_header",
     "origin_of",
+    "traffic_of",
     "unexpected",
 ]

@@ -5,12 +5,15 @@ The numbers live where all processes see them (``Ledger``); this module only dec
 
 from __future__ import annotations
 
+import math
 import random
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Protocol
 
 from panel.connector.deadline import Deadline
@@ -22,6 +25,8 @@ PERIODS = {"second": 1.0, "minute": 60.0, "hour": 3600.0, "day": 86400.0}
 FAILURES_TO_OPEN = 5
 PROBE_EVERY_S = 4.0
 """An open breaker lets one call through this often, so that a healed source is noticed within five seconds."""
+LAST_S = 0.05
+"""What is left of a deadline when waiting for a place ends: too little for a call, enough to tell others why."""
 
 BREAKING = frozenset({
     Reason.DNS, Reason.CONNECT, Reason.TLS, Reason.TIMEOUT, Reason.SERVER_ERROR, Reason.UNEXPECTED_RESPONSE,
@@ -59,6 +64,43 @@ class Standing:
     wait_s: float = 0.0
     reason: Reason | None = None
     probe: bool = False
+    """Whether this call goes out through an open breaker, to see whether the source healed."""
+    slot: int | None = None
+    """The place that was taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What the ledger holds of a source at the moment ``now``; moments are seconds since the epoch."""
+
+    now: float
+    revision: int = 0
+    due: float = 0.0
+    hold_until: float = 0.0
+    failures: int = 0
+    probe_at: float = 0.0
+    places: int = 0
+
+
+class Breaker(StrEnum):
+    CLOSED = "closed"
+    OPEN = "open"
+    PROBING = "probing"
+    """One call, under way or the next one, finds out whether the source is back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """How calls to a source stand, for people to read. ``left`` is None where there is no limit."""
+
+    breaker: Breaker
+    failures: int
+    until: datetime | None
+    """When an open breaker lets a call through."""
+    left: int | None
+    held_until: datetime | None
+    """Until when the upstream asked to be left alone."""
+    places: int
 
 
 class Ledger(Protocol):
@@ -68,8 +110,11 @@ class Ledger(Protocol):
         """Ask for one call now. ``reason`` is set when it may not go out (circuit-open or rate-limited)."""
         ...
 
-    def take_slot(self, source: SourceConfig, until_s: float) -> int | None:
-        """A place among ``max_concurrency``, given back by ``free_slot`` or by itself after ``until_s`` seconds."""
+    def take_slot(self, source: SourceConfig, until_s: float, *, probe: bool = False) -> Standing:
+        """A place among ``max_concurrency``, given back by ``free_slot`` or by itself after ``until_s`` seconds.
+
+        None is given, and ``reason`` is set, when the source went bad since the call was admitted.
+        """
         ...
 
     def free_slot(self, source: SourceConfig, slot: int) -> None: ...
@@ -88,6 +133,10 @@ class Ledger(Protocol):
 
     def advance(self, source: SourceConfig) -> None: ...
 
+    def counts(self) -> Mapping[str, Counts]:
+        """What is known of every source that was ever called, by its id. Nothing is counted by asking."""
+        ...
+
 
 class OpenGate:
     """A gate without limits, for calls that no source's budget pays for."""
@@ -105,6 +154,9 @@ class OpenGate:
     def advance(self, source: SourceConfig) -> None:
         """Nothing is remembered."""
 
+    def counts(self) -> Mapping[str, Counts]:
+        return {}
+
 
 class Gate:
     """The limits of all sources, over a shared ledger."""
@@ -119,7 +171,7 @@ class Gate:
         standing = self._ledger.admit(source, principal, Rate.of(source.rate_limit))
         if standing.reason is not None:
             raise ProviderUnavailable(_refusal(source, standing))
-        slot = self._slot(source, deadline)
+        slot = self._slot(source, deadline, probe=standing.probe)
         try:
             yield
         finally:
@@ -142,27 +194,64 @@ class Gate:
     def advance(self, source: SourceConfig) -> None:
         self._ledger.advance(source)
 
-    def _slot(self, source: SourceConfig, deadline: Deadline) -> int:
+    def counts(self) -> Mapping[str, Counts]:
+        return self._ledger.counts()
+
+    def _slot(self, source: SourceConfig, deadline: Deadline, *, probe: bool) -> int:
         """A place among those under way. One thread asks the ledger for all that wait in this process.
 
         A crowd that waits for a sick source would else keep the ledger from those who call a healthy one.
         """
         turn = self._turns.setdefault(source.id, threading.Lock())
-        if not turn.acquire(timeout=deadline.left):
+        if not turn.acquire(timeout=max(0.0, deadline.left - LAST_S)):
             raise _busy(source)
         try:
-            return self._slot_in_turn(source, deadline)
+            return self._slot_in_turn(source, deadline, probe=probe)
         finally:
             turn.release()
 
-    def _slot_in_turn(self, source: SourceConfig, deadline: Deadline) -> int:
+    def _slot_in_turn(self, source: SourceConfig, deadline: Deadline, *, probe: bool) -> int:
+        """Who waited here while the source went bad is told so at once, and adds nothing to its load."""
         while True:
-            slot = self._ledger.take_slot(source, deadline.left + 1)
-            if slot is not None:
-                return slot
-            if deadline.left < 0.05:
+            standing = self._ledger.take_slot(source, deadline.left + 1, probe=probe)
+            if standing.reason is not None:
+                raise ProviderUnavailable(_refusal(source, standing))
+            if standing.slot is not None:
+                return standing.slot
+            if deadline.left < LAST_S:
                 raise _busy(source)
             time.sleep(min(deadline.left, random.uniform(0.01, 0.03)))
+
+
+def traffic_of(counts: Counts | None, *, rate_limit: str, revision: int) -> Traffic:
+    """How calls stand to a source with that limit, saved at that revision; one that was never called starts whole."""
+    counts = counts or Counts(time.time())
+    rate = Rate.of(rate_limit)
+    left = _left(counts, rate) if rate is not None else None
+    if revision > counts.revision:
+        # The first call after saving closes the breaker.
+        return Traffic(Breaker.CLOSED, 0, None, left, None, counts.places)
+    breaker = _breaker(counts)
+    until = _moment(counts.probe_at) if breaker is Breaker.OPEN else None
+    held = _moment(counts.hold_until) if counts.hold_until > counts.now else None
+    return Traffic(breaker, counts.failures, until, left, held, counts.places)
+
+
+def _breaker(counts: Counts) -> Breaker:
+    if not counts.probe_at:
+        return Breaker.CLOSED
+    waiting = counts.probe_at > counts.now and not counts.places
+    return Breaker.OPEN if waiting else Breaker.PROBING
+
+
+def _left(counts: Counts, rate: Rate) -> int:
+    """How many calls could go out at once."""
+    spent = max(0.0, counts.due - counts.now) / rate.interval_s
+    return max(0, math.floor(rate.count - spent + 1e-6))
+
+
+def _moment(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
 
 
 class RetryBudget:

@@ -38,26 +38,36 @@ USER_AGENT = f"Leafpanel/{VERSION} (linked content)"
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
 _PRINTABLE = re.compile(r"([\x21-\x7e]([\x20-\x7e\t]*[\x21-\x7e])?)?", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_NEVER = frozenset({
-    "authorization", "connection", "content-length", "cookie", "cookie2", "expect", "host", "keep-alive", "range", "te",
-    "trailer", "transfer-encoding", "upgrade",
+_RESERVED = frozenset({
+    "accept-encoding", "authorization", "connection", "content-encoding", "content-length", "content-type", "cookie",
+    "cookie2", "expect", "host", "keep-alive", "range", "te", "trailer", "transfer-encoding", "upgrade", "user-agent",
 })  # fmt: skip
-_OURS = frozenset({"accept", "accept-encoding", "content-type", "user-agent"})
+_EACH_CALLS_OWN = "accept"
+"""Source files of others name it, so it may stand there; what a call accepts is for that call to say."""
+_LONGEST_NAME, _LONGEST_VALUE = 100, 2000
 
 
 def check_headers(headers: Mapping[str, str]) -> None:
     """Raise InvalidInput("headers", …) naming the first extra header that a source must not have."""
     for name, value in headers.items():
-        if not _TOKEN.fullmatch(name):
-            raise InvalidInput("headers", "A header name may hold only letters, digits and -.")
+        if not _TOKEN.fullmatch(name) or len(name) > _LONGEST_NAME:
+            raise InvalidInput("headers", "A name in “headers” may hold only letters, digits and -.")
         if _is_reserved(name):
-            raise InvalidInput("headers", f"The header {name} cannot be an extra header: Leafpanel sets or refuses it.")
-        if not _PRINTABLE.fullmatch(value):
-            raise InvalidInput("headers", f"The value of the header {name} holds characters that cannot be sent.")
+            raise InvalidInput("headers", f"“headers.{name}” cannot be set: Leafpanel sets or refuses it itself.")
+        if not _PRINTABLE.fullmatch(value) or len(value) > _LONGEST_VALUE:
+            raise InvalidInput("headers", f"“headers.{name}” is too long or holds characters that cannot be sent.")
+
+
+def check_token_header(name: str) -> None:
+    """Raise InvalidInput("auth.header", …) for a header that cannot carry a token."""
+    if not _TOKEN.fullmatch(name) or len(name) > _LONGEST_NAME:
+        raise InvalidInput("auth.header", "“auth.header” is not the name of a header.")
+    if name.lower() == _EACH_CALLS_OWN or (_is_reserved(name) and name.lower() != "authorization"):
+        raise InvalidInput("auth.header", "“auth.header” names a header that cannot carry a token.")
 
 
 def _is_reserved(name: str) -> bool:
-    return name.lower() in _NEVER or name.lower().startswith("proxy-")
+    return name.lower() in _RESERVED or name.lower().startswith("proxy-")
 
 
 def outgoing(
@@ -101,21 +111,22 @@ def _fixed(accept: str, content_type: str | None) -> dict[str, str]:
 
 def _passed_on(headers: Mapping[str, str]) -> Mapping[str, str]:
     """What a leaf read in one answer and sends with the next call (a form token) is the upstream's own text."""
+    own = {name: value for name, value in headers.items() if not _is_reserved(name)}
     try:
-        check_headers(headers)
+        check_headers(own)
     except InvalidInput:
         message = "The upstream gave out a token that cannot be sent back."
         raise ProviderUnavailable.because(Reason.UNEXPECTED_RESPONSE, message) from None
-    return headers
+    return own
 
 
 def extra_headers(source: SourceConfig) -> dict[str, str]:
-    """The source's own headers, without those that every call sets for itself."""
+    """The source's own headers, without the one that each call sets for itself."""
     try:
         check_headers(source.headers)
     except InvalidInput as exc:
         raise ProviderUnavailable.because(Reason.SOURCE_INVALID, str(exc)) from None
-    return {name: value for name, value in source.headers.items() if name.lower() not in _OURS}
+    return {name: value for name, value in source.headers.items() if name.lower() != _EACH_CALLS_OWN}
 
 
 def credential_headers(
@@ -149,11 +160,11 @@ def _pair(username: str, password: str) -> str:
 
 
 def _token_header(source: SourceConfig) -> str:
-    name = source.auth.header
-    is_plain = name.lower() == "authorization" or not (_is_reserved(name) or name.lower() in _OURS)
-    if not _TOKEN.fullmatch(name) or not is_plain:
-        raise _invalid(source, "sends its token in a header that cannot carry one")
-    return name
+    try:
+        check_token_header(source.auth.header)
+    except InvalidInput:
+        raise _invalid(source, "sends its token in a header that cannot carry one") from None
+    return source.auth.header
 
 
 def _token(source: SourceConfig, secret: Secret) -> str:

@@ -14,12 +14,17 @@ from panel.connector.deadline import Deadline, DeadlinePassed
 
 T = TypeVar("T")
 
+GRACE_S = 0.1
+"""Who asked has nearly the same deadline as those who wait: what he hears at the very end of it, they hear too."""
+
 
 @dataclass(slots=True)
 class _Entry:
     value: Future[Any] = field(default_factory=Future)
     until: float = math.inf
     """On the monotonic clock; endless while the question is under way."""
+    waiting: int = 0
+    """How many wait for somebody else's question."""
 
 
 class Memory:
@@ -31,11 +36,18 @@ class Memory:
         self._lock = threading.Lock()
 
     def get(
-        self, key: Hashable, seconds: float | Callable[[T], float], ask: Callable[[], T], deadline: Deadline
+        self,
+        key: Hashable,
+        seconds: float | Callable[[T], float],
+        ask: Callable[[], T],
+        deadline: Deadline,
+        *,
+        served: Callable[[int], None] = lambda waiting: None,
     ) -> T:
         """The value for ``key``, asked for at most once at a time; kept for ``seconds``, which may depend on it.
 
-        A failure is kept for nobody but those who wait.
+        A failure is kept for nobody but those who wait. Who asked is told, by ``served``, how many others waited and
+        have the same answer or failure.
 
         Raises what ``ask`` raises, and DeadlinePassed when somebody else's question takes too long for us.
         """
@@ -45,23 +57,37 @@ class Memory:
             if entry is None or is_asker:
                 self._make_room()
                 entry = self._entries[key] = _Entry()
-        if is_asker:
+            elif not entry.value.done():
+                entry.waiting += 1
+        if not is_asker:
+            return cast(T, self._awaited(entry, deadline))
+        try:
             return self._fill(key, entry, seconds, ask)
-        if not wait([entry.value], timeout=deadline.left).done:
-            raise DeadlinePassed
-        return cast(T, entry.value.result())
+        finally:
+            served(entry.waiting)
+
+    def _awaited(self, entry: _Entry, deadline: Deadline) -> Any:
+        """The answer to somebody else's question, or its failure as it is; our own deadline only ends the waiting."""
+        if not wait([entry.value], timeout=deadline.left + GRACE_S).done:
+            with self._lock:
+                if not entry.value.done():
+                    entry.waiting -= 1
+                    raise DeadlinePassed
+        return entry.value.result()
 
     def _fill(self, key: Hashable, entry: _Entry, seconds: float | Callable[[T], float], ask: Callable[[], T]) -> T:
         try:
             value = ask()
+            until = time.monotonic() + (seconds(value) if callable(seconds) else seconds)
         except BaseException as exc:
             with self._lock:
                 if self._entries.get(key) is entry:
                     del self._entries[key]
-            entry.value.set_exception(exc if isinstance(exc, Exception) else DeadlinePassed())
+                entry.value.set_exception(exc if isinstance(exc, Exception) else DeadlinePassed())
             raise
-        entry.until = time.monotonic() + (seconds(value) if callable(seconds) else seconds)
-        entry.value.set_result(value)
+        with self._lock:
+            entry.until = until
+            entry.value.set_result(value)
         return value
 
     def _make_room(self) -> None:

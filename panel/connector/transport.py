@@ -51,6 +51,8 @@ class Call:
     body: bytes | None = field(default=None, repr=False)
     credential: bool = False
     ca_file: str = ""
+    reads: bool = False
+    """Whether it changes nothing, so that it may be sent again."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Protocol, TypeVar
@@ -63,7 +65,10 @@ class Journal(Protocol):
         reason: Reason | None,
         ms: int,
         size: int = 0,
-    ) -> None: ...
+        served: int = 1,
+    ) -> None:
+        """``served`` is how many callers this one call answered."""
+        ...
 
     def note(self, slug: str, caller: Caller, reason: Reason) -> None:
         """Somebody was told that a source cannot be used; perhaps nothing was asked of it."""
@@ -76,6 +81,24 @@ class _Silent:
 
     def note(self, *args: object) -> None:
         """Nobody listens."""
+
+
+@dataclass(slots=True)
+class _Line:
+    """A call that was made, for the journal."""
+
+    where: str
+    status: int | None
+    reason: Reason | None
+    ms: int
+    size: int
+    served: int = 1
+
+
+class _Lines(threading.local):
+    """Lines that a thread holds back until it is known how many callers they answered."""
+
+    held: list[_Line] | None = None
 
 
 class Connector:
@@ -184,6 +207,7 @@ class Upstream:
         self._gate, self._fresh = gate or OpenGate(), fresh
         self._connector, self._caller, self._judge, self._deadline = connector, caller, judge, deadline
         self._place = place or _place_at(source.root)
+        self._lines = _Lines()
 
     def __enter__(self) -> Upstream:
         return self
@@ -219,7 +243,7 @@ class Upstream:
         def ask_once() -> Kept:
             return asked_once(self._connector.shared, key, ask, self._deadline) if ttl > 0 else ask()
 
-        return self._shared(lambda: memory.get(key, lambda kept: kept.seconds, ask_once, self._deadline)).answer
+        return self._joined(memory, key, lambda kept: kept.seconds, ask_once).answer
 
     def _key(
         self, segments: Sequence[str], query: Sequence[tuple[str, str]], accept: str, allow: Collection[int]
@@ -239,10 +263,12 @@ class Upstream:
         accept: str = "application/json",
         headers: Mapping[str, str] = MappingProxyType({}),
         allow: Collection[int] = (),
+        reads: bool = False,
     ) -> Answer:
         """Make one call and return its complete answer when its status is 2xx or in ``allow``.
 
-        Each segment is percent-encoded by itself. Raises ProviderUnavailable with the classified reason otherwise.
+        Each segment is percent-encoded by itself. ``reads`` says that it changes nothing, whatever its method.
+        Raises ProviderUnavailable with the classified reason otherwise.
         """
         call = Call(
             method,
@@ -252,8 +278,9 @@ class Upstream:
             body,
             self.source.signs_in,
             self.source.ca_file,
+            reads=reads or method in SAFE_METHODS,
         )
-        return self._read(call, allow) if method in SAFE_METHODS else self._write(call, allow)
+        return self._read(call, allow) if call.reads else self._write(call, allow)
 
     def _read(self, call: Call, allow: Collection[int]) -> Answer:
         """A read that failed by chance is tried once more."""
@@ -287,7 +314,7 @@ class Upstream:
         if answer is not None and answer.status != 401:
             return answer
         sign.refused(self.source, tried.headers["Authorization"])
-        if call.method in SAFE_METHODS:
+        if call.reads:
             answer, refusal = self._answered(self._signed(call), allow)
         if answer is not None:
             return answer
@@ -322,7 +349,7 @@ class Upstream:
         finally:
             ms = round((time.monotonic() - started) * 1000)
             outline = f"{call.method} {outline_of(call.target)}"
-            self._note(outline, status, problem.reason if problem is not None else None, ms, size)
+            self._note(_Line(outline, status, problem.reason if problem is not None else None, ms, size))
         if problem is not None:
             failure = ProviderUnavailable(problem)
             failure.unanswered = reply.body is None and reply.status >= 500
@@ -337,9 +364,13 @@ class Upstream:
             self._gate.report(self.source, exc.problem)
             raise
 
-    def _note(self, where: str, status: int | None, reason: Reason | None, ms: int, size: int) -> None:
+    def _note(self, line: _Line) -> None:
+        if self._lines.held is not None:
+            self._lines.held.append(line)
+            return
+        told = (line.where, line.status, line.reason, line.ms, line.size, line.served)
         try:
-            self._connector.journal.record(self.source, self._caller, where, status, reason, ms, size)
+            self._connector.journal.record(self.source, self._caller, *told)
         except Exception:
             # A call that went well is not undone by a log that cannot be written.
             log.exception("A call to source %s could not be noted", self.source.slug)
@@ -355,18 +386,34 @@ class Upstream:
     def remember(self, key: str, seconds: float, ask: Callable[[], T]) -> T:
         """The value of ``ask``, kept in memory for ``seconds`` for this source and revision."""
         whole = (self.source.id, self.source.revision, key)
-        return self._shared(lambda: self._connector.memory.get(whole, seconds, ask, self._deadline))
+        return self._joined(self._connector.memory, whole, seconds, ask)
 
-    def _shared(self, asked: Callable[[], T]) -> T:
+    def _joined(
+        self, memory: Memory, key: Hashable, seconds: float | Callable[[T], float], ask: Callable[[], T]
+    ) -> T:
         """An answer that others may wait for too. Its failure is told to each as a value of his own."""
         try:
-            return asked()
+            with self._holding() as lines:
+                return memory.get(key, seconds, ask, self._deadline, served=lambda waiting: _serve(lines, waiting))
         except DeadlinePassed:
             own = ProviderUnavailable(timed_out(self._place.host, self._deadline.seconds))
         except ProviderUnavailable as exc:
             own = ProviderUnavailable(exc.problem)
             own.unanswered = exc.unanswered
         raise own
+
+    @contextmanager
+    def _holding(self) -> Iterator[list[_Line]]:
+        """The lines of the calls made inside, noted at the end; inside another such block, at the end of that one."""
+        mine: list[_Line] = []
+        outer = self._lines.held
+        self._lines.held = mine
+        try:
+            yield mine
+        finally:
+            self._lines.held = outer
+            for line in mine:
+                self._note(line)
 
     def each(self, work: Callable[[T], R], things: Iterable[T], *, at_once: int = 8) -> list[R]:
         """``work`` over all things, several at a time, inside the same deadline; the first failure is raised."""
@@ -380,6 +427,12 @@ class Upstream:
             pool.shutdown(cancel_futures=True)
         failed = next((result for result in results if result in done and result.exception()), None)
         return [result.result() for result in ([failed] if failed else results)]
+
+
+def _serve(lines: list[_Line], waiting: int) -> None:
+    """The last call is the one whose answer, or failure, the others have too."""
+    if lines:
+        lines[-1].served += waiting
 
 
 def _place_at(url: str) -> Place:

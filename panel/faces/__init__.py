@@ -19,6 +19,7 @@ from panel.faces.causes import bug_words, error_body, plain_body, status_of, sto
 from panel.faces.context import begin_request, end_request, panel, request_id, wants_json
 from panel.faces.headers import add_headers
 from panel.faces.htmx import wants_fragment
+from panel.faces.origins import OtherSite
 from panel.faces.session import SignInNeeded, here
 
 log = logging.getLogger(__name__)
@@ -27,11 +28,13 @@ csrf = CSRFProtect()
 
 def install(app: Flask) -> None:
     """Blueprints, error handlers and the hooks around every request."""
-    from panel.faces import admin, api, embed, mcp, objects, words
+    from panel.faces import admin, api, embed, mcp, objects, origins, rulebook, words
 
     Bootstrap5(app)
-    csrf.init_app(app)
     app.before_request(begin_request)
+    origins.install(app, app.extensions["leafpanel"].config, without_session=(api.bp.name, mcp.bp.name, embed.bp.name))
+    app.before_request(rulebook.admit)
+    csrf.init_app(app)
     app.after_request(add_headers)
     app.after_request(end_request)
     words.install(app)
@@ -41,9 +44,9 @@ def install(app: Flask) -> None:
     app.register_blueprint(embed.bp)
     app.register_blueprint(admin.bp)
     # They answer to bearer tokens, which no other site can make a browser send.
-    csrf.exempt(api.bp)
-    csrf.exempt(mcp.bp)
-    csrf.exempt(embed.bp)
+    for blueprint in (api.bp, mcp.bp, embed.bp):
+        csrf.exempt(blueprint)
+    rulebook.check(app)
     app.register_error_handler(SignInNeeded, _sign_in)
     app.register_error_handler(PanelError, _panel_error)
     app.register_error_handler(CSRFError, _csrf_error)
@@ -99,6 +102,8 @@ def _csrf_error(exc: CSRFError) -> Any:
 def _http_error(exc: HTTPException) -> Any:
     if exc.code is None or exc.code < 400:
         return exc
+    if isinstance(exc, OtherSite):
+        return _answer(str(exc.description), exc.code)
     words = {
         404: "There is nothing at this address.",
         405: "This address does not take that kind of request.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from typing import Any
 
@@ -9,51 +10,59 @@ from flask import Blueprint, flash, g, make_response, redirect, render_template,
 from werkzeug import Response
 
 from panel import call_reports
-from panel.access import Action
+from panel.access import Action, Principal
 from panel.errors import InvalidInput
-from panel.faces import admin_calls, admin_embedding, admin_oauth, admin_sources, admin_tokens
-from panel.faces.context import panel, visitor
+from panel.faces import (
+    admin_audit,
+    admin_calls,
+    admin_embedding,
+    admin_oauth,
+    admin_people,
+    admin_sources,
+    admin_tokens,
+)
+from panel.faces.context import acting, admitted, panel, visitor
 from panel.faces.htmx import vary_on_fragment, wants_fragment
-from panel.faces.session import begin_session, current_user, end_session, own_path, signed_in
+from panel.faces.moments import waited
+from panel.faces.rulebook import RULES
+from panel.faces.session import arriving, begin_session, current_user, end_session, knock, own_path, remember_device
 from panel.faces.standing import last_checked, standings
+from panel.faces.traffic import flows
 from panel.models import User
+from panel.people import Throttled, principal_of
 
 bp = Blueprint("admin", __name__, url_prefix="/admin")
 bp.register_blueprint(admin_sources.bp)
+bp.register_blueprint(admin_audit.bp)
 bp.register_blueprint(admin_calls.bp)
 bp.register_blueprint(admin_embedding.bp)
 bp.register_blueprint(admin_oauth.bp)
+bp.register_blueprint(admin_people.bp)
 bp.register_blueprint(admin_tokens.bp)
 
-OPEN = frozenset({"admin.sign_in", "admin.sign_out"})
 NAV = (
     ("Overview", "admin.overview", ("admin.overview", "admin.connector")),
     ("Sources", "admin.sources.index", ("admin.sources.", "admin.oauth.", "admin.calls.")),
     ("Objects", "admin.objects", ("admin.objects",)),
     ("Embedding", "admin.embedding.index", ("admin.embedding.",)),
     ("API tokens", "admin.tokens.index", ("admin.tokens.",)),
+    ("People", "admin.people.index", ("admin.people.",)),
+    ("Audit", "admin.audit.index", ("admin.audit.",)),
 )
 
 Page = str | tuple[str, int] | Response
 
 
-@bp.before_request
-def _administrators_only() -> None:
-    """Closed unless named: a page added later needs nothing to be safe."""
-    if request.endpoint in OPEN:
-        return
-    person = signed_in()
-    g.person = person.name
-    if request.endpoint != "admin.password":
-        person.require(Action.ADMIN)
-
-
 @bp.context_processor
 def _navigation() -> dict[str, Any]:
     """What the frame of every page shows. It asks no database: it is also drawn around failures."""
+    principal: Principal | None = g.get("principal")
+    if principal is None:
+        return {"nav": [], "person": None}
     endpoint = request.endpoint or ""
-    nav = [(label, url_for(target), endpoint.startswith(own)) for label, target, own in NAV]
-    return {"nav": nav, "person": g.get("person")}
+    open_to = [page for page in NAV if principal.may(RULES[f"GET {page[1]}"].need or Action.VIEW)]
+    nav = [(label, url_for(target), endpoint.startswith(own)) for label, target, own in open_to]
+    return {"nav": nav, "person": principal.name}
 
 
 # --- signing in ------------------------------------------------------------------------------------------------------
@@ -61,21 +70,39 @@ def _navigation() -> dict[str, Any]:
 
 @bp.route("/sign-in", methods=["GET", "POST"])
 def sign_in() -> Page:
-    target = own_path(request.values.get("next"), url_for("admin.overview"))
+    target = own_path(request.values.get("next"), "")
     if request.method == "GET":
-        return redirect(target, 303) if current_user() else _sign_in_form(target)
+        user = current_user()
+        return redirect(target or _first_page(user), 303) if user is not None else _sign_in_form(target)
     name = request.form.get("name", "")
-    user = panel().access.sign_in(name, request.form.get("password", ""))
+    try:
+        user = panel().people.sign_in(name, request.form.get("password", ""), knock(), by=arriving(name))
+    except Throttled as exc:
+        return _throttled(exc, target, name)
     if user is None:
         return _sign_in_form(target, name=name, error="This name and password do not belong together."), 401
     begin_session(user)
-    if user.must_choose:
-        return redirect(url_for("admin.password", next=target), 303)
-    return redirect(target, 303)
+    target = target or _first_page(user)
+    response = redirect(url_for("admin.password", next=target) if user.must_choose else target, 303)
+    remember_device(response, user)
+    return response
+
+
+def _first_page(user: User) -> str:
+    """Administrators begin with what needs them; others with the objects."""
+    return url_for("admin.overview" if principal_of(user).is_admin else "admin.objects")
 
 
 def _sign_in_form(target: str, *, name: str = "", error: str = "") -> str:
     return render_template("admin/sign_in.html", target=target, name=name, error=error)
+
+
+def _throttled(exc: Throttled, target: str, name: str) -> Page:
+    wait = math.ceil(exc.retry_after)
+    words = f"Too many wrong passwords. The next one is looked at in {waited(wait)}."
+    response = make_response(_sign_in_form(target, name=name, error=words), 429)
+    response.headers["Retry-After"] = str(wait)
+    return response
 
 
 @bp.post("/sign-out")
@@ -88,25 +115,30 @@ def sign_out() -> Page:
 def password() -> Page:
     user = current_user()
     assert user is not None  # noqa: S101  (the guard has let somebody in)
-    target = own_path(request.values.get("next"), url_for("admin.overview"))
+    target = own_path(request.values.get("next"), _first_page(user))
     if request.method == "GET":
         return _password_form(user, target)
     try:
         _choose_password(user)
     except InvalidInput as exc:
         return _password_form(user, target, exc), 422
+    except Throttled as exc:
+        refused = make_response(_password_form(user, target, InvalidInput("current", str(exc))), 429)
+        refused.headers["Retry-After"] = str(math.ceil(exc.retry_after))
+        return refused
     flash("Your password is changed. Your other sessions have ended.")
     return redirect(target, 303)
 
 
 def _choose_password(user: User) -> None:
     """Raises InvalidInput naming the field."""
-    new, again = request.form.get("password", ""), request.form.get("again", "")
-    if not user.must_choose and panel().access.sign_in(user.name, request.form.get("current", "")) is None:
+    new, again, people = request.form.get("password", ""), request.form.get("again", ""), panel().people
+    present = request.form.get("current", "")
+    if not user.must_choose and people.sign_in(user.name, present, knock(), by=acting()) is None:
         raise InvalidInput("current", "This is not your present password.")
     if new != again:
         raise InvalidInput("again", "The two new passwords differ.")
-    panel().access.choose_password(user, new)
+    people.choose_password(user, new, by=acting())
     begin_session(user)
 
 
@@ -136,7 +168,7 @@ def _integrations() -> dict[str, Any]:
     rows, switches = standings(panel()), panel().switches
     return {
         "rows": rows,
-        "needing": [row for row in rows if row.notice is not None],
+        "needing": [row for row in rows if row.needs_somebody],
         "checked": last_checked(rows),
         "connector_on": switches.connector_on(),
         "locked_off": switches.locked_off,
@@ -146,13 +178,17 @@ def _integrations() -> dict[str, Any]:
 
 
 def _traffic() -> dict[str, Any]:
-    return {"figures": call_reports.figures(), "failures": call_reports.latest_failures()}
+    return {
+        "flows": flows(panel(), panel().sources.all()),
+        "figures": call_reports.figures(),
+        "failures": call_reports.latest_failures(),
+    }
 
 
 @bp.post("/check")
 def check() -> Page:
     """Ask every upstream that has a source, now."""
-    caller = visitor(signed_in(), "admin")
+    caller = visitor(admitted(), "admin")
     for leaf in panel().registry.all():
         source = panel().sources.find(leaf.id)
         if source is not None and source.enabled:
@@ -170,7 +206,7 @@ def connector() -> Page:
     if switches.locked_off:
         flash("The connector is locked off by the setting PANEL_CONNECTOR_ENABLED of this server.", "warn")
     else:
-        switches.turn_connector(on=turn_on)
+        switches.turn_connector(on=turn_on, by=acting())
         flash("The connector is on." if turn_on else "The connector is off.")
     return redirect(url_for("admin.overview"), 303)
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,6 +12,7 @@ from panel import call_reports
 from panel.calls import Wanted
 from panel.domain import Cause, Reason, now
 from panel.faces.context import panel
+from panel.faces.csv_file import as_csv
 from panel.models import Call
 
 bp = Blueprint("calls", __name__)
@@ -22,10 +20,8 @@ bp = Blueprint("calls", __name__)
 PERIODS = {"hour": "Last hour", "today": "Today", "day": "Last 24 hours", "": "Last 7 days"}
 HEADER = (
     "time", "source", "asked by", "on behalf of", "method", "path", "status", "cause", "reason", "milliseconds",
-    "bytes", "reference",
+    "bytes", "served", "reference",
 )  # fmt: skip
-
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 HELP = {
     Reason.CONNECTOR_DISABLED: "Turn the connector on.",
@@ -145,12 +141,7 @@ def download() -> Response:
     panel().calls.flush()
     asked = {name: request.args.get(name, "").strip() for name in ("source", "outcome", "face", "period", "text")}
     rows = (_cells(call) for call in call_reports.every_line(_wanted(asked)))
-    name = f"leafpanel-calls-{now():%Y-%m-%d}.csv"
-    return Response(
-        _csv(rows),
-        content_type="text/csv; charset=utf-8",
-        headers={"Content-Disposition": f'attachment; filename="{name}"'},
-    )
+    return as_csv(f"leafpanel-calls-{now():%Y-%m-%d}.csv", HEADER, rows)
 
 
 def _cells(call: Any) -> tuple[object, ...]:
@@ -158,21 +149,8 @@ def _cells(call: Any) -> tuple[object, ...]:
     cause = reason.cause.value if reason is not None else ""
     return (
         call.at.isoformat(timespec="milliseconds"), call.source, call.face, call.principal, call.method, call.path,
-        call.status, cause, call.reason, call.ms, call.size, call.request_id,
+        call.status, cause, call.reason, call.ms, call.size, call.served, call.request_id,
     )  # fmt: skip
-
-
-def _csv(rows: Iterable[tuple[object, ...]]) -> str:
-    buffer = io.StringIO()
-    writer = csv.writer(buffer)
-    writer.writerow(HEADER)
-    writer.writerows([_harmless(cell) for cell in row] for row in rows)
-    return buffer.getvalue()
-
-
-def _harmless(cell: object) -> object:
-    """A text that a spreadsheet would take for a formula is marked as text."""
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell
 
 
 # --- chart -----------------------------------------------------------------------------------------------------------

@@ -15,9 +15,10 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from werkzeug import Response
 
-from panel.embedding import BadToken, Secret, unverified
+from panel.embedding import GRANTABLE, BadToken, Secret, unverified
 from panel.errors import Conflict, InvalidInput
-from panel.faces.context import panel
+from panel.faces.context import acting, panel
+from panel.faces.snippets import LANGUAGES, Wanted, snippet
 from panel.models import EmbedApp
 
 bp = Blueprint("embedding", __name__, url_prefix="/embedding")
@@ -34,7 +35,7 @@ def index() -> Page:
 def create() -> Page:
     name, origins = request.form.get("name", ""), request.form.get("origins", "")
     try:
-        made = panel().embed_apps.create(name, origins.split())
+        made = panel().embed_apps.create(name, origins.split(), by=acting())
     except InvalidInput as exc:
         return _index(name=name, origins=origins, errors={exc.field: str(exc)}), 422
     except Conflict as exc:
@@ -57,7 +58,7 @@ def edit(app_id: str) -> Page:
 def change(app_id: str) -> Page:
     app, origins = panel().embed_apps.get(app_id), request.form.get("origins", "")
     try:
-        panel().embed_apps.set_origins(app, origins.split())
+        panel().embed_apps.set_origins(app, origins.split(), by=acting())
     except InvalidInput as exc:
         return _app(app, origins=origins, errors={exc.field: str(exc)}), 422
     flash(f"The origins of {app.name} are saved.")
@@ -67,21 +68,33 @@ def change(app_id: str) -> Page:
 @bp.post("/<app_id>/rotate")
 def rotate(app_id: str) -> Page:
     app = panel().embed_apps.get(app_id)
-    return _app(app, made=panel().embed_apps.rotate(app)), 201
+    return _app(app, made=panel().embed_apps.rotate(app, by=acting())), 201
 
 
 @bp.post("/<app_id>/retire")
 def retire(app_id: str) -> Page:
     app = panel().embed_apps.get(app_id)
-    panel().embed_apps.retire(app)
+    panel().embed_apps.retire(app, by=acting())
     flash(f"The older secret of {app.name} is retired: tokens that it signed are refused.")
     return redirect(url_for(".edit", app_id=app.id), 303)
+
+
+@bp.route("/<app_id>/delete", methods=["GET", "POST"])
+def delete(app_id: str) -> Page:
+    """GET asks; POST deletes."""
+    app = panel().embed_apps.get(app_id)
+    if request.method == "GET":
+        return render_template("admin/embedding_delete.html", app=app)
+    name = app.name
+    panel().embed_apps.remove(app, by=acting())
+    flash(f"The application {name} is deleted: its tokens are refused.")
+    return redirect(url_for(".index"), 303)
 
 
 @bp.post("/<app_id>/switch")
 def switch(app_id: str) -> Page:
     app, on = panel().embed_apps.get(app_id), request.form.get("value") == "on"
-    panel().embed_apps.switch(app, on=on)
+    panel().embed_apps.switch(app, on=on, by=acting())
     flash(f"{app.name} may show the tab." if on else f"{app.name} is switched off: its tokens are refused.")
     return redirect(url_for(".edit", app_id=app.id), 303)
 
@@ -102,9 +115,27 @@ def _app(
 ) -> str:
     typed = "\n".join(app.origins) if origins is None else origins
     keys = panel().embed_apps.keys(app)
-    public = panel().config.public_url
-    shown: dict[str, Any] = {"app": app, "keys": keys, "origins": typed, "errors": errors or {}, "made": made}
-    return render_template("admin/embedding_app.html", **shown, panel_url=public)
+    shown: dict[str, Any] = {"app": app, "keys": keys, "origins": typed, "made": made}
+    errors = dict(errors or {})
+    code = _snippet(keys[0].kid, errors)
+    return render_template(
+        "admin/embedding_app.html", **shown, **code, errors=errors, panel_url=panel().config.public_url
+    )
+
+
+def _snippet(kid: str, errors: dict[str, str]) -> dict[str, Any]:
+    """The snippet that is asked for, and what was typed for it. A wrong choice is told at its field."""
+    given = request.args
+    language, register, schema = (given.get(name, "").strip() for name in ("language", "register", "schema"))
+    can = tuple(given.getlist("can")) if given else tuple(GRANTABLE)
+    typed = {"language": language or "python", "register": register, "schema": schema, "can": can}
+    try:
+        wanted = Wanted(language or "python", register or "register", schema or "schema", can)
+    except InvalidInput as exc:
+        errors[exc.field] = str(exc)
+        return {"typed": typed, "code": "", "languages": LANGUAGES, "rights": tuple(GRANTABLE)}
+    code = snippet(wanted, kid=kid, panel_url=panel().config.public_url)
+    return {"typed": typed, "code": code, "languages": LANGUAGES, "rights": tuple(GRANTABLE)}
 
 
 # --- the inspector ---------------------------------------------------------------------------------------------------

@@ -9,9 +9,8 @@ from werkzeug import Response as AnyResponse
 
 from panel.config import PROJECT_ROOT
 from panel.errors import Conflict, InvalidInput, NotFound
-from panel.faces.context import panel
+from panel.faces.context import acting, panel
 from panel.faces.import_form import without_secrets
-from panel.faces.session import signed_in
 
 bp = Blueprint("files", __name__)
 
@@ -45,7 +44,7 @@ def load() -> str | tuple[str, int] | AnyResponse:
     if not text.strip():
         return _page(error=InvalidInput("file", "Choose a file or paste its text.")), 422
     try:
-        saved, notes = panel().sources.import_file(text, by=signed_in().name, environ=_environment())
+        saved, notes = panel().sources.import_file(text, by=acting(), environ=_environment())
     except InvalidInput as exc:
         return _page(text, exc), 422
     except Conflict as exc:

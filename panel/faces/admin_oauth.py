@@ -9,8 +9,8 @@ from werkzeug import Response
 
 from panel.domain import Cause
 from panel.errors import PanelError, ProviderUnavailable
-from panel.faces.context import panel, visitor
-from panel.faces.session import current_user, signed_in
+from panel.faces.context import acting, admitted, panel, visitor
+from panel.faces.session import current_user
 from panel.oauth import ConnectFailed, Visit
 
 bp = Blueprint("oauth", __name__)
@@ -34,9 +34,9 @@ def connect(slug: str) -> Page:
 @bp.get("/oauth/callback")
 def callback() -> Page:
     visit = Visit(request.args.to_dict(flat=False), _user_id(), session.get("oauth", ""), _callback_address())
-    caller = visitor(signed_in(), "admin").caller
+    caller = visitor(admitted(), "admin").caller
     try:
-        source = panel().oauth.finish(visit, panel().sources.config_of_id, caller)
+        source = panel().oauth.finish(visit, panel().sources.config_of_id, caller, by=acting())
     except (ConnectFailed, ProviderUnavailable) as exc:
         return _failed(exc)
     flash(f"The source “{source.slug}” is connected.")

@@ -13,13 +13,14 @@ from panel.domain import Ladder, now
 from panel.errors import Conflict, InvalidInput, NotFound, PanelError, Rejected
 from panel.faces import admin_import
 from panel.faces.admin_calls import chart
-from panel.faces.context import panel, request_id, visitor
+from panel.faces.context import acting, panel, request_id, visitor
 from panel.faces.headers import allow_form_to
 from panel.faces.htmx import vary_on_fragment, wants_fragment
 from panel.faces.ladder import report
 from panel.faces.session import signed_in
 from panel.faces.source_form import SourceForm, empty_form, stored_form, typed_form, values_of
 from panel.faces.standing import auth_mark, health_mark, known_check
+from panel.faces.traffic import flows
 from panel.integrations.contract import Integration
 from panel.models import Source
 from panel.oauth import consent_origin
@@ -48,7 +49,7 @@ def index() -> Page:
 @bp.post("/sources/<slug>/enabled")
 def turn(slug: str) -> Page:
     on = request.form.get("value") == "on"
-    panel().sources.turn(slug, on=on)
+    panel().sources.turn(slug, on=on, by=acting())
     flash(f"The source “{slug}” is switched {'on' if on else 'off'}.")
     return redirect(url_for(".index"), 303)
 
@@ -97,10 +98,9 @@ def _act(shown: SourceForm) -> Page:
 
 
 def _save(form: SourceForm, values: dict[str, Any]) -> Saved:
-    by = signed_in().name
     if form.stored is None:
-        return panel().sources.create(values, by=by)
-    return panel().sources.change(form.slug, values, by=by, revision=form.revision)
+        return panel().sources.create(values, by=acting())
+    return panel().sources.change(form.slug, values, by=acting(), revision=form.revision)
 
 
 def _refused(form: SourceForm, exc: PanelError) -> Page:
@@ -130,9 +130,11 @@ def _page(form: SourceForm, *, ladder: Ladder | None = None) -> str:
         usage=panel().sources.usage(form.slug),
         figures=call_reports.figures_of(form.slug) if stored is not None else None,
         chart=chart(form.slug) if stored is not None else None,
+        flow=flows(panel(), [stored])[0] if stored is not None else None,
         check=check,
         auth=auth_mark(stored, check, consent),
         health=health_mark(stored, check, connector_on=panel().switches.connector_on()),
+        stranger=panel().sources.instances.stranger(form.slug) if stored is not None else None,
         report=report(ladder, form) if ladder is not None else None,
         tested_at=now(),
         reference=request_id(),
@@ -199,6 +201,7 @@ def ladder(slug: str) -> Page:
         check=check,
         auth=auth_mark(source, check, panel().sources.consent(source)),
         health=health_mark(source, check, connector_on=panel().switches.connector_on()),
+        stranger=panel().sources.instances.stranger(slug),
         report=report(found, form) if found is not None else None,
         tested_at=now(),
         reference=request_id(),
@@ -213,6 +216,18 @@ def _run_test(slug: str) -> AnyResponse:
 
 def _back_to(slug: str) -> AnyResponse:
     return redirect(url_for("admin.sources.edit", slug=slug), 303)
+
+
+@bp.post("/sources/<slug>/instance")
+def instance(slug: str) -> Page:
+    """Say that the other instance, which the last test found, is meant."""
+    try:
+        panel().sources.accept_instance(slug, request.form.get("stranger", ""), by=acting())
+    except Conflict as exc:
+        flash(str(exc), "warn")
+        return _back_to(slug)
+    flash(f"The links lead into this {_form(slug).upstream} now.")
+    return _back_to(slug)
 
 
 # --- export and delete -----------------------------------------------------------------------------------------------
@@ -230,6 +245,6 @@ def delete(slug: str) -> Page:
     if request.method == "GET":
         leaf, usage = panel().registry.find(slug), panel().sources.usage(slug)
         return render_template("admin/source_delete.html", source=source, leaf=leaf, usage=usage)
-    panel().sources.delete(slug)
+    panel().sources.delete(slug, by=acting())
     flash(f"The source “{slug}” is deleted. The links are kept.")
     return redirect(url_for(".index"), 303)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from werkzeug import Response
 
-from panel.errors import InvalidInput, NotFound
-from panel.faces.context import panel
-from panel.faces.session import signed_in
+from panel.access import Wish
+from panel.domain import now
+from panel.errors import InvalidInput
+from panel.faces.context import acting, panel
+from panel.faces.moments import day
 from panel.models import ApiToken
 
 bp = Blueprint("tokens", __name__, url_prefix="/tokens")
@@ -19,6 +23,31 @@ SCOPES = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Typed:
+    """The form as it was filled in."""
+
+    name: str = ""
+    scope: str = "read"
+    days: str = ""
+    registers: str = ""
+    integrations: tuple[str, ...] = field(default_factory=tuple)
+
+    @classmethod
+    def from_request(cls) -> Typed:
+        texts = {name: request.form.get(name, "") for name in ("name", "scope", "days", "registers")}
+        return cls(**texts, integrations=tuple(request.form.getlist("integrations")))
+
+    @property
+    def wish(self) -> Wish:
+        """Raises InvalidInput."""
+        days = self.days.strip()
+        if days and not (days.isascii() and days.isdigit() and len(days) < 9):
+            raise InvalidInput("days", "Write a whole number of days, or leave it empty.")
+        registers = tuple(line.strip() for line in self.registers.splitlines() if line.strip())
+        return Wish(self.name, self.scope, int(days) if days else None, registers, self.integrations)
+
+
 @bp.get("")
 def index() -> str:
     return _page()
@@ -27,45 +56,39 @@ def index() -> str:
 @bp.post("")
 def create() -> tuple[str, int]:
     """The answer itself shows the token: nothing keeps it until a next page."""
-    name, scope = request.form.get("name", ""), request.form.get("scope", "")
+    typed = Typed.from_request()
     try:
-        token = panel().access.create_token(name, scope, by=signed_in().name)
+        token = panel().access.create_token(typed.wish, by=acting())
     except InvalidInput as exc:
-        return _page(name=name, scope=scope, errors={exc.field: str(exc)}), 422
-    return _page(made=(name.strip(), token)), 201
+        return _page(typed, errors={exc.field: str(exc)}), 422
+    return _page(made=(typed.name.strip(), token)), 201
 
 
 @bp.get("/<int:token_id>/revoke")
 def revoke_question(token_id: int) -> str:
-    return render_template("admin/token_revoke.html", token=_token(token_id))
+    return render_template("admin/token_revoke.html", token=panel().access.token(token_id))
 
 
 @bp.post("/<int:token_id>/revoke")
 def revoke(token_id: int) -> Response:
-    token = _token(token_id)
+    token = panel().access.token(token_id)
     name = token.name
-    panel().access.revoke_token(token_id)
+    panel().access.revoke_token(token, by=acting())
     flash(f"The token “{name}” is revoked.")
     return redirect(url_for(".index"), 303)
 
 
-def _token(token_id: int) -> ApiToken:
-    """Raises NotFound."""
-    token = next((token for token in panel().access.tokens() if token.id == token_id), None)
-    if token is None:
-        raise NotFound("There is no such API token.")
-    return token
+def ends(token: ApiToken) -> str:
+    if token.expires_at is None:
+        return "never"
+    return f"ended {day(token.expires_at)}" if token.expires_at <= now() else day(token.expires_at)
 
 
 def _page(
-    *, name: str = "", scope: str = "read", errors: dict[str, str] | None = None, made: tuple[str, str] | None = None
+    typed: Typed | None = None, *, errors: dict[str, str] | None = None, made: tuple[str, str] | None = None
 ) -> str:
+    shown = {"typed": typed or Typed(), "errors": errors or {}, "made": made}
+    leaves = panel().registry.all()
     return render_template(
-        "admin/tokens.html",
-        tokens=panel().access.tokens(),
-        scopes=SCOPES,
-        name=name,
-        scope=scope,
-        errors=errors or {},
-        made=made,
+        "admin/tokens.html", tokens=panel().access.tokens(), scopes=SCOPES, leaves=leaves, ends=ends, **shown
     )

@@ -13,11 +13,10 @@ import yaml
 from flask import Blueprint, Response, jsonify, request
 from werkzeug.exceptions import HTTPException
 
-from panel.access import Action, Principal
-from panel.domain import Ladder, ObjectRef
-from panel.errors import Forbidden, InvalidInput, NotFound
-from panel.faces.bearer import Unauthorized, token_owner, unauthorized
-from panel.faces.context import panel, visitor
+from panel.domain import Ladder, Rung
+from panel.errors import InvalidInput, NotFound
+from panel.faces.bearer import Unauthorized, unauthorized
+from panel.faces.context import acting, admitted, panel, visitor
 from panel.faces.given import (
     PICKER_LENGTH,
     PICKER_LIMIT,
@@ -28,7 +27,6 @@ from panel.faces.given import (
     positive,
     reference_in,
 )
-from panel.faces.session import current_user
 from panel.faces.shapes import found_json, health_json, item_json, known_health, list_json, moment, row_json
 from panel.integrations.contract import Integration
 from panel.links import DEFAULT_LIMIT, Visitor
@@ -44,35 +42,8 @@ OBJECT = "/objects/<register>/<schema>/<object_id>"
 # --- who asks ------------------------------------------------------------------------------------------------------
 
 
-def principal() -> Principal:
-    """The owner of the bearer token, or, for reading only, the person of the browser session. Raises Unauthorized."""
-    found = token_owner(embedded=True)
-    if found is not None:
-        found.stay(_named_object(), (request.view_args or {}).get("integration", ""))
-        return found
-    user = current_user()
-    if user is None:
-        raise Unauthorized("This needs a token: Authorization: Bearer …")
-    if request.method not in ("GET", "HEAD"):
-        raise Unauthorized("A browser session does not write here; use a token.")
-    return panel().access.principal_of(user)
-
-
-def _named_object() -> ObjectRef | None:
-    """The object that the address names, before anything else is said about it."""
-    named = request.view_args or {}
-    parts = [named.get(name) for name in ("register", "schema", "object_id")]
-    return ObjectRef(*parts) if all(parts) else None  # type: ignore[arg-type]
-
-
 def asking() -> Visitor:
-    return visitor(principal(), "JSON")
-
-
-def admin() -> Principal:
-    found = principal()
-    found.require(Action.ADMIN)
-    return found
+    return visitor(admitted(), "JSON")
 
 
 # --- what is asked -------------------------------------------------------------------------------------------------
@@ -117,7 +88,6 @@ def _list(register: str, schema: str, object_id: str, integration: str) -> Respo
 
 def _link(register: str, schema: str, object_id: str, integration: str) -> tuple[Response, int]:
     who, leaf = asking(), panel().registry.get(integration)
-    who.principal.require(Action.LINK)
     text = reference_in(leaf, _payload())
     row = panel().links.link(who, integration, object_ref(register, schema, object_id), text)
     return jsonify(row_json(leaf, row)), 201
@@ -125,7 +95,6 @@ def _link(register: str, schema: str, object_id: str, integration: str) -> tuple
 
 def _create(register: str, schema: str, object_id: str, integration: str) -> tuple[Response, int]:
     who, leaf = asking(), panel().registry.get(integration)
-    who.principal.require(Action.CREATE)
     key = idempotency_key("Idempotency-Key", request.headers.get("Idempotency-Key", ""))
     values = create_values(leaf, _payload())
     row = panel().links.create(who, integration, object_ref(register, schema, object_id), values, key=key)
@@ -175,19 +144,16 @@ def entity(register: str, schema: str, object_id: str, integration: str, entity_
 
 @bp.route(f"{OBJECT}/<integration>", methods=["GET", "POST"])
 def older_collection(register: str, schema: str, object_id: str, integration: str) -> Any:
-    principal()
     return collection(register, schema, object_id, _older(integration))
 
 
 @bp.post(f"{OBJECT}/<integration>/new")
 def older_create(register: str, schema: str, object_id: str, integration: str) -> Any:
-    principal()
     return _create(register, schema, object_id, _older(integration))
 
 
 @bp.route(f"{OBJECT}/<integration>/<path:entity_id>", methods=["GET", "PATCH", "DELETE"])
 def older_entity(register: str, schema: str, object_id: str, integration: str, entity_id: str) -> Any:
-    principal()
     return entity(register, schema, object_id, _older(integration), entity_id)
 
 
@@ -214,7 +180,7 @@ def describe(leaf: Integration, *, for_admin: bool) -> dict[str, Any]:
 
 @bp.get("/integrations")
 def integrations() -> Response:
-    who = principal()
+    who = admitted()
     rows = [describe(leaf, for_admin=who.is_admin) for leaf in panel().registry.all() if who.sees(leaf.id)]
     group, enabled = request.args.get("group"), request.args.get("enabled")
     rows = [row for row in rows if group in (None, "", row["group"])]
@@ -225,7 +191,7 @@ def integrations() -> Response:
 
 @bp.get("/integrations/<integration>")
 def integration_card(integration: str) -> Response:
-    return jsonify(describe(panel().registry.get(integration), for_admin=principal().is_admin))
+    return jsonify(describe(panel().registry.get(integration), for_admin=admitted().is_admin))
 
 
 @bp.get("/integrations/<integration>/available")
@@ -240,10 +206,7 @@ def available(integration: str) -> Response:
 
 @bp.get("/integrations/<integration>/health")
 def health(integration: str) -> Response:
-    who = asking()
-    if who.principal.limits is not None:
-        raise Forbidden("This needs an API token.")
-    return jsonify(health_json(panel().links.health(who, integration)))
+    return jsonify(health_json(panel().links.health(asking(), integration)))
 
 
 # --- sources -------------------------------------------------------------------------------------------------------
@@ -264,31 +227,28 @@ def _source(slug: str) -> dict[str, Any]:
 
 @bp.get("/sources")
 def sources() -> Response:
-    admin()
     rows = [_source(source.slug) for source in panel().sources.all()]
     return jsonify({"items": rows, "results": rows, "total": len(rows)})
 
 
 @bp.post("/sources")
 def create_source() -> tuple[Response, int]:
-    who = admin()
-    return _saved(panel().sources.create(_payload(), by=who.name)), 201
+    return _saved(panel().sources.create(_payload(), by=acting("JSON"))), 201
 
 
 @bp.route("/sources/<slug>", methods=["GET", "PATCH", "DELETE"])
 def source(slug: str) -> Any:
-    who = admin()
     if request.method == "PATCH":
-        return _saved(panel().sources.change(slug, _payload(), by=who.name))
+        return _saved(panel().sources.change(slug, _payload(), by=acting("JSON")))
     if request.method == "DELETE":
-        panel().sources.delete(slug)
+        panel().sources.delete(slug, by=acting("JSON"))
         return "", 204
     return jsonify(_source(slug))
 
 
 @bp.post("/sources/<slug>/test")
 def test_source(slug: str) -> Response:
-    who = admin()
+    who = admitted()
     values = _payload() or None
     if values is None:
         panel().sources.get(slug)
@@ -296,7 +256,7 @@ def test_source(slug: str) -> Response:
 
 
 def ladder_json(ladder: Ladder) -> dict[str, Any]:
-    rungs = [{"rung": rung.name, "ok": rung.ok, "message": rung.message} for rung in ladder.rungs]
+    rungs = [_rung_json(rung) for rung in ladder.rungs]
     problem = ladder.problem
     return {
         "ok": ladder.ok,
@@ -304,6 +264,11 @@ def ladder_json(ladder: Ladder) -> dict[str, Any]:
         "cause": problem.cause.value if problem else None,
         "reason": problem.reason.value if problem else None,
     }
+
+
+def _rung_json(rung: Rung) -> dict[str, Any]:
+    step = {"rung": rung.name, "ok": rung.ok, "message": rung.message}
+    return {**step, "warning": True} if rung.warns else step
 
 
 # --- description ---------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from typing import cast
 from flask import Response, current_app, g, request
 
 from panel.access import Access, Principal
+from panel.audit import Actor
 from panel.calls import Calls
 from panel.config import Config
 from panel.connector import Caller
@@ -16,6 +17,7 @@ from panel.embedding import EmbedApps
 from panel.integrations.registry import Registry
 from panel.links import Links, Visitor
 from panel.oauth import Oauth
+from panel.people import People
 from panel.sources import Sources
 from panel.switches import Switches
 
@@ -32,6 +34,7 @@ class Panel:
     sources: Sources
     links: Links
     access: Access
+    people: People
     switches: Switches
     oauth: Oauth
     calls: Calls
@@ -64,6 +67,16 @@ def end_request(response: Response) -> Response:
 def visitor(principal: Principal, face: str) -> Visitor:
     """Who asks, through which face, in this request."""
     return Visitor(principal, Caller(face, principal.name, request_id()))
+
+
+def admitted() -> Principal:
+    """Who was let in by this request; the rule book saw to it."""
+    return cast(Principal, g.principal)
+
+
+def acting(face: str = "admin") -> Actor:
+    """The same for the audit trail."""
+    return visitor(admitted(), face).actor
 
 
 def wants_json() -> bool:

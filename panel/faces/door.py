@@ -11,11 +11,10 @@ from flask import g, request, url_for
 from panel.access import Action, Principal
 from panel.domain import ObjectRef
 from panel.embedding import THEMES
-from panel.faces.bearer import Unauthorized, embed_pass, presented
-from panel.faces.context import visitor
+from panel.faces.context import admitted, visitor
 from panel.faces.given import object_ref
 from panel.faces.headers import allow_framing_by
-from panel.faces.session import signed_in
+from panel.faces.rulebook import embedded
 from panel.links import Visitor
 
 EMBEDDED = "embed"
@@ -64,15 +63,11 @@ class Door:
 
 
 def door() -> Door:
-    """The door of this request. Raises SignInNeeded, Unauthorized, and InvalidInput for an object that cannot be.
-
-    This is the one place where a request to the tab proves who makes it.
-    """
+    """The door of this request, which the rule book has opened. Raises InvalidInput for an object that cannot be."""
     if request.blueprint == EMBEDDED:
         return _embedded()
-    principal = signed_in()
     return Door(
-        principal,
+        admitted(),
         object_ref(**g.place),
         blueprint=request.blueprint or "objects",
         theme=_chosen("theme", THEMES) or "auto",
@@ -82,12 +77,8 @@ def door() -> Door:
 
 
 def _embedded() -> Door:
-    """By the token of an embedding application; a session counts for nothing here. Raises Unauthorized, NotFound."""
-    token = presented() or request.form.get("token", "") or _first_token()
-    if not token:
-        raise Unauthorized("This needs a token.")
-    held = embed_pass(token)
-    held.principal.stay(object_ref(**g.place), (request.view_args or {}).get("integration", ""))
+    """By the token of an embedding application; a session counts for nothing here."""
+    held = embedded()
     allow_framing_by(" ".join(held.origins))
     carried = {"theme": held.theme, **_carried()}
     return Door(
@@ -100,15 +91,10 @@ def _embedded() -> Door:
         needs_csrf=False,
         keeps_history=False,
         carried={name: value for name, value in carried.items() if value},
-        token=token,
+        token=held.token,
         expires=held.expires,
         hosts=held.origins,
     )
-
-
-def _first_token() -> str:
-    """The frame's own address brings the token; from then on it is in no address any more."""
-    return request.args.get("token", "") if request.method in ("GET", "HEAD") else ""
 
 
 def remember_place(endpoint: str | None, values: dict[str, Any] | None) -> None:

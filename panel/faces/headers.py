@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from flask import Response, g, request
 
+from panel.faces.context import panel
+
 POLICY = {
     "default-src": "'none'",
     "script-src": "'self'",
@@ -14,6 +16,20 @@ POLICY = {
     "form-action": "'self'",
     "base-uri": "'none'",
 }
+
+
+FEATURES = (
+    "accelerometer", "autoplay", "camera", "display-capture", "encrypted-media", "geolocation", "gyroscope", "hid",
+    "idle-detection", "magnetometer", "microphone", "midi", "payment", "picture-in-picture",
+    "publickey-credentials-get", "screen-wake-lock", "serial", "usb", "xr-spatial-tracking",
+)  # fmt: skip
+"""What browsers can do and our pages never ask for."""
+
+PERMISSIONS = ", ".join(f"{feature}=()" for feature in FEATURES)
+
+YEAR_S = 365 * 24 * 3600
+
+FILES = frozenset({"static", "bootstrap.static"})
 
 
 def allow_framing_by(origins: str) -> None:
@@ -35,9 +51,13 @@ def add_headers(response: Response) -> Response:
         response.headers["X-Frame-Options"] = "DENY"
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Referrer-Policy"] = "no-referrer"
+    response.headers["Permissions-Policy"] = PERMISSIONS
     response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
     response.headers["Cross-Origin-Resource-Policy"] = "cross-origin" if _is_for_others() else "same-origin"
-    if request.endpoint != "static":
+    if panel().config.is_encrypted:
+        # Browsers heed it over TLS only, which may end at the server in front of us.
+        response.headers["Strict-Transport-Security"] = f"max-age={YEAR_S}"
+    if request.endpoint not in FILES:
         response.headers["Cache-Control"] = "no-store, private"
     return response
 

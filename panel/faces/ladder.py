@@ -21,13 +21,15 @@ class Step:
 
     @property
     def tone(self) -> str:
+        if self.rung.warns:
+            return "warn"
         return {True: "ok", False: "bad", None: "none"}[self.rung.ok]
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
     headline: str
-    ok: bool
+    tone: str
     steps: tuple[Step, ...]
     took: str
     upstream: str
@@ -51,7 +53,8 @@ BUTTONS = {
 
 def report(ladder: Ladder, form: SourceForm) -> Report:
     steps = tuple(_step(rung, ladder, form) for rung in ladder.rungs)
-    return Report(_headline(ladder), ladder.ok, steps, _took(ladder.took_ms), form.upstream)
+    tone = "warn" if ladder.warning else "ok" if ladder.ok else "bad"
+    return Report(_headline(ladder), tone, steps, _took(ladder.took_ms), form.upstream)
 
 
 def _took(ms: int) -> str:
@@ -61,9 +64,10 @@ def _took(ms: int) -> str:
 
 
 def _headline(ladder: Ladder) -> str:
-    passed, total = sum(rung.ok is True for rung in ladder.rungs), len(ladder.rungs)
+    steps = [rung for rung in ladder.rungs if not rung.warns]
+    passed, total = sum(rung.ok is True for rung in steps), len(steps)
     if ladder.ok:
-        return f"All {total} steps passed"
+        return f"All {total} steps passed" + ("; another instance answers" if ladder.warning else "")
     if ladder.problem is not None and ladder.problem.reason is Reason.CONNECTOR_DISABLED:
         return "Not tested: the connector is off"
     if ladder.problem is not None and ladder.problem.reason is Reason.SOURCE_UNREADABLE:
@@ -80,8 +84,11 @@ def _step(rung: Rung, ladder: Ladder, form: SourceForm) -> Step:
         "product": f"Is it {form.upstream}?",
         "identity": "Who am I?",
         "reading": "May I read?",
+        "instance": "Is it the same one?",
     }
     title = titles.get(rung.name, rung.name)
+    if rung.warns:
+        return Step(title, rung, rung.message, BUTTONS[rung.field], rung.field)
     if rung.ok is not False:
         return Step(title, rung, rung.message)
     button = _button(rung, ladder, form) if rung.field else ""

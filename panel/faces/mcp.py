@@ -16,8 +16,8 @@ from flask import Blueprint, Flask, Response, request
 from panel.access import Principal
 from panel.config import Config
 from panel.faces import mcp_tool
-from panel.faces.bearer import Unauthorized, token_owner, unauthorized
-from panel.faces.context import begin_request, panel, visitor
+from panel.faces.bearer import Unauthorized, unauthorized
+from panel.faces.context import admitted, begin_request, panel, visitor
 from panel.faces.mcp_actions import answer
 from panel.version import VERSION
 
@@ -106,10 +106,7 @@ def endpoint() -> Response:
     """Streamable HTTP, one exchange per request. Bearer tokens only: a browser's session does not count here."""
     import anyio
 
-    who = token_owner()
-    if who is None:
-        raise Unauthorized("This needs a token: Authorization: Bearer …")
-    inner = anyio.run(_exchange, who)
+    inner = anyio.run(_exchange, admitted())
     headers = [(name, value) for name, value in inner.headers.items() if name != "content-length"]
     return Response(inner.content, inner.status_code, headers)
 

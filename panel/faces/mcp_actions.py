@@ -6,7 +6,6 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from panel.access import Action
 from panel.db import STORAGE_FAILURES
 from panel.domain import ObjectRef
 from panel.errors import InvalidInput, NotFound, PanelError
@@ -22,7 +21,8 @@ from panel.faces.given import (
     positive,
     reference_in,
 )
-from panel.faces.mcp_tool import ACTIONS, WRITES, is_ours, meant, payload_schemas
+from panel.faces.mcp_tool import ACTIONS, is_ours, meant, payload_schemas
+from panel.faces.rulebook import TOOL
 from panel.faces.shapes import found_json, health_json, item_json, known_health, list_json, row_json
 from panel.integrations.contract import Integration
 from panel.links import DEFAULT_LIMIT, Visitor
@@ -59,6 +59,7 @@ def _act(who: Visitor, tool: str, arguments: Mapping[str, Any]) -> Body:
     action = call.text("action")
     if action not in _ACTIONS:
         raise InvalidInput("action", f"“action” must be one of {', '.join(ACTIONS)}.")
+    call.who.principal.require(TOOL[action])
     return _ACTIONS[action](call)
 
 
@@ -146,7 +147,6 @@ def _words(values: Mapping[str, Any], names: tuple[str, ...], length: int) -> st
 
 
 def _list_integrations(call: Call) -> Body:
-    call.who.principal.require(Action.VIEW)
     leaves = panel().registry.all()
     return {"registered": [leaf.id for leaf in leaves], "integrations": [_card(call, leaf) for leaf in leaves]}
 
@@ -169,7 +169,7 @@ def _card(call: Call, leaf: Integration) -> Body:
 def _may(call: Call, leaf: Integration, action: str) -> bool:
     if action == "update" and not leaf.descriptor.update:
         return False
-    return call.who.principal.may(Action(WRITES.get(action, "view")))
+    return call.who.principal.may(TOOL[action])
 
 
 def _list(call: Call) -> Body:
@@ -202,7 +202,6 @@ def _health(call: Call) -> Body:
 
 def _link(call: Call) -> Body:
     leaf = call.leaf
-    call.who.principal.require(Action.LINK)
     obj, text = call.object, reference_in(leaf, call.payload)
     if call.only_rehearses:
         item = panel().links.rehearse_link(call.who, leaf.id, obj, text)
@@ -212,7 +211,6 @@ def _link(call: Call) -> Body:
 
 def _create(call: Call) -> Body:
     leaf = call.leaf
-    call.who.principal.require(Action.CREATE)
     obj, values = call.object, create_values(leaf, call.payload)
     key = idempotency_key("idempotencyKey", call.optional("idempotencyKey"))
     if call.only_rehearses:
@@ -223,7 +221,6 @@ def _create(call: Call) -> Body:
 
 def _update(call: Call) -> Body:
     leaf = call.leaf
-    call.who.principal.require(Action.UPDATE)
     obj, entity, changes = call.object, call.entity, call.payload
     if call.only_rehearses:
         row = panel().links.rehearse_update(call.who, leaf.id, obj, entity, changes)
@@ -233,7 +230,6 @@ def _update(call: Call) -> Body:
 
 def _unlink(call: Call) -> Body:
     leaf = call.leaf
-    call.who.principal.require(Action.UNLINK)
     obj, entity = call.object, call.entity
     if call.only_rehearses:
         pointer = panel().links.rehearse_unlink(call.who, leaf.id, obj, entity)

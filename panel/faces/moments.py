@@ -27,6 +27,16 @@ def instant(moment: datetime) -> str:
     return time if local.date() == now().astimezone().date() else f"{local.day} {local:%b} {time}"
 
 
+def waited(seconds: int) -> str:
+    """``40 s``, ``3 min``."""
+    return f"{seconds} s" if seconds < 100 else f"{round(seconds / 60)} min"
+
+
+def second(moment: datetime) -> str:
+    """``14:06:02``, for a moment that is near."""
+    return f"{moment.astimezone():%H:%M:%S}"
+
+
 def taken(ms: int | None) -> str:
     """``142 ms``, or ``5.0 s`` from a second on."""
     if ms is None:

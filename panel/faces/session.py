@@ -1,47 +1,92 @@
-"""The browser session of a person who signed in."""
+"""The browser session of a person who signed in: kept on the server, proved by what the signed cookie holds."""
 
 from __future__ import annotations
 
+import secrets
 from urllib.parse import urlsplit
 
-from flask import g, request, session
+from flask import current_app, g, request, session
+from itsdangerous import BadSignature, URLSafeSerializer
+from werkzeug import Response
 
-from panel.access import Principal
+from panel.audit import Actor
 from panel.errors import PanelError
-from panel.faces.context import panel
+from panel.faces.context import admitted, panel, request_id
 from panel.models import User
+from panel.people import Knock
+
+PROOF = "proof"
+DEVICE_COOKIE = "leafpanel-device"
+DEVICE_S = 180 * 24 * 3600
 
 
 class SignInNeeded(PanelError):
     """Nobody is signed in; pages answer with the sign-in form."""
 
 
-def current_user() -> User | None:
-    """The person of this request's session, looked up once."""
+def current_user(*, active: bool = True) -> User | None:
+    """The person of this request's session, looked up once. ``active``: the session goes on because of it."""
     if "user" not in g:
-        known = session.get("uid"), session.get("epoch")
-        both = isinstance(known[0], int) and isinstance(known[1], int)
-        g.user = panel().access.person(known[0], known[1]) if both else None  # type: ignore[arg-type]
+        proof = session.get(PROOF)
+        g.user = panel().people.person(proof, active=active) if isinstance(proof, str) else None
     return g.user  # type: ignore[no-any-return]
 
 
-def signed_in() -> Principal:
-    """The principal of this session. Raises SignInNeeded."""
-    user = current_user()
-    if user is None:
-        raise SignInNeeded("Sign in first.")
-    return panel().access.principal_of(user)
-
-
 def begin_session(user: User) -> None:
-    session.clear()
-    session["uid"], session["epoch"] = user.id, user.epoch
+    """A session with a new id, whatever the browser held before."""
+    _forget()
+    session[PROOF] = panel().people.begin_session(user, by=arriving(user.name))
     g.user = user
 
 
 def end_session() -> None:
-    session.clear()
+    user = current_user()
+    _forget(by=arriving(user.name) if user is not None else None)
     g.user = None
+
+
+def _forget(by: Actor | None = None) -> None:
+    proof = session.get(PROOF)
+    session.clear()
+    if isinstance(proof, str):
+        panel().people.end_session(proof, by=by)
+
+
+def arriving(name: str) -> Actor:
+    """A person who signs in or out: for the audit trail, before and after there is a principal."""
+    return Actor(name, "session", "admin", request_id())
+
+
+signed_in = admitted
+"""The person behind an admin page."""
+
+
+# --- browsers in which somebody signed in before ---------------------------------------------------------------------
+
+
+def knock() -> Knock:
+    """From where somebody tries to sign in."""
+    try:
+        known, device = _signer().loads(request.cookies.get(panel().config.cookie(DEVICE_COOKIE), ""))
+    except (BadSignature, TypeError, ValueError):
+        return Knock(request.remote_addr or "")
+    return Knock(request.remote_addr or "", str(device), known if isinstance(known, int) else None)
+
+
+def remember_device(response: Response, user: User) -> None:
+    """Let this browser keep a budget of its own for wrong passwords of this person."""
+    value = _signer().dumps([user.id, secrets.token_hex(8)])
+    response.set_cookie(
+        panel().config.cookie(DEVICE_COOKIE), value if isinstance(value, str) else value.decode(), max_age=DEVICE_S,
+        httponly=True, samesite="Lax", secure=current_app.config["SESSION_COOKIE_SECURE"],
+    )  # fmt: skip
+
+
+def _signer() -> URLSafeSerializer:
+    return URLSafeSerializer(panel().config.secret_key, salt="leafpanel device")
+
+
+# --- ways back -------------------------------------------------------------------------------------------------------
 
 
 def own_path(target: str | None, default: str) -> str:

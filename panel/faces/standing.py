@@ -9,6 +9,7 @@ from datetime import datetime
 from panel.domain import AuthStatus, HealthStatus, Problem, Reason
 from panel.faces.causes import Notice, notice
 from panel.faces.context import Panel
+from panel.instances import Stranger
 from panel.integrations.contract import Integration
 from panel.models import Source, SourceCheck
 from panel.sources import Usage
@@ -35,11 +36,17 @@ class Standing:
     auth: Mark
     health: Mark
     notice: Notice | None = None
+    stranger: Stranger | None = None
+    """Set when everything works, but in another instance than the one that the links were made in."""
+
+    @property
+    def needs_somebody(self) -> bool:
+        return self.notice is not None or self.stranger is not None
 
     @property
     def rank(self) -> int:
         """Problem rows first, then what works, then what nobody has set up."""
-        if self.notice is not None:
+        if self.needs_somebody:
             return 0
         if self.source is None:
             return 3
@@ -91,6 +98,8 @@ def standing(panel: Panel, leaf: Integration) -> Standing:
     usage = panel.sources.usage(leaf.id)
     check = known_check(panel, source)
     consent = panel.sources.consent(source) if source is not None else None
+    failing = _notice(leaf, source, check, usage, consent)
+    settled = source is None or not source.enabled or failing is not None
     return Standing(
         leaf,
         source,
@@ -99,7 +108,8 @@ def standing(panel: Panel, leaf: Integration) -> Standing:
         origin="built in" if type(leaf).__module__.startswith("panel.") else type(leaf).__module__.partition(".")[0],
         auth=auth_mark(source, check, consent),
         health=health_mark(source, check, connector_on=panel.switches.connector_on()),
-        notice=_notice(leaf, source, check, usage, consent),
+        notice=failing,
+        stranger=None if settled else panel.sources.instances.stranger(leaf.id),
     )
 
 
@@ -158,6 +168,8 @@ def health_mark(source: Source | None, check: SourceCheck | None, *, connector_o
     reason = _reason(check)
     if reason is not None:
         return Mark(word, tone, REASONS.get(reason, ""))
+    if check.status == HealthStatus.DEGRADED:
+        return Mark(word, tone, "another instance")
     return Mark(word, tone, f"{check.took_ms} ms" if check.took_ms else "")
 
 

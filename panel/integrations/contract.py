@@ -66,6 +66,14 @@ class Integration(ABC):
     def probe_reading(self, upstream: Upstream) -> str:
         """Rung "may I read?": one sentence on what the account can see; raises when it may not read at all."""
 
+    def fingerprint(self, upstream: Upstream) -> Mapping[str, str]:
+        """What tells this instance from others of its kind, by name and the most telling first.
+
+        It outlasts new versions, other accounts and moves to another address, as far as the upstream has such facts;
+        what it does not tell is left out. Only hashes of it are kept.
+        """
+        return {}
+
     @abstractmethod
     def resolve(self, upstream: Upstream, text: str) -> Item:
         """What a pasted address, id or reference points to, with the upstream's own stable id as ``reference``.

@@ -99,6 +99,17 @@ class OpenProject(Integration):
             shown = f"#{reference}" if address.is_number(reference) else reference
             raise NotFound(f"OpenProject does not show work package {shown} to our account.") from None
 
+    def fingerprint(self, upstream: Upstream) -> Mapping[str, str]:
+        """The host name in its settings; where that is not told, what the instance is called.
+
+        https://www.openproject.org/docs/api/endpoints/configuration/
+        """
+        host = _told(ask(upstream, "configuration", allow=(401, 403, 404)), "hostName")
+        if host:
+            return {"host": host.casefold()}
+        name = _told(ask(upstream, allow=(401, 403, 404)), "instanceName")
+        return {"name": name} if name else {}
+
     def fetch(self, upstream: Upstream, reference: str, *, with_excerpt: bool = False) -> Item:
         if not address.is_number(reference):
             raise NotFound("This is no work package number.")
@@ -106,6 +117,9 @@ class OpenProject(Integration):
 
     def fetch_many(self, upstream: Upstream, references: Sequence[str]) -> Mapping[str, Item]:
         numbers = [reference for reference in dict.fromkeys(references) if address.is_number(reference)]
+        if references and not numbers:
+            # Nothing to ask for is no proof that OpenProject answers.
+            self.check(upstream)
         found = fetch_known(upstream, numbers)
         items = _items(upstream, found.values())
         root = upstream.source.root
@@ -162,6 +176,10 @@ def _offers(
     if field == "status":
         return offered.next_statuses(upstream, reference)
     return offered.assignees(upstream, reference)
+
+
+def _told(answer: Answer, key: str) -> str:
+    return plain(answer.object().get(key)) if answer.status < 300 else ""
 
 
 def _nobody(answer: Answer, source: SourceConfig) -> Identity:

@@ -87,8 +87,9 @@ def next_statuses(upstream: Upstream, reference: str) -> list[Offer]:
     body = json.dumps({"lockVersion": lock_version_of(upstream, reference)}).encode()
     path = ("work_packages", reference, "form")
     # https://www.openproject.org/docs/api/endpoints/work-packages/#work-package-edit-form
+    allowed = (400, 403, 404, 409, 422)
     answer = upstream.send(
-        "POST", *API, *path, body=body, content_type="application/json", accept=HAL, allow=(400, 403, 404, 409, 422)
+        "POST", *API, *path, body=body, content_type="application/json", accept=HAL, allow=allowed, reads=True
     )
     return _offered_in_form(answer) or all_statuses(upstream)
 

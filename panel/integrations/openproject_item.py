@@ -6,7 +6,6 @@ Whatever is missing or of an odd type becomes nothing: one strange work package 
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -14,12 +13,12 @@ from typing import Any
 
 from panel.domain import Item
 from panel.integrations.openproject_reference import is_number, page_url, target_of
+from panel.integrations.text import one_line
 
 EXCERPT_LENGTH = 500
 
 _UNDISCLOSED = "urn:openproject-org:api:v3:undisclosed"
 _COLOR = re.compile(r"#[0-9a-fA-F]{6}")
-_DIRECTIONS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _SHOWN = ("status", "type", "priority", "assignee", "project")
 
 
@@ -114,9 +113,7 @@ def plain(value: object, *, limit: int = 1000) -> str:
     """Text for people: on one line, without control characters and without marks that turn its direction."""
     if not isinstance(value, str):
         return ""
-    spaced = "".join(" " if char.isspace() else char for char in value[: 4 * limit])
-    kept = (char for char in spaced if unicodedata.category(char) not in ("Cc", "Cs") and char not in _DIRECTIONS)
-    return " ".join("".join(kept).split())[:limit]
+    return one_line(value[: 4 * limit])[:limit]
 
 
 def _facts(payload: Mapping[str, Any], reference: str, title: str, statuses: Statuses) -> dict[str, Any]:

@@ -101,9 +101,14 @@ def _created(answer: Answer) -> dict[str, Any]:
 def _patch(upstream: Upstream, reference: str, body: Mapping[str, Any]) -> dict[str, Any]:
     """https://www.openproject.org/docs/api/endpoints/work-packages/#update-a-work-package"""
     path = (*API, "work_packages", reference)
-    answer = upstream.send(
-        "PATCH", *path, body=json.dumps(body).encode(), content_type="application/json", accept=HAL, allow=_REFUSALS
-    )
+    try:
+        answer = upstream.send(
+            "PATCH", *path, body=json.dumps(body).encode(), content_type="application/json", accept=HAL, allow=_REFUSALS
+        )
+    except ProviderUnavailable as exc:
+        # A gateway gives up on a change that OpenProject goes on to make.
+        exc.in_doubt = exc.unanswered or exc.reason is Reason.SERVER_ERROR
+        raise
     if is_error(answer, 409, "UpdateConflict"):
         raise ChangedUpstream("Someone changed this first. Nothing of yours was saved.")
     if is_not_found(answer):
@@ -111,9 +116,18 @@ def _patch(upstream: Upstream, reference: str, body: Mapping[str, Any]) -> dict[
     refuse_missing_permission(answer, "OpenProject does not let our account change this work package.")
     refuse_rejected(answer, _NOT_CHANGED)
     refuse_strangers(answer)
-    body = answer.object()
-    if number_of(body) != reference:
-        raise unexpected(f"{answer.where} answered with another thing than work package {reference}.")
+    return _changed(answer, reference)
+
+
+def _changed(answer: Answer, reference: str) -> dict[str, Any]:
+    """The work package as it is after a change that was accepted."""
+    try:
+        body = answer.object()
+        if number_of(body) != reference:
+            raise unexpected(f"{answer.where} answered with another thing than work package {reference}.")
+    except ProviderUnavailable as exc:
+        exc.in_doubt = True
+        raise
     return body
 
 

@@ -64,6 +64,15 @@ class XWiki(Integration):
         count = f"{len(spaces)} or more" if len(spaces) >= MOST else str(len(spaces))
         return f"This account sees {count} {'space' if len(spaces) == 1 else 'spaces'}, among them {spaces[0]}."
 
+    def fingerprint(self, upstream: Upstream) -> Mapping[str, str]:
+        """When the wiki's home page was made: it came with the wiki, and later versions and edits leave that alone.
+
+        https://www.xwiki.org/xwiki/bin/view/Documentation/UserGuide/Features/XWikiRESTfulAPI, "Page resources".
+        """
+        answer = ask_page(upstream, PageReference(wiki_of(upstream.source), ("Main",), xwiki_reference.HOME))
+        created = answer.object().get("created") if answer.status < 300 else None
+        return {"home": str(created)} if isinstance(created, int) else {}
+
     # --- reading -------------------------------------------------------------------------------------------------
 
     def resolve(self, upstream: Upstream, text: str) -> Item:

@@ -39,10 +39,12 @@ def create(upstream: Upstream, values: Mapping[str, Any]) -> Item:
     answer = _put(upstream, page, _document(title, content))
     _refuse_refused(answer, page, title)
     if answer.status == 202:
-        raise AlreadyExists(
+        exists = AlreadyExists(
             f"“{title}” was created by somebody else at the same moment. Our text has replaced theirs, "
             "which the history of the page has kept."
         )
+        exists.in_doubt = True
+        raise exists
     return _created(answer, upstream, page, title)
 
 

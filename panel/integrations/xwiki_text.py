@@ -6,11 +6,11 @@ Nothing is rendered and no macro runs: the source is only read. What comes out i
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Callable
 
 from selectolax.lexbor import LexborHTMLParser
 
+from panel.integrations.text import one_line
 from panel.integrations.xwiki_reference import split_names
 
 PREVIEW_LENGTH = 500
@@ -18,7 +18,6 @@ PREVIEW_LENGTH = 500
 _READ_AT_MOST = 40_000
 """Characters of a source that are looked at; what a preview shows stands near its beginning."""
 _ENOUGH = 8 * PREVIEW_LENGTH
-_DIRECTIONS = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 _TEXT_MACROS = frozenset(
     {"box", "column", "columns", "container", "error", "info", "message", "quote", "section", "success", "warning"}
@@ -40,7 +39,7 @@ def plain(value: object) -> str:
     """One line of text from a value that may be HTML; "" for anything that is no text."""
     if not isinstance(value, str):
         return ""
-    return _one_line(_without_tags(value) if "<" in value or "&" in value else value)
+    return one_line(_without_tags(value) if "<" in value or "&" in value else value)
 
 
 def preview(source: object, syntax: object) -> str | None:
@@ -51,7 +50,7 @@ def preview(source: object, syntax: object) -> str | None:
     reader = next((read for start, read in readers.items() if syntax.startswith(start)), None)
     if reader is None:
         return None
-    return shortened(_one_line(reader(_readable(source[:_READ_AT_MOST])))) or None
+    return shortened(one_line(reader(_readable(source[:_READ_AT_MOST])))) or None
 
 
 def shortened(text: str, length: int = PREVIEW_LENGTH) -> str:
@@ -62,15 +61,6 @@ def shortened(text: str, length: int = PREVIEW_LENGTH) -> str:
     if not text[length - 1].isspace():
         cut = cut.rpartition(" ")[0] or cut
     return f"{cut.rstrip()}…"
-
-
-def _one_line(text: str) -> str:
-    """Blanks run together; control characters, turned writing direction and half characters left out."""
-    return " ".join("".join(char for char in text if char.isspace() or _is_shown(char)).split())
-
-
-def _is_shown(char: str) -> bool:
-    return char not in _DIRECTIONS and unicodedata.category(char) not in ("Cc", "Cs")
 
 
 def _without_tags(html: str) -> str:

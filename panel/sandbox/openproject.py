@@ -87,6 +87,8 @@ class OpenProjectStandIn(StandIn):
         self.login_required = True
         self.default_page_size = 20
         self.max_page_size = 1000
+        self.host_name: str | None = "projecten.lindewaard.example"
+        """The host name in its settings, which need not be the one it is reached by; None is not told."""
         self.semantic_display_ids = False
         """Whether ``displayId`` shows ``VERG-7`` instead of the number (paths of profile 17 accept both anyway)."""
         self.offers: Offers = "both"
@@ -272,7 +274,9 @@ class OpenProjectStandIn(StandIn):
 
     def _configuration(self, call: Call) -> Reply:
         links = {"self": call.hal.link("/configuration")}
-        return Reply({"_type": "Configuration", "perPageOptions": [self.default_page_size, 100], "_links": links})
+        told = {"hostName": self.host_name} if self.host_name is not None else {}
+        options = [self.default_page_size, 100]
+        return Reply({"_type": "Configuration", **told, "perPageOptions": options, "_links": links})
 
     def _me(self, call: Call) -> Reply:
         """Nobody stands behind an anonymous request, even where it may read: 404."""

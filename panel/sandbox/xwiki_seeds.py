@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from panel.sandbox.xwiki_demo import PAGES
@@ -12,11 +12,15 @@ if TYPE_CHECKING:
     from panel.sandbox.xwiki import XWikiStandIn
 
 
+SET_UP = datetime(2024, 3, 1, 9, 12, 44, 318000, tzinfo=UTC)
+"""When the wiki was made, and with it its home page. A stand-in that starts anew is the same wiki still."""
+
+
 def fill_with_cases(standin: XWikiStandIn) -> None:
     """One page of each kind: nested, terminal, with a dot in its name, closed and hidden."""
     standin.add_user("alice", "secret", name="Alice Liddell", edits=["Sandbox"])
     standin.add_user("bob", "builder", name="Bob Jansen", edits=["Dev"])
-    standin.add_page("Main.WebHome", title="Home", content="Welcome.")
+    standin.add_page("Main.WebHome", title="Home", content="Welcome.", created=SET_UP)
     standin.add_page("Sandbox.WebHome", title="Sandbox", content="A place to try things.")
     standin.add_page("Sandbox.TestPage1", title="Test page one", content="**Bold** words to find.", version="3.2")
     standin.add_page("Dev.Sub.WebHome", title="Sub & Co", content="Nested page.")
@@ -40,5 +44,6 @@ def fill_with_demo(standin: XWikiStandIn) -> None:
             version=page.version,
             author=page.author,
             modified=now - timedelta(hours=page.hours_ago),
+            created=SET_UP if page.reference == "Main.WebHome" else None,
         )
     standin.deny_view("Personeel", except_for=["alice"])

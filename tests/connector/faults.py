@@ -328,7 +328,7 @@ class Baseline:
     threads: int = field(default_factory=lambda: _threads())
     files: int = field(default_factory=lambda: len(os.listdir("/proc/self/fd")))
 
-    def is_back(self, within_s: float = 5.0) -> bool:
+    def is_back(self, within_s: float = 10.0) -> bool:
         end = time.monotonic() + within_s
         while time.monotonic() < end:
             if _threads() <= self.threads and len(os.listdir("/proc/self/fd")) <= self.files:

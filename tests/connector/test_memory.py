@@ -106,3 +106,47 @@ def test_it_does_not_grow_for_ever() -> None:
 
     assert len(memory._entries) == 10
     assert memory.get(99, 60, lambda: "asked again", Deadline(30)) == 99
+
+
+def test_who_asked_is_told_how_many_waited() -> None:
+    memory, asking, go = Memory(), threading.Event(), threading.Event()
+    told: list[int] = []
+
+    def ask() -> str:
+        asking.set()
+        go.wait(30)
+        return "value"
+
+    with ThreadPoolExecutor(6) as pool:
+        asker = pool.submit(memory.get, "key", 60, ask, Deadline(30), served=told.append)
+        asking.wait(30)
+        waiters = [pool.submit(memory.get, "key", 60, ask, Deadline(30), served=told.append) for _ in range(4)]
+        impatient = pool.submit(memory.get, "key", 60, ask, Deadline(0.05), served=told.append)
+        assert isinstance(impatient.exception(30), DeadlinePassed)
+        go.set()
+        [waiter.result(30) for waiter in [asker, *waiters]]
+    memory.get("key", 60, ask, Deadline(30), served=told.append)
+
+    assert told == [4]
+
+
+def test_an_answer_in_time_is_heard_and_a_late_one_is_not() -> None:
+    memory, asking, go = Memory(), threading.Event(), threading.Event()
+
+    def fail() -> str:
+        asking.set()
+        go.wait(30)
+        raise ValueError("the asker's own reason")
+
+    with ThreadPoolExecutor(3) as pool:
+        asker = pool.submit(memory.get, "key", 60, fail, Deadline(30))
+        asking.wait(30)
+        late = pool.submit(memory.get, "key", 60, fail, Deadline(0.05))
+        assert isinstance(late.exception(30), DeadlinePassed)
+        in_time = pool.submit(memory.get, "key", 60, fail, Deadline(30))
+        while memory._entries["key"].waiting < 1:
+            asking.wait(0.001)
+        go.set()
+
+        assert isinstance(in_time.exception(30), ValueError)
+        assert isinstance(asker.exception(30), ValueError)

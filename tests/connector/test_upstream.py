@@ -24,6 +24,7 @@ from faults import Baseline, FaultServer
 
 from panel.connector import Answer, Caller, SourceConfig
 from panel.domain import Problem, Reason
+from panel.errors import ProviderUnavailable
 
 
 class Listener:
@@ -41,6 +42,7 @@ class Listener:
         reason: Reason | None,
         ms: int,
         size: int = 0,
+        served: int = 1,
     ) -> None:
         assert caller is CALLER
         assert ms >= 0
@@ -269,3 +271,94 @@ def test_waiting_for_somebody_elses_question_ends_with_our_deadline() -> None:
     asker.join(PATIENT)
 
     assert problem.reason is Reason.TIMEOUT
+
+
+class Counting(Listener):
+    """A journal that also keeps how many callers each call answered."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.served: list[tuple[str, int]] = []
+
+    def record(self, source: SourceConfig, caller: Caller, where: str, *rest: Any) -> None:  # type: ignore[override]
+        self.served.append((where, rest[-1]))
+
+
+def together(memory: Any, count: int, work: Any) -> list[Any]:
+    """What ``work`` returns in ``count`` threads, of which all but one wait for the question of the first."""
+    found: list[Any] = []
+    threads = [threading.Thread(target=lambda: found.append(work())) for _ in range(count)]
+    [thread.start() for thread in threads]
+    [thread.join(PATIENT) for thread in threads]
+    assert len(found) == count
+    return found
+
+
+def slow(door: Any, memory: Any, waiting: int) -> None:
+    """Make calls wait until so many callers wait for an answer, so that the count does not hang on the machine."""
+    exchange = door.transport.exchange
+
+    def late(*args: Any, **options: Any) -> Any:
+        end = time.monotonic() + PATIENT
+        while sum(entry.waiting for entry in memory._entries.values()) < waiting and time.monotonic() < end:
+            time.sleep(0.005)
+        return exchange(*args, **options)
+
+    door.transport.exchange = late
+
+
+@pytest.mark.parametrize(("name", "reason"), [("ok", None), ("403", Reason.FORBIDDEN)])
+def test_one_request_answers_all_who_wait_and_its_line_counts_them(
+    faults: FaultServer, name: str, reason: Reason | None
+) -> None:
+    journal = Counting()
+    door = connector(faults.host_port, journal=journal)
+    slow(door, door.answers, 6)
+
+    def read() -> Reason | None:
+        upstream = door.open(source(faults.url), CALLER, deadline_s=PATIENT)
+        try:
+            upstream.get(name)
+        except ProviderUnavailable as exc:
+            return exc.reason
+        return None
+
+    assert together(door.answers, 7, read) == [reason] * 7
+    assert journal.served == [(f"GET /{name}", 7)]
+
+
+def test_those_who_wait_for_what_is_remembered_count_too(faults: FaultServer) -> None:
+    journal = Counting()
+    door = connector(faults.host_port, journal=journal)
+    slow(door, door.memory, 4)
+
+    def statuses() -> int:
+        upstream = door.open(source(faults.url), CALLER, deadline_s=PATIENT)
+        return upstream.remember("statuses", 60, lambda: upstream.get("ok").status)
+
+    assert together(door.memory, 5, statuses) == [200] * 5
+    assert journal.served == [("GET /ok", 5)]
+
+
+def test_only_the_call_that_answered_counts_the_others(faults: FaultServer) -> None:
+    journal = Counting()
+    door = connector(faults.host_port, journal=journal)
+    slow(door, door.memory, 2)
+
+    def two() -> int:
+        upstream = door.open(source(faults.url), CALLER, deadline_s=PATIENT)
+        return upstream.remember("x", 60, lambda: upstream.get("ok").status + upstream.get("gzip").status)
+
+    together(door.memory, 3, two)
+
+    assert journal.served == [("GET /ok", 1), ("GET /gzip", 3)]
+
+
+def test_a_fresh_read_and_a_write_serve_one(faults: FaultServer) -> None:
+    journal = Counting()
+    upstream = connector(faults.host_port, journal=journal).open(source(faults.url), CALLER, fresh=True)
+
+    upstream.get("ok")
+    upstream.send("POST", "ok", body=b"{}")
+
+    assert journal.served == [("GET /ok", 1), ("POST /ok", 1)]

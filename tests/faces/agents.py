@@ -18,7 +18,9 @@ from flask import Flask
 from mcp import Client, StdioServerParameters
 from mcp.client.streamable_http import streamable_http_client
 from mcp.types import CallToolResult, Tool
+from support import CONSOLE
 
+from panel.access import Wish
 from panel.faces.context import Panel
 from panel.sandbox.standin import RunningServer
 
@@ -55,7 +57,7 @@ class Served:
 
     def token(self, scope: str = "write") -> str:
         with self.app.app_context():
-            return self.services.access.create_token(f"{scope} agent", scope)
+            return self.services.access.create_token(Wish(f"{scope} agent", scope), by=CONSOLE)
 
     def bearer(self, scope: str = "write") -> dict[str, str]:
         return {"Authorization": f"Bearer {self.token(scope)}"}

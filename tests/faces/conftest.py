@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from agents import Served, free_port
-from support import MakeApp, Upstreams, openproject_values, xwiki_values
+from support import ALICE, MakeApp, Upstreams, openproject_values, xwiki_values
 
 from panel.sandbox.standin import RunningServer
 
@@ -39,6 +39,6 @@ def bare(serve: Callable[..., Served]) -> Served:
 def served(bare: Served, upstreams: Upstreams) -> Served:
     """The application with both sources, listening."""
     with bare.app.app_context():
-        bare.services.sources.create(xwiki_values(upstreams), by="alice")
-        bare.services.sources.create(openproject_values(upstreams), by="alice")
+        bare.services.sources.create(xwiki_values(upstreams), by=ALICE)
+        bare.services.sources.create(openproject_values(upstreams), by=ALICE)
     return bare

@@ -8,7 +8,7 @@ import pytest
 from embedders import token_of
 from flask import Flask
 from flask.testing import FlaskClient
-from support import CASE, signed_in_client
+from support import ALICE, CASE, signed_in_client
 
 from panel.embedding import Secret
 
@@ -23,7 +23,7 @@ def form(as_admin: FlaskClient) -> dict[str, str]:
 @pytest.fixture
 def made(app: Flask) -> Secret:
     with app.app_context():
-        return app.extensions["leafpanel"].embed_apps.create("Cases", ["https://cases.example.org"])
+        return app.extensions["leafpanel"].embed_apps.create("Cases", ["https://cases.example.org"], by=ALICE)
 
 
 def path_of(app: Flask) -> str:

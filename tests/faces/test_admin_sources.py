@@ -9,7 +9,7 @@ import yaml
 from flask import Flask
 from flask.testing import FlaskClient
 from pages import Behind, fill, links, post, source_form
-from support import CASE, Upstreams, openproject_values, signed_in_client, xwiki_values
+from support import ALICE, CASE, Upstreams, actor, openproject_values, signed_in_client, xwiki_values
 
 from panel.links import Visitor
 
@@ -84,7 +84,7 @@ def test_a_form_that_is_saved_untouched_changes_nothing(
     connected: Flask, as_admin: FlaskClient, behind: Behind
 ) -> None:
     limits = {"rate_limit": "60/minute", "timeout_s": 2.5, "headers": {"X-Team": "zaken"}, "options": {"wiki": "team"}}
-    behind.sources.change("xwiki", limits, by="alice")
+    behind.sources.change("xwiki", limits, by=ALICE)
     before = behind.sources.values(behind.sources.find("xwiki"))
 
     assert fill(as_admin, XWIKI, "save").status_code == 303
@@ -196,7 +196,7 @@ def test_a_secret_is_never_sent_back(connected: Flask, as_admin: FlaskClient) ->
 
 def test_somebody_elses_save_is_not_overwritten_unseen(connected: Flask, as_admin: FlaskClient, behind: Behind) -> None:
     stale = source_form(as_admin.get(XWIKI))
-    behind.sources.change("xwiki", {"name": "Theirs"}, by="bob")
+    behind.sources.change("xwiki", {"name": "Theirs"}, by=actor("bob"))
 
     refused = as_admin.post(XWIKI, data={**stale, "name": "Mine", "do": "save"})
     again = as_admin.post(XWIKI, data={**source_form(refused), "do": "save"})
@@ -210,7 +210,7 @@ def test_somebody_elses_save_is_not_overwritten_unseen(connected: Flask, as_admi
 def test_an_imported_oauth_source_is_shown_and_kept(as_admin: FlaskClient, behind: Behind) -> None:
     auth = {"type": "oauth2", "grantType": "client_credentials", "tokenUrl": "https://id.example.org/token"}
     auth |= {"clientId": "panel", "clientSecret": "x", "scope": "read"}
-    behind.sources.create({"slug": "xwiki", "location": "https://wiki.example.org", "auth": auth}, by="alice")
+    behind.sources.create({"slug": "xwiki", "location": "https://wiki.example.org", "auth": auth}, by=ALICE)
     before = behind.sources.values(behind.sources.find("xwiki"))
 
     page = as_admin.get(XWIKI)
@@ -236,7 +236,7 @@ def test_a_source_can_be_switched_off_even_when_its_settings_no_longer_hold(
 ) -> None:
     ca_file = tmp_path / "ca.pem"  # type: ignore[operator]
     ca_file.write_text("")
-    behind.sources.change("xwiki", {"ca_file": str(ca_file)}, by="alice")
+    behind.sources.change("xwiki", {"ca_file": str(ca_file)}, by=ALICE)
     ca_file.unlink()
 
     post(as_admin, f"{XWIKI}/enabled", {"value": "off"})
@@ -285,7 +285,7 @@ def test_a_wrong_password_fails_at_who_am_i_and_leads_to_its_field(
     app: Flask, as_admin: FlaskClient, behind: Behind, upstreams: Upstreams
 ) -> None:
     wrong = {"type": "basic", "username": "alice", "password": "wrong"}
-    behind.sources.create(xwiki_values(upstreams, auth=wrong), by="alice")
+    behind.sources.create(xwiki_values(upstreams, auth=wrong), by=ALICE)
 
     answer = post(as_admin, f"{XWIKI}/test")
     page = as_admin.get(answer.location).text
@@ -348,7 +348,7 @@ def test_an_export_is_a_file_without_the_secret(
     app: Flask, as_admin: FlaskClient, behind: Behind, upstreams: Upstreams
 ) -> None:
     auth = {"type": "basic", "username": "apikey", "password": CANARY}
-    behind.sources.create(openproject_values(upstreams, auth=auth), by="alice")
+    behind.sources.create(openproject_values(upstreams, auth=auth), by=ALICE)
 
     file = as_admin.get(f"{OPENPROJECT}/export")
 

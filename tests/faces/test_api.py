@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from support import CASE_PATH, Upstreams, signed_in_client, xwiki_values
+from support import ALICE, CASE_PATH, Upstreams, signed_in_client, xwiki_values
 
 Bearer = Callable[[str], dict[str, str]]
 
@@ -321,7 +321,7 @@ def test_a_failing_upstream_is_503_with_the_pointers(api: FlaskClient, writer: d
 def test_a_wrong_password_is_provider_auth_in_the_list(api: FlaskClient, connected: Flask, writer: dict[str, str]) -> None:
     with connected.app_context():
         auth = {"type": "basic", "username": "alice", "password": "WRONG"}
-        connected.extensions["leafpanel"].sources.change("xwiki", {"auth": auth}, by="alice")
+        connected.extensions["leafpanel"].sources.change("xwiki", {"auth": auth}, by=ALICE)
 
     body = api.get(f"{CASE_PATH}/xwiki", headers=writer).json or {}
 
@@ -330,7 +330,7 @@ def test_a_wrong_password_is_provider_auth_in_the_list(api: FlaskClient, connect
 
 def test_a_switched_off_connector_is_503_and_discovery_says_so(api: FlaskClient, connected: Flask, writer: dict[str, str]) -> None:
     with connected.app_context():
-        connected.extensions["leafpanel"].switches.turn_connector(on=False)
+        connected.extensions["leafpanel"].switches.turn_connector(on=False, by=ALICE)
 
     body = api.get(f"{CASE_PATH}/xwiki", headers=writer).json or {}
     cards = (api.get("/api/integrations", headers=writer).json or {})["integrations"]

@@ -212,7 +212,7 @@ def test_the_overview_tells_the_last_day_and_the_latest_failures(app: Flask, as_
 
     page = words(as_admin.get("/admin/").text)
 
-    assert re.search(r"xwiki 2 0 240 ms \d\d:\d\d openproject 1 1 5\.0 s none", page)
+    assert re.search(r"xwiki 2 0 240 ms openproject 1 1 5\.0 s", page)
     assert re.search(r"Latest failures Call log \d\d:\d\d openproject timeout JSON", page)
 
 
@@ -245,3 +245,24 @@ def test_a_check_is_seen_by_the_next_refresh(connected: Flask, as_admin: FlaskCl
 )
 def test_sizes_are_short(count: int, shown: str) -> None:
     assert size(count) == shown
+
+
+# --- served ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_line_says_how_many_callers_it_served(app: Flask, as_admin: FlaskClient) -> None:
+    plant(app, served=12)
+
+    page = words(as_admin.get("/admin/calls").text)
+    row = next(csv.DictReader(io.StringIO(as_admin.get("/admin/calls.csv").text)))
+
+    assert "Took Served" in page
+    assert "12 callers served" in page
+    assert "One request answered 12 callers." in page
+    assert row["served"] == "12"
+
+
+def test_a_line_without_a_call_served_nobody(app: Flask, as_admin: FlaskClient) -> None:
+    plant(app, method="", path="", status=None, reason="source-missing")
+
+    assert "served" not in words(as_admin.get("/admin/calls").text.partition("<ol>")[2].partition("</ol>")[0])

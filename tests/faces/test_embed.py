@@ -10,7 +10,7 @@ import pytest
 from embedders import ALL, token_of
 from flask import Flask
 from flask.testing import FlaskClient
-from support import CASE, CASE_PATH, signed_in_client
+from support import ALICE, CASE, CASE_PATH, signed_in_client
 from werkzeug.test import TestResponse
 
 from panel.domain import ObjectRef
@@ -25,7 +25,7 @@ PAGE = "xwiki:Sandbox.WebHome"
 @pytest.fixture
 def made(connected: Flask) -> Secret:
     with connected.app_context():
-        return apps_of(connected).create("Cases", ["https://cases.example.org", "http://localhost:5000"])
+        return apps_of(connected).create("Cases", ["https://cases.example.org", "http://localhost:5000"], by=ALICE)
 
 
 def apps_of(app: Flask) -> Any:
@@ -218,7 +218,7 @@ def ask(
 
 def test_no_application_reaches_an_object_that_its_token_does_not_name(connected: Flask, made: Secret) -> None:
     with connected.app_context():
-        secrets = [made, *(apps_of(connected).create(name, ["https://x.example"]) for name in ("Shop", "Zoo"))]
+        secrets = [made, *(apps_of(connected).create(name, ["https://x.example"], by=ALICE) for name in ("Shop", "Zoo"))]
     objects = [ObjectRef("demo", "case", str(n)) for n in range(1, 4)]
     client = connected.test_client()
     for secret, obj in zip(secrets[:2], objects[:2], strict=True):

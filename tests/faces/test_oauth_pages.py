@@ -11,7 +11,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from oauth_flow import CALLBACK, consent, oauth_values, row
 from pages import Behind, csrf, fill, source_form
-from support import Upstreams, signed_in_client
+from support import ALICE, Upstreams, signed_in_client
 from werkzeug.test import TestResponse
 
 from panel.models import OauthGrant
@@ -28,7 +28,7 @@ def behind(app: Flask) -> Behind:
 @pytest.fixture
 def source(behind: Behind, upstreams: Upstreams) -> str:
     """A source that waits for somebody to connect it."""
-    behind.sources.create(oauth_values(upstreams, "authorization_code"), by="alice")
+    behind.sources.create(oauth_values(upstreams, "authorization_code"), by=ALICE)
     return PAGE
 
 
@@ -96,7 +96,7 @@ def test_only_the_page_with_the_connect_form_may_lead_to_the_provider(
 def test_a_source_that_needs_nobody_has_no_connect_form(
     as_admin: FlaskClient, behind: Behind, upstreams: Upstreams
 ) -> None:
-    behind.sources.create(oauth_values(upstreams), by="alice")
+    behind.sources.create(oauth_values(upstreams), by=ALICE)
 
     page = as_admin.get(PAGE)
     refused = as_admin.post(f"{PAGE}/connect", data={"csrf_token": csrf(page)})

@@ -12,7 +12,7 @@ import pytest
 from faces.tab_reader import HTMX, TAB, Seen, follow, fragment, get, leaf, send
 from flask import Flask
 from flask.testing import FlaskClient
-from support import CASE, Upstreams, openproject_values, signed_in_client
+from support import ALICE, CASE, Upstreams, openproject_values, signed_in_client
 
 from panel import create_app
 from panel.config import load
@@ -105,7 +105,7 @@ def test_opens_with_the_first_leaf_and_tells_how_much_each_holds(editor: FlaskCl
 
 
 def test_opens_with_the_leaf_that_has_a_source(app: Flask, upstreams: Upstreams, services: Panel) -> None:
-    services.sources.create(openproject_values(upstreams), by="alice")
+    services.sources.create(openproject_values(upstreams), by=ALICE)
 
     page = get(signed_in_client(app, "Noor V.", "editor"), TAB)
 
@@ -538,7 +538,7 @@ def test_a_status_that_our_account_may_not_change_is_no_button(
     linked("openproject", "101")
     with connected.app_context():
         auth = {"type": "basic", "username": "apikey", "password": "V"}
-        connected.extensions["leafpanel"].sources.change("openproject", {"auth": auth}, by="alice")
+        connected.extensions["leafpanel"].sources.change("openproject", {"auth": auth}, by=ALICE)
 
     page = get(editor, leaf("openproject"))
 
@@ -647,7 +647,7 @@ def test_others_are_told_whom_to_ask(app: Flask) -> None:
 
 def test_a_source_that_is_switched_off_says_so(admin: FlaskClient, connected: Flask) -> None:
     with connected.app_context():
-        connected.extensions["leafpanel"].sources.change("xwiki", {"enabled": False}, by="alice")
+        connected.extensions["leafpanel"].sources.change("xwiki", {"enabled": False}, by=ALICE)
 
     page = get(admin, leaf("xwiki"))
 
@@ -660,7 +660,7 @@ def test_with_the_connector_off_the_leaves_hide_and_a_visit_explains(
 ) -> None:
     linked("openproject", "101")
     with connected.app_context():
-        connected.extensions["leafpanel"].switches.turn_connector(on=False)
+        connected.extensions["leafpanel"].switches.turn_connector(on=False, by=ALICE)
 
     with upstreams.openproject.counting() as asked:
         page, front = get(admin, leaf("openproject")), get(admin, TAB)
@@ -726,7 +726,7 @@ def notes(tmp_path: Path) -> FlaskClient:
     with app.app_context():
         alembic.upgrade()
         values = {"slug": "notes", "name": "Notes", "location": "https://notes.example", "auth": {"type": "none"}}
-        app.extensions["leafpanel"].sources.create(values, by="alice")
+        app.extensions["leafpanel"].sources.create(values, by=ALICE)
     return signed_in_client(app, "Noor V.", "editor")
 
 

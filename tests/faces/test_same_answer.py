@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from agents import Agent, Served
-from support import CASE_PATH, Upstreams, signed_in_client
+from support import ALICE, CASE_PATH, Upstreams, signed_in_client
 from tab_reader import Seen, get, leaf
 
 from panel.db import db
@@ -34,7 +34,7 @@ class Faces:
     def _start_anew(self) -> None:
         if self.saving:
             with self.served.app.app_context():
-                self.served.services.sources.change(self.saving, {"name": secrets.token_hex(4)}, by="alice")
+                self.served.services.sources.change(self.saving, {"name": secrets.token_hex(4)}, by=ALICE)
 
     def tab(self, integration: str) -> Seen:
         self._start_anew()
@@ -186,7 +186,7 @@ def test_a_fault_of_the_upstream(
 
 def change(faces: Faces, integration: str, **values: Any) -> None:
     with faces.served.app.app_context():
-        faces.served.services.sources.change(integration, values, by="alice")
+        faces.served.services.sources.change(integration, values, by=ALICE)
 
 
 @pytest.mark.parametrize("location", ["https://127.0.0.1:9/", "https://169.254.169.254/"])
@@ -226,7 +226,7 @@ def test_a_source_that_is_switched_off(linked: Faces) -> None:
 
 def test_a_source_that_is_gone(linked: Faces) -> None:
     with linked.served.app.app_context():
-        linked.served.services.sources.delete("xwiki")
+        linked.served.services.sources.delete("xwiki", by=ALICE)
 
     assert same_problem(linked, "xwiki")["reason"] == "source-missing"
 
@@ -241,7 +241,7 @@ def test_a_source_whose_secret_cannot_be_read(linked: Faces) -> None:
 
 def test_the_connector_is_off(linked: Faces) -> None:
     with linked.served.app.app_context():
-        linked.served.services.switches.turn_connector(on=False)
+        linked.served.services.switches.turn_connector(on=False, by=ALICE)
 
     polled, told = linked.both("list", "xwiki", f"{CASE_PATH}/xwiki")
 

@@ -641,3 +641,20 @@ def test_pages_are_not_changed_from_here(modern: WikiServer) -> None:
         modern.leaf.update(modern.open(), "xwiki:Sandbox.TestPage1", {"title": "x"})
 
     assert seen == []
+
+
+# --- which wiki it is ----------------------------------------------------------------------------------------------
+
+
+def test_a_wiki_is_known_by_when_its_home_page_was_made(modern: WikiServer) -> None:
+    told = modern.leaf.fingerprint(modern.open())
+    made = modern.standin.page("Main.WebHome").created
+    modern.standin.add_page("Main.WebHome", title="Other words", version="7.1", created=made)
+
+    assert told == modern.leaf.fingerprint(modern.open()) == {"home": "1709284364318"}
+
+
+def test_a_wiki_whose_home_page_is_closed_does_not_tell(modern: WikiServer) -> None:
+    modern.standin.deny_view("Main")
+
+    assert modern.leaf.fingerprint(modern.open()) == {}

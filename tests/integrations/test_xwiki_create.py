@@ -197,8 +197,9 @@ def test_somebody_else_at_the_same_moment_is_told(modern: WikiServer) -> None:
 
     modern.standin.answer = answer  # type: ignore[method-assign]
 
-    with pytest.raises(AlreadyExists, match="which the history of the page has kept"):
+    with pytest.raises(AlreadyExists, match="which the history of the page has kept") as told:
         _create(modern)
+    assert told.value.in_doubt
 
 
 def test_a_lost_answer_is_uncertain_and_not_repeated(modern: WikiServer) -> None:

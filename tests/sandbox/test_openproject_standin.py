@@ -348,6 +348,14 @@ def test_only_an_administrator_is_told_the_version(tracker: Tracker) -> None:
     assert tracker.get("", token="A").json()["coreVersion"] == "17.6.0"
 
 
+def test_the_configuration_tells_the_host_name_of_the_settings(tracker: Tracker) -> None:
+    assert tracker.get("/configuration").json()["hostName"] == "projecten.lindewaard.example"
+
+    tracker.standin.host_name = None
+
+    assert "hostName" not in tracker.get("/configuration").json()
+
+
 def test_messages_follow_the_readers_language(tracker: Tracker) -> None:
     answer = tracker.get("/work_packages/999", headers={"Accept-Language": "nl"})
 

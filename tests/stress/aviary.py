@@ -7,7 +7,8 @@ import logging
 import re
 import secrets
 from collections import Counter
-from contextlib import redirect_stderr, redirect_stdout, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -17,10 +18,11 @@ from canary import canary, found_in
 from crowd import Asked, Crowd
 from flask import Flask
 from flask.testing import FlaskClient
-from support import CASE, Upstreams, openproject_values, signed_in_client, xwiki_values
+from servers import RedisServer
+from support import CASE, CONSOLE, Upstreams, openproject_values, signed_in_client, xwiki_values
 
 from panel import create_app
-from panel.access import Action, Principal
+from panel.access import Action, Principal, Wish
 from panel.config import load
 from panel.connector import Caller
 from panel.db import alembic
@@ -61,9 +63,9 @@ class Left:
 
 
 class Aviary:
-    """A panel full of canaries, with both upstreams answering to them."""
+    """A panel full of canaries, with both upstreams answering to them. ``redis_url`` is where its brief cache is."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, redis_url: str = "") -> None:
         names = ("password", "typed", "person", "signing key", "gateway token")
         self.canaries = {name: canary(name, odd=True) for name in names}
         self.canaries |= {name: canary(name) for name in ("API key", "token", "client secret", "typed token")}
@@ -76,6 +78,7 @@ class Aviary:
             "PANEL_INSTANCE_DIR": str(folder), "PANEL_DEADLINE_S": "0.3",
             "PANEL_ALLOWED_PRIVATE_HOSTS": server.host_port,
             "PANEL_SECRET_KEY": self.canaries["signing key"], "PANEL_ENCRYPTION_KEYS": self.canaries["encryption key"],
+            **({"PANEL_REDIS_URL": redis_url} if redis_url else {}),
         }  # fmt: skip
         self.app: Flask = create_app(load(settings))
         self.app.config.update(TESTING=True, PROPAGATE_EXCEPTIONS=False)
@@ -115,14 +118,14 @@ class Aviary:
     def mend(self, turn: int) -> None:
         """Put everything right again that the crowd broke."""
         self.upstreams.xwiki.fault = self.upstreams.openproject.fault = None
-        self.panel.switches.turn_connector(on=True)
+        self.panel.switches.turn_connector(on=True, by=CONSOLE)
         for values in self.sources(turn):
             known = self.panel.sources.find(values["slug"]) is not None
             values = {"enabled": True, "timeout_s": None, "headers": {}, **values}
             if known:
-                self.panel.sources.change(values["slug"], values, by="alice")
+                self.panel.sources.change(values["slug"], values, by=CONSOLE)
             else:
-                self.panel.sources.create(values, by="alice")
+                self.panel.sources.create(values, by=CONSOLE)
         for integration, reference in (("xwiki", "Sandbox.TestPage1"), ("openproject", "101")):
             with suppress(PanelError):
                 self.panel.links.link(ALICE, integration, CASE, reference)
@@ -130,11 +133,12 @@ class Aviary:
     def visitors(self) -> dict[str, list[Visit]]:
         """Everybody there is, with what lets him in, by the face for which it is meant."""
         with self.app.app_context():
-            access = self.panel.access
-            self.canaries["one-time password"] = access.first_admin_password() or ""
-            access.create_user("pat", self.canaries["person"], role="admin")
-            tokens = {scope: access.create_token(f"{scope} token", scope) for scope in ("read", "write", "admin")}
-            made = self.panel.embed_apps.create("Cases", ["https://cases.example"])
+            access, people = self.panel.access, self.panel.people
+            self.canaries["one-time password"] = people.first_admin_password() or ""
+            people.create("pat", self.canaries["person"], role="admin", by=CONSOLE)
+            scopes = ("read", "write", "admin")
+            tokens = {scope: access.create_token(Wish(f"{scope} token", scope), by=CONSOLE) for scope in scopes}
+            made = self.panel.embed_apps.create("Cases", ["https://cases.example"], by=CONSOLE)
             app = self.panel.embed_apps.named("Cases")
             rights = ["view", "link", "create", "update", "unlink"]
             pass_ = self.panel.embed_apps.sign(app, CASE, subject="clara", can=rights, seconds=800)
@@ -222,11 +226,30 @@ def log_to(path: Path) -> None:
         logging.getLogger(name).setLevel(logging.DEBUG)
 
 
-def fly(pipe: Connection, folder: Path, seed: int, requests: int) -> None:
+@contextmanager
+def remembering(folder: Path) -> Iterator[str]:
+    """A Redis that writes down in ``folder``, besides what it holds at the end, every command that changed something."""
+    folder.mkdir()
+    server = RedisServer(folder)
+    try:
+        with server.client() as client:
+            client.config_set("rdbcompression", "no")
+            client.config_set("appendonly", "yes")
+            yield server.url
+            client.save()
+    finally:
+        server.stop()
+
+
+def fly(pipe: Connection, folder: Path, seed: int, requests: int, with_redis: bool) -> None:
     """Runs as a process of its own: all of it, and a report of what was found where."""
     log_to(folder / "debug.log")
-    with (folder / "output").open("w") as output, redirect_stdout(output), redirect_stderr(output):
-        aviary = Aviary(folder / "instance")
+    with ExitStack() as stack:
+        output = stack.enter_context((folder / "output").open("w"))
+        stack.enter_context(redirect_stdout(output))
+        stack.enter_context(redirect_stderr(output))
+        redis_url = stack.enter_context(remembering(folder / "redis")) if with_redis else ""
+        aviary = Aviary(folder / "instance", redis_url)
         left = flown(aviary, seed, requests)
         commands = by_command(aviary.app)
     issued = aviary.upstreams.openproject.oauth.tokens

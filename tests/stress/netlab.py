@@ -23,7 +23,7 @@ from typing import Any
 from addresses import PORTS, PUBLIC, cases, names, redirects
 from flask import Flask
 from sqlalchemy import update
-from support import CASE, Upstreams, openproject_values, xwiki_values
+from support import ALICE, CASE, Upstreams, openproject_values, xwiki_values
 
 from panel import create_app
 from panel.access import Action, Principal
@@ -173,8 +173,8 @@ class Lab:
 
     def connect(self) -> None:
         alembic.upgrade()
-        self.panel.sources.create(xwiki_values(self.upstreams, auth={"type": "none"}), by="alice")
-        self.panel.sources.create(openproject_values(self.upstreams), by="alice")
+        self.panel.sources.create(xwiki_values(self.upstreams, auth={"type": "none"}), by=ALICE)
+        self.panel.sources.create(openproject_values(self.upstreams), by=ALICE)
         for integration, reference in (("xwiki", PAGE), ("openproject", PACKAGE)):
             self.panel.links.link(self.visitor, integration, CASE, reference)
 
@@ -203,8 +203,8 @@ class Lab:
             return None if failed and body["code"] != 500 else f"MCP {action}: {body}"
 
         return {
-            "save": lambda: sources.create({**named, "auth": basic}, by="a") and None,
-            "save with OAuth": lambda: sources.create({**named, "auth": {**oauth, "tokenUrl": url}}, by="a") and None,
+            "save": lambda: sources.create({**named, "auth": basic}, by=ALICE) and None,
+            "save with OAuth": lambda: sources.create({**named, "auth": {**oauth, "tokenUrl": url}}, by=ALICE) and None,
             "test": lambda: sources.test(leaf, caller=who.caller).ok,
             "test of typed": lambda: sources.test(leaf, {"location": url, "auth": basic}, caller=who.caller).ok,
             "test with OAuth": lambda: sources.test(leaf, {"auth": {**oauth, "tokenUrl": url}}, caller=who.caller).ok,

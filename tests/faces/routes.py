@@ -1,0 +1,87 @@
+"""Every route that the application has, with an address that leads to something: a route added later is among them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from flask import Flask
+from sqlalchemy import select
+
+from panel.db import Model, db
+from panel.domain import ObjectRef
+
+OWN = ObjectRef("demo", "case", "1")
+PAGE = "xwiki:Sandbox.WebHome"
+WORK_PACKAGE = "101"
+READING = frozenset({"GET", "HEAD", "OPTIONS"})
+
+FIXED = {
+    "register": "demo", "schema": "case", "object_id": "1", "integration": "xwiki", "slug": "xwiki",
+    "reference": PAGE, "entity_id": PAGE, "name": "xwiki-openconnector-source",
+}  # fmt: skip
+FILES = {"static": "leafpanel.css", "bootstrap.static": "css/bootstrap.min.css"}
+
+BOOKKEEPING = frozenset({"call", "instance", "source_check"})
+"""What grows by being read."""
+STAMPS = frozenset({"seen_at", "last_seen_at", "last_used_at"})
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    method: str
+    endpoint: str
+    path: str
+
+    @property
+    def face(self) -> str:
+        return self.endpoint.partition(".")[0]
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
+
+
+def routes(app: Flask, **values: Any) -> list[Route]:
+    """Each method of each rule. An argument that nobody has named is 1, or x where it is a word."""
+    return sorted(_routes(app, values), key=str)
+
+
+def _routes(app: Flask, values: Mapping[str, Any]) -> Iterator[Route]:
+    known = {**FIXED, **values}
+    with app.test_request_context():
+        urls = app.create_url_adapter(None) or app.url_map.bind("localhost")
+        for rule in app.url_map.iter_rules():
+            converters = rule._converters
+            given = {name: known.get(name, 1 if "Integer" in type(converters[name]).__name__ else "x")
+                     for name in rule.arguments}  # fmt: skip
+            given |= {"filename": FILES[rule.endpoint]} if rule.endpoint in FILES else {}
+            for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
+                yield Route(method, rule.endpoint, urls.build(rule.endpoint, given, method=method))
+
+
+def ids(app: Flask) -> dict[str, Any]:
+    """What stands in an address for the first row of its table: ``app_id``, ``token_id``, ``user_id`` …"""
+    names = {"app_id": "embed_app", "token_id": "api_token", "user_id": "user", "person_id": "user"}
+    with app.app_context():
+        found = {name: db.session.execute(select(_table(table))).first() for name, table in names.items()}
+    return {name: row.id for name, row in found.items() if row is not None}
+
+
+def dump(app: Flask) -> str:
+    """Every row of every table, but for what grows by being read."""
+    with app.app_context():
+        tables = {
+            table.name: [
+                {name: str(value) for name, value in row._mapping.items() if name not in STAMPS}
+                for row in db.session.execute(select(table).order_by(*table.primary_key))
+            ]
+            for table in Model.metadata.sorted_tables
+            if table.name not in BOOKKEEPING
+        }
+    return json.dumps(tables, indent=1, sort_keys=True)
+
+
+def _table(name: str) -> Any:
+    return Model.metadata.tables[name]

@@ -1,0 +1,292 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import pytest
+import time_machine
+from support import CONSOLE, signs_in
+
+from panel.access import Action
+from panel.db import db
+from panel.domain import now
+from panel.errors import Conflict, InvalidInput
+from panel.faces.context import Panel
+from panel.models import User, UserSession
+from panel.people import ABSOLUTE, IDLE, ONE_TIME, Budget, Knock, People, Throttled, principal_of
+
+PASSWORD = "correct horse"
+STRANGER = "203.0.113.9"
+
+
+@pytest.fixture
+def people(services: Panel) -> People:
+    return services.people
+
+
+@pytest.fixture
+def alice(people: People) -> User:
+    return people.create("alice", PASSWORD, role="admin", by=CONSOLE)
+
+
+@pytest.fixture
+def clock() -> Iterator[time_machine.Coordinates]:
+    with time_machine.travel(now(), tick=False) as coordinates:
+        yield coordinates
+
+
+# --- the first one ---------------------------------------------------------------------------------------------------
+
+
+def test_the_first_start_makes_one_admin_with_a_one_time_password(services: Panel) -> None:
+    password = services.people.first_admin_password()
+
+    assert password is not None
+    assert signs_in(services, "admin", password)
+    assert services.people.named("admin").must_choose
+
+
+def test_the_one_time_password_ends_when_its_owner_chooses_one(services: Panel) -> None:
+    password = services.people.first_admin_password() or ""
+    services.people.choose_password(services.people.named("admin"), "a better one", by=CONSOLE)
+
+    assert not signs_in(services, "admin", password)
+    assert signs_in(services, "ADMIN", "a better one")
+    assert services.people.first_admin_password() is None
+
+
+def test_a_one_time_password_lasts_a_day(services: Panel, clock: time_machine.Coordinates) -> None:
+    password = services.people.first_admin_password() or ""
+
+    clock.shift(ONE_TIME - timedelta(minutes=1))
+    assert signs_in(services, "admin", password)
+    clock.shift(timedelta(minutes=2))
+    assert not signs_in(services, "admin", password)
+
+
+# --- keeping them ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("name", "password"), [("", PASSWORD), ("a\nb", PASSWORD), ("alice", "short")])
+def test_bad_names_and_passwords_are_refused(people: People, name: str, password: str) -> None:
+    with pytest.raises(InvalidInput):
+        people.create(name, password, role="admin", by=CONSOLE)
+
+
+def test_a_name_is_taken_whatever_its_case(people: People, alice: User) -> None:
+    with pytest.raises(Conflict):
+        people.invite("Alice", role="viewer", by=CONSOLE)
+
+
+def test_passwords_are_kept_as_scrypt(alice: User) -> None:
+    assert alice.password_hash.startswith("scrypt:")
+
+
+@pytest.mark.parametrize(
+    ("role", "can", "cannot"),
+    [("viewer", Action.VIEW, Action.LINK), ("editor", Action.UNLINK, Action.ADMIN), ("admin", Action.ADMIN, None)],
+)
+def test_a_person_may_do_what_their_role_says(people: People, role: str, can: Action, cannot: Action | None) -> None:
+    principal = principal_of(people.create("bob", PASSWORD, role=role, by=CONSOLE))
+
+    assert principal.may(can)
+    assert cannot is None or not principal.may(cannot)
+
+
+def test_somebody_added_signs_in_with_the_one_time_password(services: Panel) -> None:
+    user, password = services.people.invite("bob", role="editor", by=CONSOLE)
+
+    assert user.must_choose
+    assert signs_in(services, "bob", password)
+
+
+def test_a_reset_replaces_the_password_and_ends_every_session(services: Panel, alice: User) -> None:
+    proof = services.people.begin_session(alice, by=CONSOLE)
+
+    password = services.people.reset(alice, by=CONSOLE)
+
+    assert services.people.person(proof) is None
+    assert not signs_in(services, "alice", PASSWORD)
+    assert signs_in(services, "alice", password)
+
+
+def test_somebody_kept_out_is_out_at_once(services: Panel, alice: User) -> None:
+    bob = services.people.create("bob", PASSWORD, role="viewer", by=CONSOLE)
+    proof = services.people.begin_session(bob, by=CONSOLE)
+
+    services.people.switch(bob, on=False, by=CONSOLE)
+
+    assert services.people.person(proof) is None
+    assert not signs_in(services, "bob", PASSWORD)
+    services.people.switch(bob, on=True, by=CONSOLE)
+    assert signs_in(services, "bob", PASSWORD)
+
+
+def test_the_last_administrator_stays_one(people: People, alice: User) -> None:
+    people.create("bob", PASSWORD, role="editor", by=CONSOLE)
+
+    with pytest.raises(Conflict, match="only administrator"):
+        people.set_role(alice, "viewer", by=CONSOLE)
+    with pytest.raises(Conflict, match="only administrator"):
+        people.switch(alice, on=False, by=CONSOLE)
+    assert (alice.role, alice.disabled) == ("admin", False)
+
+
+# --- sessions --------------------------------------------------------------------------------------------------------
+
+
+def test_a_session_is_kept_as_a_hash_only(people: People, alice: User) -> None:
+    proof = people.begin_session(alice, by=CONSOLE)
+
+    assert people.person(proof) is alice
+    assert db.session.query(UserSession).one().id_hash != proof
+
+
+def test_an_ended_session_proves_nobody_any_more(people: People, alice: User) -> None:
+    proof = people.begin_session(alice, by=CONSOLE)
+
+    people.end_session(proof, by=CONSOLE)
+
+    assert people.person(proof) is None
+
+
+def test_a_session_that_nobody_uses_ends(people: People, alice: User, clock: time_machine.Coordinates) -> None:
+    proof = people.begin_session(alice, by=CONSOLE)
+
+    clock.shift(IDLE - timedelta(minutes=1))
+    assert people.person(proof) is alice
+    clock.shift(IDLE - timedelta(minutes=1))
+    assert people.person(proof) is alice
+    clock.shift(IDLE + timedelta(minutes=1))
+    assert people.person(proof) is None
+
+
+def test_what_a_page_asks_by_itself_keeps_no_session_alive(
+    people: People, alice: User, clock: time_machine.Coordinates
+) -> None:
+    proof = people.begin_session(alice, by=CONSOLE)
+
+    clock.shift(IDLE - timedelta(minutes=1))
+    assert people.person(proof, active=False) is alice
+    clock.shift(timedelta(minutes=2))
+    assert people.person(proof) is None
+
+
+def test_a_session_ends_at_last_whatever_happens(people: People, alice: User, clock: time_machine.Coordinates) -> None:
+    proof = people.begin_session(alice, by=CONSOLE)
+    used = 0
+
+    while people.person(proof) is not None:
+        clock.shift(timedelta(hours=1))
+        used += 1
+
+    assert timedelta(hours=used) == ABSOLUTE
+
+
+# --- guessing --------------------------------------------------------------------------------------------------------
+
+
+def looked_at(people: People, names: list[str], addresses: list[str], tries: int) -> int:
+    """How many of so many wrong passwords were compared with anything."""
+    count = 0
+    for turn in range(tries):
+        try:
+            knock = Knock(addresses[turn % len(addresses)])
+            people.sign_in(names[turn % len(names)], f"wrong {turn}", knock, by=CONSOLE)
+            count += 1
+        except Throttled:
+            pass
+    return count
+
+
+@pytest.fixture
+def cheap_hash(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten thousand looks at a password would take minutes if the throttle did not work."""
+    monkeypatch.setattr("panel.people.check_password_hash", lambda stored, given: given == PASSWORD)
+
+
+@pytest.mark.parametrize(
+    ("names", "addresses", "a_minute"),
+    [
+        (["alice"], [STRANGER], 167),
+        (["alice"], [f"203.0.113.{n}" for n in range(250)], 20),
+        (["alice"], [f"2001:db8:1:2::{n:x}" for n in range(1, 250)], 20),
+        ([f"person {n}" for n in range(500)], [STRANGER], 20),
+    ],
+    ids=["one address", "many addresses", "one network", "many accounts"],
+)
+@pytest.mark.usefixtures("cheap_hash", "alice")
+def test_of_ten_thousand_wrong_passwords_in_an_hour_forty_are_looked_at(
+    people: People, clock: time_machine.Coordinates, names: list[str], addresses: list[str], a_minute: int
+) -> None:
+    count = 0
+    for _ in range(60):
+        count += looked_at(people, names, addresses, a_minute)
+        clock.shift(timedelta(minutes=1))
+
+    assert 20 <= count <= 40
+
+
+@pytest.mark.usefixtures("cheap_hash", "alice")
+def test_the_owner_gets_in_from_elsewhere_while_a_stranger_guesses(services: Panel) -> None:
+    looked_at(services.people, ["alice"], [STRANGER], 200)
+
+    assert signs_in(services, "alice", PASSWORD, "192.0.2.1")
+
+
+@pytest.mark.usefixtures("cheap_hash")
+def test_the_owner_gets_in_with_a_known_browser_while_many_addresses_guess(services: Panel, alice: User) -> None:
+    strangers = [f"203.0.113.{n}" for n in range(250)]
+    looked_at(services.people, ["alice"], strangers, 500)
+    known = Knock(strangers[0], device="a browser of alice", known=alice.id)
+
+    assert services.people.sign_in("alice", PASSWORD, known, by=CONSOLE) is alice
+
+
+@pytest.mark.usefixtures("cheap_hash", "alice")
+def test_a_browser_known_for_one_person_helps_nobody_to_guess_another(people: People) -> None:
+    bob = people.create("bob", PASSWORD, role="viewer", by=CONSOLE)
+    count = 0
+    for turn in range(100):
+        try:
+            people.sign_in("alice", f"wrong {turn}", Knock(STRANGER, device="bob's", known=bob.id), by=CONSOLE)
+            count += 1
+        except Throttled:
+            pass
+
+    assert count == 10
+
+
+@pytest.mark.usefixtures("cheap_hash", "alice")
+def test_right_passwords_use_nothing_up(services: Panel) -> None:
+    assert all(signs_in(services, "alice", PASSWORD) for _ in range(100))
+
+
+@pytest.mark.usefixtures("cheap_hash")
+def test_the_wait_is_told_and_ends(people: People, alice: User, clock: time_machine.Coordinates) -> None:
+    looked_at(people, ["alice"], [STRANGER], 20)
+    with pytest.raises(Throttled) as refused:
+        people.sign_in("alice", "wrong", Knock(STRANGER), by=CONSOLE)
+
+    clock.shift(timedelta(seconds=refused.value.retry_after + 1))
+
+    assert people.sign_in("alice", PASSWORD, Knock(STRANGER), by=CONSOLE) is alice
+
+
+def test_those_who_guess_at_the_same_moment_share_one_budget(services: Panel) -> None:
+    budget = [("a key", Budget(10, 60)), ("another", Budget(1000, 60))]
+
+    with ThreadPoolExecutor(32) as pool:
+        waits = list(pool.map(lambda _: services.people._meter.spend(budget), range(100)))
+
+    assert sum(wait <= 0 for wait in waits) == 10
+
+
+def test_an_unknown_name_costs_a_look_at_a_hash_too(people: People, monkeypatch: pytest.MonkeyPatch) -> None:
+    compared: list[str] = []
+    monkeypatch.setattr("panel.people.check_password_hash", lambda stored, given: bool(compared.append(stored)))
+
+    people.sign_in("nobody", PASSWORD, Knock(STRANGER), by=CONSOLE)
+
+    assert [stored.partition(":")[0] for stored in compared] == ["scrypt"]

@@ -1,0 +1,29 @@
+"""Reading the audit trail in tests."""
+
+from __future__ import annotations
+
+from flask import Flask
+from sqlalchemy import select
+
+from panel.db import db
+from panel.models import AuditEntry
+
+
+def entries() -> list[AuditEntry]:
+    """All lines, oldest first."""
+    return list(db.session.scalars(select(AuditEntry).order_by(AuditEntry.id)))
+
+
+def told(*, after: int = 0) -> list[tuple[str, str]]:
+    """Deed and subject of each line but the first ``after``."""
+    return [(entry.deed, entry.subject) for entry in entries()][after:]
+
+
+def entries_of(app: Flask) -> list[AuditEntry]:
+    with app.app_context():
+        return entries()
+
+
+def text_of(entry: AuditEntry) -> str:
+    """Everything that a line holds."""
+    return " ".join(str(value) for name, value in vars(entry).items() if not name.startswith("_"))
