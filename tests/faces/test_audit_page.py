@@ -196,6 +196,14 @@ def test_lines_are_chosen_by(trail: FlaskClient, query: str, lines: str) -> None
     assert [row["subject"] for row in data] == sorted(lines, reverse=True)
 
 
+def test_a_day_lasts_from_its_midnight_to_the_next(app: Flask, as_admin: FlaskClient) -> None:
+    begin = datetime(2026, 3, 14).astimezone()
+    for subject, at in (("early", begin), ("late", begin + timedelta(days=1, seconds=-1)), ("next", begin + timedelta(days=1))):
+        plant(app, subject=subject, at=at)
+
+    assert shown(as_admin.get(f"{TRAIL}?since=2026-03-14&until=2026-03-14").text) == {"early", "late"}
+
+
 def test_an_application_is_found_by_its_name(app: Flask, as_admin: FlaskClient) -> None:
     with app.app_context():
         apps = app.extensions["leafpanel"].embed_apps
