@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import pkgutil
 
 import benchmarks
 
 
 def main() -> None:
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     for found in sorted(pkgutil.iter_modules(benchmarks.__path__), key=lambda module: module.name):
         if found.name.startswith("_"):
             continue
