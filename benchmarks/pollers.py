@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 from panel.connector import Caller, Connector, SourceConfig
@@ -20,7 +21,7 @@ from panel.connector.gate import Gate
 from panel.errors import ProviderUnavailable
 from panel.ledger import SqlLedger, ephemeral_engine
 
-POLLERS, SOURCES, TURNS = 1000, 5, 7
+POLLERS, SOURCES, WORKERS, TURNS = 1000, 5, 2, 7
 EVERY_S, RUN_S, DEADLINE_S = 8.0, 16.0, 2.0
 MOST_NOISE = 0.10
 MOST_MORE_S = 0.005
@@ -91,24 +92,44 @@ def _line(name: str, run: Run) -> str:
 
 
 def _polled(port: int, *, hanging: bool, seconds: float = RUN_S) -> Run:
-    """All pollers, each at its own moment, on a connector with limits, breaker and ledger as in a running panel."""
-    run = Run([], 0, [])
+    """All pollers, over as many processes as a panel has, which share limits, breaker and places."""
+    spawn = multiprocessing.get_context("spawn")
     with tempfile.TemporaryDirectory() as folder:
-        ledger = SqlLedger(lambda: ephemeral_engine(Path(folder) / "traffic.sqlite3"))
-        ledger.epoch("")
-        connector = Connector(allowed=lambda: (f"127.0.0.1:{port}",), gate=Gate(ledger), deadline_s=DEADLINE_S)
-        roots = [f"http://127.0.0.1:{port}/{'hang' if hanging and n == 0 else n}" for n in range(SOURCES)]
-        sources = [SourceConfig(f"s{n}", f"s{n}", f"S{n}", root, revision=1) for n, root in enumerate(roots)]
-        end = time.monotonic() + seconds
-        chance = random.Random(1)
-        pollers = [
-            threading.Thread(target=_poll, args=(connector, sources[n % SOURCES], n, chance.random(), end, run))
-            for n in range(POLLERS)
+        path = Path(folder) / "traffic.sqlite3"
+        SqlLedger(lambda: ephemeral_engine(path)).epoch("")
+        pipes, ready = [spawn.Pipe() for _ in range(WORKERS)], spawn.Barrier(WORKERS)
+        workers = [
+            spawn.Process(target=_crowd, args=(theirs, ready, path, port, worker, hanging, seconds))
+            for worker, (_, theirs) in enumerate(pipes)
         ]
-        [poller.start() for poller in pollers]
-        [poller.join() for poller in pollers]
-        ledger._engine.dispose()
-    return run
+        [worker.start() for worker in workers]
+        runs = [ours.recv() for ours, _ in pipes]
+        [worker.join() for worker in workers]
+    return _pooled(runs)
+
+
+def _crowd(
+    pipe: Connection, ready: Barrier, path: Path, port: int, worker: int, hanging: bool, seconds: float
+) -> None:
+    """One process's share of the pollers, each at its own moment."""
+    run = Run([], 0, [])
+    connector = Connector(
+        allowed=lambda: (f"127.0.0.1:{port}",),
+        gate=Gate(SqlLedger(lambda: ephemeral_engine(path))),
+        deadline_s=DEADLINE_S,
+    )
+    roots = [f"http://127.0.0.1:{port}/{'hang' if hanging and n == 0 else n}" for n in range(SOURCES)]
+    sources = [SourceConfig(f"s{n}", f"s{n}", f"S{n}", root, revision=1) for n, root in enumerate(roots)]
+    chance = random.Random(worker)
+    ready.wait()
+    end = time.monotonic() + seconds
+    pollers = [
+        threading.Thread(target=_poll, args=(connector, sources[n % SOURCES], n, chance.random(), end, run))
+        for n in range(worker * POLLERS // WORKERS, (worker + 1) * POLLERS // WORKERS)
+    ]
+    [poller.start() for poller in pollers]
+    [poller.join() for poller in pollers]
+    pipe.send(run)
 
 
 def _poll(connector: Connector, source: SourceConfig, number: int, phase: float, end: float, run: Run) -> None:

@@ -22,6 +22,8 @@ from panel.connector import Connector, Upstream
 from panel.domain import Reason
 from panel.errors import ProviderUnavailable
 
+pytestmark = pytest.mark.alone
+
 RUNS = 100
 DEADLINE = 1.0
 GRACE = 0.25
