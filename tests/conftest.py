@@ -33,7 +33,8 @@ WITHOUT_SERVERS = os.environ.get("PANEL_TEST_WITHOUT_SERVERS") == "1"
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Browser tests come last: the browser's driver keeps an event loop running that others in this process dislike.
 
-    Among them the longest come first, so that no process is left with them alone. What needs a server is left out where somebody asked for that; the summary counts it as deselected.
+    Among them the longest come first, so that no process is left alone with them. What needs a server is left out where
+    somebody asked for that; the summary counts it as deselected.
     """
     items.sort(key=lambda item: ("browser" in item.path.parts, "hostile" not in item.path.name))
     left_out = [item for item in items if WITHOUT_SERVERS and item.get_closest_marker("servers")]
