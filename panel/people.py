@@ -84,7 +84,7 @@ class People:
 
     # --- keeping them --------------------------------------------------------------------------------------------
 
-    def first_admin_password(self) -> str | None:
+    def first_admin_password(self, *, by: Actor) -> str | None:
         """Make sure that somebody can sign in, and return a one-time password where nobody has chosen one yet.
 
         It stops working as soon as its owner chooses a password; until then each start makes a new one.
@@ -92,10 +92,12 @@ class People:
         admin = db.session.scalar(select(User).order_by(User.id).limit(1))
         if admin is not None and not admin.must_choose:
             return None
+        deed = Deed.PASSWORD_RESET if admin is not None else Deed.PERSON_ADDED
         if admin is None:
             admin = User(name="admin", role="admin")
             db.session.add(admin)
         password = _give_one_time_password(admin)
+        audit.record(deed, by, subject=admin.name, detail="one-time password on the console")
         try:
             db.session.commit()
         except IntegrityError:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 
 from panel import create_app
+from panel.audit import Actor
 from panel.config import PROJECT_ROOT, Config, ConfigError, load
 from panel.db import upgrade
 from panel.faces.context import Panel
@@ -68,7 +69,7 @@ def _prepare(config: Config) -> str | None:
     with app.app_context():
         upgrade()
         services: Panel = app.extensions["leafpanel"]
-        return services.people.first_admin_password()
+        return services.people.first_admin_password(by=Actor("console", "local:start", "console"))
 
 
 def _server(config: Config, *, workers: int) -> list[str]:

@@ -166,7 +166,7 @@ def _start(url: str, folder: str, ready: Any) -> None:
     ready.wait(60)
     with app.app_context():
         upgrade()
-        app.extensions["leafpanel"].people.first_admin_password()
+        app.extensions["leafpanel"].people.first_admin_password(by=CONSOLE)
 
 
 def test_processes_that_start_together_set_up_one_database_and_one_administrator(
@@ -187,7 +187,7 @@ def test_processes_that_start_together_set_up_one_database_and_one_administrator
 def test_the_first_administrator_is_made_once(app: Flask) -> None:
     def first() -> str | None:
         with app.app_context():
-            return app.extensions["leafpanel"].people.first_admin_password()
+            return app.extensions["leafpanel"].people.first_admin_password(by=CONSOLE)
 
     passwords = [password for password in at_once(6, first) if password]
 

@@ -152,7 +152,7 @@ def test_a_form_without_its_token_changes_nothing(as_admin: FlaskClient, behind:
 
 
 def test_a_one_time_password_asks_to_choose_one_and_may_wait(client: FlaskClient, behind: Behind) -> None:
-    one_time = behind.people.first_admin_password()
+    one_time = behind.people.first_admin_password(by=CONSOLE)
 
     answer = sign_in(client, "admin", str(one_time))
     page = client.get(answer.location)
@@ -163,7 +163,7 @@ def test_a_one_time_password_asks_to_choose_one_and_may_wait(client: FlaskClient
 
 
 def test_choosing_a_password_ends_the_one_time_password(client: FlaskClient, behind: Behind) -> None:
-    one_time = str(behind.people.first_admin_password())
+    one_time = str(behind.people.first_admin_password(by=CONSOLE))
     sign_in(client, "admin", one_time)
 
     answer = post(client, "/admin/password", {"password": PASSWORD, "again": PASSWORD})

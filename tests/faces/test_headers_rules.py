@@ -14,7 +14,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from pages import csrf
 from routes import FILES, OWN, PAGE, Route, ids, routes
-from support import MakeApp, Upstreams, signed_in_client
+from support import CONSOLE, MakeApp, Upstreams, signed_in_client
 from werkzeug.test import TestResponse
 
 from panel.domain import ObjectRef
@@ -307,7 +307,7 @@ def test_no_page_leads_or_reaches_to_another_host_but_to_the_source(
 
 def test_over_tls_every_cookie_belongs_to_this_host_alone(app: Flask) -> None:
     with app.app_context():
-        password = app.extensions["leafpanel"].people.first_admin_password()
+        password = app.extensions["leafpanel"].people.first_admin_password(by=CONSOLE)
     client = app.test_client()
     asked = client.get("/admin/sign-in")
     let_in = client.post("/admin/sign-in", data={"csrf_token": csrf(asked), "name": "admin", "password": password})

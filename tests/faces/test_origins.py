@@ -21,7 +21,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from pages import csrf, post
 from routes import OWN, ids, routes
-from support import MakeApp, Upstreams, openproject_values
+from support import CONSOLE, MakeApp, Upstreams, openproject_values
 from werkzeug.test import TestResponse
 
 from panel.config import load
@@ -234,7 +234,7 @@ def test_after_a_password_nobody_is_led_to_another_host(app: Flask) -> None:
 
 
 def first_password(app: Flask) -> str:
-    return str(app.extensions["leafpanel"].people.first_admin_password())
+    return str(app.extensions["leafpanel"].people.first_admin_password(by=CONSOLE))
 
 
 def sign_in(client: FlaskClient, password: str, target: str) -> TestResponse:

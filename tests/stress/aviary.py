@@ -134,7 +134,7 @@ class Aviary:
         """Everybody there is, with what lets him in, by the face for which it is meant."""
         with self.app.app_context():
             access, people = self.panel.access, self.panel.people
-            self.canaries["one-time password"] = people.first_admin_password() or ""
+            self.canaries["one-time password"] = people.first_admin_password(by=CONSOLE) or ""
             people.create("pat", self.canaries["person"], role="admin", by=CONSOLE)
             scopes = ("read", "write", "admin")
             tokens = {scope: access.create_token(Wish(f"{scope} token", scope), by=CONSOLE) for scope in scopes}
