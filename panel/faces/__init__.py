@@ -6,12 +6,12 @@ import logging
 from typing import Any
 from urllib.parse import urlsplit
 
-from flask import Flask, Response, jsonify, redirect, render_template, request, url_for
+from flask import Flask, Response, jsonify, make_response, redirect, render_template, request, url_for
 from flask_bootstrap import Bootstrap5
 from flask_wtf import CSRFProtect
 from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import DataError
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from panel.db import STORAGE_FAILURES
 from panel.errors import PanelError
@@ -111,7 +111,10 @@ def _http_error(exc: HTTPException) -> Any:
         415: "The request body must be JSON.",
         429: "Too many tries. Wait a moment.",
     }
-    return _answer(words.get(exc.code, "The request cannot be understood."), exc.code)
+    response = make_response(_answer(words.get(exc.code, "The request cannot be understood."), exc.code))
+    if isinstance(exc, MethodNotAllowed) and exc.valid_methods:
+        response.headers["Allow"] = ", ".join(sorted(exc.valid_methods))
+    return response
 
 
 def _storage_error(exc: Exception) -> Any:

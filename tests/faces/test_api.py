@@ -430,3 +430,12 @@ def test_every_answer_has_a_short_reference_and_refuses_framing(client: FlaskCli
         with client.get(path) as answer:
             assert answer.headers["X-Request-Id"].startswith("LP-")
             assert "frame-ancestors 'none'" in answer.headers["Content-Security-Policy"]
+
+
+@pytest.mark.parametrize(("method", "path"), [("PUT", "/api/sources"), ("GET", "/api/mcp"), ("DELETE", "/admin/sources")])
+def test_a_method_that_is_not_taken_is_405_and_says_which_are(client: FlaskClient, method: str, path: str) -> None:
+    answer = client.open(path, method=method)
+
+    assert answer.status_code == 405
+    assert method not in answer.headers["Allow"].split(", ")
+    assert answer.headers["Allow"]
