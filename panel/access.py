@@ -18,6 +18,7 @@ from panel.db import STORAGE_FAILURES, db
 from panel.domain import ObjectRef, now
 from panel.errors import Forbidden, InvalidInput, NotFound
 from panel.models import ApiToken
+from panel.names import one_line
 
 log = logging.getLogger(__name__)
 
@@ -82,10 +83,6 @@ class Principal:
     def is_admin(self) -> bool:
         return Action.ADMIN in self.can
 
-    @property
-    def is_embedded(self) -> bool:
-        return self.kind.startswith("embed:")
-
     def stay(self, obj: ObjectRef | None, integration: str = "") -> None:
         """Raises NotFound for an object or integration outside of the limits, whatever is or is not there."""
         if self.limits is None:
@@ -129,15 +126,14 @@ class Access:
     def create_token(self, wish: Wish, *, by: Actor) -> str:
         """A new API token, returned this once. Raises InvalidInput naming the field."""
         registers, leaves = self._limits(wish)
-        if not wish.name.strip() or len(wish.name) > 200 or not wish.name.isprintable():
-            raise InvalidInput("name", "A name has 1 to 200 printable characters.")
+        name = one_line("name", wish.name, 200)
         if wish.scope not in SCOPES:
             raise InvalidInput("scope", f"The scope must be one of {', '.join(SCOPES)}.")
         if wish.days is not None and not 0 < wish.days <= LONGEST_DAYS:
             raise InvalidInput("days", f"A token lasts from 1 to {LONGEST_DAYS} days, or for ever when left empty.")
         token = TOKEN_PREFIX + secrets.token_urlsafe(32)
         row = ApiToken(
-            name=wish.name.strip(), scope=wish.scope, token_hash=_token_hash(token), created_by=by.name,
+            name=name, scope=wish.scope, token_hash=_token_hash(token), created_by=by.name,
             registers=registers, integrations=leaves,
             expires_at=now() + timedelta(days=wish.days) if wish.days is not None else None,
         )  # fmt: skip
@@ -152,8 +148,7 @@ class Access:
         if wish.scope == "admin" and (registers or leaves):
             raise InvalidInput("scope", "An admin token cannot be limited: whoever holds it changes every source.")
         for register in registers:
-            if not register.strip() or len(register) > 255 or not register.isprintable():
-                raise InvalidInput("registers", "A register has 1 to 255 printable characters.")
+            one_line("registers", register, 255, what="A register")
         for leaf in leaves:
             if leaf not in self._integrations():
                 known = ", ".join(self._integrations())

@@ -25,6 +25,7 @@ from panel.db import db
 from panel.domain import ObjectRef
 from panel.errors import Conflict, InvalidInput, NotFound, PanelError
 from panel.models import EmbedApp, EmbedKey
+from panel.names import one_line
 from panel.vault import Belonging, Unreadable, Vault
 
 log = logging.getLogger(__name__)
@@ -88,9 +89,7 @@ class EmbedApps:
 
     def create(self, name: str, origins: Iterable[str], *, by: Actor) -> Secret:
         """Raises InvalidInput naming the field, Conflict when the name is taken."""
-        name = name.strip()
-        if not name or len(name) > 200 or not name.isprintable():
-            raise InvalidInput("name", "A name has 1 to 200 printable characters.")
+        name = one_line("name", name, 200)
         if db.session.scalar(select(EmbedApp.id).where(func.lower(EmbedApp.name) == name.lower())):
             raise Conflict(f"There is an embedding application named {name} already.")
         app = EmbedApp(name=name, origins=clean_origins(origins))

@@ -21,6 +21,7 @@ from panel.db import db
 from panel.domain import now
 from panel.errors import Conflict, InvalidInput, NotFound, PanelError
 from panel.models import User, UserSession
+from panel.names import one_line
 
 MIN_PASSWORD = 8
 ONE_TIME = timedelta(hours=24)
@@ -125,16 +126,22 @@ class People:
 
     def create(self, name: str, password: str, *, role: str, by: Actor) -> User:
         """A person who knows their password. Raises InvalidInput naming the field, Conflict when the name is taken."""
-        user = User(name=_free_name(self, name), role=_role(role), password_hash=_hash(password))
+        user = User(name=self._free_name(name), role=_role(role), password_hash=_hash(password))
         self._add(user, by)
         return user
 
     def invite(self, name: str, *, role: str, by: Actor) -> tuple[User, str]:
         """A person with a one-time password, returned this once. Raises InvalidInput, Conflict."""
-        user = User(name=_free_name(self, name), role=_role(role))
+        user = User(name=self._free_name(name), role=_role(role))
         password = _give_one_time_password(user)
         self._add(user, by)
         return user, password
+
+    def _free_name(self, name: str) -> str:
+        name = one_line("name", name, 200)
+        if self._find(name) is not None:
+            raise Conflict(f"There is a person named {name} already.")
+        return name
 
     def _add(self, user: User, by: Actor) -> None:
         db.session.add(user)
@@ -320,16 +327,7 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-# --- names and roles -------------------------------------------------------------------------------------------------
-
-
-def _free_name(people: People, name: str) -> str:
-    name = name.strip()
-    if not name or len(name) > 200 or not name.isprintable():
-        raise InvalidInput("name", "A name has 1 to 200 printable characters.")
-    if people._find(name) is not None:
-        raise Conflict(f"There is a person named {name} already.")
-    return name
+# --- roles -----------------------------------------------------------------------------------------------------------
 
 
 def _role(role: str) -> str:

@@ -78,7 +78,7 @@ def sign_in() -> Page:
     try:
         user = panel().people.sign_in(name, request.form.get("password", ""), knock(), by=arriving(name))
     except Throttled as exc:
-        return _throttled(exc, target, name)
+        return _later(_sign_in_form(target, name=name, error=_told(exc)), exc)
     if user is None:
         return _sign_in_form(target, name=name, error="This name and password do not belong together."), 401
     begin_session(user)
@@ -97,11 +97,13 @@ def _sign_in_form(target: str, *, name: str = "", error: str = "") -> str:
     return render_template("admin/sign_in.html", target=target, name=name, error=error)
 
 
-def _throttled(exc: Throttled, target: str, name: str) -> Page:
-    wait = math.ceil(exc.retry_after)
-    words = f"Too many wrong passwords. The next one is looked at in {waited(wait)}."
-    response = make_response(_sign_in_form(target, name=name, error=words), 429)
-    response.headers["Retry-After"] = str(wait)
+def _told(exc: Throttled) -> str:
+    return f"Too many wrong passwords. The next one is looked at in {waited(math.ceil(exc.retry_after))}."
+
+
+def _later(page: str, exc: Throttled) -> Page:
+    response = make_response(page, 429)
+    response.headers["Retry-After"] = str(math.ceil(exc.retry_after))
     return response
 
 
@@ -123,9 +125,7 @@ def password() -> Page:
     except InvalidInput as exc:
         return _password_form(user, target, exc), 422
     except Throttled as exc:
-        refused = make_response(_password_form(user, target, InvalidInput("current", str(exc))), 429)
-        refused.headers["Retry-After"] = str(math.ceil(exc.retry_after))
-        return refused
+        return _later(_password_form(user, target, InvalidInput("current", _told(exc))), exc)
     flash("Your password is changed. Your other sessions have ended.")
     return redirect(target, 303)
 

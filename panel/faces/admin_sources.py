@@ -13,11 +13,10 @@ from panel.domain import Ladder, now
 from panel.errors import Conflict, InvalidInput, NotFound, PanelError, Rejected
 from panel.faces import admin_import
 from panel.faces.admin_calls import chart
-from panel.faces.context import acting, panel, request_id, visitor
+from panel.faces.context import acting, admitted, panel, request_id, visitor
 from panel.faces.headers import allow_form_to
 from panel.faces.htmx import vary_on_fragment, wants_fragment
 from panel.faces.ladder import report
-from panel.faces.session import signed_in
 from panel.faces.source_form import SourceForm, empty_form, stored_form, typed_form, values_of
 from panel.faces.standing import auth_mark, health_mark, known_check
 from panel.faces.traffic import flows
@@ -86,7 +85,7 @@ def _act(shown: SourceForm) -> Page:
     try:
         values = values_of(form, typed)
         if action == "test":
-            ladder = panel().sources.test(form.slug, values, caller=visitor(signed_in(), "test").caller)
+            ladder = panel().sources.test(form.slug, values, caller=visitor(admitted(), "test").caller)
             return _page(form, ladder=ladder)
         saved = _save(form, values)
     except _REFUSED as exc:
@@ -192,7 +191,7 @@ def ladder(slug: str) -> Page:
     """The ladder, climbed when the page before asked for it: no link and no reload makes a call by itself."""
     source, form = panel().sources.get(slug), _form(slug)
     asked = session.pop("test", None) == slug
-    found = panel().sources.test(slug, caller=visitor(signed_in(), "test").caller) if asked else None
+    found = panel().sources.test(slug, caller=visitor(admitted(), "test").caller) if asked else None
     check = known_check(panel(), source)
     return render_template(
         "admin/test.html",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from flask import Response, request
 
-from panel.access import Principal
 from panel.embedding import BadToken, Pass
 from panel.errors import PanelError
 from panel.faces import json_error
@@ -19,10 +18,6 @@ def presented() -> str:
     """The bearer token of this request, or ""."""
     kind, _, token = request.headers.get("Authorization", "").partition(" ")
     return token.strip() if kind.lower() == "bearer" else ""
-
-
-def api_token_owner(token: str) -> Principal | None:
-    return panel().access.by_token(token)
 
 
 def embed_pass(token: str) -> Pass:

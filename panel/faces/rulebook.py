@@ -16,7 +16,8 @@ from panel.access import Action, Principal
 from panel.domain import ObjectRef
 from panel.embedding import Pass
 from panel.errors import Forbidden, InvalidInput
-from panel.faces.bearer import Unauthorized, api_token_owner, embed_pass, presented
+from panel.faces.bearer import Unauthorized, embed_pass, presented
+from panel.faces.context import panel
 from panel.faces.given import object_ref
 from panel.faces.session import SignInNeeded, current_user
 from panel.people import principal_of
@@ -240,7 +241,7 @@ def _by_session(rule: Rule) -> Principal:
 
 
 def _by_token(token: str, rule: Rule) -> Principal:
-    found = api_token_owner(token) if Proof.TOKEN in rule.proofs else None
+    found = panel().access.by_token(token) if Proof.TOKEN in rule.proofs else None
     if found is not None:
         return found
     g.embed_pass = held = embed_pass(token)

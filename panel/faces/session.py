@@ -11,7 +11,7 @@ from werkzeug import Response
 
 from panel.audit import Actor
 from panel.errors import PanelError
-from panel.faces.context import admitted, panel, request_id
+from panel.faces.context import panel, request_id
 from panel.models import User
 from panel.people import Knock
 
@@ -55,10 +55,6 @@ def _forget(by: Actor | None = None) -> None:
 def arriving(name: str) -> Actor:
     """A person who signs in or out: for the audit trail, before and after there is a principal."""
     return Actor(name, "session", "admin", request_id())
-
-
-signed_in = admitted
-"""The person behind an admin page."""
 
 
 # --- browsers in which somebody signed in before ---------------------------------------------------------------------

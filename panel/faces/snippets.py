@@ -10,6 +10,7 @@ from flask import render_template
 
 from panel.embedding import GRANTABLE
 from panel.errors import InvalidInput
+from panel.names import one_line
 
 LANGUAGES = {"python": "Python", "php": "PHP", "javascript": "JavaScript", "java": "Java", "csharp": "C#"}
 
@@ -27,9 +28,7 @@ class Wanted:
         if self.language not in LANGUAGES:
             raise InvalidInput("language", f"The language must be one of {', '.join(LANGUAGES.values())}.")
         for name in ("register", "schema"):
-            value = getattr(self, name)
-            if not value.strip() or len(value) > 255 or not value.isprintable():
-                raise InvalidInput(name, "Write 1 to 255 printable characters.")
+            one_line(name, getattr(self, name), 255, what=f"A {name}")
         if not self.can or not set(self.can) <= GRANTABLE.keys():
             raise InvalidInput("can", "Choose at least one.")
 
