@@ -182,8 +182,9 @@ class People:
         db.session.commit()
 
     def _keep_an_administrator(self, but: User) -> None:
+        # Held until this is stored: two who demote each other at once must not both find the other one.
         others = select(User.id).where(User.role == "admin", User.disabled.is_(False), User.id != but.id)
-        if but.role == "admin" and db.session.scalar(others.limit(1)) is None:
+        if but.role == "admin" and db.session.scalar(others.with_for_update()) is None:
             raise Conflict(f"{but.name} is the only administrator. Make somebody else one first.")
 
     def choose_password(self, user: User, password: str, *, by: Actor) -> None:

@@ -14,7 +14,7 @@ import pytest
 from flask import Flask
 from servers import Postgresql
 from sqlalchemy import Engine, create_engine, event, make_url
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, OperationalError
 from support import CASE, CASE_PATH, CONSOLE, MakeApp, Upstreams, signs_in
 from test_audit import (  # noqa: F401 (its tests run here again, on the other database)
     furnished,
@@ -194,6 +194,27 @@ def test_the_first_administrator_is_made_once(app: Flask) -> None:
     with app.app_context():
         services = app.extensions["leafpanel"]
         assert [signs_in(services, "admin", password) for password in passwords].count(True) >= 1
+
+
+@pytest.mark.parametrize("attempt", range(5))
+def test_two_administrators_who_demote_each_other_at_once_leave_one(app: Flask, attempt: int) -> None:
+    people = app.extensions["leafpanel"].people
+    with app.app_context():
+        [people.create(name, "a good password", role="admin", by=CONSOLE) for name in ("alice", "bob")]
+    names = iter(("alice", "bob"))
+
+    def demote() -> str:
+        with app.app_context():
+            try:
+                people.set_role(people.named(next(names)), "viewer", by=CONSOLE)
+            except (Conflict, OperationalError):
+                return "refused"
+            return "demoted"
+
+    at_once(2, demote)
+
+    with app.app_context():
+        assert [user.role for user in people.all()].count("admin") == 1
 
 
 def test_two_people_of_one_name_are_not_made(app: Flask) -> None:
