@@ -15,6 +15,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from panel.db import STORAGE_FAILURES
 from panel.errors import PanelError
+from panel.faces import kept
 from panel.faces.causes import bug_words, error_body, plain_body, status_of, storage_words
 from panel.faces.context import begin_request, end_request, panel, request_id, wants_json
 from panel.faces.headers import add_headers
@@ -78,12 +79,21 @@ def _way_back() -> str | None:
 
 
 def _sign_in(exc: SignInNeeded) -> Any:
+    if kept.is_kept():
+        return _sign_in_and_keep()
     if wants_fragment():
         # A redirect would put the sign-in form where a part of the page was asked for.
         shown = urlsplit(request.headers.get("HX-Current-URL", ""))
         target = f"{shown.path}?{shown.query}" if shown.query else shown.path
         return Response(status=401, headers={"HX-Redirect": url_for("admin.sign_in", next=target or None)})
     return redirect(url_for("admin.sign_in", next=_way_back()), 303)
+
+
+def _sign_in_and_keep() -> Any:
+    """The sign-in form, around what was typed. A part of a page has no room for it, and asks for the whole."""
+    if wants_fragment():
+        return Response(status=401, headers={kept.WHOLE_HEADER: "yes", "HX-Reswap": "none"})
+    return render_template("admin/sign_in.html", sealed=kept.seal()), 401
 
 
 def _panel_error(exc: PanelError) -> Any:

@@ -20,6 +20,7 @@ from panel.faces import (
     admin_people,
     admin_sources,
     admin_tokens,
+    kept,
 )
 from panel.faces.context import acting, admitted, panel, visitor
 from panel.faces.htmx import vary_on_fragment, wants_fragment
@@ -74,18 +75,25 @@ def sign_in() -> Page:
     if request.method == "GET":
         user = current_user()
         return redirect(target or _first_page(user), 303) if user is not None else _sign_in_form(target)
-    name = request.form.get("name", "")
+    name, sealed = request.form.get("name", ""), request.form.get(kept.FIELD, "")
     try:
         user = panel().people.sign_in(name, request.form.get("password", ""), knock(), by=arriving(name))
     except Throttled as exc:
-        return _later(_sign_in_form(target, name=name, error=_told(exc)), exc)
+        return _later(_sign_in_form(target, name=name, error=_told(exc), sealed=sealed), exc)
     if user is None:
-        return _sign_in_form(target, name=name, error="This name and password do not belong together."), 401
+        wrong = "This name and password do not belong together."
+        return _sign_in_form(target, name=name, error=wrong, sealed=sealed), 401
     begin_session(user)
-    target = target or _first_page(user)
-    response = redirect(url_for("admin.password", next=target) if user.must_choose else target, 303)
+    response = _go_on(user, target or _first_page(user), kept.unseal(sealed))
     remember_device(response, user)
     return response
+
+
+def _go_on(user: User, target: str, form: kept.KeptForm | None) -> Response:
+    """To where somebody wanted to go, or to the form that their last session did not live to see."""
+    if form is not None:
+        return make_response(render_template("admin/resume.html", kept=form))
+    return redirect(url_for("admin.password", next=target) if user.must_choose else target, 303)
 
 
 def _first_page(user: User) -> str:
@@ -93,8 +101,9 @@ def _first_page(user: User) -> str:
     return url_for("admin.overview" if principal_of(user).is_admin else "admin.objects")
 
 
-def _sign_in_form(target: str, *, name: str = "", error: str = "") -> str:
-    return render_template("admin/sign_in.html", target=target, name=name, error=error)
+def _sign_in_form(target: str, *, name: str = "", error: str = "", sealed: str = "") -> str:
+    """``sealed``: a form that is to be sent once somebody has signed in."""
+    return render_template("admin/sign_in.html", target=target, name=name, error=error, sealed=sealed)
 
 
 def _told(exc: Throttled) -> str:

@@ -156,6 +156,24 @@
     else place.prepend(line);
   }
 
+  // The session ended while somebody typed: sent as a whole page, the form goes along through signing in.
+  function onAnswer(event) {
+    const { ctx } = event.detail;
+    if (!ctx.response.headers.has("X-Leafpanel-Send-Whole")) return;
+    const form = document.createElement("form");
+    form.method = "post";
+    form.action = ctx.request.action;
+    form.hidden = true;
+    for (const [name, value] of ctx.request.body) {
+      const field = document.createElement("textarea");
+      field.name = name;
+      field.value = value;
+      form.append(field);
+    }
+    document.body.append(form);
+    form.submit();
+  }
+
   // Links that are worn as buttons answer to the space bar as well.
   function onKey(event) {
     if (event.key !== " " || !event.target.matches("a[role=button]")) return;
@@ -167,6 +185,7 @@
   document.addEventListener("keydown", onKey);
   document.addEventListener("toggle", onToggle, true);
   document.addEventListener("htmx:before:request", onRequest);
+  document.addEventListener("htmx:after:request", onAnswer);
   document.addEventListener("htmx:before:swap", onSwap);
   document.addEventListener("htmx:error", onError);
   document.addEventListener("htmx:finally:request", (event) => event.detail.ctx.stopWaiting && event.detail.ctx.stopWaiting());

@@ -272,3 +272,21 @@ def test_the_theme_is_the_readers_unless_the_host_says_otherwise(
     page.goto(f"{page.url}{asked}")
 
     expect(page.locator("html")).to_have_attribute("data-bs-theme", seen)
+
+
+def test_a_session_that_ended_while_somebody_wrote_loses_nothing(tab: Open, complaints: list[str]) -> None:
+    page = tab(WIKI)
+    page.get_by_text("Create page").first.click()
+    page.get_by_label("Space").fill("Sandbox")
+    page.get_by_label("Title").fill("Written over lunch")
+    page.context.clear_cookies()
+
+    page.get_by_role("button", name="Create and link").click()
+    expect(page.get_by_text("What you typed is kept")).to_be_visible()
+    page.get_by_label("Name").fill("alice")
+    page.get_by_label("Password").fill("a password for the tests")
+    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("button", name="Send it now").click()
+
+    expect(page.get_by_role("link", name=re.compile("Written over lunch"))).to_be_visible()
+    assert [line for line in complaints if "401" not in line] == []

@@ -74,7 +74,7 @@ def fields_of(form: LexborNode) -> list[tuple[str, str]]:
             chosen = node.css_first("option[selected]") or node.css_first("option")
             found.append((name, (chosen.attributes.get("value") or "") if chosen else ""))
         else:
-            found.append((name, node.text().removeprefix("\n") if node.tag == "textarea" else given.get("value") or ""))
+            found.append((name, node.text() if node.tag == "textarea" else given.get("value") or ""))
     return found
 
 

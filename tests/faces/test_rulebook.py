@@ -165,6 +165,10 @@ def test_what_is_outside_of_somebodys_limits_is_not_there(
     assert answers == {404}
 
 
+SIGN_IN_FORM = 'action="/admin/sign-in"'
+"""Comes at once after a form of the tab, so that what was typed is kept."""
+
+
 def test_nobody_is_sent_to_sign_in_from_pages_and_refused_by_programs(
     doors: Flask, let_ask: Callable[[Guest], Ask]
 ) -> None:
@@ -173,7 +177,9 @@ def test_nobody_is_sent_to_sign_in_from_pages_and_refused_by_programs(
         if not RULES[route].proofs:
             continue
         answer = ask(route.split()[0], path)
-        if RULES[route].proofs == {Proof.SESSION}:
+        if route.startswith("POST objects."):
+            assert (answer.status_code, SIGN_IN_FORM in answer.text) == (401, True), route
+        elif RULES[route].proofs == {Proof.SESSION}:
             assert answer.location.startswith("/admin/sign-in"), route
         else:
             assert answer.status_code == 401, route
