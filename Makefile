@@ -50,10 +50,10 @@ $(V)/bin/python:
 
 $(V)/.runtime: requirements.txt | $(V)/bin/python
 	@echo "Setting up $(V) …"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --retries 10 --require-hashes -r requirements.txt
 	@touch $@
 
 $(V)/.dev: requirements-dev.txt | $(V)/bin/python
 	@echo "Setting up $(V) with what the tests need …"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --retries 10 --require-hashes -r requirements-dev.txt
 	@touch $@ $(V)/.runtime
