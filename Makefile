@@ -3,6 +3,9 @@ PYTHON ?= python3
 V := .venv
 BIN := $(V)/bin
 
+# Hundreds of processes are started by the tests; each would read all of the source again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help run serve test lint fmt bench lock clean
 

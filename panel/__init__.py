@@ -9,7 +9,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from panel.access import Access
 from panel.calls import Calls
 from panel.config import Config, load
-from panel.connector import Connector
+from panel.connector import Connector, Shared
 from panel.connector.gate import Gate
 from panel.db import alembic, db, flask_settings, own_engine
 from panel.embedding import EmbedApps
@@ -19,7 +19,6 @@ from panel.links import Links
 from panel.oauth import Oauth
 from panel.people import People
 from panel.sandbox import note
-from panel.shared_cache import SharedCache
 from panel.sources import Sources
 from panel.switches import Switches
 from panel.vault import Vault, keys_of
@@ -65,7 +64,7 @@ def create_app(config: Config | None = None, *, registry: Registry | None = None
         deadline_s=config.deadline_s,
         gate=Gate(ledger),
         cache_ttl_s=config.cache_ttl_s,
-        shared=SharedCache(config.redis_url, config.secret_key) if config.redis_url else None,
+        shared=_shared_cache(config),
         journal=calls,
     )
     vault = Vault(keys_of(config))
@@ -82,6 +81,15 @@ def create_app(config: Config | None = None, *, registry: Registry | None = None
         front = ProxyFix(app.wsgi_app, x_for=config.trusted_proxies, x_proto=0, x_host=0)
         app.wsgi_app = front  # type: ignore[method-assign]
     return app
+
+
+def _shared_cache(config: Config) -> Shared | None:
+    """Its library is loaded only where there is a Redis: every command would pay for it."""
+    if not config.redis_url:
+        return None
+    from panel.shared_cache import SharedCache
+
+    return SharedCache(config.redis_url, config.secret_key)
 
 
 def _ledger_engine(app: Flask, config: Config) -> Engine:

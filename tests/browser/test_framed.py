@@ -206,6 +206,8 @@ def test_a_refused_token_is_replaced_and_the_request_repeated(
 def test_the_hosts_theme_and_transparency_reach_the_tab(panel: Running, host: str, page: Page) -> None:
     page.emulate_media(color_scheme="light")
     page.goto(f"{host}/cases/1")
+    # The page of the example embeds by itself; what comes after that takes its place.
+    page.locator("iframe").wait_for()
     page.evaluate(
         """async () => {
             const url = () => fetch("/cases/1/leafpanel-url").then((answer) => answer.text());

@@ -22,7 +22,8 @@ from support import Upstreams, signed_in_client
 from panel.domain import ObjectRef
 
 OWN, FOREIGN, ABSENT = (ObjectRef("demo", "case", name) for name in ("1", "2", "9"))
-NEW_EACH_TIME = r"LP-\w{4}-\d\d|value=\"[^\"]+\"|CSRFToken\": \"[^\"]+\""
+NEW_EACH_TIME = r"LP-\w{4}-\d\d|CSRFToken\": \"[^\"]+\"|(?<=name=\"csrf_token\" value=\")[^\"]+|(?<=name=\"kept\" value=\")[^\"]+"
+"""The reference of the request, proofs of a form, and the form that waits, sealed, for its writer to sign in."""
 LINKED_THERE = "xwiki:Cases.Deploy.WebHome"
 """Linked to the foreign object alone, so that its name is the sign of a leak."""
 
@@ -95,9 +96,9 @@ def of_objects(app: Flask, obj: ObjectRef, **values: Any) -> list[Route]:
 
 
 def same(answer: Answer) -> tuple[int, str]:
-    """What of an answer may tell something: not the reference of the request, nor the address that a redirect repeats."""
+    """What of an answer may tell something: not what is new each time, nor the address that a redirect repeats."""
     leads = answer.location.partition("next=")[0] if answer.status == 303 else answer.body
-    return answer.status, re.sub(r"LP-\w{4}-\d\d", "", leads)
+    return answer.status, re.sub(NEW_EACH_TIME, "", leads)
 
 
 # --- spellings -------------------------------------------------------------------------------------------------------
