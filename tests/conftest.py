@@ -22,10 +22,14 @@ from panel.config import load
 from panel.connector import Caller
 from panel.db import alembic, db
 from panel.faces.context import Panel
+from panel.integrations.registry import load_registry
 from panel.links import Visitor
 from panel.sandbox.openproject import OpenProjectStandIn
 from panel.sandbox.standin import RunningServer, mounted
 from panel.sandbox.xwiki import XWikiStandIn
+
+REGISTRY = load_registry()
+"""Leaves hold no state, so that all applications of the tests may have the same."""
 
 WITHOUT_SERVERS = os.environ.get("PANEL_TEST_WITHOUT_SERVERS") == "1"
 
@@ -100,7 +104,7 @@ def make_app(tmp_path: Path, fresh_database: Path) -> MakeApp:
             shutil.copy(fresh_database, instance / "panel.sqlite3")
         # What an upstream says is asked anew each time, unless a test is about the brief cache.
         own = {"PANEL_INSTANCE_DIR": str(instance), "PANEL_CACHE_TTL_S": "0"}
-        app = create_app(load({**own, **settings}))
+        app = create_app(load({**own, **settings}), registry=REGISTRY)
         app.config.update(TESTING=True, PROPAGATE_EXCEPTIONS=False)
         app.jinja_env.bytecode_cache = compiled
         if "PANEL_DATABASE_URL" in settings:

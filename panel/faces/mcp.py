@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from flask import Blueprint, Flask, Response, request
 
-from panel.access import Principal
+from panel.access import WRITING, Action, Principal
 from panel.config import Config
 from panel.faces import mcp_tool
 from panel.faces.bearer import Unauthorized, unauthorized
@@ -42,10 +42,12 @@ _KEPT = frozenset({"authorization", "cookie"})
 # --- the tool --------------------------------------------------------------------------------------------------------
 
 
-def tool() -> Tool:
+def tool(who: Principal) -> Tool:
+    """The tool as this agent may use it. Its hints tell a client whether to ask a person before a call."""
     from mcp.types import Tool, ToolAnnotations
 
-    leaves = panel().registry.all()
+    leaves = [leaf for leaf in panel().registry.all() if who.sees(leaf.id)]
+    writes = any(who.may(action) for action in WRITING - {Action.VIEW})
     return Tool(
         name=panel().config.mcp_tool_name,
         title=mcp_tool.TITLE,
@@ -53,7 +55,7 @@ def tool() -> Tool:
         input_schema=mcp_tool.input_schema(leaves),
         output_schema=mcp_tool.output_schema(),
         annotations=ToolAnnotations(
-            read_only_hint=False, destructive_hint=False, idempotent_hint=False, open_world_hint=True
+            read_only_hint=not writes, destructive_hint=writes, idempotent_hint=not writes, open_world_hint=True
         ),
     )
 
@@ -73,14 +75,14 @@ def result(who: Principal, name: str, arguments: Mapping[str, Any]) -> CallToolR
     )
 
 
-def server(answer: Answer) -> Server[Any]:
+def server(answer: Answer, who: Principal) -> Server[Any]:
     """A server that offers the tool and nothing else."""
     from anyio import to_thread
     from mcp.server import Server
     from mcp.types import ListToolsResult
 
     async def list_tools(context: ServerRequestContext[Any], params: PaginatedRequestParams | None) -> ListToolsResult:
-        return ListToolsResult(tools=[tool()])
+        return ListToolsResult(tools=[tool(who)])
 
     async def call_tool(context: ServerRequestContext[Any], params: CallToolRequestParams) -> CallToolResult:
         # In a thread: what answers is ordinary blocking code, and the connection stays alive while it waits.
@@ -117,7 +119,7 @@ async def _exchange(who: Principal) -> httpx2.Response:
     from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 
     manager = StreamableHTTPSessionManager(
-        server(partial(result, who)), json_response=True, stateless=True, security_settings=_allowed(panel().config)
+        server(partial(result, who), who), json_response=True, stateless=True, security_settings=_allowed(panel().config)
     )
     headers = [(name, value) for name, value in request.headers if name.lower() not in _KEPT]
     outer = httpx2.Request("POST", _WITHIN, headers=headers, content=request.get_data())
@@ -165,7 +167,7 @@ def serve_stdio(app: Flask, who: Principal) -> None:
 
     async def serve() -> None:
         async with stdio_server() as (incoming, outgoing):
-            one = server(answer_in_context)
+            one = server(answer_in_context, who)
             await one.run(incoming, outgoing, one.create_initialization_options())
 
     anyio.run(serve)

@@ -147,7 +147,7 @@ def _words(values: Mapping[str, Any], names: tuple[str, ...], length: int) -> st
 
 
 def _list_integrations(call: Call) -> Body:
-    leaves = panel().registry.all()
+    leaves = [leaf for leaf in panel().registry.all() if call.who.principal.sees(leaf.id)]
     return {"registered": [leaf.id for leaf in leaves], "integrations": [_card(call, leaf) for leaf in leaves]}
 
 

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,8 @@ class Running:
     sandbox: str
     printed: str
     environ: dict[str, str]
+    tokens: dict[str, str] = field(default_factory=dict)
+    """One API token of each scope that was asked for."""
 
     def flask(self, *words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "flask", "--app", "wsgi", *words]
@@ -55,8 +57,10 @@ class Running:
         return subprocess.run(line, shell=True, cwd=ROOT, env=self.environ, capture_output=True, text=True, timeout=60)
 
     def token(self, scope: str) -> dict[str, str]:
-        made = self.flask("token", "create", "test", "--scope", scope, "--json")
-        return {"Authorization": f"Bearer {json.loads(made.stdout)['token']}"}
+        if scope not in self.tokens:
+            made = self.flask("token", "create", "test", "--scope", scope, "--json")
+            self.tokens[scope] = json.loads(made.stdout)["token"]
+        return {"Authorization": f"Bearer {self.tokens[scope]}"}
 
     def json(self, path: str, scope: str = "read") -> requests.Response:
         return requests.get(f"{self.url}/api{path}", headers=self.token(scope), timeout=30)

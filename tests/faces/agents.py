@@ -55,16 +55,16 @@ class Served:
     def services(self) -> Panel:
         return self.app.extensions["leafpanel"]  # type: ignore[no-any-return]
 
-    def token(self, scope: str = "write") -> str:
+    def token(self, scope: str = "write", **limits: Any) -> str:
         with self.app.app_context():
-            return self.services.access.create_token(Wish(f"{scope} agent", scope), by=CONSOLE)
+            return self.services.access.create_token(Wish(f"{scope} agent", scope, **limits), by=CONSOLE)
 
-    def bearer(self, scope: str = "write") -> dict[str, str]:
-        return {"Authorization": f"Bearer {self.token(scope)}"}
+    def bearer(self, scope: str = "write", **limits: Any) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.token(scope, **limits)}"}
 
     @contextmanager
-    def agent(self, way: str = "2026-07-28", scope: str = "write") -> Iterator[Agent]:
-        connected = self._stdio(scope) if way == "stdio" else self._http(way, self.bearer(scope))
+    def agent(self, way: str = "2026-07-28", scope: str = "write", **limits: Any) -> Iterator[Agent]:
+        connected = self._stdio(scope) if way == "stdio" else self._http(way, self.bearer(scope, **limits))
         with start_blocking_portal() as portal, portal.wrap_async_context_manager(connected) as client:
             yield Agent(portal, client)
 

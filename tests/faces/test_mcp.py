@@ -64,7 +64,7 @@ def test_there_is_one_tool_with_schemas_and_hints(any_agent: Agent) -> None:
     assert (tool.name, tool.input_schema["required"]) == (TOOL, ["action"])
     assert tool.input_schema["properties"]["integrationId"]["enum"] == ["xwiki", "openproject"]
     assert tool.annotations is not None
-    assert (tool.annotations.read_only_hint, tool.annotations.destructive_hint) == (False, False)
+    assert (tool.annotations.read_only_hint, tool.annotations.destructive_hint) == (False, True)
     assert tool.annotations.open_world_hint is True
 
 
@@ -209,6 +209,26 @@ def test_an_agent_that_may_only_read_writes_nothing(
 
     assert refused["code"] == 403
     assert ([request for request in asked if request.method != "GET"], count_of_links(served.app)) == ([], 0)
+
+
+@pytest.mark.parametrize("way", ["2026-07-28", "stdio"])
+def test_the_hints_of_an_agent_that_may_only_read_say_so(served: Served, way: str) -> None:
+    with served.agent(way, "read") as agent:
+        (tool,) = agent.tools()
+
+    assert tool.annotations is not None
+    assert (tool.annotations.read_only_hint, tool.annotations.destructive_hint) == (True, False)
+
+
+def test_an_agent_for_one_integration_hears_of_no_other(served: Served) -> None:
+    with served.agent(scope="read", integrations=("openproject",)) as agent:
+        (tool,) = agent.tools()
+        listed = agent.body("list-integrations", object=False)
+        refused = agent.failure("list", "xwiki")
+
+    assert tool.input_schema["properties"]["integrationId"]["enum"] == ["openproject"]
+    assert (listed["registered"], [card["id"] for card in listed["integrations"]]) == (["openproject"],) * 2
+    assert refused["code"] == 404
 
 
 def test_the_listing_says_what_this_agent_may_do_and_with_which_payload(served: Served) -> None:
