@@ -7,7 +7,7 @@ from flask import Flask
 
 
 def _made() -> Flask:
-    """What is made at the start stays, so that the collector is spared looking through it: now, later, and at the end."""
+    """What is made at the start stays: the collector need not look through it, now, later and at the end."""
     gc.disable()
     try:
         from panel import create_app

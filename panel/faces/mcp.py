@@ -118,9 +118,8 @@ async def _exchange(who: Principal) -> httpx2.Response:
     import httpx2
     from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 
-    manager = StreamableHTTPSessionManager(
-        server(partial(result, who), who), json_response=True, stateless=True, security_settings=_allowed(panel().config)
-    )
+    one, allowed = server(partial(result, who), who), _allowed(panel().config)
+    manager = StreamableHTTPSessionManager(one, json_response=True, stateless=True, security_settings=allowed)
     headers = [(name, value) for name, value in request.headers if name.lower() not in _KEPT]
     outer = httpx2.Request("POST", _WITHIN, headers=headers, content=request.get_data())
     async with manager.run(), httpx2.ASGITransport(manager.handle_request) as transport:
