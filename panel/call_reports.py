@@ -21,10 +21,11 @@ DAY = timedelta(hours=24)
 _HELD_BACK = [
     reason.value
     for reason in (
-        Reason.CONNECTOR_DISABLED, Reason.SOURCE_DISABLED, Reason.CIRCUIT_OPEN, Reason.RATE_LIMITED, Reason.BUSY,
+        Reason.CONNECTOR_DISABLED, Reason.SOURCE_MISSING, Reason.SOURCE_DISABLED, Reason.CIRCUIT_OPEN,
+        Reason.RATE_LIMITED, Reason.BUSY,
     )
 ]  # fmt: skip
-"""Reasons of our own, when there is no status: switches, limits, and the breaker that follows from real failures."""
+"""Reasons of our own, when there is no status: no source, switches, limits, and the breaker that follows failures."""
 _SENT = or_(Call.status.is_not(None), Call.reason.is_(None), Call.reason.not_in([reason.value for reason in NOT_SENT]))
 
 
