@@ -9,7 +9,10 @@ _DIRECTIONS = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\
 
 def one_line(text: str) -> str:
     """Blanks run together; control characters, turned writing direction and half characters left out."""
-    return " ".join("".join(char for char in text if char.isspace() or _is_shown(char)).split())
+    if not text.isprintable():
+        text = "".join(char for char in text if char.isspace() or _is_shown(char))
+    # What is printable as a whole, as nearly all text is, has nothing to leave out.
+    return " ".join(text.split())
 
 
 def _is_shown(char: str) -> bool:
