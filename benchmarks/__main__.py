@@ -10,7 +10,7 @@ import benchmarks
 
 
 def main() -> None:
-    logging.getLogger("alembic").setLevel(logging.WARNING)
+    logging.getLogger("alembic.runtime.migration").setLevel(logging.WARNING)
     for found in sorted(pkgutil.iter_modules(benchmarks.__path__), key=lambda module: module.name):
         if found.name.startswith("_"):
             continue

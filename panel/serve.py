@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import socket
@@ -66,6 +67,8 @@ class _Stop:
 def _prepare(config: Config) -> str | None:
     """Bring the database up to date and make sure that somebody can sign in."""
     app = create_app(config)
+    # Each step is worth a line to whoever runs ``db upgrade``, and none to somebody who starts the panel.
+    logging.getLogger("alembic.runtime.migration").setLevel(logging.WARNING)
     with app.app_context():
         upgrade()
         services: Panel = app.extensions["leafpanel"]

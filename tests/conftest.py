@@ -15,6 +15,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from jinja2 import FileSystemBytecodeCache
 from support import ALICE, MakeApp, Upstreams, api_token, openproject_values, signed_in_client, xwiki_values
+from werkzeug.routing import Rule
 
 from panel import create_app
 from panel.access import Action, Principal
@@ -22,7 +23,7 @@ from panel.config import load
 from panel.connector import Caller
 from panel.db import alembic, db
 from panel.faces.context import Panel
-from panel.integrations.registry import load_registry
+from panel.integrations.registry import Registry, load_registry
 from panel.links import Visitor
 from panel.sandbox.openproject import OpenProjectStandIn
 from panel.sandbox.standin import RunningServer, mounted
@@ -30,6 +31,23 @@ from panel.sandbox.xwiki import XWikiStandIn
 
 REGISTRY = load_registry()
 """Leaves hold no state, so that all applications of the tests may have the same."""
+
+
+def _compile_routes_once() -> None:
+    """Every test has an application of its own. Compiling the same routes anew for each would take half of all time."""
+    known: dict[Any, Any] = {}
+    compiled = Rule._compile_builder
+
+    def once(rule: Rule, append_unknown: bool = True) -> Any:
+        what = (rule.subdomain, rule.rule, tuple(sorted((rule.defaults or {}).items())), append_unknown)
+        if what not in known:
+            known[what] = compiled(rule, append_unknown)
+        return known[what]
+
+    Rule._compile_builder = once  # type: ignore[method-assign]
+
+
+_compile_routes_once()
 
 WITHOUT_SERVERS = os.environ.get("PANEL_TEST_WITHOUT_SERVERS") == "1"
 
@@ -44,6 +62,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     left_out = [item for item in items if WITHOUT_SERVERS and item.get_closest_marker("servers")]
     items[:] = [item for item in items if item not in left_out]
     config.hook.pytest_deselected(items=left_out)
+
+
+def pytest_collection_finish() -> None:
+    """Modules and tests stay to the end, so that the collector is spared looking through them again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -93,18 +117,18 @@ def fresh_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def make_app(tmp_path: Path, fresh_database: Path) -> MakeApp:
-    """Build an application on its own instance folder; keyword arguments are settings."""
+    """Build an application on its own instance folder; keyword arguments are settings, but for the leaves."""
 
     compiled = FileSystemBytecodeCache(str(fresh_database.parent))
 
-    def make(**settings: str) -> Flask:
+    def make(registry: Registry = REGISTRY, **settings: str) -> Flask:
         instance = tmp_path / "instance"
         if not (instance / "panel.sqlite3").exists():
             instance.mkdir(mode=0o700, exist_ok=True)
             shutil.copy(fresh_database, instance / "panel.sqlite3")
         # What an upstream says is asked anew each time, unless a test is about the brief cache.
         own = {"PANEL_INSTANCE_DIR": str(instance), "PANEL_CACHE_TTL_S": "0"}
-        app = create_app(load({**own, **settings}), registry=REGISTRY)
+        app = create_app(load({**own, **settings}), registry=registry)
         app.config.update(TESTING=True, PROPAGATE_EXCEPTIONS=False)
         app.jinja_env.bytecode_cache = compiled
         if "PANEL_DATABASE_URL" in settings:

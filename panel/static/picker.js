@@ -160,4 +160,6 @@
     if (box()) onAnswer(ctx);
     if (ctx.linked) onLinked(ctx.linked);
   });
+  // Somebody was faster than this file.
+  if (box() && box() === document.activeElement && box().value !== box().defaultValue) askSoon();
 })();

@@ -16,7 +16,9 @@ from typing import Any
 
 import pytest
 import requests
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
+
+expect.set_options(timeout=20_000)
 
 ROOT = Path(__file__).parent.parent.parent
 PASSWORD = "a password for the tests"

@@ -118,6 +118,21 @@ def test_an_empty_box_shows_recent_things_and_leaving_closes_it(tab: Open) -> No
     expect(page.get_by_role("option")).to_have_count(0)
 
 
+def test_what_was_typed_before_the_script_arrived_is_searched_for(tab: Open) -> None:
+    page = tab(WIKI)
+    held: list[Route] = []
+    page.route("**/picker.js", lambda route: held.append(route))
+    with page.expect_request("**/picker.js"):
+        page.goto(page.url, wait_until="commit")
+    box = page.get_by_role("combobox")
+    box.press_sequentially("welstand")
+    expect(box).to_have_value("welstand")
+
+    held[0].continue_()
+
+    expect(page.get_by_role("option").first).to_be_visible()
+
+
 def test_a_late_answer_never_replaces_a_newer_one(tab: Open) -> None:
     page = tab(TRACKER)
     box = page.get_by_role("combobox")
