@@ -89,6 +89,12 @@ _COUNTS = text(
     " FROM traffic_source s"
 )
 
+_DUE = text(
+    "INSERT INTO traffic_budget (key, due) VALUES (:key, 0)"
+    " ON CONFLICT (key) DO UPDATE SET due = traffic_budget.due RETURNING due"
+)
+"""When a budget is due: a new one now. The row is locked, whether it was there or not."""
+
 
 def ephemeral_engine(path: Path) -> Engine:
     """SQLite for numbers that a power cut may take."""
@@ -269,13 +275,8 @@ class SqlLedger:
 
     def _due(self, connection: Connection, wanted: Sequence[tuple[str, Evenly]]) -> dict[str, float]:
         """When each budget is due, its row locked for this turn; in one order, so that two never wait in a circle."""
-        due = {}
-        for key in sorted(key for key, _ in wanted):
-            made = text("INSERT INTO traffic_budget (key, due) VALUES (:key, 0) ON CONFLICT (key) DO NOTHING")
-            connection.execute(made, {"key": key})
-            row = connection.execute(budgets.select().where(budgets.c.key == key).with_for_update()).one()
-            due[key] = float(row.due)
-        return due
+        keys = sorted(key for key, _ in wanted)
+        return {key: float(connection.execute(_DUE, {"key": key}).scalar_one()) for key in keys}
 
     def _set_due(self, connection: Connection, due: Mapping[str, float]) -> None:
         for key, moment in due.items():

@@ -14,6 +14,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from jinja2 import FileSystemBytecodeCache
+from servers import quick_folder
 from support import ALICE, MakeApp, Upstreams, api_token, openproject_values, signed_in_client, xwiki_values
 from werkzeug.routing import Rule
 
@@ -31,6 +32,9 @@ from panel.sandbox.xwiki import XWikiStandIn
 
 REGISTRY = load_registry()
 """Leaves hold no state, so that all applications of the tests may have the same."""
+
+# Where pytest makes the folders of the tests.
+os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", quick_folder())
 
 
 def _compile_routes_once() -> None:
