@@ -316,8 +316,7 @@ def retire_embed_app(name: str) -> None:
 
 def _print_secret(made: Secret, *, as_json: bool) -> None:
     if as_json:
-        origins = {"origin": made.origins[0], "origins": list(made.origins)}
-        _print_json({"name": made.name, "kid": made.kid, "secret": made.value, **origins})
+        _print_json({"name": made.name, "kid": made.kid, "secret": made.value, "origin": " ".join(made.origins)})
         return
     click.echo(f"kid     {made.kid}")
     click.echo(f"secret  {made.value}")

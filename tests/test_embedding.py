@@ -259,6 +259,7 @@ def test_the_commands_make_an_application_and_an_address(app: Flask) -> None:
     url = runner.invoke(args=["embed-url", "demo", "case", "a b", "--app", "Shop", "--can", "view", "--json"])
 
     created = json.loads(made.stdout)
+    assert list(created) == ["name", "kid", "secret", "origin"]
     assert (created["name"], created["origin"]) == ("Shop", "http://localhost:5000")
     address = json.loads(url.stdout)["url"]
     assert address.startswith("http://127.0.0.1:8000/embed/demo/case/a%20b?token=")
