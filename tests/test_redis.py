@@ -100,6 +100,7 @@ def test_processes_that_ask_at_the_same_moment_make_one_upstream_request(
     assert len(set(bodies)) == 1
 
 
+@pytest.mark.alone
 def test_waiting_ends_in_time_to_ask_when_the_asker_died(cache: SharedCache) -> None:
     assert cache.lease(b"k", 30)  # and never given back
 
@@ -110,6 +111,7 @@ def test_waiting_ends_in_time_to_ask_when_the_asker_died(cache: SharedCache) -> 
     assert 0.4 < time.monotonic() - started < 0.9
 
 
+@pytest.mark.alone
 def test_a_failed_question_is_passed_on_at_once(made: Callable[[], SharedCache]) -> None:
     def fail() -> Kept:
         raise RuntimeError
@@ -213,6 +215,7 @@ TROUBLES: dict[str, Callable[[RedisServer, Redis], object]] = {
 }
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("trouble", TROUBLES)
 def test_answers_keep_coming_and_cost_little_more(
     trouble: str, made: Callable[..., SharedCache], redis_server: RedisServer, client: Redis, upstreams: Upstreams

@@ -80,6 +80,7 @@ def test_m03_a_drip_does_not_outlive_the_deadline(faults: FaultServer, name: str
     assert DEADLINE * 0.8 < took < LATEST
 
 
+@pytest.mark.alone
 def test_m03_one_deadline_covers_all_calls_of_a_conversation(faults: FaultServer) -> None:
     upstream = conversation(faults, seconds=DEADLINE)
     upstream.get("ok")
