@@ -24,7 +24,7 @@ test: $(V)/.dev ## Set up and run all tests (T=path for some)
 ifdef T
 	@exec $(BIN)/python -m pytest $(T)
 else
-	@$(BIN)/python -m pytest -m "not alone" --numprocesses 4 --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python -m pytest -m "not alone" --numprocesses 3 --dist loadfile --no-loadscope-reorder
 	@exec $(BIN)/python -m pytest -m alone
 endif
 
