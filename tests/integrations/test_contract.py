@@ -98,8 +98,11 @@ def test_every_fault_has_its_reason_here() -> None:
     assert FAULTS.keys() == REASONS.keys()
 
 
-@pytest.mark.parametrize("operation", READING)
-@pytest.mark.parametrize("fault", REASONS)
+# What is too large is too large for everything; one operation says so in a tenth of the time.
+CASES = [(fault, operation) for fault in REASONS for operation in READING if fault != "huge" or operation == "fetch many"]
+
+
+@pytest.mark.parametrize(("fault", "operation"), CASES)
 def test_a_fault_is_told_and_nothing_is_called_empty(connected: Connected, fault: str, operation: str) -> None:
     connected.standin.fault = fault
 
