@@ -366,6 +366,16 @@ def test_the_last_outcomes_of_each_source_are_told_by_their_time(log: Engine) ->
     assert (found["tracker"].failed_at, found["tracker"].failed_why) == (None, None)
 
 
+@pytest.mark.parametrize("reason", ["source-missing", "source-disabled", "connector-disabled", "circuit-open", "busy"])
+def test_what_the_panel_held_back_itself_is_no_failure_of_the_source(log: Engine, reason: str) -> None:
+    plant(log, at=now() - timedelta(minutes=1))
+    plant(log, reason=reason, status=None)
+
+    found = call_reports.outcomes()["wiki"]
+
+    assert (found.failed_at, found.failed_why) == (None, None)
+
+
 def test_figures_agree_with_those_of_all_sources(log: Engine) -> None:
     plant(log, ms=7)
     plant(log, source="tracker", reason="dns", status=None)

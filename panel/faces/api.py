@@ -16,7 +16,7 @@ from werkzeug.exceptions import HTTPException
 from panel.domain import Ladder, Rung
 from panel.errors import InvalidInput, NotFound
 from panel.faces.bearer import Unauthorized, unauthorized
-from panel.faces.context import acting, admitted, panel, visitor
+from panel.faces.context import acting, admitted, leaves_for, panel, visitor
 from panel.faces.given import (
     PICKER_LENGTH,
     PICKER_LIMIT,
@@ -181,7 +181,7 @@ def describe(leaf: Integration, *, for_admin: bool) -> dict[str, Any]:
 @bp.get("/integrations")
 def integrations() -> Response:
     who = admitted()
-    rows = [describe(leaf, for_admin=who.is_admin) for leaf in panel().registry.all() if who.sees(leaf.id)]
+    rows = [describe(leaf, for_admin=who.is_admin) for leaf in leaves_for(who)]
     group, enabled = request.args.get("group"), request.args.get("enabled")
     rows = [row for row in rows if group in (None, "", row["group"])]
     if enabled in ("true", "false"):

@@ -14,6 +14,7 @@ from panel.calls import Calls
 from panel.config import Config
 from panel.connector import Caller
 from panel.embedding import EmbedApps
+from panel.integrations.contract import Integration
 from panel.integrations.registry import Registry
 from panel.links import Links, Visitor
 from panel.oauth import Oauth
@@ -77,6 +78,11 @@ def admitted() -> Principal:
 def acting(face: str = "admin") -> Actor:
     """The same for the audit trail."""
     return visitor(admitted(), face).actor
+
+
+def leaves_for(principal: Principal) -> list[Integration]:
+    """The integrations that somebody was let in to, in the order of the strip."""
+    return [leaf for leaf in panel().registry.all() if principal.sees(leaf.id)]
 
 
 def wants_json() -> bool:

@@ -17,7 +17,7 @@ from panel.access import WRITING, Action, Principal
 from panel.config import Config
 from panel.faces import mcp_tool
 from panel.faces.bearer import Unauthorized, unauthorized
-from panel.faces.context import admitted, begin_request, panel, visitor
+from panel.faces.context import admitted, begin_request, leaves_for, panel, visitor
 from panel.faces.mcp_actions import answer
 from panel.version import VERSION
 
@@ -46,7 +46,7 @@ def tool(who: Principal) -> Tool:
     """The tool as this agent may use it. Its hints tell a client whether to ask a person before a call."""
     from mcp.types import Tool, ToolAnnotations
 
-    leaves = [leaf for leaf in panel().registry.all() if who.sees(leaf.id)]
+    leaves = leaves_for(who)
     writes = any(who.may(action) for action in WRITING - {Action.VIEW})
     return Tool(
         name=panel().config.mcp_tool_name,

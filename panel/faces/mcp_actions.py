@@ -10,7 +10,7 @@ from panel.db import STORAGE_FAILURES
 from panel.domain import ObjectRef
 from panel.errors import InvalidInput, NotFound, PanelError
 from panel.faces.causes import bug_words, error_body, plain_body, storage_words
-from panel.faces.context import panel, request_id
+from panel.faces.context import leaves_for, panel, request_id
 from panel.faces.given import (
     PICKER_LENGTH,
     PICKER_LIMIT,
@@ -147,7 +147,7 @@ def _words(values: Mapping[str, Any], names: tuple[str, ...], length: int) -> st
 
 
 def _list_integrations(call: Call) -> Body:
-    leaves = [leaf for leaf in panel().registry.all() if call.who.principal.sees(leaf.id)]
+    leaves = leaves_for(call.who.principal)
     return {"registered": [leaf.id for leaf in leaves], "integrations": [_card(call, leaf) for leaf in leaves]}
 
 

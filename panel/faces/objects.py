@@ -12,7 +12,7 @@ from panel.access import Action
 from panel.domain import Row
 from panel.errors import AlreadyLinked, ChangedUpstream, InvalidInput, NotFound, PanelError, ProviderUnavailable
 from panel.faces.causes import status_of
-from panel.faces.context import panel
+from panel.faces.context import leaves_for, panel
 from panel.faces.door import Door, door, remember_place
 from panel.faces.htmx import wants_fragment
 from panel.faces.tab import News, Sheet, first_connected, line, sheet, trouble
@@ -88,7 +88,7 @@ def _back(here: Door, leaf: Integration, **values: Any) -> Any:
 def page() -> Response:
     """The first leaf that has a source; without any, what is missing for each."""
     here = door()
-    leaves = [leaf for leaf in panel().registry.all() if here.principal.sees(leaf.id)]
+    leaves = leaves_for(here.principal)
     if not leaves:
         raise NotFound("No integration is installed.")
     leaf = first_connected(leaves)

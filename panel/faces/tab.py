@@ -11,7 +11,7 @@ from panel.access import Action
 from panel.domain import HealthStatus, Item, Listing, Pointer, Problem, Reason, Row, State
 from panel.errors import PanelError, ProviderUnavailable, Uncertain, WrongHost
 from panel.faces.causes import Notice, notice, problem_of
-from panel.faces.context import panel
+from panel.faces.context import leaves_for, panel
 from panel.faces.door import Door
 from panel.faces.standing import known_check
 from panel.faces.words import bare, key, web
@@ -43,8 +43,7 @@ def strip(door: Door, current: str = "", problem: Problem | None = None) -> list
     if not panel().switches.connector_on():
         return []
     counts = panel().links.counts(door.object)
-    leaves = [leaf for leaf in panel().registry.all() if door.principal.sees(leaf.id)]
-    return [_tab(door, leaf, counts.get(leaf.id, 0), current, problem) for leaf in leaves]
+    return [_tab(door, leaf, counts.get(leaf.id, 0), current, problem) for leaf in leaves_for(door.principal)]
 
 
 def _tab(door: Door, leaf: Integration, count: int, current: str, problem: Problem | None) -> Tab:

@@ -13,6 +13,7 @@ import yaml
 class BrokenDescriptor(Exception):
     """A leaf's YAML is wrong; the start is refused, naming the file."""
 
+
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """Every command and every process reads the descriptors as it starts; the loader in C takes a tenth of the time."""
 

@@ -100,11 +100,13 @@ class StandIn:
 
     @contextmanager
     def counting(self) -> Iterator[list[Recorded]]:
-        """The requests that arrive inside the block."""
+        """The requests that arrive inside the block, also where it ends in an exception."""
         before = len(self.requests)
         seen: list[Recorded] = []
-        yield seen
-        seen.extend(self.requests[before:])
+        try:
+            yield seen
+        finally:
+            seen.extend(self.requests[before:])
 
     def _control(self, request: Request) -> Response:
         """``/_sandbox/requests`` shows the record; ``POST /_sandbox/fault`` throws a switch by ``name``."""

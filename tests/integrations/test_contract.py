@@ -9,19 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import toys
 from support import Upstreams, openproject_values, xwiki_values
-from toys import notebook
 from toys.notebook_server import NAME, PASSWORD, NotebookStandIn
 
 from panel.connector import Auth, AuthKind, Caller, Connector, Secret, SourceConfig, Upstream
 from panel.domain import Item, Reason, State
 from panel.errors import NotFound, NotSupported, ProviderUnavailable, Uncertain, WrongHost
 from panel.integrations.contract import Integration
-from panel.integrations.registry import _load, load_registry
+from panel.integrations.registry import load_registry
 from panel.sandbox.standin import FAULTS, RunningServer, StandIn, mounted
 
 REGISTRY = load_registry()
-TOY = _load(notebook, Path(notebook.__file__).with_suffix(".yaml"))
+TOY = load_registry(Path(toys.__file__).parent, toys.__name__).get("notebook")
 LEAVES = [*REGISTRY.ids(), TOY.id]
 
 KNOWN = {"xwiki": "xwiki:Sandbox.TestPage1", "openproject": "101", "notebook": "1"}
@@ -98,7 +98,7 @@ def test_every_fault_has_its_reason_here() -> None:
     assert FAULTS.keys() == REASONS.keys()
 
 
-# What is too large is too large for everything; one operation says so in a tenth of the time.
+# What is too large is too large for every operation; one says so.
 CASES = [(fault, operation) for fault in REASONS for operation in READING if fault != "huge" or operation == "fetch many"]
 
 
@@ -172,7 +172,7 @@ def test_rows_of_all_states_have_the_same_keys_and_are_json(connected: Connected
 
 
 @pytest.mark.parametrize("name", LEAVES)
-def test_what_a_leaf_does_not_do_it_says(name: str, upstreams: Upstreams) -> None:
+def test_what_a_leaf_does_not_do_it_says(name: str) -> None:
     leaf = TOY if name == TOY.id else REGISTRY.get(name)
     if leaf.descriptor.update:
         assert type(leaf).update is not Integration.update
