@@ -81,7 +81,10 @@ def host(panel: Running, made: dict[str, Any]) -> Iterator[str]:
 def visit(page: Page) -> Callable[[str], FrameLocator]:
     def go(url: str) -> FrameLocator:
         page.goto(url)
-        return page.frame_locator("iframe")
+        frame = page.frame_locator("iframe")
+        # The page is there before the frame that its script makes.
+        frame.locator("#lp-tab").wait_for()
+        return frame
 
     return go
 
