@@ -108,9 +108,7 @@ def _polled(port: int, *, hanging: bool, seconds: float = RUN_S) -> Run:
     return _pooled(runs)
 
 
-def _crowd(
-    pipe: Connection, ready: Barrier, path: Path, port: int, worker: int, hanging: bool, seconds: float
-) -> None:
+def _crowd(pipe: Connection, ready: Barrier, path: Path, port: int, worker: int, hanging: bool, seconds: float) -> None:
     """One process's share of the pollers, each at its own moment."""
     run = Run([], 0, [])
     connector = Connector(

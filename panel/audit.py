@@ -84,9 +84,7 @@ def record(
 
     ``subject`` is what was changed: an item reference, a slug, a name. ``detail`` holds names, never values.
     """
-    db.session.add(
-        AuditEntry(**line(deed, actor, subject=subject, obj=obj, integration=integration, detail=detail))
-    )
+    db.session.add(AuditEntry(**line(deed, actor, subject=subject, obj=obj, integration=integration, detail=detail)))
 
 
 def line(

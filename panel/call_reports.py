@@ -159,9 +159,7 @@ def hours(source: str) -> list[Hour]:
     times: dict[int, list[int]] = {}
     for hour, ms in db.session.execute(_percentiles_by_hour(*mine)):
         times.setdefault(int(hour), []).append(ms)
-    return [
-        Hour(begin, *calls.get(begin.hour, (0, 0)), *_ends(times.get(begin.hour, [0]))) for begin in begins
-    ]
+    return [Hour(begin, *calls.get(begin.hour, (0, 0)), *_ends(times.get(begin.hour, [0]))) for begin in begins]
 
 
 def _ends(times: list[int]) -> tuple[int, int]:

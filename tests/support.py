@@ -83,5 +83,3 @@ def api_token(app: Flask, scope: str, name: str = "script", **limits: Any) -> st
 
     with app.app_context():
         return str(app.extensions["leafpanel"].access.create_token(Wish(name, scope, **limits), by=CONSOLE))
-
-

@@ -64,7 +64,13 @@ def test_texts_that_are_too_long_are_cut_and_nothing_is_refused(app: Flask) -> N
         db.session.commit()
 
     (line,) = entries_of(app)
-    assert [len(part) for part in (line.who, line.kind, line.face, line.request_id, line.integration)] == [200, 60, 20, 20, 63]
+    assert [len(part) for part in (line.who, line.kind, line.face, line.request_id, line.integration)] == [
+        200,
+        60,
+        20,
+        20,
+        63,
+    ]
     assert (len(line.subject), len(line.detail)) == (1000, 500)
 
 
@@ -178,7 +184,9 @@ SAME: dict[str, Callable[[Panel], object]] = {
     "source on that is on": lambda s: s.sources.turn("xwiki", on=True, by=ALICE),
     "connector on that is on": lambda s: s.switches.turn_connector(on=True, by=ALICE),
     "application on that is on": lambda s: s.embed_apps.switch(s.embed_apps.named("Cases"), on=True, by=ALICE),
-    "same origins": lambda s: s.embed_apps.set_origins(s.embed_apps.named("Cases"), ["https://cases.example.org/"], by=ALICE),
+    "same origins": lambda s: s.embed_apps.set_origins(
+        s.embed_apps.named("Cases"), ["https://cases.example.org/"], by=ALICE
+    ),
 }
 
 
@@ -335,7 +343,10 @@ def test_a_change_that_never_left_is_no_doubt(services: Panel, visitor: Visitor,
         ({"auth": {"type": "none"}}, [("source-changed", "auth.type, auth.username"), ("secret-removed", "")]),
         (
             {"auth": {"type": "token", "token": "canary-31"}},
-            [("source-changed", "auth.type, auth.username, auth.header"), ("secret-set", "auth.token replaced, for {origin}")],
+            [
+                ("source-changed", "auth.type, auth.username, auth.header"),
+                ("secret-set", "auth.token replaced, for {origin}"),
+            ],
         ),
     ],
 )
@@ -349,7 +360,9 @@ def test_names_of_fields_are_told_and_no_values(
     assert all((entry.subject, entry.integration) == ("xwiki", "xwiki") for entry in entries()[before:])
 
 
-def test_an_import_is_told_also_when_it_changes_only_the_secret(services: Panel, upstreams: Upstreams, before: int) -> None:
+def test_an_import_is_told_also_when_it_changes_only_the_secret(
+    services: Panel, upstreams: Upstreams, before: int
+) -> None:
     text = services.sources.export("xwiki")
 
     services.sources.import_file(text, by=CONSOLE, environ={"XWIKI_PASSWORD": "canary-31"})
@@ -407,7 +420,9 @@ def test_a_line_is_not_replaced_by_another_of_its_number(app: Flask) -> None:
 def pruning(dialect: str) -> list[str]:
     """The statements that the document gives, for lines before 2026."""
     found = re.findall(r"```sql\n(.*?)```", OPERATIONS.read_text("utf-8"), re.DOTALL)
-    block = next(block for block in found if "audit_entry" in block and ("DROP TRIGGER" in block) == (dialect == "sqlite"))
+    block = next(
+        block for block in found if "audit_entry" in block and ("DROP TRIGGER" in block) == (dialect == "sqlite")
+    )
     joined = re.sub(r";\s*END;", "; END ;", block)
     parts = re.split(r";\s*\n", joined)
     return [part.strip().rstrip(";") for part in parts if part.strip()]

@@ -43,7 +43,12 @@ def test_a_failing_rung_is_exit_1_and_named(app: Flask, upstreams: Upstreams) ->
 def test_shows_lists_and_exports_without_the_secret(app: Flask, upstreams: Upstreams) -> None:
     import_wiki(app, upstreams, "--set", "auth.password=canary-77aa")
 
-    for words in (["source", "list"], ["source", "show", "xwiki"], ["source", "show", "xwiki", "--json"], ["source", "export", "xwiki"]):
+    for words in (
+        ["source", "list"],
+        ["source", "show", "xwiki"],
+        ["source", "show", "xwiki", "--json"],
+        ["source", "export", "xwiki"],
+    ):
         result = run(app, *words)
         assert (result.exit_code, "canary-77aa" in result.output) == (0, False)
 
@@ -108,4 +113,7 @@ def test_an_empty_database_is_said_plainly(app: Flask) -> None:
 
     result = run(app, "source", "list")
 
-    assert (result.exit_code, result.stderr.strip()) == (1, "The database is not set up. Run: flask --app wsgi db upgrade")
+    assert (result.exit_code, result.stderr.strip()) == (
+        1,
+        "The database is not set up. Run: flask --app wsgi db upgrade",
+    )

@@ -125,9 +125,7 @@ def test_the_first_check_that_goes_well_tells_the_instance(
 def test_another_version_account_or_edit_is_the_same_instance(panel: Panel, upstreams: Upstreams, leaf: str) -> None:
     upstreams.xwiki.add_page("Main.WebHome", title="Renamed", content="New.", version="7.1", created=SET_UP)
     secrets = {"xwiki": ("bob", "builder"), "openproject": ("apikey", "A")}[leaf]
-    panel.sources.change(
-        leaf, {"auth": {"type": "basic", "username": secrets[0], "password": secrets[1]}}, by=ALICE
-    )
+    panel.sources.change(leaf, {"auth": {"type": "basic", "username": secrets[0], "password": secrets[1]}}, by=ALICE)
 
     assert (check(panel, leaf).ok, check(panel, leaf).warning) == (True, "")
 
@@ -192,9 +190,7 @@ def test_a_tracker_without_a_host_name_is_known_by_its_own_name(
 
 
 @pytest.mark.usefixtures("linked")
-def test_neither_saving_nor_deleting_the_source_makes_it_forget(
-    panel: Panel, upstreams: Upstreams, leaf: str
-) -> None:
+def test_neither_saving_nor_deleting_the_source_makes_it_forget(panel: Panel, upstreams: Upstreams, leaf: str) -> None:
     exchange(upstreams, leaf)
     check(panel, leaf)
 

@@ -28,14 +28,17 @@ def test_no_leaf_is_named_outside_its_own_files(leaf: str) -> None:
     naming = [
         str(path.relative_to(ROOT))
         for path in files
-        if not own.search(str(path.relative_to(ROOT))) and re.search(rf"\b{leaf}\b", path.read_text("utf-8"), re.IGNORECASE)
+        if not own.search(str(path.relative_to(ROOT)))
+        and re.search(rf"\b{leaf}\b", path.read_text("utf-8"), re.IGNORECASE)
     ]
 
     assert naming == ["panel/__init__.py"]  # its first line says what the product is
 
 
 def test_nothing_but_the_connector_opens_sockets() -> None:
-    opening = re.compile(r"^\s*(import|from) (socket|ssl|http\.client|urllib\.request|requests|urllib3|httpx)\b", re.MULTILINE)
+    opening = re.compile(
+        r"^\s*(import|from) (socket|ssl|http\.client|urllib\.request|requests|urllib3|httpx)\b", re.MULTILINE
+    )
     files = [path for path in (ROOT / "panel").rglob("*.py") if "connector" not in path.parts]
 
     assert [path.name for path in files if opening.search(path.read_text("utf-8"))] == ["serve.py"]

@@ -39,7 +39,11 @@ def test_links_a_page_by_its_reference_and_lists_it(links: Links, visitor: Visit
 
     (row,) = links.listing(visitor, "xwiki", CASE).rows
     assert row.item is not None
-    assert (row.pointer.reference, row.item.state, row.pointer.linked_by) == ("xwiki:Sandbox.TestPage1", State.LIVE, "alice")
+    assert (row.pointer.reference, row.item.state, row.pointer.linked_by) == (
+        "xwiki:Sandbox.TestPage1",
+        State.LIVE,
+        "alice",
+    )
 
 
 def test_links_of_one_object_are_not_those_of_another(links: Links, visitor: Visitor) -> None:
@@ -246,7 +250,9 @@ def test_nothing_of_the_upstream_reaches_the_instance_folder(
     links.link(visitor, "xwiki", CASE, "Sandbox.Canary")
     links.item(visitor, "xwiki", CASE, "xwiki:Sandbox.Canary")
     links.create(visitor, "openproject", CASE, {"projectId": "1", "subject": "Zyxcanarysubject"}, key="k")
-    links.create(visitor, "xwiki", CASE, {"space": "Sandbox", "title": "Zyx kanarie heading", "content": "Zyxcanarytext"})
+    links.create(
+        visitor, "xwiki", CASE, {"space": "Sandbox", "title": "Zyx kanarie heading", "content": "Zyxcanarytext"}
+    )
     for leaf in ("xwiki", "openproject"):
         assert all(row.item is not None for row in links.listing(visitor, leaf, CASE).rows)
     services.calls.flush()
@@ -257,7 +263,9 @@ def test_nothing_of_the_upstream_reaches_the_instance_folder(
             assert word not in raw, (file, word)
 
 
-def test_the_credential_never_reaches_the_instance_folder(connected: Flask, upstreams: Upstreams, tmp_path: Path) -> None:
+def test_the_credential_never_reaches_the_instance_folder(
+    connected: Flask, upstreams: Upstreams, tmp_path: Path
+) -> None:
     canary = "canary-4f1d9c7be2a84d0c"
     with connected.app_context():
         sources = connected.extensions["leafpanel"].sources
@@ -265,5 +273,3 @@ def test_the_credential_never_reaches_the_instance_folder(connected: Flask, upst
 
     for file in (path for path in (tmp_path / "instance").rglob("*") if path.is_file()):
         assert canary.encode() not in file.read_bytes(), file
-
-

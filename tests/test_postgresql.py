@@ -221,7 +221,11 @@ def test_two_people_of_one_name_are_not_made(app: Flask) -> None:
     def create() -> str:
         with app.app_context():
             try:
-                return app.extensions["leafpanel"].people.create("Alice", "a good password", role="editor", by=CONSOLE).name
+                return (
+                    app.extensions["leafpanel"]
+                    .people.create("Alice", "a good password", role="editor", by=CONSOLE)
+                    .name
+                )
             except Conflict:
                 return "refused"
 
@@ -308,7 +312,9 @@ def test_four_processes_share_one_limit_exactly(ledger: SqlLedger, upstreams: Up
 
 
 @pytest.mark.parametrize("before", ["", "SET session_replication_role = replica"])
-@pytest.mark.parametrize("statement", ["TRUNCATE audit_entry", "TRUNCATE audit_entry CASCADE", "DELETE FROM audit_entry"])
+@pytest.mark.parametrize(
+    "statement", ["TRUNCATE audit_entry", "TRUNCATE audit_entry CASCADE", "DELETE FROM audit_entry"]
+)
 def test_the_audit_trail_is_not_emptied_either(app: Flask, before: str, statement: str) -> None:
     with app.app_context():
         plant()
@@ -320,7 +326,10 @@ def test_the_audit_trail_is_not_emptied_either(app: Flask, before: str, statemen
 
 
 def test_four_processes_at_expiry_make_one_renewal_each_time(
-    services: Panel, given: SourceConfig, provider: OAuthServer, children: Children  # noqa: F811
+    services: Panel,
+    given: SourceConfig,
+    provider: OAuthServer,
+    children: Children,  # noqa: F811
 ) -> None:
     tokens = set()
     for expiry in (1, 2, 3):

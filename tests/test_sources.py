@@ -38,7 +38,9 @@ def test_a_saved_secret_is_never_given_out(xwiki: Sources) -> None:
 
 
 def test_an_empty_secret_keeps_the_stored_one(xwiki: Sources, services: Panel) -> None:
-    xwiki.change("xwiki", {"name": "Renamed", "auth": {"type": "basic", "username": "alice", "password": ""}}, by=actor("bob"))
+    xwiki.change(
+        "xwiki", {"name": "Renamed", "auth": {"type": "basic", "username": "alice", "password": ""}}, by=actor("bob")
+    )
 
     config = xwiki.config_for(services.registry.get("xwiki"))
     assert config.auth.secret is not None
@@ -117,7 +119,9 @@ def test_bad_values_name_their_setting_and_store_nothing(
     assert sources.all() == []
 
 
-def test_plain_http_with_a_credential_needs_an_opened_address_and_is_said(sources: Sources, upstreams: Upstreams) -> None:
+def test_plain_http_with_a_credential_needs_an_opened_address_and_is_said(
+    sources: Sources, upstreams: Upstreams
+) -> None:
     saved = sources.create(xwiki_values(upstreams), by=ALICE)
 
     assert "unencrypted" in saved.warnings[0]
@@ -200,7 +204,9 @@ def test_a_source_without_a_leaf_can_be_kept(sources: Sources, upstreams: Upstre
     assert sources.test("other-wiki", caller=TESTER).ok
 
 
-def test_a_switched_off_connector_asks_nobody_even_in_a_test(xwiki: Sources, services: Panel, upstreams: Upstreams) -> None:
+def test_a_switched_off_connector_asks_nobody_even_in_a_test(
+    xwiki: Sources, services: Panel, upstreams: Upstreams
+) -> None:
     services.switches.turn_connector(on=False, by=ALICE)
 
     ladder = xwiki.test("xwiki", caller=TESTER)
@@ -219,9 +225,7 @@ def test_a_missing_source_is_told_word_for_word(services: Panel) -> None:
 
 @pytest.mark.parametrize(
     "changes",
-    [
-        {"headers": {name: "x"}} for name in ("Cookie2", "Keep-Alive", "Range", "Proxy-Foo", "User-Agent", "a b", "")
-    ]
+    [{"headers": {name: "x"}} for name in ("Cookie2", "Keep-Alive", "Range", "Proxy-Foo", "User-Agent", "a b", "")]
     + [{"headers": {"X-A": value}} for value in ("ä", "a\x7f", "a" * 2001)]
     + [{"auth": {"type": "token", "token": "t", "header": name}} for name in ("Cookie", "Host", "Accept", "a b")],
 )

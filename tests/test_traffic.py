@@ -40,7 +40,14 @@ def connector(ledger: SqlLedger, upstreams: Upstreams) -> Connector:
 
 
 def source(upstreams: Upstreams, **changes: object) -> SourceConfig:
-    values = {"id": "s1", "slug": "openproject", "name": "T", "root": upstreams.openproject_url, "revision": 1, **changes}
+    values = {
+        "id": "s1",
+        "slug": "openproject",
+        "name": "T",
+        "root": upstreams.openproject_url,
+        "revision": 1,
+        **changes,
+    }
     return SourceConfig(**values)  # type: ignore[arg-type]
 
 
@@ -112,7 +119,9 @@ def test_a_noisy_caller_leaves_half_to_those_who_wait(connector: Connector, upst
     assert quiet == [None] * 4
 
 
-@pytest.mark.parametrize(("text", "count", "interval"), [("60/minute", 60, 1.0), ("5/second", 5, 0.2), ("1/day", 1, 86400.0)])
+@pytest.mark.parametrize(
+    ("text", "count", "interval"), [("60/minute", 60, 1.0), ("5/second", 5, 0.2), ("1/day", 1, 86400.0)]
+)
 def test_reads_a_limit(text: str, count: int, interval: float) -> None:
     rate = Rate.of(text)
 
@@ -167,7 +176,9 @@ def test_a_healed_source_is_served_again_within_ten_seconds(connector: Connector
         time.sleep(0.05)
 
 
-def test_a_failing_probe_keeps_the_breaker_open_and_the_source_quiet(connector: Connector, upstreams: Upstreams) -> None:
+def test_a_failing_probe_keeps_the_breaker_open_and_the_source_quiet(
+    connector: Connector, upstreams: Upstreams
+) -> None:
     config = source(upstreams)
     upstreams.openproject.fault = "login-page"
     [_read(connector, config) for _ in range(6)]
@@ -464,7 +475,9 @@ Headers = Callable[[Flask, str], dict[str, str]]
 
 def headers(app: Flask) -> dict[str, str]:
     with app.app_context():
-        return {"Authorization": f"Bearer {app.extensions['leafpanel'].access.create_token(Wish('t', 'write'), by=CONSOLE)}"}
+        return {
+            "Authorization": f"Bearer {app.extensions['leafpanel'].access.create_token(Wish('t', 'write'), by=CONSOLE)}"
+        }
 
 
 def test_two_hundred_polls_of_an_unchanged_list_cost_one_upstream_request(cached: Flask, upstreams: Upstreams) -> None:

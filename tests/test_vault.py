@@ -26,9 +26,7 @@ def test_the_same_secret_never_looks_the_same() -> None:
     assert vault(NEW).seal("s3cret", HERE) != vault(NEW).seal("s3cret", HERE)
 
 
-@pytest.mark.parametrize(
-    "changed", [{"source_id": "source-2"}, {"kind": "token"}, {"origin": "https://evil.example"}]
-)
+@pytest.mark.parametrize("changed", [{"source_id": "source-2"}, {"kind": "token"}, {"origin": "https://evil.example"}])
 def test_does_not_open_for_another_source_kind_or_origin(changed: dict[str, str]) -> None:
     sealed = vault(NEW).seal("s3cret", HERE)
 

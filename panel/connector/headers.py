@@ -20,6 +20,7 @@ from panel.version import VERSION
 if TYPE_CHECKING:
     from panel.connector.upstream import Caller
 
+
 class Sign(Protocol):
     """Signs in with OAuth2: keeps tokens, and hears which of them an upstream refused."""
 
@@ -70,9 +71,7 @@ def _is_reserved(name: str) -> bool:
     return name.lower() in _RESERVED or name.lower().startswith("proxy-")
 
 
-def outgoing(
-    source: SourceConfig, *, accept: str, content_type: str | None, more: Mapping[str, str]
-) -> dict[str, str]:
+def outgoing(source: SourceConfig, *, accept: str, content_type: str | None, more: Mapping[str, str]) -> dict[str, str]:
     """Every header of one call but Host, Content-Length and the credential.
 
     Later ones win, whatever the case of their names.
@@ -129,9 +128,7 @@ def extra_headers(source: SourceConfig) -> dict[str, str]:
     return {name: value for name, value in source.headers.items() if name.lower() != _EACH_CALLS_OWN}
 
 
-def credential_headers(
-    source: SourceConfig, sign: Sign | None, deadline: Deadline, caller: Caller
-) -> dict[str, str]:
+def credential_headers(source: SourceConfig, sign: Sign | None, deadline: Deadline, caller: Caller) -> dict[str, str]:
     """The one header that carries the credential, or none."""
     auth = source.auth
     if auth.kind is AuthKind.NONE:

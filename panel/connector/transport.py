@@ -172,9 +172,7 @@ class DoorAdapter(HTTPAdapter):
             return work()
         except _FAILURES as exc:
             closed = self._wire is not None and self._wire.ended
-            return problem_of_failure(
-                exc, place, within_s=self._deadline.seconds, closed=closed, handled=handled
-            )
+            return problem_of_failure(exc, place, within_s=self._deadline.seconds, closed=closed, handled=handled)
 
 
 class _Https(HTTPConnection):

@@ -388,9 +388,7 @@ class Upstream:
         whole = (self.source.id, self.source.revision, key)
         return self._joined(self._connector.memory, whole, seconds, ask)
 
-    def _joined(
-        self, memory: Memory, key: Hashable, seconds: float | Callable[[T], float], ask: Callable[[], T]
-    ) -> T:
+    def _joined(self, memory: Memory, key: Hashable, seconds: float | Callable[[T], float], ask: Callable[[], T]) -> T:
         """An answer that others may wait for too. Its failure is told to each as a value of his own."""
         try:
             with self._holding() as lines:

@@ -214,9 +214,7 @@ class Sheet:
         return problem is not None and problem.reason is Reason.CONNECTOR_DISABLED
 
 
-def sheet(
-    door: Door, leaf: Integration, *, page: int = 1, sort: str | None = None, fresh: Sequence[str] = ()
-) -> Sheet:
+def sheet(door: Door, leaf: Integration, *, page: int = 1, sort: str | None = None, fresh: Sequence[str] = ()) -> Sheet:
     """Ask for the linked things of a leaf; why they cannot be had is part of the answer."""
     listing = panel().links.listing(door.visitor, leaf.id, door.object, page=page)
     lines = [line(door, leaf, row, fresh=row.pointer.reference in fresh) for row in listing.rows]

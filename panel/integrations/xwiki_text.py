@@ -193,9 +193,7 @@ def _shown_target(target: str) -> str:
 _PICTURE = re.compile(r"(?<!\w)image:\S+")
 _LIST_MARK = re.compile(r"(?:[*#;:]+|\**1+\.)[ \t]+")
 _CELL_MARK = re.compile(r"\|=?|!!=?|!=")
-_STYLE_MARKS = re.compile(
-    r"\*\*|__|\^\^|,,|##|(?<!:)//|\\\\|(?<=\S)--(?=\s|$)|(?:(?<=\s)|^)--(?=\S)", re.MULTILINE
-)
+_STYLE_MARKS = re.compile(r"\*\*|__|\^\^|,,|##|(?<!:)//|\\\\|(?<=\S)--(?=\s|$)|(?:(?<=\s)|^)--(?=\S)", re.MULTILINE)
 
 
 def _bare_line(line: str) -> str:

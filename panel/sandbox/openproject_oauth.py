@@ -218,9 +218,7 @@ class OAuthServer:
 
     def _new(self, app: App, user_id: int | None, scope: str, *, refreshing: bool) -> Token:
         refresh = secrets.token_urlsafe(32) if refreshing else ""
-        return Token(
-            app.client_id, user_id, scope, secrets.token_urlsafe(32), refresh, time.time() + self.expires_in
-        )
+        return Token(app.client_id, user_id, scope, secrets.token_urlsafe(32), refresh, time.time() + self.expires_in)
 
     def _revoke(self, form: Mapping[str, str]) -> dict[str, object]:
         text = form.get("token", "")
@@ -286,7 +284,7 @@ def _consent(params: Mapping[str, str], app: App, reader: Principal, request: Re
         Markup('<input type="hidden" name="{}" value="{}">').format(name, value) for name, value in params.items()
     )
     text = Markup(
-        '<p><b>{client}</b> asks to act as <b>{reader}</b> with the scope <code>{scope}</code>.</p>'
+        "<p><b>{client}</b> asks to act as <b>{reader}</b> with the scope <code>{scope}</code>.</p>"
         '<form method="post" action="{action}">{hidden}<button name="decision" value="allow">Authorize</button> '
         '<button name="decision" value="deny">Deny</button></form>'
     )

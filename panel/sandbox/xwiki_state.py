@@ -249,11 +249,7 @@ class Wiki:
 
     def spaces(self) -> list[tuple[str, ...]]:
         """Every space that holds a page somewhere below it, outer before inner."""
-        found = {
-            reference.spaces[:depth]
-            for reference in self.pages
-            for depth in range(1, len(reference.spaces) + 1)
-        }
+        found = {reference.spaces[:depth] for reference in self.pages for depth in range(1, len(reference.spaces) + 1)}
         return sorted(found)
 
     # --- the Solr index --------------------------------------------------------------------------------------

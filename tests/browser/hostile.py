@@ -102,7 +102,11 @@ def shown(text: str) -> str:
     """How a text ought to stand on a page: on one line, without what cannot be seen or turns the direction around."""
     turning = set("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
     spaced = "".join(" " if char.isspace() else char for char in text)
-    return " ".join("".join(char for char in spaced if unicodedata.category(char) not in ("Cc", "Cs") and char not in turning).split())
+    return " ".join(
+        "".join(
+            char for char in spaced if unicodedata.category(char) not in ("Cc", "Cs") and char not in turning
+        ).split()
+    )
 
 
 TEXT_KEYS = frozenset({
@@ -149,7 +153,9 @@ class Poison:
             response.set_data(json.dumps(self._spoiled(json.loads(response.get_data()), "")))
         if "XWiki-User" in response.headers and self.texts:
             name = self.next_text("XWiki-User")
-            response.headers["XWiki-User"] = "XWiki.a" + "".join(c for c in name if 31 < ord(c) < 127 and c not in ".:")[:200]
+            response.headers["XWiki-User"] = (
+                "XWiki.a" + "".join(c for c in name if 31 < ord(c) < 127 and c not in ".:")[:200]
+            )
 
     def _spoiled(self, value: Any, parent: str) -> Any:
         if isinstance(value, list):
@@ -169,5 +175,9 @@ class Poison:
             return f"xwiki:{self.next_text('spaces.id')}"
         if key in TEXT_KEYS and self.texts and value:
             text = self.next_text(f"{parent}.{key}")
-            return html.escape(text) if self.escapes and key in ("title", "label") and parent in ("searchResults", "items") else text
+            return (
+                html.escape(text)
+                if self.escapes and key in ("title", "label") and parent in ("searchResults", "items")
+                else text
+            )
         return value

@@ -136,7 +136,13 @@ def test_i_everything_works_without_javascript(running, browser) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    [f"{OBJECT}/integrations/xwiki", f"{OBJECT}/integrations/openproject", "/admin/", "/admin/sources/xwiki", "/admin/audit"],
+    [
+        f"{OBJECT}/integrations/xwiki",
+        f"{OBJECT}/integrations/openproject",
+        "/admin/",
+        "/admin/sources/xwiki",
+        "/admin/audit",
+    ],
 )
 @pytest.mark.parametrize(("width", "scheme"), [(1140, "light"), (320, "light"), (1140, "dark")])
 def test_j_pages_are_accessible_and_never_scroll_sideways(

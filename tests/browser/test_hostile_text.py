@@ -86,7 +86,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     server, host = RunningServer(app), RunningServer(Response(FRAME, content_type="text/html"))
     # In a thread: the browser's driver keeps an event loop running in this one, where Flask then does not work.
     with ThreadPoolExecutor(1) as elsewhere:
-        cookie, secret = elsewhere.submit(fill, app, Upstreams(upstream, xwiki, openproject), f"http://localhost:{host.port}").result()
+        cookie, secret = elsewhere.submit(
+            fill, app, Upstreams(upstream, xwiki, openproject), f"http://localhost:{host.port}"
+        ).result()
     with pytest.MonkeyPatch.context() as patch:
         # As many as there can be at once, so that few pages show all.
         patch.setattr(objects, "OFFERED", 100)
@@ -106,14 +108,18 @@ def fill(app: Any, upstreams: Upstreams, host: str) -> tuple[str, Secret]:
     with app.app_context():
         alembic.upgrade()
     for number in range(ALL):
-        upstreams.xwiki.add_page(f"Needle.P{number:03}", title=f"Page {number}", content=f"{EVERYTHING} {number}", syntax="plain/1.0")
+        upstreams.xwiki.add_page(
+            f"Needle.P{number:03}", title=f"Page {number}", content=f"{EVERYTHING} {number}", syntax="plain/1.0"
+        )
     upstreams.xwiki.add_page("Sandbox.Empty", title="Nothing in it")
     upstreams.xwiki.xwql_enabled = False
     hidden = [f"Hidden.P{number:03}" for number in range(len(urls("")))]
     for name in hidden:
         upstreams.xwiki.add_page(name, title="Hidden", content="Hidden", hidden=True)
     fill_tracker(upstreams.openproject)
-    numbers = upstreams.openproject.add_many(ALL, 1, subject=EVERYTHING + " {n}", author_id=5, assignee_id=5, description="x")
+    numbers = upstreams.openproject.add_many(
+        ALL, 1, subject=EVERYTHING + " {n}", author_id=5, assignee_id=5, description="x"
+    )
     token = {"Authorization": f"Bearer {api_token(app, 'admin')}"}
     for values in (xwiki_values(upstreams, max_concurrency=64), openproject_values(upstreams, max_concurrency=64)):
         made = app.test_client().post("/api/sources", json=values, headers=token)
@@ -124,7 +130,11 @@ def fill(app: Any, upstreams: Upstreams, host: str) -> tuple[str, Secret]:
         for leaf, own, odd in (("xwiki", pages, "xwiki:{}"), ("openproject", [str(n) for n in numbers], "{}")):
             link(leaf, OBJECT, own)
             link(leaf, REFERENCES, dict.fromkeys(odd.format(text)[:1000] for text in TEXTS if text.isprintable()))
-            link(leaf, QUIET, [own[0], own[1], *(["xwiki:Gone.Away", "xwiki:Sandbox.Empty"] if leaf == "xwiki" else ["99999"])])
+            link(
+                leaf,
+                QUIET,
+                [own[0], own[1], *(["xwiki:Gone.Away", "xwiki:Sandbox.Empty"] if leaf == "xwiki" else ["99999"])],
+            )
         db.session.commit()
     admin = signed_in_client(app, "alice", "admin")
     secret, cookie = embedding_app(admin, "Cases", host), admin.get_cookie("leafpanel")
@@ -229,7 +239,9 @@ def watching(context: BrowserContext, world: World) -> Watch:
     page.on("pageerror", lambda error: watch.noticed.append(f"script: {error}"))
     page.on("popup", lambda popup: watch.noticed.append(f"popup: {popup.url}"))
     ours = (f"{world.url}/", f"{world.host}/", "data:,")
-    context.on("request", lambda request: request.url.startswith(ours) or watch.noticed.append(f"request: {request.url[:200]}"))
+    context.on(
+        "request", lambda request: request.url.startswith(ours) or watch.noticed.append(f"request: {request.url[:200]}")
+    )
     place = {"domain": "127.0.0.1", "path": "/"}
     context.add_cookies([{"name": "leafpanel", "value": world.cookie, "httpOnly": True, "sameSite": "Lax", **place}])  # type: ignore[list-item,misc]
     return watch
@@ -285,7 +297,12 @@ def harmless(world: World, browser: Browser) -> set[str]:
         patch.setitem(Links.listing.__kwdefaults__, "limit", 2)
         lists(watch, "objects", QUIET, 2)
     forms(watch, QUIET)
-    picker(watch, "objects", QUIET, [EVERYTHING, "P001", "no such thing", f"https://{EVIL}/x", f"{world.upstream}/xwiki/bin/view/Needle/P001"])
+    picker(
+        watch,
+        "objects",
+        QUIET,
+        [EVERYTHING, "P001", "no such thing", f"https://{EVIL}/x", f"{world.upstream}/xwiki/bin/view/Needle/P001"],
+    )
     degraded(watch, QUIET, 1)
     administration(watch, 1, [])
     framed(watch)
@@ -317,7 +334,14 @@ def lists(watch: Watch, face: str, obj: ObjectRef, pages: int) -> None:
 
 LISTED = {
     "xwiki": ("searchResults.title",),
-    "openproject": ("elements.subject", "status.title", "type.title", "priority.title", "assignee.title", "project.title"),
+    "openproject": (
+        "elements.subject",
+        "status.title",
+        "type.title",
+        "priority.title",
+        "assignee.title",
+        "project.title",
+    ),
 }
 """What a row shows of what its upstream sent."""
 
@@ -376,7 +400,9 @@ def picker(watch: Watch, face: str, obj: ObjectRef, words: list[str]) -> None:
     world = watch.world
     for leaf in ("xwiki", "openproject"):
         frame = watch.go(world.path(face, obj, f"/integrations/{leaf}"))
-        base = world.path(face if face == "objects" else "embed", obj, f"/integrations/{leaf}/search", theme="auto") + "&"
+        base = (
+            world.path(face if face == "objects" else "embed", obj, f"/integrations/{leaf}/search", theme="auto") + "&"
+        )
         frame.evaluate(ASK, [base, [text.encode("utf-8", "ignore").decode() for text in words]])
         watch.look(frame)
         frame.get_by_role("combobox").fill(EVERYTHING)
@@ -403,7 +429,9 @@ def test_every_text_that_is_typed_is_text(watch: Watch, harmless: set[str]) -> N
     for text in TEXTS[::60]:
         typed = text.encode("utf-8", "ignore").decode()
         watch.go(watch.world.path("objects", QUIET, "/integrations/openproject/new", text=typed))
-        watch.go(watch.world.path("objects", QUIET, "/integrations/xwiki", sort=typed, theme=typed, bg=typed, linked=typed))
+        watch.go(
+            watch.world.path("objects", QUIET, "/integrations/xwiki", sort=typed, theme=typed, bg=typed, linked=typed)
+        )
 
     assert safe(watch, harmless)
 
@@ -411,15 +439,31 @@ def test_every_text_that_is_typed_is_text(watch: Watch, harmless: set[str]) -> N
 # --- forms -----------------------------------------------------------------------------------------------------------
 
 
-def hal_error(status: int, identifier: str, message: str = "", attribute: str = "", errors: list[Any] | None = None) -> dict[str, Any]:
+def hal_error(
+    status: int, identifier: str, message: str = "", attribute: str = "", errors: list[Any] | None = None
+) -> dict[str, Any]:
     prefix = "urn:openproject-org:api:v3:errors:"
     embedded = {"errors": errors} if errors is not None else {"details": {"attribute": attribute}} if attribute else {}
-    return {"_type": "Error", "errorIdentifier": f"{prefix}{identifier}", "message": message, "_embedded": embedded, "code": status}
+    return {
+        "_type": "Error",
+        "errorIdentifier": f"{prefix}{identifier}",
+        "message": message,
+        "_embedded": embedded,
+        "code": status,
+    }
 
 
 def refusing(status: int) -> Callable[[Request], Response | None]:
     """Refuse every write with one message for each field that there is, and for many that there are not."""
-    names = ["subject", "type", "project", "status", "assignee", "description", *(f"customField{n}" for n in range(1, ALL))]
+    names = [
+        "subject",
+        "type",
+        "project",
+        "status",
+        "assignee",
+        "description",
+        *(f"customField{n}" for n in range(1, ALL)),
+    ]
     several = [hal_error(422, "PropertyConstraintViolation", "It is wrong.", name) for name in names]
     odd = [hal_error(422, "PropertyConstraintViolation", "It is wrong.", "<img src=x onerror=canary()>")]
     body = hal_error(409, "UpdateConflict") if status == 409 else hal_error(422, "MultipleErrors", errors=several + odd)
@@ -535,7 +579,9 @@ def test_every_text_is_text_for_administrators(watch: Watch, harmless: set[str])
 
 def leaving(frame: Frame) -> set[str]:
     """Origins of the addresses that rows lead to."""
-    return set(frame.evaluate("() => [...document.querySelectorAll('a.lp-title')].map((link) => new URL(link.href).origin)"))
+    return set(
+        frame.evaluate("() => [...document.querySelectorAll('a.lp-title')].map((link) => new URL(link.href).origin)")
+    )
 
 
 def test_no_address_of_an_upstream_leads_anywhere_but_to_it(watch: Watch, harmless: set[str]) -> None:
@@ -560,7 +606,9 @@ def test_no_address_that_is_pasted_leads_anywhere(watch: Watch, harmless: set[st
     assert safe(watch, harmless)
 
 
-@pytest.mark.parametrize("where", [f"//{EVIL}/", "javascript:canary()", f"https://<img src=x onerror=canary()>.{EVIL}/", "x" * 3000])
+@pytest.mark.parametrize(
+    "where", [f"//{EVIL}/", "javascript:canary()", f"https://<img src=x onerror=canary()>.{EVIL}/", "x" * 3000]
+)
 def test_a_redirect_of_an_upstream_is_told_as_text(watch: Watch, harmless: set[str], where: str) -> None:
     watch.world.harm()
     answer = Response("", 302, {"Location": where})

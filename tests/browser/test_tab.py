@@ -278,9 +278,7 @@ def test_a_session_that_ended_leads_to_the_sign_in_form_and_back(tab: Open) -> N
 
 
 @pytest.mark.parametrize(("scheme", "asked", "seen"), [("dark", "", "dark"), ("dark", "?theme=light", "light")])
-def test_the_theme_is_the_readers_unless_the_host_says_otherwise(
-    tab: Open, scheme: str, asked: str, seen: str
-) -> None:
+def test_the_theme_is_the_readers_unless_the_host_says_otherwise(tab: Open, scheme: str, asked: str, seen: str) -> None:
     page = tab(WIKI)
     page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
 

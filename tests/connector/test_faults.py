@@ -248,9 +248,7 @@ def test_http_to_something_that_speaks_tls(tls_faults: FaultServer) -> None:
 
 def expired(authority: trustme.CA) -> ssl.SSLContext:
     yesterday = datetime.now(UTC) - timedelta(days=1)
-    return serving(
-        authority.issue_cert("127.0.0.1", not_before=yesterday - timedelta(days=9), not_after=yesterday)
-    )
+    return serving(authority.issue_cert("127.0.0.1", not_before=yesterday - timedelta(days=9), not_after=yesterday))
 
 
 def self_signed(authority: trustme.CA) -> ssl.SSLContext:
@@ -284,9 +282,7 @@ def test_a_bad_certificate_gets_no_credential(
     assert server.seen == []
 
 
-def test_the_certificate_must_be_for_the_name_and_not_for_the_address(
-    authority: trustme.CA, ca_file: str
-) -> None:
+def test_the_certificate_must_be_for_the_name_and_not_for_the_address(authority: trustme.CA, ca_file: str) -> None:
     server = FaultServer(tls=serving(authority.issue_cert("127.0.0.1")))
     door = connector(f"wiki.test:{server.port}", lookup=lambda host, port: ["127.0.0.1"])
     config = source(f"https://wiki.test:{server.port}", ca_file=ca_file)

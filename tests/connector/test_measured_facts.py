@@ -35,7 +35,9 @@ from panel.domain import Reason
 @pytest.mark.parametrize("auth", [BASIC, TOKEN, KEY])
 @pytest.mark.parametrize("method", ["GET", "POST"])
 @pytest.mark.parametrize("status", ["301", "302", "303", "307", "308"])
-@pytest.mark.parametrize("way", ["http://{other}/ok", "//{other}/ok", "http://{same}/ok", "/ok", "http://a:b@{other}/ok"])
+@pytest.mark.parametrize(
+    "way", ["http://{other}/ok", "//{other}/ok", "http://{same}/ok", "/ok", "http://a:b@{other}/ok"]
+)
 def test_m01_no_redirect_carries_anything_anywhere(
     faults: FaultServer, auth: Auth, method: str, status: str, way: str
 ) -> None:

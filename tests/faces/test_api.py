@@ -70,7 +70,12 @@ def test_links_a_page_and_lists_its_row(api: FlaskClient, writer: dict[str, str]
     listed = api.get(f"{CASE_PATH}/xwiki", headers=writer).json
     assert listed is not None
     assert set(row) >= XWIKI_KEYS
-    assert (row["id"], row["space"], row["page"], row["state"]) == ("xwiki:Sandbox.TestPage1", "Sandbox", "TestPage1", "live")
+    assert (row["id"], row["space"], row["page"], row["state"]) == (
+        "xwiki:Sandbox.TestPage1",
+        "Sandbox",
+        "TestPage1",
+        "live",
+    )
     assert listed["items"] == listed["results"]
     assert listed["items"][0]["url"] == f"{upstreams.xwiki_url}/bin/view/Sandbox/TestPage1"
 
@@ -146,7 +151,9 @@ def test_creates_a_page_and_reads_its_excerpt(api: FlaskClient, writer: dict[str
     assert (one.json or {})["content"].startswith("Bold words")
 
 
-def test_a_page_that_exists_is_409_and_untouched(api: FlaskClient, writer: dict[str, str], upstreams: Upstreams) -> None:
+def test_a_page_that_exists_is_409_and_untouched(
+    api: FlaskClient, writer: dict[str, str], upstreams: Upstreams
+) -> None:
     payload = {"space": "Sandbox", "title": "TestPage1", "content": "overwritten?"}
 
     with upstreams.xwiki.counting() as asked:
@@ -283,7 +290,9 @@ def test_an_unchanged_list_is_304(api: FlaskClient, writer: dict[str, str]) -> N
     assert (same.status_code, same.data, other.status_code) == (304, b"", 200)
 
 
-@pytest.mark.parametrize("query", ["_limit=0", "_limit=x", "_limit=-1", "_page=0", "_page=1.5", "_page=", "_limit=%C2%B2"])
+@pytest.mark.parametrize(
+    "query", ["_limit=0", "_limit=x", "_limit=-1", "_page=0", "_page=1.5", "_page=", "_limit=%C2%B2"]
+)
 def test_bad_paging_is_400_and_named(api: FlaskClient, writer: dict[str, str], query: str) -> None:
     answer = api.get(f"{CASE_PATH}/xwiki?{query}", headers=writer)
 
@@ -294,7 +303,9 @@ def test_a_limit_above_200_counts_as_200(api: FlaskClient, writer: dict[str, str
     assert (api.get(f"{CASE_PATH}/xwiki?_limit=5000", headers=writer).json or {})["limit"] == 200
 
 
-def test_a_gone_target_is_a_row_and_spoils_nothing(api: FlaskClient, writer: dict[str, str], upstreams: Upstreams) -> None:
+def test_a_gone_target_is_a_row_and_spoils_nothing(
+    api: FlaskClient, writer: dict[str, str], upstreams: Upstreams
+) -> None:
     link(api, writer, "openproject", "101")
     link(api, writer, "openproject", "103")
     upstreams.openproject.remove_work_package(103)
@@ -305,7 +316,9 @@ def test_a_gone_target_is_a_row_and_spoils_nothing(api: FlaskClient, writer: dic
     assert all(set(row) >= OPENPROJECT_KEYS for row in rows)
 
 
-def test_a_failing_upstream_is_503_with_the_pointers(api: FlaskClient, writer: dict[str, str], upstreams: Upstreams) -> None:
+def test_a_failing_upstream_is_503_with_the_pointers(
+    api: FlaskClient, writer: dict[str, str], upstreams: Upstreams
+) -> None:
     link(api, writer, "openproject", "101")
     upstreams.openproject.fault = "rate-limited"
 
@@ -318,17 +331,25 @@ def test_a_failing_upstream_is_503_with_the_pointers(api: FlaskClient, writer: d
     assert body["links"] == [{"reference": "101", "url": f"{upstreams.openproject_url}/work_packages/101"}]
 
 
-def test_a_wrong_password_is_provider_auth_in_the_list(api: FlaskClient, connected: Flask, writer: dict[str, str]) -> None:
+def test_a_wrong_password_is_provider_auth_in_the_list(
+    api: FlaskClient, connected: Flask, writer: dict[str, str]
+) -> None:
     with connected.app_context():
         auth = {"type": "basic", "username": "alice", "password": "WRONG"}
         connected.extensions["leafpanel"].sources.change("xwiki", {"auth": auth}, by=ALICE)
 
     body = api.get(f"{CASE_PATH}/xwiki", headers=writer).json or {}
 
-    assert (body["code"], body["details"]["cause"], body["details"]["reason"]) == (503, "provider-auth", "credentials-rejected")
+    assert (body["code"], body["details"]["cause"], body["details"]["reason"]) == (
+        503,
+        "provider-auth",
+        "credentials-rejected",
+    )
 
 
-def test_a_switched_off_connector_is_503_and_discovery_says_so(api: FlaskClient, connected: Flask, writer: dict[str, str]) -> None:
+def test_a_switched_off_connector_is_503_and_discovery_says_so(
+    api: FlaskClient, connected: Flask, writer: dict[str, str]
+) -> None:
     with connected.app_context():
         connected.extensions["leafpanel"].switches.turn_connector(on=False, by=ALICE)
 
@@ -341,7 +362,9 @@ def test_a_switched_off_connector_is_503_and_discovery_says_so(api: FlaskClient,
 
 @pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer nope"}, {"Authorization": "Basic YTpi"}])
 @pytest.mark.parametrize("path", [f"{CASE_PATH}/xwiki", "/api/integrations", "/api/sources", f"{CASE_PATH}/nonsense"])
-def test_without_a_valid_token_there_is_nothing_but_401(client: FlaskClient, path: str, headers: dict[str, str]) -> None:
+def test_without_a_valid_token_there_is_nothing_but_401(
+    client: FlaskClient, path: str, headers: dict[str, str]
+) -> None:
     answer = client.get(path, headers=headers)
 
     assert (answer.status_code, (answer.json or {})["code"]) == (401, 401)
@@ -399,7 +422,11 @@ def test_health_is_200_whatever_it_found(api: FlaskClient, writer: dict[str, str
     ill = api.get("/api/integrations/xwiki/health", headers=writer)
 
     assert (well["status"], well["authStatus"], well["user"]) == ("ok", "configured", "alice")
-    assert (ill.status_code, (ill.json or {})["status"], (ill.json or {})["reason"]) == (200, "unavailable", "server-error")
+    assert (ill.status_code, (ill.json or {})["status"], (ill.json or {})["reason"]) == (
+        200,
+        "unavailable",
+        "server-error",
+    )
 
 
 def test_health_of_a_missing_source_says_missing(client: FlaskClient, bearer: Bearer) -> None:
@@ -432,7 +459,9 @@ def test_every_answer_has_a_short_reference_and_refuses_framing(client: FlaskCli
             assert "frame-ancestors 'none'" in answer.headers["Content-Security-Policy"]
 
 
-@pytest.mark.parametrize(("method", "path"), [("PUT", "/api/sources"), ("GET", "/api/mcp"), ("DELETE", "/admin/sources")])
+@pytest.mark.parametrize(
+    ("method", "path"), [("PUT", "/api/sources"), ("GET", "/api/mcp"), ("DELETE", "/admin/sources")]
+)
 def test_a_method_that_is_not_taken_is_405_and_says_which_are(client: FlaskClient, method: str, path: str) -> None:
     answer = client.open(path, method=method)
 

@@ -344,6 +344,7 @@ ROWS: list[tuple[Deed, Callable[[World], object], dict[str, Any]]] = [
     (Deed.SIGN_IN_THROTTLED, throttled, {**PERSON, "who": "bob", "subject": "bob"}),
 ]  # fmt: skip
 
+
 def test_every_deed_has_a_row() -> None:
     assert {deed for deed, _, _ in ROWS} == set(Deed)
 
@@ -366,7 +367,7 @@ def test_a_deed_is_told(world: World, deed: Deed, work: Callable[[World], object
 def assert_says(entry: AuditEntry, expected: dict[str, Any]) -> None:
     for name, value in expected.items():
         said = getattr(entry, name)
-        assert (value.fullmatch(said) if isinstance(value, re.Pattern) else said == value), (name, said, value)
+        assert value.fullmatch(said) if isinstance(value, re.Pattern) else said == value, (name, said, value)
 
 
 def assert_tells_no_secret(told: list[AuditEntry], world: World) -> None:
@@ -413,7 +414,9 @@ def test_a_create_that_is_sent_twice_under_one_key_is_told_once(world: World, ke
 
 @pytest.fixture(params=["2026-07-28", "stdio"])
 def agent_told(request: pytest.FixtureRequest, served: Served) -> Iterator[tuple[Any, Served, dict[str, str]]]:
-    who = {"who": "local agent", "kind": "local"} if request.param == "stdio" else {"who": "write agent", "kind": "token"}
+    who = (
+        {"who": "local agent", "kind": "local"} if request.param == "stdio" else {"who": "write agent", "kind": "token"}
+    )
     with served.agent(request.param) as agent:
         yield agent, served, {**who, "face": "MCP"}
 

@@ -59,14 +59,18 @@ def test_a_line_tells_who_did_what_to_which_object_and_how(app: Flask, as_admin:
         words(page.text),
     )
     assert "Who anna What openproject 101 Detail status, assignee Object demo/case/1" in words(page.text)
-    assert {"/objects/demo/case/1", "/admin/audit?object=demo/case/1", "/admin/calls?text=LP-AAAA-01"} <= set(links(page))
+    assert {"/objects/demo/case/1", "/admin/audit?object=demo/case/1", "/admin/calls?text=LP-AAAA-01"} <= set(
+        links(page)
+    )
 
 
 def test_the_page_stands_in_the_navigation_and_says_what_it_keeps(as_admin: FlaskClient) -> None:
     page = as_admin.get(TRAIL)
 
     assert '<a href="/admin/audit" aria-current="page">Audit</a>' in page.text
-    assert "Lines are never changed and never removed here. Never written down: secrets, texts and titles." in words(page.text)
+    assert "Lines are never changed and never removed here. Never written down: secrets, texts and titles." in words(
+        page.text
+    )
 
 
 def test_a_trail_without_lines_says_so(app: Flask, as_admin: FlaskClient) -> None:
@@ -114,13 +118,25 @@ def test_a_name_says_who_vouches_for_it(app: Flask, as_admin: FlaskClient) -> No
     page = words(as_admin.get(f"{TRAIL}?deed=link").text)
 
     assert "alice via Cases Linked" in page
-    for who in ("alice, let in by Cases", "alice, let in by an application that is gone", "agent, API token", "console, account root"):
+    for who in (
+        "alice, let in by Cases",
+        "alice, let in by an application that is gone",
+        "agent, API token",
+        "console, account root",
+    ):
         assert f"Who {who} What" in page
 
 
 def test_text_of_a_line_is_no_markup(app: Flask, as_admin: FlaskClient) -> None:
     evil = Actor("<b>bob", "token", "<i>x", "<u>r")
-    plant(app, by=evil, subject="<script>alert(1)", detail="<img src=x>", obj=ObjectRef("<a>", "<b>", "<p>"), integration="<em>")
+    plant(
+        app,
+        by=evil,
+        subject="<script>alert(1)",
+        detail="<img src=x>",
+        obj=ObjectRef("<a>", "<b>", "<p>"),
+        integration="<em>",
+    )
 
     page = as_admin.get(TRAIL).text
 
@@ -148,8 +164,24 @@ DAY = datetime(2026, 3, 14, 12, tzinfo=UTC)
 @pytest.fixture
 def trail(app: Flask, as_admin: FlaskClient) -> FlaskClient:
     plant(app, Deed.LINK, ANNA, DAY, subject="A")
-    plant(app, Deed.CREATE, AGENT, DAY + timedelta(days=1), subject="B", integration="xwiki", obj=ObjectRef("demo", "case", "a/b"))
-    plant(app, Deed.UNLINK, ANNA, DAY + timedelta(days=2), subject="C", obj=ObjectRef("other", "case", "1"), detail="50%_x")
+    plant(
+        app,
+        Deed.CREATE,
+        AGENT,
+        DAY + timedelta(days=1),
+        subject="B",
+        integration="xwiki",
+        obj=ObjectRef("demo", "case", "a/b"),
+    )
+    plant(
+        app,
+        Deed.UNLINK,
+        ANNA,
+        DAY + timedelta(days=2),
+        subject="C",
+        obj=ObjectRef("other", "case", "1"),
+        detail="50%_x",
+    )
     return as_admin
 
 
@@ -198,7 +230,11 @@ def test_lines_are_chosen_by(trail: FlaskClient, query: str, lines: str) -> None
 
 def test_a_day_lasts_from_its_midnight_to_the_next(app: Flask, as_admin: FlaskClient) -> None:
     begin = datetime(2026, 3, 14).astimezone()
-    for subject, at in (("early", begin), ("late", begin + timedelta(days=1, seconds=-1)), ("next", begin + timedelta(days=1))):
+    for subject, at in (
+        ("early", begin),
+        ("late", begin + timedelta(days=1, seconds=-1)),
+        ("next", begin + timedelta(days=1)),
+    ):
         plant(app, subject=subject, at=at)
 
     assert shown(as_admin.get(f"{TRAIL}?since=2026-03-14&until=2026-03-14").text) == {"early", "late"}
@@ -214,7 +250,9 @@ def test_an_application_is_found_by_its_name(app: Flask, as_admin: FlaskClient) 
     assert shown(as_admin.get(f"{TRAIL}?who=cases").text) == {"through cases"}
 
 
-@pytest.mark.parametrize("value", ["yesterday", "2026-13-01", "0001-01-01", "9999-12-31", "2026-02-30", "1", "' OR 1=1"])
+@pytest.mark.parametrize(
+    "value", ["yesterday", "2026-13-01", "0001-01-01", "9999-12-31", "2026-02-30", "1", "' OR 1=1"]
+)
 @pytest.mark.parametrize("field", ["since", "until"])
 def test_a_day_that_is_none_is_said_and_nothing_is_shown(trail: FlaskClient, field: str, value: str) -> None:
     page = trail.get(TRAIL, query_string={field: value})
@@ -236,7 +274,9 @@ def test_no_typed_text_is_a_failure_of_ours(trail: FlaskClient, field: str, valu
 
 
 def test_what_was_asked_for_stays_in_the_form(trail: FlaskClient) -> None:
-    page = trail.get(f"{TRAIL}?who=%22anna&object=demo/case/1&since=2026-03-01&until=2026-03-31&text=LP&integration=xwiki").text
+    page = trail.get(
+        f"{TRAIL}?who=%22anna&object=demo/case/1&since=2026-03-01&until=2026-03-31&text=LP&integration=xwiki"
+    ).text
 
     for typed in ('name="who" type="search" value="&#34;anna"', 'value="demo/case/1"', 'value="2026-03-01"', 'value="2026-03-31"',
                  'value="LP"', '<option value="xwiki" selected>'):  # fmt: skip
@@ -343,7 +383,9 @@ def test_the_command_prints_what_there_is(app: Flask) -> None:
         assert result.exit_code == 0, result.output
         return result.output
 
-    assert re.search(r"2026-03-14 \d\d:\d\d:\d\d\S+ +anna +tab +update +openproject 101 status demo/case/1 LP-AAAA-01\n", run())
+    assert re.search(
+        r"2026-03-14 \d\d:\d\d:\d\d\S+ +anna +tab +update +openproject 101 status demo/case/1 LP-AAAA-01\n", run()
+    )
     assert [line.split()[3] for line in run().splitlines()] == ["MCP", "tab"]
     assert "\x1b" not in run()
     assert "anna" not in run("--since", "2026-04-01")
@@ -356,5 +398,3 @@ def test_the_command_says_which_moment_it_did_not_understand(app: Flask) -> None
 
     assert result.exit_code == 2
     assert "'yesterday'" in result.stderr
-
-

@@ -58,7 +58,9 @@ ATTACKS = [
     Attack("the right token from another port", {"Origin": "http://localhost:81"}, token="right"),
     Attack("the right token from another site", {"Sec-Fetch-Site": "cross-site"}, token="right"),
     Attack("the right token from a sister site", {"Sec-Fetch-Site": "same-site"}, token="right"),
-    Attack("the right token from a frame without origin", {"Origin": "null", "Sec-Fetch-Site": "cross-site"}, token="right"),
+    Attack(
+        "the right token from a frame without origin", {"Origin": "null", "Sec-Fetch-Site": "cross-site"}, token="right"
+    ),
 ]
 
 OWN_WAYS: list[dict[str, str]] = [
@@ -91,7 +93,10 @@ def send(client: FlaskClient, route: Route, attack: Attack, tokens: dict[str, st
     elif attack.content_type == "application/json":
         body = {"json": fields.to_dict()}
     elif attack.content_type:
-        body = {"data": "&".join(f"{name}={value}" for name, value in fields.items(multi=True)), "content_type": attack.content_type}
+        body = {
+            "data": "&".join(f"{name}={value}" for name, value in fields.items(multi=True)),
+            "content_type": attack.content_type,
+        }
     return client.open(route.path, method=attack.method or route.method, headers=attack.headers, buffered=True, **body)
 
 
@@ -127,7 +132,9 @@ def test_with_its_own_token_no_form_is_refused(furnished: Flask, headers: dict[s
     refused, effects = [], set()
     asked = [route for route in changing(furnished) if route.face not in BEARER_ONLY]
 
-    for route in sorted(asked, key=lambda route: (route.endpoint == "admin.sign_out", "delete" in route.path, str(route))):
+    for route in sorted(
+        asked, key=lambda route: (route.endpoint == "admin.sign_out", "delete" in route.path, str(route))
+    ):
         # Somebody new each time: what is done may well end the session that did it.
         admin = signed_in_client(furnished, f"admin who tries {route}"[:150], "admin")
         before, own = dump(furnished), Attack("none", headers, token="right")
@@ -146,7 +153,9 @@ def test_a_session_alone_writes_nothing_through_json(furnished: Flask, as_admin:
     before, headers = dump(furnished), {"X-CSRFToken": token_of(as_admin)}
     asked = [route for route in changing(furnished) if route.face in ("api", "mcp")]
 
-    statuses = {str(r): as_admin.open(r.path, method=r.method, json=dict(FIELDS), headers=headers).status_code for r in asked}
+    statuses = {
+        str(r): as_admin.open(r.path, method=r.method, json=dict(FIELDS), headers=headers).status_code for r in asked
+    }
 
     assert set(statuses.values()) <= {401, 403}
     assert len(statuses) >= 12

@@ -218,7 +218,10 @@ def ask(
 
 def test_no_application_reaches_an_object_that_its_token_does_not_name(connected: Flask, made: Secret) -> None:
     with connected.app_context():
-        secrets = [made, *(apps_of(connected).create(name, ["https://x.example"], by=ALICE) for name in ("Shop", "Zoo"))]
+        secrets = [
+            made,
+            *(apps_of(connected).create(name, ["https://x.example"], by=ALICE) for name in ("Shop", "Zoo")),
+        ]
     objects = [ObjectRef("demo", "case", str(n)) for n in range(1, 4)]
     client = connected.test_client()
     for secret, obj in zip(secrets[:2], objects[:2], strict=True):

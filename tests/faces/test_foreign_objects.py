@@ -22,7 +22,9 @@ from support import Upstreams, signed_in_client
 from panel.domain import ObjectRef
 
 OWN, FOREIGN, ABSENT = (ObjectRef("demo", "case", name) for name in ("1", "2", "9"))
-NEW_EACH_TIME = r"LP-\w{4}-\d\d|CSRFToken\": \"[^\"]+\"|(?<=name=\"csrf_token\" value=\")[^\"]+|(?<=name=\"kept\" value=\")[^\"]+"
+NEW_EACH_TIME = (
+    r"LP-\w{4}-\d\d|CSRFToken\": \"[^\"]+\"|(?<=name=\"csrf_token\" value=\")[^\"]+|(?<=name=\"kept\" value=\")[^\"]+"
+)
 """The reference of the request, proofs of a form, and the form that waits, sealed, for its writer to sign in."""
 LINKED_THERE = "xwiki:Cases.Deploy.WebHome"
 """Linked to the foreign object alone, so that its name is the sign of a leak."""
@@ -47,7 +49,9 @@ class Wire:
     def ask(self, method: str, target: str, token: str = "", sent: dict[str, str] | None = None) -> Answer:
         as_form = sent is not None and "/api/" not in target.lower()
         body = (urlencode(sent) if as_form else json.dumps(sent)) if sent is not None else ""
-        headers = {"Content-Type": "application/x-www-form-urlencoded" if as_form else "application/json"} if sent else {}
+        headers = (
+            {"Content-Type": "application/x-www-form-urlencoded" if as_form else "application/json"} if sent else {}
+        )
         headers |= {"Authorization": f"Bearer {token}"} if token else {}
         self._connection.putrequest(method, target, skip_accept_encoding=True)
         for name, value in {**headers, "Content-Length": str(len(body))}.items():
@@ -109,7 +113,9 @@ Spelling = Callable[[str, str], str]
 
 def _at_id(spelled: str) -> Spelling:
     """The object id written in another way; ``{}`` stands for it."""
-    return lambda path, name: re.sub(rf"(/(?:demo|zoo)/\w+/){re.escape(name)}(?=/|$)", lambda m: m[1] + spelled.format(name), path, count=1)
+    return lambda path, name: re.sub(
+        rf"(/(?:demo|zoo)/\w+/){re.escape(name)}(?=/|$)", lambda m: m[1] + spelled.format(name), path, count=1
+    )
 
 
 def _whole(change: Callable[[str], str]) -> Spelling:
@@ -160,7 +166,11 @@ def test_no_spelling_opens_an_object_of_another_application(tenants: Tenants) ->
     app, before, asked, tellable = tenants.served.app, tenants.dump(), 0, []
     asked_for = [
         (name, foreign, there, nowhere)
-        for name, foreign, linked in (("cases", FOREIGN, LINKED_THERE), ("zoo", FOREIGN, LINKED_THERE), ("shop", OWN, PAGE))
+        for name, foreign, linked in (
+            ("cases", FOREIGN, LINKED_THERE),
+            ("zoo", FOREIGN, LINKED_THERE),
+            ("shop", OWN, PAGE),
+        )
         for there, nowhere in zip(
             of_objects(app, foreign, reference=linked, entity_id=linked),
             of_objects(app, ABSENT, reference=linked, entity_id=linked),
@@ -215,7 +225,11 @@ def test_its_own_object_gains_nothing_by_its_spelling(tenants: Tenants) -> None:
 def test_nobody_gets_in_by_a_spelling(tenants: Tenants) -> None:
     """Without any proof, no address answers that does not answer as it is."""
     app, before = tenants.served.app, tenants.dump()
-    closed = [route for route in routes(app, **ids(app)) if tenants.wire.ask(route.method, route.path, sent=body(route)).status >= 300]
+    closed = [
+        route
+        for route in routes(app, **ids(app))
+        if tenants.wire.ask(route.method, route.path, sent=body(route)).status >= 300
+    ]
 
     opened = {
         f"{spelling}: {route}"
@@ -276,7 +290,11 @@ def test_who_is_no_administrator_cannot_tell_what_there_is(tenants: Tenants) -> 
 def test_what_is_not_linked_here_answers_like_what_is_nowhere(tenants: Tenants) -> None:
     token = tenants.tokens["cases"]
     there, nowhere = (
-        [route for route in of_objects(tenants.served.app, OWN, reference=name, entity_id=name) if "Cases.Deploy" in route.path or "Cases.Nothin" in route.path]
+        [
+            route
+            for route in of_objects(tenants.served.app, OWN, reference=name, entity_id=name)
+            if "Cases.Deploy" in route.path or "Cases.Nothin" in route.path
+        ]
         for name in (LINKED_THERE, "xwiki:Cases.Nothin.WebHome")
     )
     before = tenants.dump()
@@ -315,7 +333,9 @@ def test_a_token_does_what_it_names_and_nothing_else(tenants: Tenants) -> None:
     wrong = []
     for can, route in itertools.product(SUBSETS, asked):
         needed = NEEDED[f"{route.method} {route.endpoint}"]
-        answer = tenants.wire.ask(route.method, route.path, token_of(tenants.secrets["cases"], OWN, can=can), body(route))
+        answer = tenants.wire.ask(
+            route.method, route.path, token_of(tenants.secrets["cases"], OWN, can=can), body(route)
+        )
         # Whoever acts also looks, so that a right to act without the one to look may not be enough.
         may_be_either = needed in can and "view" not in can
         if (answer.status == 403) == (needed in can) and not may_be_either:

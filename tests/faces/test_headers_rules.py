@@ -193,7 +193,11 @@ def test_every_readable_address_scores_a_hundred_for_everybody(
 ) -> None:
     embedding_app(as_admin)
     link(app, bearer("write"))
-    visitors = {"nobody": (app.test_client(), {}), "admin": (as_admin, {}), "token": (app.test_client(), bearer("admin"))}
+    visitors = {
+        "nobody": (app.test_client(), {}),
+        "admin": (as_admin, {}),
+        "token": (app.test_client(), bearer("admin")),
+    }
 
     low = []
     asked = 0
@@ -285,7 +289,9 @@ def test_every_answer_has_a_reference_and_asks_for_no_feature(
 
     assert [a.request.path for a in every if not re.fullmatch(r"LP-\w{4}-\d\d", a.headers["X-Request-Id"])] == []
     assert all("camera=(), " in answer.headers["Permissions-Policy"] for answer in every)
-    assert not [feature for feature in every[0].headers["Permissions-Policy"].split(", ") if not feature.endswith("=()")]
+    assert not [
+        feature for feature in every[0].headers["Permissions-Policy"].split(", ") if not feature.endswith("=()")
+    ]
 
 
 def test_no_page_leads_or_reaches_to_another_host_but_to_the_source(

@@ -71,7 +71,9 @@ def test_saying_that_it_is_meant_ends_the_warning(as_admin: FlaskClient) -> None
     page = as_admin.get(TRACKER).text
     [stranger] = re.findall(r'name="stranger" value="(\w+)"', page)
 
-    answer = as_admin.post(f"{TRACKER}/instance", data={"csrf_token": csrf(as_admin.get(TRACKER)), "stranger": stranger})
+    answer = as_admin.post(
+        f"{TRACKER}/instance", data={"csrf_token": csrf(as_admin.get(TRACKER)), "stranger": stranger}
+    )
     after = as_admin.get(TRACKER).text
 
     assert (answer.status_code, answer.location) == (303, TRACKER)

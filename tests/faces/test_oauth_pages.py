@@ -49,9 +49,7 @@ def come_back(client: FlaskClient, told: dict[str, list[str]]) -> TestResponse:
     return client.get(f"{urlsplit(CALLBACK).path}?{urlencode(told, doseq=True)}")
 
 
-def test_a_source_is_set_up_connected_and_works(
-    as_admin: FlaskClient, behind: Behind, upstreams: Upstreams
-) -> None:
+def test_a_source_is_set_up_connected_and_works(as_admin: FlaskClient, behind: Behind, upstreams: Upstreams) -> None:
     stem = "auth.oauth2."
     fill(
         as_admin, PAGE, "save", location=upstreams.openproject_url, auth="oauth2",
@@ -153,7 +151,8 @@ def test_an_answer_is_not_taken_from_nobody_and_leaves_no_code_in_an_address(
 
 
 @pytest.mark.parametrize(
-    ("error", "sentence"), [("access_denied", "declined"), ("<b>x</b>", "refused the request"), ("invalid_scope", "scope")]
+    ("error", "sentence"),
+    [("access_denied", "declined"), ("<b>x</b>", "refused the request"), ("invalid_scope", "scope")],
 )
 def test_an_error_of_the_provider_is_told_in_our_words(
     as_admin: FlaskClient, source: str, error: str, sentence: str

@@ -221,9 +221,7 @@ def test_a_page_shows_where_it_is(editor: FlaskClient, linked: Link) -> None:
 
 
 @pytest.mark.parametrize("rest", ["", "/search?q=zeppelin", "/items/101/edit"])
-def test_upstream_text_is_never_markup(
-    editor: FlaskClient, linked: Link, upstreams: Upstreams, rest: str
-) -> None:
+def test_upstream_text_is_never_markup(editor: FlaskClient, linked: Link, upstreams: Upstreams, rest: str) -> None:
     upstreams.openproject.touch(101, subject='<img src=x onerror=alert(1)> & "zeppelin"')
     linked("openproject", "101")
 
@@ -1045,9 +1043,7 @@ def test_words_sent_along_may_be_anything(editor: FlaskClient, drawer: Seen, ups
     assert send(editor, drawer, ".lp-edit form", {"status": "2", "labels": labels}).status == 409
 
 
-def test_references_with_odd_characters_have_addresses(
-    editor: FlaskClient, linked: Link, upstreams: Upstreams
-) -> None:
+def test_references_with_odd_characters_have_addresses(editor: FlaskClient, linked: Link, upstreams: Upstreams) -> None:
     linked("xwiki", r"07\. Dev.WebHome")
     page = get(editor, leaf("xwiki"))
     assert page.texts(".lp-title") == ["Seven dev"]

@@ -79,7 +79,9 @@ def test_a_strange_host_name_is_400_and_told_why(app: Flask, host: str) -> None:
         ({"PANEL_PUBLIC_URL": "https://[fd00::5]:8443"}, ["fd00::5", "127.0.0.1"], ["fd00::6"]),
     ],
 )
-def test_names_come_from_settings(settings: dict[str, str], answers: list[str], refuses: list[str], tmp_path: Path) -> None:
+def test_names_come_from_settings(
+    settings: dict[str, str], answers: list[str], refuses: list[str], tmp_path: Path
+) -> None:
     names = names_of(load({"PANEL_INSTANCE_DIR": str(tmp_path), **settings}))
 
     assert names is not None
@@ -139,7 +141,9 @@ def test_addresses_that_others_keep_come_from_the_setting(
 ) -> None:
     made = embedding_app(as_admin)
     link = app.test_client().post(
-        "/api/objects/demo/case/1/integrations/xwiki", json={"reference": "xwiki:Sandbox.WebHome"}, headers=bearer("write")
+        "/api/objects/demo/case/1/integrations/xwiki",
+        json={"reference": "xwiki:Sandbox.WebHome"},
+        headers=bearer("write"),
     )
     post(as_admin, "/admin/sources/xwiki/enabled", {"value": "off"})
 
@@ -225,7 +229,9 @@ def test_after_a_password_nobody_is_led_to_another_host(app: Flask) -> None:
     with app.app_context():
         password = first_password(app)
     client = app.test_client()
-    signed_in = [sign_in(client, password, target) for target in ("//evil.example", "/\\evil.example", "/admin/sources")]
+    signed_in = [
+        sign_in(client, password, target) for target in ("//evil.example", "/\\evil.example", "/admin/sources")
+    ]
 
     assert [answer.status_code for answer in signed_in] == [303] * 3
     assert [leads_to("own", answer.headers["Location"]) for answer in signed_in] == ["own"] * 3
@@ -276,7 +282,14 @@ def test_what_the_page_says_it_was_leads_back_to_us_alone(app: Flask) -> None:
 
 # --- line ends -------------------------------------------------------------------------------------------------------
 
-LINES = ["\r\nX-Injected: 1", "\nX-Injected: 1", "\rX-Injected: 1", "\r\n\r\n<b>x", "\u560a\u560dX-Injected: 1", "\x0b\x85\u2028X"]
+LINES = [
+    "\r\nX-Injected: 1",
+    "\nX-Injected: 1",
+    "\rX-Injected: 1",
+    "\r\n\r\n<b>x",
+    "\u560a\u560dX-Injected: 1",
+    "\x0b\x85\u2028X",
+]
 QUERIES = ("next", "sort", "theme", "bg", "linked", "done", "q", "text", "page", "search", "source", "period", "group",
            "register", "schema", "objectId", "object_id", "projectId", "token", "slug", "location", "code", "state")  # fmt: skip
 FIELDS = ("reference", "title", "name", "origins", "value", "scope", "space", "subject", "key", "show", "labels", "do")
@@ -382,7 +395,11 @@ def test_forms_work_behind_a_server_that_speaks_tls_for_us(listening: int) -> No
     token = re.search(r'name="csrf_token" value="([^"]+)"', text)
     assert token is not None
 
-    as_browsers_do = {"Origin": "null", "Sec-Fetch-Site": "same-origin", "Content-Type": "application/x-www-form-urlencoded"}
+    as_browsers_do = {
+        "Origin": "null",
+        "Sec-Fetch-Site": "same-origin",
+        "Content-Type": "application/x-www-form-urlencoded",
+    }
     body = f"csrf_token={token[1]}&name=nobody&password=wrong"
     connection.request("POST", "/admin/sign-in", body, {**proxied, **as_browsers_do, "Cookie": cookie})
     answer = connection.getresponse()
@@ -393,4 +410,6 @@ def test_forms_work_behind_a_server_that_speaks_tls_for_us(listening: int) -> No
 
 
 def test_a_request_that_names_no_host_is_answered(listening: int) -> None:
-    assert json.loads(raw(listening, "/api/openapi.json")[1].partition("{")[2].join(["{", ""]))["servers"] == [{"url": PUBLIC}]
+    assert json.loads(raw(listening, "/api/openapi.json")[1].partition("{")[2].join(["{", ""]))["servers"] == [
+        {"url": PUBLIC}
+    ]

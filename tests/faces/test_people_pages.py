@@ -209,7 +209,7 @@ def test_a_browser_that_signed_in_before_is_not_locked_out_by_a_stranger_beside_
 
 
 def test_a_planted_mark_of_a_known_browser_helps_nobody(client: FlaskClient, bob: int) -> None:
-    client.set_cookie("leafpanel-device", f"[{bob},\"1\"].forged")
+    client.set_cookie("leafpanel-device", f'[{bob},"1"].forged')
 
     answers = [sign_in(client, "bob", f"wrong {n}").status_code for n in range(12)]
 

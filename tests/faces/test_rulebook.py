@@ -150,7 +150,9 @@ def test_every_door_opens_for_those_whom_its_row_names_and_for_nobody_else(
     assert wrong == []
 
 
-@pytest.mark.parametrize("guest", [guest for guest in GUESTS if guest.only or len(guest.leaves) == 1], ids=lambda g: g.name)
+@pytest.mark.parametrize(
+    "guest", [guest for guest in GUESTS if guest.only or len(guest.leaves) == 1], ids=lambda g: g.name
+)
 def test_what_is_outside_of_somebodys_limits_is_not_there(
     doors: Flask, let_ask: Callable[[Guest], Ask], guest: Guest
 ) -> None:

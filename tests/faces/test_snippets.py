@@ -19,7 +19,7 @@ from panel.errors import InvalidInput
 from panel.faces.snippets import LANGUAGES, Wanted, snippet
 
 GUIDE = (PROJECT_ROOT / "docs" / "embedding.md").read_text("utf-8")
-NASTY = 'zaken "é\\$x\' {y}'
+NASTY = "zaken \"é\\$x' {y}"
 
 
 @pytest.fixture

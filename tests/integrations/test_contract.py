@@ -99,7 +99,9 @@ def test_every_fault_has_its_reason_here() -> None:
 
 
 # What is too large is too large for every operation; one says so.
-CASES = [(fault, operation) for fault in REASONS for operation in READING if fault != "huge" or operation == "fetch many"]
+CASES = [
+    (fault, operation) for fault in REASONS for operation in READING if fault != "huge" or operation == "fetch many"
+]
 
 
 @pytest.mark.parametrize(("fault", "operation"), CASES)
@@ -128,7 +130,10 @@ def test_a_fault_while_creating_is_told_and_creates_nothing_twice(connected: Con
 def test_one_that_is_gone_spoils_nothing(connected: Connected) -> None:
     items = connected.leaf.fetch_many(connected.upstream(), [connected.known, connected.gone])
 
-    assert {text: item.state for text, item in items.items()} == {connected.known: State.LIVE, connected.gone: State.GONE}
+    assert {text: item.state for text, item in items.items()} == {
+        connected.known: State.LIVE,
+        connected.gone: State.GONE,
+    }
 
 
 def test_one_that_is_gone_is_not_found(connected: Connected) -> None:

@@ -46,7 +46,6 @@ def test_addresses_come_from_the_instance_root() -> None:
     assert leaf.looks_like_reference(source, "#1528")
 
 
-
 def test_check_asks_once_who_we_are(tracker: Tracker) -> None:
     with tracker.standin.counting() as seen, tracker.open() as upstream:
         identity = tracker.leaf.check(upstream)

@@ -233,7 +233,6 @@ def test_refusals_are_read_whatever_their_shape(recent: Tracker, body: Any, fiel
     assert fields or str(refused.value).endswith("Nee.")
 
 
-
 def test_changes_the_subject_at_the_present_version(tracker: Tracker) -> None:
     tracker.standin.touch(101)
 
@@ -407,7 +406,6 @@ def test_refusals_of_somebody_else_are_not_taken_for_openprojects(recent: Tracke
         recent.leaf.update(upstream, "101", {"subject": "x"})
 
     assert failed.value.reason is Reason.UNEXPECTED_RESPONSE
-
 
 
 def test_offers_the_projects_where_we_may_create_by_name(tracker: Tracker) -> None:

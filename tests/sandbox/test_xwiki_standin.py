@@ -451,9 +451,7 @@ def test_title_is_rendered_on_a_page_and_plain_in_solr(site: Site) -> None:
     assert hit["title"] == NASTY
 
 
-@pytest.mark.parametrize(
-    ("reference", "title"), [("Sandbox.Untitled", "Untitled"), ("Sandbox.Deep.WebHome", "Deep")]
-)
+@pytest.mark.parametrize(("reference", "title"), [("Sandbox.Untitled", "Untitled"), ("Sandbox.Deep.WebHome", "Deep")])
 def test_page_without_a_title_is_called_by_its_name(site: Site, reference: str, title: str) -> None:
     site.standin.add_page(reference)
 

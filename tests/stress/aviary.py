@@ -216,7 +216,6 @@ def by_command(app: Flask) -> bytes:
     return "".join(app.test_cli_runner().invoke(args=args).output for args in commands).encode()
 
 
-
 def log_to(path: Path) -> None:
     """Write down everything that anybody logs, at DEBUG."""
     for name in ("alembic", "sqlalchemy"):

@@ -79,7 +79,13 @@ class Notebook(Integration):
         return _item(answer.object(), upstream.source)
 
     def row(self, item: Item) -> dict[str, Any]:
-        return {"id": item.reference, "reference": item.reference, "title": item.title, "url": item.url, "state": item.state}
+        return {
+            "id": item.reference,
+            "reference": item.reference,
+            "title": item.title,
+            "url": item.url,
+            "state": item.state,
+        }
 
 
 def _notes(answer: Answer) -> list[dict[str, Any]]:

@@ -35,7 +35,9 @@ class NotebookStandIn(StandIn):
         return _json({"error": "no such note"}, 404)
 
     def _list(self, asked: Any) -> Response:
-        wanted = {int(number) for number in asked["ids"].split(",") if number.isdigit()} if "ids" in asked else self.notes
+        wanted = (
+            {int(number) for number in asked["ids"].split(",") if number.isdigit()} if "ids" in asked else self.notes
+        )
         words = asked.get("q", "").casefold()
         found = [number for number, text in self.notes.items() if number in wanted and words in text.casefold()]
         return _json({"notes": [self._note(number) for number in found]})
