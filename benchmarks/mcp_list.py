@@ -20,8 +20,8 @@ from panel.access import SCOPES, Principal, Wish
 from panel.audit import Actor
 from panel.config import load
 from panel.connector import Caller
+from panel.core.domain import ObjectRef
 from panel.db import alembic
-from panel.domain import ObjectRef
 from panel.faces.context import Panel
 from panel.links import Visitor
 from panel.sandbox.openproject import OpenProjectStandIn

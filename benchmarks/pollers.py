@@ -18,7 +18,7 @@ from pathlib import Path
 
 from panel.connector import Caller, Connector, SourceConfig
 from panel.connector.gate import Gate
-from panel.errors import ProviderUnavailable
+from panel.core.errors import ProviderUnavailable
 from panel.ledger import SqlLedger, ephemeral_engine
 
 POLLERS, SOURCES, WORKERS, TURNS = 1000, 5, 2, 7

@@ -11,6 +11,7 @@ from panel.calls import Calls
 from panel.config import Config, load
 from panel.connector import Connector, Shared
 from panel.connector.gate import Gate
+from panel.core.version import VERSION
 from panel.db import alembic, db, flask_settings, own_engine
 from panel.embedding import EmbedApps
 from panel.integrations.registry import Registry, load_registry
@@ -22,7 +23,6 @@ from panel.sandbox import note
 from panel.sources import Sources
 from panel.switches import Switches
 from panel.vault import Vault, keys_of
-from panel.version import VERSION
 
 __version__ = VERSION
 

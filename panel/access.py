@@ -14,11 +14,11 @@ from sqlalchemy import select, update
 
 from panel import audit
 from panel.audit import Actor, Deed
+from panel.core.domain import ObjectRef, now
+from panel.core.errors import Forbidden, InvalidInput, NotFound
+from panel.core.text import one_line
 from panel.db import STORAGE_FAILURES, db
-from panel.domain import ObjectRef, now
-from panel.errors import Forbidden, InvalidInput, NotFound
 from panel.models import ApiToken
-from panel.names import one_line
 
 log = logging.getLogger(__name__)
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from panel.core.domain import ObjectRef, now
 from panel.db import db
-from panel.domain import ObjectRef, now
 from panel.models import AuditEntry
 
 

@@ -12,8 +12,8 @@ from sqlalchemy import Select, extract, func, literal_column, or_, select
 
 from panel import log_pages
 from panel.calls import NOT_SENT, Wanted, oldest
+from panel.core.domain import Reason, now
 from panel.db import db
-from panel.domain import Reason, now
 from panel.log_pages import Lines
 from panel.models import Call
 

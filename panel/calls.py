@@ -21,7 +21,7 @@ from sqlalchemy import Engine, delete, func, insert, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from panel.connector import Caller, SourceConfig
-from panel.domain import Reason, now
+from panel.core.domain import Reason, now
 from panel.models import Call
 
 KEPT = timedelta(days=7)

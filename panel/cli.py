@@ -24,10 +24,10 @@ from panel.audit import Actor
 from panel.audit_reports import Wanted
 from panel.config import ConfigError
 from panel.connector import Caller
+from panel.core.domain import Ladder, ObjectRef
+from panel.core.errors import PanelError
 from panel.db import STORAGE_FAILURES, db
-from panel.domain import Ladder, ObjectRef
 from panel.embedding import GRANTABLE, Secret
-from panel.errors import PanelError
 from panel.faces.admin_audit import entry_json
 from panel.faces.api import ladder_json
 from panel.faces.causes import storage_words

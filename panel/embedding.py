@@ -21,11 +21,11 @@ from sqlalchemy import delete, func, select
 from panel import audit
 from panel.access import Action, Limits, Principal
 from panel.audit import Actor, Deed
+from panel.core.domain import ObjectRef
+from panel.core.errors import Conflict, InvalidInput, NotFound, PanelError
+from panel.core.text import one_line
 from panel.db import db
-from panel.domain import ObjectRef
-from panel.errors import Conflict, InvalidInput, NotFound, PanelError
 from panel.models import EmbedApp, EmbedKey
-from panel.names import one_line
 from panel.vault import Belonging, Unreadable, Vault
 
 log = logging.getLogger(__name__)

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 
+from panel.core.domain import now
+from panel.core.errors import Conflict
 from panel.db import db
-from panel.domain import now
-from panel.errors import Conflict
 from panel.models import Instance, Link
 
 

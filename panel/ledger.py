@@ -32,7 +32,7 @@ from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 
 from panel.connector.gate import PROBE_EVERY_S, Counts, Rate, Standing
 from panel.connector.source import SourceConfig
-from panel.domain import Reason
+from panel.core.domain import Reason
 
 CALLER_WINDOW_S = 2.0
 """Somebody who asked within this time counts as waiting, so that nobody else may use more than half of a limit."""

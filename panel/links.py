@@ -20,9 +20,8 @@ from panel import audit
 from panel.access import Action, Principal
 from panel.audit import Actor, Deed
 from panel.connector import Caller, Connector, SourceConfig, Upstream
-from panel.db import STORAGE_FAILURES, db
-from panel.domain import Choice, Health, Item, Listing, ObjectRef, Pointer, Reason, Row
-from panel.errors import (
+from panel.core.domain import Choice, Health, Item, Listing, ObjectRef, Pointer, Reason, Row
+from panel.core.errors import (
     AlreadyLinked,
     Conflict,
     InvalidInput,
@@ -32,6 +31,7 @@ from panel.errors import (
     ProviderUnavailable,
     Uncertain,
 )
+from panel.db import STORAGE_FAILURES, db
 from panel.integrations.contract import Integration
 from panel.integrations.registry import Registry
 from panel.models import CreateIntent, Link

@@ -10,8 +10,8 @@ from sqlalchemy import JSON, DateTime, ForeignKey, Index, String, Text, TypeDeco
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import Mapped, mapped_column
 
+from panel.core.domain import now
 from panel.db import Model
-from panel.domain import now
 
 
 class Moment(TypeDecorator[datetime]):

@@ -31,8 +31,8 @@ from panel.connector import (
     origin_of,
 )
 from panel.connector.place import place_of
-from panel.domain import AuthStatus, Problem, Reason
-from panel.errors import InvalidInput, PanelError, ProviderUnavailable
+from panel.core.domain import AuthStatus, Problem, Reason
+from panel.core.errors import InvalidInput, PanelError, ProviderUnavailable
 from panel.oauth_answer import Refusal, Tokens, read_tokens
 from panel.oauth_store import Attempts, Grant, Grants
 from panel.vault import Unreadable, Vault

@@ -17,7 +17,7 @@ from sqlalchemy.exc import IntegrityError
 from panel import audit
 from panel.audit import Actor, Deed
 from panel.connector import SourceConfig
-from panel.domain import AuthStatus, now
+from panel.core.domain import AuthStatus, now
 from panel.models import AuditEntry, OauthAttempt, OauthGrant
 from panel.oauth_answer import Tokens
 from panel.vault import Belonging, Vault

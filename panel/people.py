@@ -17,11 +17,11 @@ from werkzeug.security import check_password_hash, generate_password_hash
 from panel import audit
 from panel.access import ROLES, Principal
 from panel.audit import Actor, Deed
+from panel.core.domain import now
+from panel.core.errors import Conflict, InvalidInput, NotFound, PanelError
+from panel.core.text import one_line
 from panel.db import db
-from panel.domain import now
-from panel.errors import Conflict, InvalidInput, NotFound, PanelError
 from panel.models import User, UserSession
-from panel.names import one_line
 
 MIN_PASSWORD = 8
 ONE_TIME = timedelta(hours=24)

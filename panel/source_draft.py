@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from panel.connector import check_headers, check_token_header
-from panel.errors import InvalidInput
+from panel.core.errors import InvalidInput
 
 SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 RATE_LIMIT = re.compile(r"([1-9]\d{0,6})/(second|minute|hour|day)")

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from panel.errors import InvalidInput
+from panel.core.errors import InvalidInput
 from panel.source_draft import AUTH_SHAPES, KEYS
 
 MAX_BYTES = 256 * 1024

@@ -32,9 +32,9 @@ from panel.connector import (
     origin_of,
     traffic_of,
 )
+from panel.core.domain import AuthStatus, Cause, Health, HealthStatus, Identity, Ladder, Problem, Reason, Rung, now
+from panel.core.errors import Conflict, InvalidInput, NotFound, PanelError, ProviderUnavailable, Rejected
 from panel.db import db
-from panel.domain import AuthStatus, Cause, Health, HealthStatus, Identity, Ladder, Problem, Reason, Rung, now
-from panel.errors import Conflict, InvalidInput, NotFound, PanelError, ProviderUnavailable, Rejected
 from panel.instances import Instances, Stranger
 from panel.integrations.contract import Integration
 from panel.integrations.registry import Registry

@@ -12,7 +12,7 @@ from typing import Any
 
 from flask.testing import FlaskClient
 
-from panel.domain import ObjectRef
+from panel.core.domain import ObjectRef
 from panel.embedding import Secret
 
 ALL = ["view", "link", "create", "update", "unlink"]

@@ -12,8 +12,8 @@ from sqlalchemy import select, update
 from support import ALICE, Upstreams, openproject_values
 
 from panel.connector import Caller, SourceConfig, Upstream
+from panel.core.domain import now
 from panel.db import db
-from panel.domain import now
 from panel.faces.context import Panel
 from panel.models import OauthGrant, User
 from panel.oauth import Visit
@@ -103,7 +103,7 @@ def failing(work: Callable[[], object]) -> Any:
     """The problem with which ``work`` ends."""
     import pytest
 
-    from panel.errors import ProviderUnavailable
+    from panel.core.errors import ProviderUnavailable
 
     with pytest.raises(ProviderUnavailable) as caught:
         work()

@@ -10,7 +10,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from panel.audit import Actor
-from panel.domain import ObjectRef
+from panel.core.domain import ObjectRef
 from panel.faces.context import Panel
 from panel.people import Knock
 from panel.sandbox.openproject import OpenProjectStandIn

@@ -8,9 +8,9 @@ import time_machine
 from support import CONSOLE
 
 from panel.access import Access, Action, Limits, Principal, Wish
+from panel.core.domain import ObjectRef, now
+from panel.core.errors import Forbidden, InvalidInput, NotFound
 from panel.db import db
-from panel.domain import ObjectRef, now
-from panel.errors import Forbidden, InvalidInput, NotFound
 from panel.faces.context import Panel
 from panel.models import ApiToken
 

@@ -19,8 +19,8 @@ from trail import entries, entries_of, told
 from panel import audit
 from panel.access import Action, Principal, Wish
 from panel.audit import Actor, Deed
+from panel.core.errors import Conflict, NotFound, PanelError, ProviderUnavailable, Uncertain
 from panel.db import Model, db
-from panel.errors import Conflict, NotFound, PanelError, ProviderUnavailable, Uncertain
 from panel.faces.context import Panel
 from panel.links import Visitor
 from panel.models import AuditEntry

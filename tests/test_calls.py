@@ -22,8 +22,8 @@ from panel.access import Action, Principal, Wish
 from panel.calls import Calls, Wanted
 from panel.connector import Caller, SourceConfig
 from panel.connector.place import outline_of
+from panel.core.domain import Reason, now
 from panel.db import Model, db
-from panel.domain import Reason, now
 from panel.faces.context import Panel
 from panel.links import Visitor
 from panel.models import Call

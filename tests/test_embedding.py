@@ -14,9 +14,9 @@ from flask import Flask
 from support import ALICE, CASE
 
 from panel.access import Action
+from panel.core.errors import Conflict, InvalidInput
 from panel.db import db
 from panel.embedding import BadToken, EmbedApps, Secret
-from panel.errors import Conflict, InvalidInput
 from panel.faces.context import Panel
 from panel.models import EmbedKey
 from panel.rotation import rotate

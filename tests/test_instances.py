@@ -10,9 +10,9 @@ from flask import Flask
 from support import ALICE, CASE, CASE_PATH, Upstreams
 
 from panel.connector import Caller
+from panel.core.domain import Health, HealthStatus, Ladder
+from panel.core.errors import Conflict
 from panel.db import db
-from panel.domain import Health, HealthStatus, Ladder
-from panel.errors import Conflict
 from panel.faces.context import Panel
 from panel.instances import is_another
 from panel.links import Visitor

@@ -11,8 +11,8 @@ from support import ALICE, CASE, Upstreams
 
 from panel.access import SCOPES, Principal
 from panel.connector import Caller
-from panel.domain import ObjectRef, Reason, State
-from panel.errors import AlreadyLinked, Conflict, Forbidden, InvalidInput, NotFound, ProviderUnavailable
+from panel.core.domain import ObjectRef, Reason, State
+from panel.core.errors import AlreadyLinked, Conflict, Forbidden, InvalidInput, NotFound, ProviderUnavailable
 from panel.faces.context import Panel
 from panel.links import Links, Visitor
 

@@ -38,9 +38,9 @@ from sqlalchemy import text
 from support import ALICE, Upstreams
 
 from panel.connector import Deadline, SourceConfig
+from panel.core.domain import AuthStatus, Reason, now
+from panel.core.errors import InvalidInput, NotFound, ProviderUnavailable, Rejected
 from panel.db import db
-from panel.domain import AuthStatus, Reason, now
-from panel.errors import InvalidInput, NotFound, ProviderUnavailable, Rejected
 from panel.faces.context import Panel
 from panel.integrations.contract import Integration
 from panel.links import Visitor

@@ -9,9 +9,9 @@ import time_machine
 from support import CONSOLE, signs_in
 
 from panel.access import Action
+from panel.core.domain import now
+from panel.core.errors import Conflict, InvalidInput
 from panel.db import db
-from panel.domain import now
-from panel.errors import Conflict, InvalidInput
 from panel.faces.context import Panel
 from panel.models import User, UserSession
 from panel.people import ABSOLUTE, IDLE, ONE_TIME, Budget, Knock, People, Throttled, principal_of

@@ -74,8 +74,8 @@ from panel.call_reports import hours, outcomes
 from panel.config import load
 from panel.connector import Connector, SourceConfig
 from panel.connector.gate import Gate
+from panel.core.errors import Conflict
 from panel.db import alembic, db, upgrade
-from panel.errors import Conflict
 from panel.faces.context import Panel
 from panel.ledger import SqlLedger
 from panel.links import Links, Visitor

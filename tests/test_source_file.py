@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from panel.errors import InvalidInput
+from panel.core.errors import InvalidInput
 from panel.source_draft import read_draft
 from panel.source_file import read_source_file, write_source_file
 

@@ -17,9 +17,9 @@ from support import CASE, CASE_PATH, CONSOLE, MakeApp, Upstreams, openproject_va
 from panel.access import Wish
 from panel.connector import Breaker, Caller, Connector, Deadline, SourceConfig, Traffic, traffic_of
 from panel.connector.gate import Counts, Gate, Rate
+from panel.core.domain import Reason
+from panel.core.errors import ProviderUnavailable
 from panel.db import db
-from panel.domain import Reason
-from panel.errors import ProviderUnavailable
 from panel.faces.context import Panel
 from panel.ledger import SqlLedger, ephemeral_engine
 from panel.links import Visitor
@@ -152,7 +152,7 @@ def test_five_failures_in_a_row_open_the_breaker(connector: Connector, upstreams
 
 def _read(connector: Connector, config: SourceConfig) -> Reason | None:
     """A read whose answer a leaf would refuse."""
-    from panel.domain import Problem
+    from panel.core.domain import Problem
 
     def judge(answer: object, _: SourceConfig) -> Problem | None:
         return None if getattr(answer, "is_json", False) else Problem(Reason.UNEXPECTED_RESPONSE, "not JSON")

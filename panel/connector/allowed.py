@@ -10,7 +10,7 @@ from ipaddress import ip_network
 
 from panel.connector.place import Place, host_of
 from panel.connector.ranges import Address, Network, Standing, layers, own_standing
-from panel.errors import InvalidInput
+from panel.core.errors import InvalidInput
 
 SETTING = "PANEL_ALLOWED_PRIVATE_HOSTS"
 

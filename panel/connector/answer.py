@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from panel.domain import Reason
-from panel.errors import ProviderUnavailable
+from panel.core.domain import Reason
+from panel.core.errors import ProviderUnavailable
 
 _MOST_NODES = 400_000
 """Commas and opening brackets in one body: five megabytes of ``{},{},…`` would become a hundred of objects."""

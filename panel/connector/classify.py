@@ -15,7 +15,7 @@ import urllib3.exceptions
 from panel.connector.body import Garbled, TooLarge
 from panel.connector.place import Place, shown_origin
 from panel.connector.wire import TooMuch
-from panel.domain import Problem, Reason, now
+from panel.core.domain import Problem, Reason, now
 
 _LONGEST_WAIT, _SHORTEST_WAIT = 300.0, 1.0
 _UNIX_TIME = 1_000_000_000

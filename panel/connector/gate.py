@@ -18,8 +18,8 @@ from typing import Protocol
 
 from panel.connector.deadline import Deadline
 from panel.connector.source import SourceConfig
-from panel.domain import Problem, Reason
-from panel.errors import ProviderUnavailable
+from panel.core.domain import Problem, Reason
+from panel.core.errors import ProviderUnavailable
 
 PERIODS = {"second": 1.0, "minute": 60.0, "hour": 3600.0, "day": 86400.0}
 FAILURES_TO_OPEN = 5

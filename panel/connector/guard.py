@@ -10,8 +10,8 @@ from panel.connector.deadline import Deadline
 from panel.connector.place import Place
 from panel.connector.ranges import Address, Standing, standing
 from panel.connector.resolve import Resolver, Unresolved
-from panel.domain import Reason
-from panel.errors import ProviderUnavailable
+from panel.core.domain import Reason
+from panel.core.errors import ProviderUnavailable
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,9 @@ from requests.structures import CaseInsensitiveDict
 from panel.connector.deadline import Deadline
 from panel.connector.place import Place, place_of
 from panel.connector.source import AuthKind, Secret, SourceConfig
-from panel.domain import Problem, Reason
-from panel.errors import InvalidInput, ProviderUnavailable
-from panel.version import VERSION
+from panel.core.domain import Problem, Reason
+from panel.core.errors import InvalidInput, ProviderUnavailable
+from panel.core.version import VERSION
 
 if TYPE_CHECKING:
     from panel.connector.upstream import Caller

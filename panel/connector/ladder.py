@@ -16,8 +16,8 @@ from panel.connector.headers import USER_AGENT, extra_headers
 from panel.connector.place import Place, place_of
 from panel.connector.source import SourceConfig
 from panel.connector.transport import Call, Reply, Transport
-from panel.domain import Problem, Reason, Rung
-from panel.errors import InvalidInput, ProviderUnavailable
+from panel.core.domain import Problem, Reason, Rung
+from panel.core.errors import InvalidInput, ProviderUnavailable
 
 Finding = tuple[Rung, Problem | None]
 

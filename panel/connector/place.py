@@ -15,7 +15,7 @@ from urllib.parse import quote, unquote, urlencode
 
 import idna
 
-from panel.errors import InvalidInput
+from panel.core.errors import InvalidInput
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 

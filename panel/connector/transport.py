@@ -25,8 +25,8 @@ from panel.connector.guard import Guard
 from panel.connector.place import Place, path_of, place_of
 from panel.connector.trust import Trust
 from panel.connector.wire import TlsSocket, TooMuch, Wire, dial, secure
-from panel.domain import Problem
-from panel.errors import InvalidInput, ProviderUnavailable
+from panel.core.domain import Problem
+from panel.core.errors import InvalidInput, ProviderUnavailable
 
 T = TypeVar("T")
 

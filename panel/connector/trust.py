@@ -9,8 +9,8 @@ import threading
 import certifi
 
 from panel.connector.wire import TlsSocket
-from panel.domain import Reason
-from panel.errors import ProviderUnavailable
+from panel.core.domain import Reason
+from panel.core.errors import ProviderUnavailable
 
 
 class Trust:

@@ -27,8 +27,8 @@ from panel.connector.resolve import Resolver
 from panel.connector.shared import Kept, Shared, Unshared, asked_once
 from panel.connector.source import AuthKind, SourceConfig
 from panel.connector.transport import Call, Reply, Transport
-from panel.domain import Problem, Reason, Rung
-from panel.errors import InvalidInput, ProviderUnavailable
+from panel.core.domain import Problem, Reason, Rung
+from panel.core.errors import InvalidInput, ProviderUnavailable
 
 T = TypeVar("T")
 R = TypeVar("R")

@@ -13,8 +13,8 @@ from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import DataError
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
+from panel.core.errors import PanelError
 from panel.db import STORAGE_FAILURES
-from panel.errors import PanelError
 from panel.faces import kept
 from panel.faces.causes import bug_words, error_body, plain_body, status_of, storage_words
 from panel.faces.context import begin_request, end_request, panel, request_id, wants_json

@@ -11,7 +11,7 @@ from werkzeug import Response
 
 from panel import call_reports
 from panel.access import Action, Principal
-from panel.errors import InvalidInput
+from panel.core.errors import InvalidInput
 from panel.faces import (
     admin_audit,
     admin_calls,

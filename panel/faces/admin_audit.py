@@ -13,8 +13,8 @@ from flask import Blueprint, Response, render_template, request, url_for
 from panel import audit_reports
 from panel.audit import Deed
 from panel.audit_reports import Wanted
-from panel.domain import now
-from panel.errors import InvalidInput
+from panel.core.domain import now
+from panel.core.errors import InvalidInput
 from panel.faces import csv_file
 from panel.faces.context import panel
 from panel.faces.words import short_day

@@ -10,7 +10,7 @@ from flask import Blueprint, Response, render_template, request, url_for
 
 from panel import call_reports
 from panel.calls import Wanted
-from panel.domain import Cause, Reason, now
+from panel.core.domain import Cause, Reason, now
 from panel.faces.context import panel
 from panel.faces.csv_file import as_csv
 from panel.models import Call

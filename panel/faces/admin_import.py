@@ -8,7 +8,7 @@ from flask import Blueprint, Response, flash, redirect, render_template, request
 from werkzeug import Response as AnyResponse
 
 from panel.config import PROJECT_ROOT
-from panel.errors import Conflict, InvalidInput, NotFound
+from panel.core.errors import Conflict, InvalidInput, NotFound
 from panel.faces.context import acting, panel
 from panel.faces.import_form import without_secrets
 

@@ -7,8 +7,8 @@ import secrets
 from flask import Blueprint, flash, redirect, render_template, request, session, url_for
 from werkzeug import Response
 
-from panel.domain import Cause
-from panel.errors import PanelError, ProviderUnavailable
+from panel.core.domain import Cause
+from panel.core.errors import PanelError, ProviderUnavailable
 from panel.faces.context import acting, admitted, panel, visitor
 from panel.faces.session import current_user
 from panel.oauth import ConnectFailed, Visit

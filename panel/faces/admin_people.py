@@ -5,8 +5,8 @@ from __future__ import annotations
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from werkzeug import Response
 
-from panel.domain import now
-from panel.errors import Conflict, InvalidInput
+from panel.core.domain import now
+from panel.core.errors import Conflict, InvalidInput
 from panel.faces.context import acting, panel
 from panel.models import User
 

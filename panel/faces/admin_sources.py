@@ -9,8 +9,8 @@ from flask import Blueprint, Response, flash, redirect, render_template, request
 from werkzeug import Response as AnyResponse
 
 from panel import call_reports
-from panel.domain import Ladder, now
-from panel.errors import Conflict, InvalidInput, NotFound, PanelError, Rejected
+from panel.core.domain import Ladder, now
+from panel.core.errors import Conflict, InvalidInput, NotFound, PanelError, Rejected
 from panel.faces import admin_import
 from panel.faces.admin_calls import chart
 from panel.faces.context import acting, admitted, panel, request_id, visitor

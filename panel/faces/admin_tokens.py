@@ -8,8 +8,8 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 from werkzeug import Response
 
 from panel.access import Wish
-from panel.domain import now
-from panel.errors import InvalidInput
+from panel.core.domain import now
+from panel.core.errors import InvalidInput
 from panel.faces.context import acting, panel
 from panel.faces.moments import day
 from panel.models import ApiToken

@@ -13,8 +13,9 @@ import yaml
 from flask import Blueprint, Response, jsonify, request
 from werkzeug.exceptions import HTTPException
 
-from panel.domain import Ladder, Rung
-from panel.errors import InvalidInput, NotFound
+from panel.core.domain import Ladder, Rung
+from panel.core.errors import InvalidInput, NotFound
+from panel.core.version import VERSION
 from panel.faces.bearer import Unauthorized, unauthorized
 from panel.faces.context import acting, admitted, leaves_for, panel, visitor
 from panel.faces.given import (
@@ -31,7 +32,6 @@ from panel.faces.shapes import found_json, health_json, item_json, known_health,
 from panel.integrations.contract import Integration
 from panel.links import DEFAULT_LIMIT, Visitor
 from panel.sources import Saved
-from panel.version import VERSION
 
 bp = Blueprint("api", __name__, url_prefix="/api")
 bp.register_error_handler(Unauthorized, unauthorized)

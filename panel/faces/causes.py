@@ -6,9 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from panel.db import is_not_set_up
-from panel.domain import AuthStatus, Cause, Pointer, Problem, Reason
-from panel.errors import (
+from panel.core.domain import AuthStatus, Cause, Pointer, Problem, Reason
+from panel.core.errors import (
     Conflict,
     Forbidden,
     InvalidInput,
@@ -19,6 +18,7 @@ from panel.errors import (
     Rejected,
     Uncertain,
 )
+from panel.db import is_not_set_up
 from panel.integrations.contract import Integration
 
 STATUS: tuple[tuple[type[PanelError], int], ...] = (

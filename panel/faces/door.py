@@ -9,7 +9,7 @@ from typing import Any
 from flask import g, request, url_for
 
 from panel.access import Action, Principal
-from panel.domain import ObjectRef
+from panel.core.domain import ObjectRef
 from panel.embedding import THEMES
 from panel.faces.context import admitted, visitor
 from panel.faces.given import object_ref

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from panel.domain import ObjectRef
-from panel.errors import InvalidInput
+from panel.core.domain import ObjectRef
+from panel.core.errors import InvalidInput
 from panel.integrations.contract import Integration
 
 KEY_LENGTH = 255

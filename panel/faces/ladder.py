@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from panel.domain import Ladder, Reason, Rung
+from panel.core.domain import Ladder, Reason, Rung
 from panel.faces.causes import notice
 from panel.faces.source_form import SourceForm
 

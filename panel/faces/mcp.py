@@ -15,11 +15,11 @@ from flask import Blueprint, Flask, Response, request
 
 from panel.access import WRITING, Action, Principal
 from panel.config import Config
+from panel.core.version import VERSION
 from panel.faces import mcp_tool
 from panel.faces.bearer import Unauthorized, unauthorized
 from panel.faces.context import admitted, begin_request, leaves_for, panel, visitor
 from panel.faces.mcp_actions import answer
-from panel.version import VERSION
 
 if TYPE_CHECKING:
     import httpx2

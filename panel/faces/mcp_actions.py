@@ -6,9 +6,9 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from panel.core.domain import ObjectRef
+from panel.core.errors import InvalidInput, NotFound, PanelError
 from panel.db import STORAGE_FAILURES
-from panel.domain import ObjectRef
-from panel.errors import InvalidInput, NotFound, PanelError
 from panel.faces.causes import bug_words, error_body, plain_body, storage_words
 from panel.faces.context import leaves_for, panel, request_id
 from panel.faces.given import (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from panel.domain import now
+from panel.core.domain import now
 
 
 def day(moment: datetime) -> str:

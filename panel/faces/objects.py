@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 from flask import Blueprint, Response, redirect, request
 
 from panel.access import Action
-from panel.domain import Row
-from panel.errors import AlreadyLinked, ChangedUpstream, InvalidInput, NotFound, PanelError, ProviderUnavailable
+from panel.core.domain import Row
+from panel.core.errors import AlreadyLinked, ChangedUpstream, InvalidInput, NotFound, PanelError, ProviderUnavailable
 from panel.faces.causes import status_of
 from panel.faces.context import leaves_for, panel
 from panel.faces.door import Door, door, remember_place

@@ -13,9 +13,9 @@ from enum import StrEnum
 from flask import Flask, g, request
 
 from panel.access import Action, Principal
-from panel.domain import ObjectRef
+from panel.core.domain import ObjectRef
+from panel.core.errors import Forbidden, InvalidInput
 from panel.embedding import Pass
-from panel.errors import Forbidden, InvalidInput
 from panel.faces.bearer import Unauthorized, embed_pass, presented
 from panel.faces.context import panel
 from panel.faces.given import object_ref

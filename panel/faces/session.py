@@ -10,7 +10,7 @@ from itsdangerous import BadSignature, URLSafeSerializer
 from werkzeug import Response
 
 from panel.audit import Actor
-from panel.errors import PanelError
+from panel.core.errors import PanelError
 from panel.faces.context import panel, request_id
 from panel.models import User
 from panel.people import Knock

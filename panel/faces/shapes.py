@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from panel.domain import AuthStatus, Health, Listing, Row
+from panel.core.domain import AuthStatus, Health, Listing, Row
 from panel.faces.causes import unavailable
 from panel.faces.context import panel
 from panel.integrations.contract import Integration

@@ -8,9 +8,9 @@ from urllib.parse import quote
 
 from flask import render_template
 
+from panel.core.errors import InvalidInput
+from panel.core.text import one_line
 from panel.embedding import GRANTABLE
-from panel.errors import InvalidInput
-from panel.names import one_line
 
 LANGUAGES = {"python": "Python", "php": "PHP", "javascript": "JavaScript", "java": "Java", "csharp": "C#"}
 

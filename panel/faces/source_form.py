@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from panel.errors import InvalidInput, PanelError, Rejected
+from panel.core.errors import InvalidInput, PanelError, Rejected
 from panel.integrations.contract import Integration
 from panel.integrations.descriptor import Preset
 from panel.source_draft import AUTH_SHAPES

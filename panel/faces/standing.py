@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from panel.domain import AuthStatus, HealthStatus, Problem, Reason
+from panel.core.domain import AuthStatus, HealthStatus, Problem, Reason
 from panel.faces.causes import Notice, notice
 from panel.faces.context import Panel
 from panel.instances import Stranger

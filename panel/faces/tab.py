@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import Any
 
 from panel.access import Action
-from panel.domain import HealthStatus, Item, Listing, Pointer, Problem, Reason, Row, State
-from panel.errors import PanelError, ProviderUnavailable, Uncertain, WrongHost
+from panel.core.domain import HealthStatus, Item, Listing, Pointer, Problem, Reason, Row, State
+from panel.core.errors import PanelError, ProviderUnavailable, Uncertain, WrongHost
 from panel.faces.causes import Notice, notice, problem_of
 from panel.faces.context import leaves_for, panel
 from panel.faces.door import Door

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from panel.domain import Choice, Row
-from panel.errors import (
+from panel.core.domain import Choice, Row
+from panel.core.errors import (
     AlreadyExists,
     Conflict,
     Forbidden,

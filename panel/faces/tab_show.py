@@ -9,7 +9,7 @@ from typing import Any
 from flask import Response, current_app, make_response, render_template, request
 from jinja2 import Template
 
-from panel.domain import Problem
+from panel.core.domain import Problem
 from panel.faces.context import request_id
 from panel.faces.door import Door
 from panel.faces.htmx import vary_on_fragment, wants_fragment

@@ -10,7 +10,7 @@ from datetime import date, datetime
 from flask import Flask
 from markupsafe import Markup, escape
 
-from panel.domain import now
+from panel.core.domain import now
 from panel.faces.moments import clock, day, instant, taken
 from panel.integrations.contract import Integration
 

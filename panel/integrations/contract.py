@@ -13,8 +13,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from panel.connector import Answer, SourceConfig, Upstream
-from panel.domain import Choice, Identity, Item, Problem
-from panel.errors import NotSupported
+from panel.core.domain import Choice, Identity, Item, Problem
+from panel.core.errors import NotSupported
 from panel.integrations.descriptor import Descriptor
 
 

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from panel.connector import Answer, SourceConfig, Upstream, unexpected
-from panel.domain import Choice, Identity, Item, Problem, Reason
-from panel.errors import InvalidInput, NotFound, ProviderUnavailable
+from panel.core.domain import Choice, Identity, Item, Problem, Reason
+from panel.core.errors import InvalidInput, NotFound, ProviderUnavailable
 from panel.integrations import openproject_choices as offered
 from panel.integrations import openproject_reference as address
 from panel.integrations import openproject_write as write

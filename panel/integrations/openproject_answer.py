@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from panel.connector import Answer, Upstream, unexpected
-from panel.domain import Reason
-from panel.errors import Forbidden, ProviderUnavailable, Rejected
+from panel.core.domain import Reason
+from panel.core.errors import Forbidden, ProviderUnavailable, Rejected
 from panel.integrations.openproject_item import Status, Statuses, plain, status_of
 from panel.integrations.openproject_reference import API
 

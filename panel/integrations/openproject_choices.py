@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from panel.connector import Answer, Upstream, unexpected
-from panel.domain import Choice
-from panel.errors import NotFound, Rejected
+from panel.core.domain import Choice
+from panel.core.errors import NotFound, Rejected
 from panel.integrations.openproject_answer import (
     HAL,
     ask,

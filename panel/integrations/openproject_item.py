@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 
-from panel.domain import Item
+from panel.core.domain import Item
 from panel.integrations.openproject_reference import is_number, page_url, target_of
 from panel.integrations.text import one_line
 

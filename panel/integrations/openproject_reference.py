@@ -10,7 +10,7 @@ import re
 from urllib.parse import SplitResult, quote, urlsplit
 
 from panel.connector import origin_of
-from panel.errors import InvalidInput, WrongHost
+from panel.core.errors import InvalidInput, WrongHost
 
 API = ("api", "v3")
 

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from panel.connector import Answer, Upstream, unexpected
-from panel.domain import Reason
-from panel.errors import (
+from panel.core.domain import Reason
+from panel.core.errors import (
     ChangedUpstream,
     Forbidden,
     InvalidInput,

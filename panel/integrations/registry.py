@@ -9,7 +9,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
 
-from panel.errors import NotFound
+from panel.core.errors import NotFound
 from panel.integrations.contract import Integration
 from panel.integrations.descriptor import BrokenDescriptor, Descriptor
 

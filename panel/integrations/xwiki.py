@@ -11,8 +11,8 @@ from typing import Any, ClassVar
 from urllib.parse import quote, urlsplit
 
 from panel.connector import Answer, SourceConfig, Upstream, unexpected
-from panel.domain import Choice, Identity, Item, Problem
-from panel.errors import InvalidInput, NotFound, ProviderUnavailable
+from panel.core.domain import Choice, Identity, Item, Problem
+from panel.core.errors import InvalidInput, NotFound, ProviderUnavailable
 from panel.integrations import xwiki_reference, xwiki_rest
 from panel.integrations.contract import Integration
 from panel.integrations.descriptor import Descriptor

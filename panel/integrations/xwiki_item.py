@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from panel.connector import Answer, origin_of, unexpected
-from panel.domain import Item
+from panel.core.domain import Item
 from panel.integrations.xwiki_reference import BadReference, PageReference, page_url
 from panel.integrations.xwiki_text import plain, preview
 

@@ -11,8 +11,8 @@ from typing import Any
 from urllib.parse import quote
 
 from panel.connector import Answer, Upstream
-from panel.domain import Item, Reason
-from panel.errors import ProviderUnavailable
+from panel.core.domain import Item, Reason
+from panel.core.errors import ProviderUnavailable
 from panel.integrations.xwiki_item import bare_item, read_page, reference_of, to_item
 from panel.integrations.xwiki_reference import PageReference
 from panel.integrations.xwiki_rest import MOST, ask, ask_page, entries, numbers_of, told_version, wiki_of

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from panel.connector import origin_of
-from panel.errors import InvalidInput, WrongHost
+from panel.core.errors import InvalidInput, WrongHost
 
 HOME = "WebHome"
 MAIN_WIKI = "xwiki"

@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 
 from panel.connector import Answer, SourceConfig, Upstream, unexpected
 from panel.connector.source import AuthKind
-from panel.domain import Identity, Problem, Reason
-from panel.errors import ProviderUnavailable
+from panel.core.domain import Identity, Problem, Reason
+from panel.core.errors import ProviderUnavailable
 from panel.integrations.xwiki_reference import MAIN_WIKI, PageReference
 
 REST = "rest"

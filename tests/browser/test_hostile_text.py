@@ -20,8 +20,8 @@ from werkzeug.wrappers import Request, Response
 
 from panel import create_app
 from panel.config import load
+from panel.core.domain import ObjectRef
 from panel.db import alembic, db
-from panel.domain import ObjectRef
 from panel.embedding import Secret
 from panel.faces import objects, tab
 from panel.links import Links

@@ -10,8 +10,8 @@ import pytest
 
 from panel.connector import Auth, AuthKind, Caller, Connector, Secret, SourceConfig, Upstream
 from panel.connector.resolve import Resolver
-from panel.domain import Problem
-from panel.errors import ProviderUnavailable
+from panel.core.domain import Problem
+from panel.core.errors import ProviderUnavailable
 
 DEADLINE = 0.5
 LATEST = DEADLINE + 0.25 + 1.0

@@ -22,8 +22,8 @@ from panel.connector.ranges import folded
 from panel.connector.resolve import Resolver
 from panel.connector.transport import DoorAdapter
 from panel.connector.trust import Trust
-from panel.domain import Reason
-from panel.errors import ProviderUnavailable
+from panel.core.domain import Reason
+from panel.core.errors import ProviderUnavailable
 
 ODD_SPELLINGS = [
     "127.0.0.1", "127.1", "127.0.1", "2130706433", "0x7f000001", "0x7f.1", "0177.0.0.1", "017700000001", "0",

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from panel.connector import check_root
 from panel.connector.place import place_of, shown_origin
-from panel.errors import InvalidInput
+from panel.core.errors import InvalidInput
 
 GOOD_ROOTS = [
     ("https://wiki.test", "https://wiki.test", ""),

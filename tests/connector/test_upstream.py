@@ -23,8 +23,8 @@ from door import (
 from faults import Baseline, FaultServer
 
 from panel.connector import Answer, Caller, SourceConfig
-from panel.domain import Problem, Reason
-from panel.errors import ProviderUnavailable
+from panel.core.domain import Problem, Reason
+from panel.core.errors import ProviderUnavailable
 
 
 class Listener:

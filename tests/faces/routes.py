@@ -10,8 +10,8 @@ from typing import Any
 from flask import Flask
 from sqlalchemy import select
 
+from panel.core.domain import ObjectRef
 from panel.db import Model, db
-from panel.domain import ObjectRef
 
 OWN = ObjectRef("demo", "case", "1")
 PAGE = "xwiki:Sandbox.WebHome"

@@ -19,8 +19,8 @@ from support import ALICE, CASE, CASE_PATH, signed_in_client
 
 from panel import audit
 from panel.audit import Actor, Deed
+from panel.core.domain import ObjectRef, now
 from panel.db import db
-from panel.domain import ObjectRef, now
 from panel.faces.admin_audit import LABELS
 from panel.models import AuditEntry
 

@@ -15,8 +15,8 @@ from pages import links, post
 from sqlalchemy import insert
 from support import CASE_PATH, Upstreams
 
+from panel.core.domain import Reason, now
 from panel.db import db
-from panel.domain import Reason, now
 from panel.faces.admin_calls import HELP, size
 from panel.models import Call
 

@@ -13,7 +13,7 @@ from flask.testing import FlaskClient
 from support import ALICE, CASE, CASE_PATH, signed_in_client
 from werkzeug.test import TestResponse
 
-from panel.domain import ObjectRef
+from panel.core.domain import ObjectRef
 from panel.embedding import Secret
 from panel.faces.context import Panel
 

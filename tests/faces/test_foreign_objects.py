@@ -19,7 +19,7 @@ from flask.testing import FlaskClient
 from routes import PAGE, READING, Route, dump, ids, routes
 from support import Upstreams, signed_in_client
 
-from panel.domain import ObjectRef
+from panel.core.domain import ObjectRef
 
 OWN, FOREIGN, ABSENT = (ObjectRef("demo", "case", name) for name in ("1", "2", "9"))
 NEW_EACH_TIME = (

@@ -17,7 +17,7 @@ from routes import FILES, OWN, PAGE, Route, ids, routes
 from support import CONSOLE, MakeApp, Upstreams, signed_in_client
 from werkzeug.test import TestResponse
 
-from panel.domain import ObjectRef
+from panel.core.domain import ObjectRef
 
 PUBLIC = "https://panel.example.org"
 FRAMER = "https://cases.example.org"

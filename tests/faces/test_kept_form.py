@@ -12,7 +12,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from support import CONSOLE, Upstreams
 
-from panel.domain import now
+from panel.core.domain import now
 
 PASSWORD = "correct horse battery"
 TYPED = {"space": "Sandbox", "title": "Ask <b>the fire brigade</b>", "content": "\nFirst line\n  second"}

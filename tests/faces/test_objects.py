@@ -17,8 +17,8 @@ from support import ALICE, CASE, Upstreams, openproject_values, signed_in_client
 from panel import create_app
 from panel.config import load
 from panel.connector import SourceConfig, Upstream
+from panel.core.domain import HealthStatus, Identity, Item
 from panel.db import alembic
-from panel.domain import HealthStatus, Identity, Item
 from panel.faces.context import Panel
 from panel.integrations.contract import Integration
 from panel.integrations.descriptor import Descriptor, Field

@@ -26,7 +26,7 @@ from schemathesis.specs.openapi.checks import (
 from support import CASE, Upstreams, xwiki_values
 
 import panel
-from panel.domain import Cause, Reason
+from panel.core.domain import Cause, Reason
 from panel.faces.context import Panel
 from panel.links import Visitor
 

@@ -13,7 +13,7 @@ from support import CONSOLE, api_token, signed_in_client
 from werkzeug.test import TestResponse
 
 from panel.access import ROLES, SCOPES, Action
-from panel.domain import ObjectRef
+from panel.core.domain import ObjectRef
 from panel.faces.mcp_tool import ACTIONS
 from panel.faces.rulebook import EVERYBODY, RULES, TOOL, Proof, check
 

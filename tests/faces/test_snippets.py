@@ -13,9 +13,9 @@ from flask.testing import FlaskClient
 from support import CONSOLE
 
 from panel.config import PROJECT_ROOT
-from panel.domain import ObjectRef
+from panel.core.domain import ObjectRef
+from panel.core.errors import InvalidInput
 from panel.embedding import Secret
-from panel.errors import InvalidInput
 from panel.faces.snippets import LANGUAGES, Wanted, snippet
 
 GUIDE = (PROJECT_ROOT / "docs" / "embedding.md").read_text("utf-8")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from panel.errors import InvalidInput, Rejected
+from panel.core.errors import InvalidInput, Rejected
 from panel.faces.source_form import SourceForm, empty_form, read_headers, stored_form, typed_form, values_of
 from panel.integrations.contract import Integration
 from panel.integrations.registry import load_registry

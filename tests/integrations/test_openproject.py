@@ -12,8 +12,8 @@ import pytest
 from openproject_tracker import HAL, LIST, Tracker, error, paths, tracker_fixture
 
 from panel.connector import Answer, AuthKind, SourceConfig, Upstream
-from panel.domain import Identity, Reason
-from panel.errors import InvalidInput, NotFound, ProviderUnavailable, WrongHost
+from panel.core.domain import Identity, Reason
+from panel.core.errors import InvalidInput, NotFound, ProviderUnavailable, WrongHost
 from panel.integrations import openproject as module
 from panel.integrations.descriptor import Descriptor
 from panel.integrations.openproject import OpenProject

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from panel.errors import InvalidInput, WrongHost
+from panel.core.errors import InvalidInput, WrongHost
 from panel.integrations.openproject_reference import (
     create_page_url,
     instance_root,

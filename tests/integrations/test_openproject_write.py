@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from openproject_tracker import ERRORS, LIST, Tracker, error, paths, tracker_fixture
 
-from panel.domain import Reason
-from panel.errors import (
+from panel.core.domain import Reason
+from panel.core.errors import (
     ChangedUpstream,
     Forbidden,
     InvalidInput,

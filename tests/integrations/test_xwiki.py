@@ -11,8 +11,8 @@ import pytest
 from xwiki_wiki import REST, WikiServer, paths, wiki_fixture
 
 from panel.connector import Answer, Auth, AuthKind, Secret, SourceConfig, Upstream
-from panel.domain import Choice, Identity, Item, Problem, Reason
-from panel.errors import InvalidInput, NotFound, NotSupported, ProviderUnavailable, WrongHost
+from panel.core.domain import Choice, Identity, Item, Problem, Reason
+from panel.core.errors import InvalidInput, NotFound, NotSupported, ProviderUnavailable, WrongHost
 from panel.integrations import xwiki as module
 from panel.integrations.descriptor import Descriptor
 from panel.integrations.xwiki import XWiki

@@ -9,8 +9,8 @@ import pytest
 from werkzeug.wrappers import Request
 from xwiki_wiki import REST, WikiServer, paths, wiki_fixture
 
-from panel.domain import Item, Reason, State
-from panel.errors import ProviderUnavailable
+from panel.core.domain import Item, Reason, State
+from panel.core.errors import ProviderUnavailable
 
 wiki = wiki_fixture("legacy", "modern", "solr-only")
 modern = wiki_fixture("modern")

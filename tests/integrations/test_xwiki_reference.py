@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from panel.errors import InvalidInput, WrongHost
+from panel.core.errors import InvalidInput, WrongHost
 from panel.integrations.xwiki_reference import (
     BadReference,
     PageReference,

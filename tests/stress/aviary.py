@@ -25,8 +25,8 @@ from panel import create_app
 from panel.access import Action, Principal, Wish
 from panel.config import load
 from panel.connector import Caller
+from panel.core.errors import PanelError
 from panel.db import alembic
-from panel.errors import PanelError
 from panel.faces.context import Panel
 from panel.links import Visitor
 from panel.sandbox.openproject import OpenProjectStandIn

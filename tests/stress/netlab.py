@@ -30,8 +30,8 @@ from panel.access import Action, Principal
 from panel.config import load
 from panel.connector import Auth, AuthKind, Caller, Connector, Deadline, Secret, SourceConfig
 from panel.connector.gate import OpenGate
+from panel.core.errors import PanelError
 from panel.db import alembic, db
-from panel.errors import PanelError
 from panel.faces.context import Panel
 from panel.faces.mcp_actions import answer
 from panel.links import Visitor

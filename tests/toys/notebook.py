@@ -9,8 +9,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from panel.connector import Answer, SourceConfig, Upstream, unexpected
-from panel.domain import Identity, Item
-from panel.errors import InvalidInput, NotFound, ProviderUnavailable, Uncertain, WrongHost
+from panel.core.domain import Identity, Item
+from panel.core.errors import InvalidInput, NotFound, ProviderUnavailable, Uncertain, WrongHost
 from panel.integrations.contract import Integration
 
 

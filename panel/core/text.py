@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from panel.errors import InvalidInput
+from panel.core.errors import InvalidInput
 
 
 def one_line(field: str, text: str, longest: int, *, what: str = "A name") -> str:

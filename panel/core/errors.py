@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from panel.domain import Cause, Pointer, Problem, Reason
+from panel.core.domain import Cause, Pointer, Problem, Reason
 
 
 class PanelError(Exception):
