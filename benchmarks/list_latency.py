@@ -21,11 +21,11 @@ from panel.audit import Actor
 from panel.config import load
 from panel.connector import Caller
 from panel.core.domain import ObjectRef
-from panel.db import alembic
 from panel.faces.context import Panel
 from panel.links import Visitor
 from panel.sandbox.openproject import OpenProjectStandIn
 from panel.sandbox.standin import RunningServer, mounted
+from panel.storage.engine import alembic
 
 LINKS, ROUNDS = 50, 100
 ME = Actor("benchmark", "local", "console")

@@ -12,7 +12,6 @@ from panel.config import Config, load
 from panel.connector import Connector, Shared
 from panel.connector.gate import Gate
 from panel.core.version import VERSION
-from panel.db import alembic, db, flask_settings, own_engine
 from panel.embedding import EmbedApps
 from panel.integrations.registry import Registry, load_registry
 from panel.ledger import SqlLedger, ephemeral_engine
@@ -21,6 +20,7 @@ from panel.oauth import Oauth
 from panel.people import People
 from panel.sandbox import note
 from panel.sources import Sources
+from panel.storage.engine import alembic, db, flask_settings, own_engine
 from panel.switches import Switches
 from panel.vault import Vault, keys_of
 

@@ -17,8 +17,8 @@ from panel.audit import Actor, Deed
 from panel.core.domain import ObjectRef, now
 from panel.core.errors import Forbidden, InvalidInput, NotFound
 from panel.core.text import one_line
-from panel.db import STORAGE_FAILURES, db
-from panel.models import ApiToken
+from panel.storage.engine import STORAGE_FAILURES, db
+from panel.storage.models import ApiToken
 
 log = logging.getLogger(__name__)
 

@@ -10,8 +10,8 @@ from enum import StrEnum
 from typing import Any
 
 from panel.core.domain import ObjectRef, now
-from panel.db import db
-from panel.models import AuditEntry
+from panel.storage.engine import db
+from panel.storage.models import AuditEntry
 
 
 class Deed(StrEnum):

@@ -9,10 +9,10 @@ from typing import Any
 
 from sqlalchemy import literal, or_, select
 
-from panel import log_pages
-from panel.db import db
-from panel.log_pages import Lines
-from panel.models import AuditEntry, EmbedApp
+from panel.storage import paging
+from panel.storage.engine import db
+from panel.storage.models import AuditEntry, EmbedApp
+from panel.storage.paging import Lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +55,11 @@ def _with(text: str) -> list[Any]:
 
 
 def lines(wanted: Wanted, *, before: int = 0) -> Lines[AuditEntry]:
-    return log_pages.lines(AuditEntry, wanted.conditions(), before=before)
+    return paging.lines(AuditEntry, wanted.conditions(), before=before)
 
 
 def every_line(wanted: Wanted) -> Iterator[Any]:
-    return log_pages.every_line(AuditEntry, wanted.conditions())
+    return paging.every_line(AuditEntry, wanted.conditions())
 
 
 def integrations() -> list[str]:

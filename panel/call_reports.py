@@ -10,12 +10,12 @@ from typing import Any
 
 from sqlalchemy import Select, extract, func, literal_column, or_, select
 
-from panel import log_pages
 from panel.calls import NOT_SENT, Wanted, oldest
 from panel.core.domain import Reason, now
-from panel.db import db
-from panel.log_pages import Lines
-from panel.models import Call
+from panel.storage import paging
+from panel.storage.engine import db
+from panel.storage.models import Call
+from panel.storage.paging import Lines
 
 DAY = timedelta(hours=24)
 _HELD_BACK = [
@@ -61,15 +61,15 @@ class Hour:
 
 
 def lines(wanted: Wanted, *, before: int = 0) -> Lines[Call]:
-    return log_pages.lines(Call, wanted.conditions(), before=before)
+    return paging.lines(Call, wanted.conditions(), before=before)
 
 
 def every_line(wanted: Wanted) -> Iterator[Any]:
-    return log_pages.every_line(Call, wanted.conditions())
+    return paging.every_line(Call, wanted.conditions())
 
 
 def _count(*conditions: Any) -> int:
-    return log_pages.count(Call, *conditions)
+    return paging.count(Call, *conditions)
 
 
 def faces() -> list[str]:

@@ -22,7 +22,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from panel.connector import Caller, SourceConfig
 from panel.core.domain import Reason, now
-from panel.models import Call
+from panel.storage.models import Call
 
 KEPT = timedelta(days=7)
 MOST_ROWS = 100_000

@@ -15,8 +15,8 @@ from sqlalchemy.exc import IntegrityError
 
 from panel.core.domain import now
 from panel.core.errors import Conflict
-from panel.db import db
-from panel.models import Instance, Link
+from panel.storage.engine import db
+from panel.storage.models import Instance, Link
 
 
 @dataclass(frozen=True, slots=True)

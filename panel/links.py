@@ -31,11 +31,11 @@ from panel.core.errors import (
     ProviderUnavailable,
     Uncertain,
 )
-from panel.db import STORAGE_FAILURES, db
 from panel.integrations.contract import Integration
 from panel.integrations.registry import Registry
-from panel.models import CreateIntent, Link
 from panel.sources import Sources, health_of_identity, health_of_problem, health_of_stranger, told_facts
+from panel.storage.engine import STORAGE_FAILURES, db
+from panel.storage.models import CreateIntent, Link
 
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 200

@@ -20,8 +20,8 @@ from panel.audit import Actor, Deed
 from panel.core.domain import now
 from panel.core.errors import Conflict, InvalidInput, NotFound, PanelError
 from panel.core.text import one_line
-from panel.db import db
-from panel.models import User, UserSession
+from panel.storage.engine import db
+from panel.storage.models import User, UserSession
 
 MIN_PASSWORD = 8
 ONE_TIME = timedelta(hours=24)

@@ -14,9 +14,9 @@ from collections.abc import Sequence
 from panel import create_app
 from panel.audit import Actor
 from panel.config import PROJECT_ROOT, Config, ConfigError, load
-from panel.db import upgrade
 from panel.faces.context import Panel
 from panel.sandbox import note
+from panel.storage.engine import upgrade
 
 READY_S = 30
 STOP_S = 10

@@ -34,14 +34,14 @@ from panel.connector import (
 )
 from panel.core.domain import AuthStatus, Cause, Health, HealthStatus, Identity, Ladder, Problem, Reason, Rung, now
 from panel.core.errors import Conflict, InvalidInput, NotFound, PanelError, ProviderUnavailable, Rejected
-from panel.db import db
 from panel.instances import Instances, Stranger
 from panel.integrations.contract import Integration
 from panel.integrations.registry import Registry
-from panel.models import Link, OauthAttempt, OauthGrant, Source, SourceCheck
 from panel.source_draft import AUTH_SHAPES, Draft, auth_kind, read_draft
 from panel.source_file import read_source_file, write_source_file
 from panel.source_trail import tell, tell_saved, tell_turned
+from panel.storage.engine import db
+from panel.storage.models import Link, OauthAttempt, OauthGrant, Source, SourceCheck
 from panel.switches import Switches
 from panel.vault import Belonging, Unreadable, Vault
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from panel import audit
 from panel.audit import Actor, Deed
-from panel.db import db
-from panel.models import Switch
+from panel.storage.engine import db
+from panel.storage.models import Switch
 
 _CONNECTOR = "connector"
 

@@ -22,13 +22,13 @@ from panel import create_app
 from panel.access import Action, Principal
 from panel.config import load
 from panel.connector import Caller
-from panel.db import alembic, db
 from panel.faces.context import Panel
 from panel.integrations.registry import Registry, load_registry
 from panel.links import Visitor
 from panel.sandbox.openproject import OpenProjectStandIn
 from panel.sandbox.standin import RunningServer, mounted
 from panel.sandbox.xwiki import XWikiStandIn
+from panel.storage.engine import alembic, db
 
 REGISTRY = load_registry()
 """Leaves hold no state, so that all applications of the tests may have the same."""

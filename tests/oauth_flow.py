@@ -13,11 +13,11 @@ from support import ALICE, Upstreams, openproject_values
 
 from panel.connector import Caller, SourceConfig, Upstream
 from panel.core.domain import now
-from panel.db import db
 from panel.faces.context import Panel
-from panel.models import OauthGrant, User
 from panel.oauth import Visit
 from panel.sandbox.openproject import OAUTH_CLIENT, OAUTH_SECRET
+from panel.storage.engine import db
+from panel.storage.models import OauthGrant, User
 
 CALLBACK = "http://127.0.0.1:8000/admin/oauth/callback"
 CALLER = Caller("test", "alice")

@@ -54,8 +54,8 @@ def openproject_values(upstreams: Upstreams, **changes: Any) -> dict[str, Any]:
 
 def signed_in_client(app: Flask, name: str, role: str) -> FlaskClient:
     """A browser session of a new person. The session is planted, so that tests do not pay for a password hash."""
-    from panel.db import db
-    from panel.models import User
+    from panel.storage.engine import db
+    from panel.storage.models import User
 
     with app.app_context():
         user = User(name=name, role=role, password_hash="!")

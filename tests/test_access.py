@@ -10,9 +10,9 @@ from support import CONSOLE
 from panel.access import Access, Action, Limits, Principal, Wish
 from panel.core.domain import ObjectRef, now
 from panel.core.errors import Forbidden, InvalidInput, NotFound
-from panel.db import db
 from panel.faces.context import Panel
-from panel.models import ApiToken
+from panel.storage.engine import db
+from panel.storage.models import ApiToken
 
 CASE = ObjectRef("demo", "case", "1")
 PERMIT = ObjectRef("permits", "case", "1")

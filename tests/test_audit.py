@@ -20,10 +20,10 @@ from panel import audit
 from panel.access import Action, Principal, Wish
 from panel.audit import Actor, Deed
 from panel.core.errors import Conflict, NotFound, PanelError, ProviderUnavailable, Uncertain
-from panel.db import Model, db
 from panel.faces.context import Panel
 from panel.links import Visitor
-from panel.models import AuditEntry
+from panel.storage.engine import Model, db
+from panel.storage.models import AuditEntry
 
 OPERATIONS = Path(__file__).parent.parent / "docs" / "operations.md"
 NEW = {"projectId": "1", "subject": "Canary of the north"}

@@ -23,10 +23,10 @@ from panel.calls import Calls, Wanted
 from panel.connector import Caller, SourceConfig
 from panel.connector.place import outline_of
 from panel.core.domain import Reason, now
-from panel.db import Model, db
 from panel.faces.context import Panel
 from panel.links import Visitor
-from panel.models import Call
+from panel.storage.engine import Model, db
+from panel.storage.models import Call
 
 WIKI = SourceConfig("s1", "wiki", "Wiki", "https://wiki.example")
 ALICE = Caller("tab", "alice", "LP-AAAA-01")

@@ -106,7 +106,7 @@ def test_doctor_says_what_is_missing(app: Flask, upstreams: Upstreams) -> None:
 
 
 def test_an_empty_database_is_said_plainly(app: Flask) -> None:
-    from panel.db import Model, db
+    from panel.storage.engine import Model, db
 
     with app.app_context():
         Model.metadata.drop_all(db.engine)

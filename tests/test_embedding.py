@@ -15,11 +15,11 @@ from support import ALICE, CASE
 
 from panel.access import Action
 from panel.core.errors import Conflict, InvalidInput
-from panel.db import db
 from panel.embedding import BadToken, EmbedApps, Secret
 from panel.faces.context import Panel
-from panel.models import EmbedKey
 from panel.rotation import rotate
+from panel.storage.engine import db
+from panel.storage.models import EmbedKey
 
 ORIGIN = "https://cases.example.org"
 

@@ -12,12 +12,12 @@ from support import ALICE, CASE, CASE_PATH, Upstreams
 from panel.connector import Caller
 from panel.core.domain import Health, HealthStatus, Ladder
 from panel.core.errors import Conflict
-from panel.db import db
 from panel.faces.context import Panel
 from panel.instances import is_another
 from panel.links import Visitor
-from panel.models import Instance
 from panel.sandbox.xwiki_seeds import SET_UP
+from panel.storage.engine import db
+from panel.storage.models import Instance
 
 TESTER = Caller("test", "alice")
 REFERENCES = {"xwiki": "Sandbox.TestPage1", "openproject": "101"}

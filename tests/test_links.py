@@ -230,7 +230,7 @@ def test_without_a_usable_source_every_call_says_why_and_nothing_goes_out(
 def test_a_credential_that_does_not_open_is_said_and_not_sent(
     links: Links, visitor: Visitor, services: Panel, upstreams: Upstreams
 ) -> None:
-    from panel.db import db
+    from panel.storage.engine import db
 
     source = services.sources.get("xwiki")
     source.secret = services.sources.get("openproject").secret

@@ -11,10 +11,10 @@ from support import CONSOLE, signs_in
 from panel.access import Action
 from panel.core.domain import now
 from panel.core.errors import Conflict, InvalidInput
-from panel.db import db
 from panel.faces.context import Panel
-from panel.models import User, UserSession
 from panel.people import ABSOLUTE, IDLE, ONE_TIME, Budget, Knock, People, Throttled, principal_of
+from panel.storage.engine import db
+from panel.storage.models import User, UserSession
 
 PASSWORD = "correct horse"
 STRANGER = "203.0.113.9"

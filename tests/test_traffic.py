@@ -19,11 +19,11 @@ from panel.connector import Breaker, Caller, Connector, Deadline, SourceConfig, 
 from panel.connector.gate import Counts, Gate, Rate
 from panel.core.domain import Reason
 from panel.core.errors import ProviderUnavailable
-from panel.db import db
 from panel.faces.context import Panel
 from panel.ledger import SqlLedger, ephemeral_engine
 from panel.links import Visitor
-from panel.models import Call
+from panel.storage.engine import db
+from panel.storage.models import Call
 
 ALICE = Caller("test", "alice")
 BOB = Caller("test", "bob")

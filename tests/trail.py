@@ -5,8 +5,8 @@ from __future__ import annotations
 from flask import Flask
 from sqlalchemy import select
 
-from panel.db import db
-from panel.models import AuditEntry
+from panel.storage.engine import db
+from panel.storage.models import AuditEntry
 
 
 def entries() -> list[AuditEntry]:

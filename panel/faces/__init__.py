@@ -14,7 +14,6 @@ from sqlalchemy.exc import DataError
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from panel.core.errors import PanelError
-from panel.db import STORAGE_FAILURES
 from panel.faces import kept
 from panel.faces.causes import bug_words, error_body, plain_body, status_of, storage_words
 from panel.faces.context import begin_request, end_request, panel, request_id, wants_json
@@ -22,6 +21,7 @@ from panel.faces.headers import add_headers
 from panel.faces.htmx import wants_fragment
 from panel.faces.origins import OtherSite
 from panel.faces.session import SignInNeeded, here
+from panel.storage.engine import STORAGE_FAILURES
 
 log = logging.getLogger(__name__)
 csrf = CSRFProtect()

@@ -29,8 +29,8 @@ from panel.faces.rulebook import RULES
 from panel.faces.session import arriving, begin_session, current_user, end_session, knock, own_path, remember_device
 from panel.faces.standing import last_checked, standings
 from panel.faces.traffic import flows
-from panel.models import User
 from panel.people import Throttled, principal_of
+from panel.storage.models import User
 
 bp = Blueprint("admin", __name__, url_prefix="/admin")
 bp.register_blueprint(admin_sources.bp)

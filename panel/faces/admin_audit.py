@@ -18,8 +18,8 @@ from panel.core.errors import InvalidInput
 from panel.faces import csv_file
 from panel.faces.context import panel
 from panel.faces.words import short_day
-from panel.log_pages import Lines
-from panel.models import AuditEntry
+from panel.storage.models import AuditEntry
+from panel.storage.paging import Lines
 
 bp = Blueprint("audit", __name__)
 

@@ -13,7 +13,7 @@ from panel.calls import Wanted
 from panel.core.domain import Cause, Reason, now
 from panel.faces.context import panel
 from panel.faces.csv_file import as_csv
-from panel.models import Call
+from panel.storage.models import Call
 
 bp = Blueprint("calls", __name__)
 

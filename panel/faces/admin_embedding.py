@@ -19,7 +19,7 @@ from panel.core.errors import Conflict, InvalidInput
 from panel.embedding import GRANTABLE, BadToken, Secret, unverified
 from panel.faces.context import acting, panel
 from panel.faces.snippets import LANGUAGES, Wanted, snippet
-from panel.models import EmbedApp
+from panel.storage.models import EmbedApp
 
 bp = Blueprint("embedding", __name__, url_prefix="/embedding")
 

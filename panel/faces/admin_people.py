@@ -8,7 +8,7 @@ from werkzeug import Response
 from panel.core.domain import now
 from panel.core.errors import Conflict, InvalidInput
 from panel.faces.context import acting, panel
-from panel.models import User
+from panel.storage.models import User
 
 bp = Blueprint("people", __name__, url_prefix="/people")
 

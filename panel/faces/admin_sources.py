@@ -21,9 +21,9 @@ from panel.faces.source_form import SourceForm, empty_form, stored_form, typed_f
 from panel.faces.standing import auth_mark, health_mark, known_check
 from panel.faces.traffic import flows
 from panel.integrations.contract import Integration
-from panel.models import Source
 from panel.oauth import consent_origin
 from panel.sources import Saved
+from panel.storage.models import Source
 
 bp = Blueprint("sources", __name__)
 bp.register_blueprint(admin_import.bp)

@@ -12,7 +12,7 @@ from panel.core.domain import now
 from panel.core.errors import InvalidInput
 from panel.faces.context import acting, panel
 from panel.faces.moments import day
-from panel.models import ApiToken
+from panel.storage.models import ApiToken
 
 bp = Blueprint("tokens", __name__, url_prefix="/tokens")
 

@@ -18,8 +18,8 @@ from panel.core.errors import (
     Rejected,
     Uncertain,
 )
-from panel.db import is_not_set_up
 from panel.integrations.contract import Integration
+from panel.storage.engine import is_not_set_up
 
 STATUS: tuple[tuple[type[PanelError], int], ...] = (
     (InvalidInput, 400),

@@ -8,7 +8,6 @@ from typing import Any
 
 from panel.core.domain import ObjectRef
 from panel.core.errors import InvalidInput, NotFound, PanelError
-from panel.db import STORAGE_FAILURES
 from panel.faces.causes import bug_words, error_body, plain_body, storage_words
 from panel.faces.context import leaves_for, panel, request_id
 from panel.faces.given import (
@@ -26,6 +25,7 @@ from panel.faces.rulebook import TOOL
 from panel.faces.shapes import found_json, health_json, item_json, known_health, list_json, row_json
 from panel.integrations.contract import Integration
 from panel.links import DEFAULT_LIMIT, Visitor
+from panel.storage.engine import STORAGE_FAILURES
 
 log = logging.getLogger(__name__)
 

@@ -12,8 +12,8 @@ from werkzeug import Response
 from panel.audit import Actor
 from panel.core.errors import PanelError
 from panel.faces.context import panel, request_id
-from panel.models import User
 from panel.people import Knock
+from panel.storage.models import User
 
 PROOF = "proof"
 DEVICE_COOKIE = "leafpanel-device"

@@ -11,8 +11,8 @@ from panel.faces.causes import Notice, notice
 from panel.faces.context import Panel
 from panel.instances import Stranger
 from panel.integrations.contract import Integration
-from panel.models import Source, SourceCheck
 from panel.sources import Usage
+from panel.storage.models import Source, SourceCheck
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from panel.faces.context import Panel
 from panel.faces.moments import second
 from panel.faces.standing import Mark
 from panel.faces.words import counted
-from panel.models import Source
+from panel.storage.models import Source
 
 
 @dataclass(frozen=True, slots=True)

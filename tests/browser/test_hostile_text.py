@@ -21,15 +21,15 @@ from werkzeug.wrappers import Request, Response
 from panel import create_app
 from panel.config import load
 from panel.core.domain import ObjectRef
-from panel.db import alembic, db
 from panel.embedding import Secret
 from panel.faces import objects, tab
 from panel.links import Links
-from panel.models import Link
 from panel.sandbox.openproject import OpenProjectStandIn
 from panel.sandbox.openproject_state import Principal, Project, Right, Status, Type
 from panel.sandbox.standin import RunningServer, mounted
 from panel.sandbox.xwiki import XWikiStandIn
+from panel.storage.engine import alembic, db
+from panel.storage.models import Link
 
 pytestmark = pytest.mark.browser
 

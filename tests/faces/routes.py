@@ -11,7 +11,7 @@ from flask import Flask
 from sqlalchemy import select
 
 from panel.core.domain import ObjectRef
-from panel.db import Model, db
+from panel.storage.engine import Model, db
 
 OWN = ObjectRef("demo", "case", "1")
 PAGE = "xwiki:Sandbox.WebHome"

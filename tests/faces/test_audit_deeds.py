@@ -21,7 +21,7 @@ from trail import entries_of, text_of
 from werkzeug.test import TestResponse
 
 from panel.audit import Deed
-from panel.models import AuditEntry
+from panel.storage.models import AuditEntry
 
 SECRET = "canary-secret-41d8"
 TITLE = "Canary title 41d8"

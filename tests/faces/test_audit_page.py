@@ -20,9 +20,9 @@ from support import ALICE, CASE, CASE_PATH, signed_in_client
 from panel import audit
 from panel.audit import Actor, Deed
 from panel.core.domain import ObjectRef, now
-from panel.db import db
 from panel.faces.admin_audit import LABELS
-from panel.models import AuditEntry
+from panel.storage.engine import db
+from panel.storage.models import AuditEntry
 
 TRAIL = "/admin/audit"
 ANNA = Actor("anna", "session", "tab", "LP-AAAA-01")

@@ -16,9 +16,9 @@ from sqlalchemy import insert
 from support import CASE_PATH, Upstreams
 
 from panel.core.domain import Reason, now
-from panel.db import db
 from panel.faces.admin_calls import HELP, size
-from panel.models import Call
+from panel.storage.engine import db
+from panel.storage.models import Call
 
 LOG = "/admin/calls"
 

@@ -19,10 +19,10 @@ from agents import ROOT, TOOL, WAYS, Agent, Served
 from flask import Flask
 from support import CASE_PATH, Upstreams, signed_in_client
 
-from panel.db import db
 from panel.faces import mcp_tool
 from panel.links import Links
-from panel.models import Link
+from panel.storage.engine import db
+from panel.storage.models import Link
 
 PAGE, PACKAGE = "xwiki:Sandbox.TestPage1", "101"
 WRITING = {

@@ -14,8 +14,8 @@ from pages import Behind, csrf, fill, source_form
 from support import ALICE, Upstreams, signed_in_client
 from werkzeug.test import TestResponse
 
-from panel.models import OauthGrant
 from panel.sandbox.openproject import OAUTH_CLIENT, OAUTH_SECRET
+from panel.storage.models import OauthGrant
 
 PAGE = "/admin/sources/openproject"
 

@@ -18,13 +18,13 @@ from panel import create_app
 from panel.config import load
 from panel.connector import SourceConfig, Upstream
 from panel.core.domain import HealthStatus, Identity, Item
-from panel.db import alembic
 from panel.faces.context import Panel
 from panel.integrations.contract import Integration
 from panel.integrations.descriptor import Descriptor, Field
 from panel.integrations.registry import Registry
 from panel.links import Visitor
 from panel.sandbox.openproject_state import CustomField
+from panel.storage.engine import alembic
 
 Link = Callable[..., None]
 PILL = ".lp-pill"

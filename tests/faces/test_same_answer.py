@@ -12,8 +12,8 @@ from agents import Agent, Served
 from support import ALICE, CASE_PATH, Upstreams, signed_in_client
 from tab_reader import Seen, get, leaf
 
-from panel.db import db
-from panel.models import Source
+from panel.storage.engine import db
+from panel.storage.models import Source
 
 PAGE, PACKAGE = "xwiki:Sandbox.TestPage1", "101"
 LEAVES = {"xwiki": PAGE, "openproject": PACKAGE}

@@ -15,11 +15,11 @@ from support import CASE, Upstreams
 from panel.connector import SourceConfig
 from panel.connector.gate import FAILURES_TO_OPEN, PROBE_EVERY_S
 from panel.core.domain import now
-from panel.db import db
 from panel.faces.context import Panel
 from panel.ledger import SqlLedger
 from panel.links import Visitor
-from panel.models import Call, Source
+from panel.storage.engine import db
+from panel.storage.models import Call, Source
 
 
 @pytest.fixture

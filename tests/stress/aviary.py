@@ -26,12 +26,12 @@ from panel.access import Action, Principal, Wish
 from panel.config import load
 from panel.connector import Caller
 from panel.core.errors import PanelError
-from panel.db import alembic
 from panel.faces.context import Panel
 from panel.links import Visitor
 from panel.sandbox.openproject import OpenProjectStandIn
 from panel.sandbox.standin import RunningServer, mounted
 from panel.sandbox.xwiki import XWikiStandIn
+from panel.storage.engine import alembic
 
 ALICE = Visitor(Principal("alice", "local", frozenset(Action)), Caller("test", "alice"))
 MEND_EVERY, FAULT_EVERY = 60, 25

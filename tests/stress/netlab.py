@@ -31,14 +31,14 @@ from panel.config import load
 from panel.connector import Auth, AuthKind, Caller, Connector, Deadline, Secret, SourceConfig
 from panel.connector.gate import OpenGate
 from panel.core.errors import PanelError
-from panel.db import alembic, db
 from panel.faces.context import Panel
 from panel.faces.mcp_actions import answer
 from panel.links import Visitor
-from panel.models import Source
 from panel.sandbox.openproject import OpenProjectStandIn
 from panel.sandbox.standin import RunningServer, mounted
 from panel.sandbox.xwiki import XWikiStandIn
+from panel.storage.engine import alembic, db
+from panel.storage.models import Source
 
 PAGE, PACKAGE = "xwiki:Sandbox.TestPage1", "101"
 LISTENED = sorted({*PORTS, 8443})

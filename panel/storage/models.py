@@ -11,7 +11,7 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import Mapped, mapped_column
 
 from panel.core.domain import now
-from panel.db import Model
+from panel.storage.engine import Model
 
 
 class Moment(TypeDecorator[datetime]):

@@ -8,8 +8,8 @@ from typing import Any, Generic, TypeVar
 
 from sqlalchemy import func, select
 
-from panel.db import db
-from panel.models import AuditEntry, Call
+from panel.storage.engine import db
+from panel.storage.models import AuditEntry, Call
 
 PAGE = 50
 PORTION = 1000
