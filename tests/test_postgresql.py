@@ -26,7 +26,7 @@ from test_audit import (  # noqa: F401 (its tests run here again, on the other d
     test_with_its_line_it_does,
     test_without_its_line_nothing_changes,
 )
-from test_instances import (  # noqa: F401
+from test_instances import (
     leaf,
     linked,
     panel,
@@ -47,10 +47,10 @@ from test_links import (  # noqa: F401 (its tests run here again, on the other d
     test_the_picker_marks_what_is_linked_already,
     test_unlinking_needs_no_upstream_and_changes_nothing_there,
 )
-from test_oauth import Children, age, children, given, provider  # noqa: F401
-from test_people import test_those_who_guess_at_the_same_moment_share_one_budget  # noqa: F401
-from test_rotation import test_what_is_saved_during_rotations_is_kept  # noqa: F401
-from test_traffic import (  # noqa: F401
+from test_oauth import Children, age, children, given, provider
+from test_people import test_those_who_guess_at_the_same_moment_share_one_budget
+from test_rotation import test_what_is_saved_during_rotations_is_kept
+from test_traffic import (
     ask,
     connector,
     headers,
@@ -329,7 +329,7 @@ def test_four_processes_at_expiry_make_one_renewal_each_time(
     services: Panel,
     given: SourceConfig,
     provider: OAuthServer,
-    children: Children,  # noqa: F811
+    children: Children,
 ) -> None:
     tokens = set()
     for expiry in (1, 2, 3):
@@ -418,7 +418,7 @@ def test_what_cannot_be_stored_is_refused_and_no_failure_of_ours(app: Flask) -> 
     assert answer.status_code == 400
 
 
-def test_the_figures_of_the_call_log_are_counted_by_the_hour(links: Links, visitor: Visitor, services: Panel) -> None:  # noqa: F811
+def test_the_figures_of_the_call_log_are_counted_by_the_hour(links: Links, visitor: Visitor, services: Panel) -> None:
     links.listing(visitor, "xwiki", CASE)
     services.calls.flush()
 
