@@ -12,6 +12,7 @@ from panel.config import Config, load
 from panel.connector import Connector, Shared
 from panel.connector.gate import Gate
 from panel.core.version import VERSION
+from panel.credentials.vault import Vault, keys_of
 from panel.embedding import EmbedApps
 from panel.integrations.registry import Registry, load_registry
 from panel.ledger import SqlLedger, ephemeral_engine
@@ -22,7 +23,6 @@ from panel.sandbox import note
 from panel.sources import Sources
 from panel.storage.engine import alembic, db, flask_settings, own_engine
 from panel.switches import Switches
-from panel.vault import Vault, keys_of
 
 __version__ = VERSION
 

@@ -26,13 +26,13 @@ from panel.config import ConfigError
 from panel.connector import Caller
 from panel.core.domain import Ladder, ObjectRef
 from panel.core.errors import PanelError
+from panel.credentials.rotation import Rotation, rotate
 from panel.embedding import GRANTABLE, Secret
 from panel.faces.admin_audit import entry_json
 from panel.faces.api import ladder_json
 from panel.faces.causes import storage_words
 from panel.faces.context import panel
 from panel.faces.csv_file import json_lines
-from panel.rotation import Rotation, rotate
 from panel.storage.engine import STORAGE_FAILURES, db
 
 F = TypeVar("F", bound=Callable[..., Any])

@@ -24,9 +24,9 @@ from panel.audit import Actor, Deed
 from panel.core.domain import ObjectRef
 from panel.core.errors import Conflict, InvalidInput, NotFound, PanelError
 from panel.core.text import one_line
+from panel.credentials.vault import Belonging, Unreadable, Vault
 from panel.storage.engine import db
 from panel.storage.models import EmbedApp, EmbedKey
-from panel.vault import Belonging, Unreadable, Vault
 
 log = logging.getLogger(__name__)
 

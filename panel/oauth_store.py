@@ -18,9 +18,9 @@ from panel import audit
 from panel.audit import Actor, Deed
 from panel.connector import SourceConfig
 from panel.core.domain import AuthStatus, now
+from panel.credentials.vault import Belonging, Vault
 from panel.oauth_answer import Tokens
 from panel.storage.models import AuditEntry, OauthAttempt, OauthGrant
-from panel.vault import Belonging, Vault
 
 ATTEMPT_LIFE = timedelta(minutes=10)
 _RENEW_BEFORE_S = 60.0

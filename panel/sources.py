@@ -34,6 +34,7 @@ from panel.connector import (
 )
 from panel.core.domain import AuthStatus, Cause, Health, HealthStatus, Identity, Ladder, Problem, Reason, Rung, now
 from panel.core.errors import Conflict, InvalidInput, NotFound, PanelError, ProviderUnavailable, Rejected
+from panel.credentials.vault import Belonging, Unreadable, Vault
 from panel.instances import Instances, Stranger
 from panel.integrations.contract import Integration
 from panel.integrations.registry import Registry
@@ -43,7 +44,6 @@ from panel.source_trail import tell, tell_saved, tell_turned
 from panel.storage.engine import db
 from panel.storage.models import Link, OauthAttempt, OauthGrant, Source, SourceCheck
 from panel.switches import Switches
-from panel.vault import Belonging, Unreadable, Vault
 
 TEST_DEADLINE_S = 10.0
 

@@ -15,9 +15,9 @@ from support import ALICE, CASE
 
 from panel.access import Action
 from panel.core.errors import Conflict, InvalidInput
+from panel.credentials.rotation import rotate
 from panel.embedding import BadToken, EmbedApps, Secret
 from panel.faces.context import Panel
-from panel.rotation import rotate
 from panel.storage.engine import db
 from panel.storage.models import EmbedKey
 

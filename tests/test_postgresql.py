@@ -16,7 +16,7 @@ from servers import Postgresql
 from sqlalchemy import Engine, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError, OperationalError
 from support import CASE, CASE_PATH, CONSOLE, MakeApp, Upstreams, signs_in
-from test_audit import (  # noqa: F401 (its tests run here again, on the other database)
+from test_audit import (
     furnished,
     plant,
     test_an_operator_prunes_as_the_document_says_and_the_rest_stays_locked,
@@ -33,7 +33,7 @@ from test_instances import (
     test_a_tracker_without_a_host_name_is_known_by_its_own_name,
     test_an_instance_that_was_accepted_is_the_one_from_now_on,
 )
-from test_links import (  # noqa: F401 (its tests run here again, on the other database)
+from test_links import (
     links,
     test_a_create_without_an_answer_is_never_sent_twice_under_its_key,
     test_a_key_used_for_another_request_is_refused,

@@ -19,11 +19,11 @@ from support import ALICE, CASE_PATH, CONSOLE, MakeApp, Upstreams, openproject_v
 
 from panel.access import Wish
 from panel.config import Config, load, new_encryption_key, parse_keys
-from panel.rotation import SETTLE_S, rotate
+from panel.credentials.rotation import SETTLE_S, rotate
+from panel.credentials.vault import Belonging, Key, Unreadable, Vault, keys_of, read_own_keys, write_own_keys
 from panel.sources import Sources
 from panel.storage.engine import Model, db
 from panel.storage.models import OauthAttempt, OauthGrant, Source, User
-from panel.vault import Belonging, Key, Unreadable, Vault, keys_of, read_own_keys, write_own_keys
 
 ORIGIN = "https://upstream.example"
 FORK = multiprocessing.get_context("fork")

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from panel.vault import Belonging, Key, Unreadable, Vault
+from panel.credentials.vault import Belonging, Key, Unreadable, Vault
 
 HERE = Belonging("source-1", "basic", "https://wiki.example.org")
 OLD, NEW = Key.of(b"o" * 32), Key.of(b"n" * 32)

@@ -22,8 +22,8 @@ from panel import audit
 from panel.audit import Actor, Deed
 from panel.config import Config
 from panel.core.errors import Conflict
+from panel.credentials.vault import Belonging, Key, Unreadable, Vault, new_key, read_own_keys, write_own_keys
 from panel.storage.models import AuditEntry, EmbedApp, EmbedKey, OauthAttempt, OauthGrant, Source
-from panel.vault import Belonging, Key, Unreadable, Vault, new_key, read_own_keys, write_own_keys
 
 BATCH = 500
 LOCK_S = 10.0
