@@ -17,12 +17,12 @@ from pathlib import Path
 
 from panel import create_app
 from panel.access import SCOPES, Principal, Wish
-from panel.audit import Actor
 from panel.config import load
 from panel.connector import Caller
 from panel.core.domain import ObjectRef
 from panel.faces.context import Panel
 from panel.links import Visitor
+from panel.logs.audit import Actor
 from panel.sandbox.openproject import OpenProjectStandIn
 from panel.sandbox.standin import RunningServer, mounted
 from panel.storage.engine import alembic

@@ -7,7 +7,6 @@ from sqlalchemy import Engine
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from panel.access import Access
-from panel.calls import Calls
 from panel.config import Config, load
 from panel.connector import Connector, Shared
 from panel.connector.gate import Gate
@@ -17,6 +16,7 @@ from panel.embedding import EmbedApps
 from panel.integrations.registry import Registry, load_registry
 from panel.ledger import SqlLedger, ephemeral_engine
 from panel.links import Links
+from panel.logs.calls import Calls
 from panel.oauth import Oauth
 from panel.people import People
 from panel.sandbox import note

@@ -12,11 +12,11 @@ from enum import StrEnum
 
 from sqlalchemy import select, update
 
-from panel import audit
-from panel.audit import Actor, Deed
 from panel.core.domain import ObjectRef, now
 from panel.core.errors import Forbidden, InvalidInput, NotFound
 from panel.core.text import one_line
+from panel.logs import audit
+from panel.logs.audit import Actor, Deed
 from panel.storage.engine import STORAGE_FAILURES, db
 from panel.storage.models import ApiToken
 

@@ -18,10 +18,7 @@ import click
 from flask import Flask, current_app
 from flask.cli import AppGroup, with_appcontext
 
-from panel import audit_reports
 from panel.access import ROLES, SCOPES, Principal, Wish
-from panel.audit import Actor
-from panel.audit_reports import Wanted
 from panel.config import ConfigError
 from panel.connector import Caller
 from panel.core.domain import Ladder, ObjectRef
@@ -33,6 +30,9 @@ from panel.faces.api import ladder_json
 from panel.faces.causes import storage_words
 from panel.faces.context import panel
 from panel.faces.csv_file import json_lines
+from panel.logs import audit_query
+from panel.logs.audit import Actor
+from panel.logs.audit_query import Wanted
 from panel.storage.engine import STORAGE_FAILURES, db
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -402,7 +402,7 @@ def connector(state: str) -> None:
 @plainly
 def audit(since: datetime | None, as_json: bool) -> None:
     """The audit trail, newest line first."""
-    entries = audit_reports.every_line(Wanted(since=since.astimezone() if since is not None else None))
+    entries = audit_query.every_line(Wanted(since=since.astimezone() if since is not None else None))
     if as_json:
         for chunk in json_lines(map(entry_json, entries)):
             click.echo(chunk, nl=False)

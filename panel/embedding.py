@@ -18,13 +18,13 @@ from joserfc.jwk import OctKey
 from joserfc.util import urlsafe_b64decode
 from sqlalchemy import delete, func, select
 
-from panel import audit
 from panel.access import Action, Limits, Principal
-from panel.audit import Actor, Deed
 from panel.core.domain import ObjectRef
 from panel.core.errors import Conflict, InvalidInput, NotFound, PanelError
 from panel.core.text import one_line
 from panel.credentials.vault import Belonging, Unreadable, Vault
+from panel.logs import audit
+from panel.logs.audit import Actor, Deed
 from panel.storage.engine import db
 from panel.storage.models import EmbedApp, EmbedKey
 

@@ -16,9 +16,7 @@ from typing import Any
 from sqlalchemy import delete, func, select
 from sqlalchemy.exc import IntegrityError
 
-from panel import audit
 from panel.access import Action, Principal
-from panel.audit import Actor, Deed
 from panel.connector import Caller, Connector, SourceConfig, Upstream
 from panel.core.domain import Choice, Health, Item, Listing, ObjectRef, Pointer, Reason, Row
 from panel.core.errors import (
@@ -33,6 +31,8 @@ from panel.core.errors import (
 )
 from panel.integrations.contract import Integration
 from panel.integrations.registry import Registry
+from panel.logs import audit
+from panel.logs.audit import Actor, Deed
 from panel.sources import Sources, health_of_identity, health_of_problem, health_of_stranger, told_facts
 from panel.storage.engine import STORAGE_FAILURES, db
 from panel.storage.models import CreateIntent, Link

@@ -19,7 +19,6 @@ from authlib.oauth2.rfc6749.parameters import prepare_grant_uri, prepare_token_r
 from authlib.oauth2.rfc7636 import create_s256_code_challenge
 from sqlalchemy import Engine
 
-from panel.audit import Actor
 from panel.connector import (
     Caller,
     Connector,
@@ -34,6 +33,7 @@ from panel.connector.place import place_of
 from panel.core.domain import AuthStatus, Problem, Reason
 from panel.core.errors import InvalidInput, PanelError, ProviderUnavailable
 from panel.credentials.vault import Unreadable, Vault
+from panel.logs.audit import Actor
 from panel.oauth_answer import Refusal, Tokens, read_tokens
 from panel.oauth_store import Attempts, Grant, Grants
 

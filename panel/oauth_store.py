@@ -14,11 +14,11 @@ from typing import Any
 from sqlalchemy import Engine, delete, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
-from panel import audit
-from panel.audit import Actor, Deed
 from panel.connector import SourceConfig
 from panel.core.domain import AuthStatus, now
 from panel.credentials.vault import Belonging, Vault
+from panel.logs import audit
+from panel.logs.audit import Actor, Deed
 from panel.oauth_answer import Tokens
 from panel.storage.models import AuditEntry, OauthAttempt, OauthGrant
 

@@ -14,12 +14,12 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 from werkzeug.security import check_password_hash, generate_password_hash
 
-from panel import audit
 from panel.access import ROLES, Principal
-from panel.audit import Actor, Deed
 from panel.core.domain import now
 from panel.core.errors import Conflict, InvalidInput, NotFound, PanelError
 from panel.core.text import one_line
+from panel.logs import audit
+from panel.logs.audit import Actor, Deed
 from panel.storage.engine import db
 from panel.storage.models import User, UserSession
 

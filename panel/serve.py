@@ -12,9 +12,9 @@ import time
 from collections.abc import Sequence
 
 from panel import create_app
-from panel.audit import Actor
 from panel.config import PROJECT_ROOT, Config, ConfigError, load
 from panel.faces.context import Panel
+from panel.logs.audit import Actor
 from panel.sandbox import note
 from panel.storage.engine import upgrade
 

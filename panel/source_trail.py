@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from panel import audit
-from panel.audit import Actor, Deed
+from panel.logs import audit
+from panel.logs.audit import Actor, Deed
 from panel.source_draft import AUTH_SHAPES
 
 Values = Mapping[str, Any]

@@ -16,7 +16,6 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm.exc import StaleDataError
 
-from panel.audit import Actor, Deed
 from panel.connector import (
     Auth,
     AuthKind,
@@ -38,6 +37,7 @@ from panel.credentials.vault import Belonging, Unreadable, Vault
 from panel.instances import Instances, Stranger
 from panel.integrations.contract import Integration
 from panel.integrations.registry import Registry
+from panel.logs.audit import Actor, Deed
 from panel.source_draft import AUTH_SHAPES, Draft, auth_kind, read_draft
 from panel.source_file import read_source_file, write_source_file
 from panel.source_trail import tell, tell_saved, tell_turned

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from panel import audit
-from panel.audit import Actor, Deed
+from panel.logs import audit
+from panel.logs.audit import Actor, Deed
 from panel.storage.engine import db
 from panel.storage.models import Switch
 

@@ -9,9 +9,9 @@ from typing import Any
 from flask import Flask
 from flask.testing import FlaskClient
 
-from panel.audit import Actor
 from panel.core.domain import ObjectRef
 from panel.faces.context import Panel
+from panel.logs.audit import Actor
 from panel.people import Knock
 from panel.sandbox.openproject import OpenProjectStandIn
 from panel.sandbox.standin import RunningServer

@@ -16,12 +16,12 @@ from sqlalchemy.exc import DBAPIError
 from support import ALICE, CASE, CONSOLE, Upstreams, xwiki_values
 from trail import entries, entries_of, told
 
-from panel import audit
 from panel.access import Action, Principal, Wish
-from panel.audit import Actor, Deed
 from panel.core.errors import Conflict, NotFound, PanelError, ProviderUnavailable, Uncertain
 from panel.faces.context import Panel
 from panel.links import Visitor
+from panel.logs import audit
+from panel.logs.audit import Actor, Deed
 from panel.storage.engine import Model, db
 from panel.storage.models import AuditEntry
 

@@ -17,14 +17,14 @@ from flask import Flask
 from sqlalchemy import Engine, create_engine, func, insert, select
 from support import CASE, CASE_PATH, CONSOLE, Upstreams
 
-from panel import call_reports
 from panel.access import Action, Principal, Wish
-from panel.calls import Calls, Wanted
 from panel.connector import Caller, SourceConfig
 from panel.connector.place import outline_of
 from panel.core.domain import Reason, now
 from panel.faces.context import Panel
 from panel.links import Visitor
+from panel.logs import call_query
+from panel.logs.calls import Calls, Wanted
 from panel.storage.engine import Model, db
 from panel.storage.models import Call
 
@@ -231,7 +231,7 @@ def test_many_threads_lose_nothing(engine: Engine) -> None:
 def test_what_waits_is_written_when_the_process_ends(engine: Engine) -> None:
     script = (
         "import sys; from sqlalchemy import create_engine\n"
-        "from panel.calls import Calls; from panel.connector import Caller, SourceConfig\n"
+        "from panel.logs.calls import Calls; from panel.connector import Caller, SourceConfig\n"
         "calls = Calls(create_engine(sys.argv[1]))\n"
         "wiki = SourceConfig('s', 'wiki', 'W', 'https://w.example')\n"
         "calls.record(wiki, Caller('tab', 'a', 'x'), 'GET /', 200, None, 1)\n"
@@ -303,10 +303,10 @@ def test_pages_go_back_and_forth_without_gap_or_repeat(log: Engine) -> None:
     for number in range(120):
         plant(log, path=f"/{number}")
 
-    first = call_reports.lines(Wanted())
-    second = call_reports.lines(Wanted(), before=first.older or 0)
-    third = call_reports.lines(Wanted(), before=second.older or 0)
-    back = call_reports.lines(Wanted(), before=third.newer or 0)
+    first = call_query.lines(Wanted())
+    second = call_query.lines(Wanted(), before=first.older or 0)
+    third = call_query.lines(Wanted(), before=second.older or 0)
+    back = call_query.lines(Wanted(), before=third.newer or 0)
 
     paths = [call.path for page in (first, second, third) for call in page.rows]
     assert paths == [f"/{number}" for number in range(119, -1, -1)]
@@ -334,8 +334,8 @@ def test_lines_are_found_by(log: Engine, wanted: Wanted, found: set[str]) -> Non
     plant(log, path="/b", request_id="LP-2222-02", status=401, reason="credentials-rejected")
     plant(log, path="/c", source="tracker", face="MCP", reason="timeout", at=now() - timedelta(hours=2))
 
-    assert {call.path for call in call_reports.lines(wanted).rows} == found
-    assert {row.path for row in call_reports.every_line(wanted)} == found
+    assert {call.path for call in call_query.lines(wanted).rows} == found
+    assert {row.path for row in call_query.every_line(wanted)} == found
 
 
 def test_figures_count_a_day_and_leave_out_of_the_times_what_was_never_sent(log: Engine) -> None:
@@ -346,7 +346,7 @@ def test_figures_count_a_day_and_leave_out_of_the_times_what_was_never_sent(log:
     plant(log, ms=5000, status=None, reason="timeout")
     plant(log, ms=9999, at=now() - timedelta(hours=25))
 
-    found = call_reports.figures_of("wiki")
+    found = call_query.figures_of("wiki")
 
     assert (found.calls, found.failed, found.p50_ms, found.p95_ms) == (151, 51, 51, 96)
 
@@ -358,7 +358,7 @@ def test_the_last_outcomes_of_each_source_are_told_by_their_time(log: Engine) ->
     plant(log, source="tracker")
     plant(log, source="old", at=now() - timedelta(days=8))
 
-    found = call_reports.outcomes()
+    found = call_query.outcomes()
 
     assert set(found) == {"wiki", "tracker"}
     assert found["wiki"].failed_why is Reason.TIMEOUT
@@ -371,7 +371,7 @@ def test_what_the_panel_held_back_itself_is_no_failure_of_the_source(log: Engine
     plant(log, at=now() - timedelta(minutes=1))
     plant(log, reason=reason, status=None)
 
-    found = call_reports.outcomes()["wiki"]
+    found = call_query.outcomes()["wiki"]
 
     assert (found.failed_at, found.failed_why) == (None, None)
 
@@ -380,8 +380,8 @@ def test_figures_agree_with_those_of_all_sources(log: Engine) -> None:
     plant(log, ms=7)
     plant(log, source="tracker", reason="dns", status=None)
 
-    assert call_reports.figures() == [call_reports.figures_of("tracker"), call_reports.figures_of("wiki")]
-    assert call_reports.figures_of("nothing").p95_ms is None
+    assert call_query.figures() == [call_query.figures_of("tracker"), call_query.figures_of("wiki")]
+    assert call_query.figures_of("nothing").p95_ms is None
 
 
 def test_hours_are_24_and_the_last_is_this_one(log: Engine) -> None:
@@ -390,7 +390,7 @@ def test_hours_are_24_and_the_last_is_this_one(log: Engine) -> None:
     plant(log, ms=70, at=now() - timedelta(hours=3))
     plant(log, ms=5, at=now() - timedelta(hours=26))
 
-    hours = call_reports.hours("wiki")
+    hours = call_query.hours("wiki")
 
     assert len(hours) == 24
     assert (hours[-1].calls, hours[-1].failed, hours[-1].p50_ms, hours[-1].p95_ms) == (2, 1, 10, 30)
@@ -409,12 +409,12 @@ def test_a_full_log_is_read_in_a_moment(log: Engine) -> None:
         connection.execute(insert(Call), rows)
 
     started = time.monotonic()
-    call_reports.lines(Wanted(outcome="failed"))
+    call_query.lines(Wanted(outcome="failed"))
     page = time.monotonic()
-    call_reports.figures()
-    call_reports.outcomes()
+    call_query.figures()
+    call_query.outcomes()
     overview = time.monotonic()
-    call_reports.hours("wiki")
+    call_query.hours("wiki")
     print(f"page {page - started:.3f} s, overview {overview - page:.3f} s, chart {time.monotonic() - overview:.3f} s")
 
     assert time.monotonic() - started < 10

@@ -70,7 +70,6 @@ from test_traffic import (
 )
 
 from panel import create_app
-from panel.call_reports import hours, outcomes
 from panel.config import load
 from panel.connector import Connector, SourceConfig
 from panel.connector.gate import Gate
@@ -78,6 +77,7 @@ from panel.core.errors import Conflict
 from panel.faces.context import Panel
 from panel.ledger import SqlLedger
 from panel.links import Links, Visitor
+from panel.logs.call_query import hours, outcomes
 from panel.sandbox.openproject_oauth import OAuthServer
 from panel.storage.engine import alembic, db, upgrade
 from panel.storage.models import AuditEntry

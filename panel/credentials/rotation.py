@@ -18,11 +18,11 @@ from sqlalchemy import Connection, Engine, Row, Select, bindparam, insert, selec
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import InstrumentedAttribute
 
-from panel import audit
-from panel.audit import Actor, Deed
 from panel.config import Config
 from panel.core.errors import Conflict
 from panel.credentials.vault import Belonging, Key, Unreadable, Vault, new_key, read_own_keys, write_own_keys
+from panel.logs import audit
+from panel.logs.audit import Actor, Deed
 from panel.storage.models import AuditEntry, EmbedApp, EmbedKey, OauthAttempt, OauthGrant, Source
 
 BATCH = 500

@@ -9,7 +9,6 @@ from typing import Any
 from flask import Blueprint, flash, g, make_response, redirect, render_template, request, url_for
 from werkzeug import Response
 
-from panel import call_reports
 from panel.access import Action, Principal
 from panel.core.errors import InvalidInput
 from panel.faces import (
@@ -29,6 +28,7 @@ from panel.faces.rulebook import RULES
 from panel.faces.session import arriving, begin_session, current_user, end_session, knock, own_path, remember_device
 from panel.faces.standing import last_checked, standings
 from panel.faces.traffic import flows
+from panel.logs import call_query
 from panel.people import Throttled, principal_of
 from panel.storage.models import User
 
@@ -189,8 +189,8 @@ def _integrations() -> dict[str, Any]:
 def _traffic() -> dict[str, Any]:
     return {
         "flows": flows(panel(), panel().sources.all()),
-        "figures": call_reports.figures(),
-        "failures": call_reports.latest_failures(),
+        "figures": call_query.figures(),
+        "failures": call_query.latest_failures(),
     }
 
 

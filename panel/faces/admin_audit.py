@@ -10,14 +10,14 @@ from urllib.parse import unquote
 
 from flask import Blueprint, Response, render_template, request, url_for
 
-from panel import audit_reports
-from panel.audit import Deed
-from panel.audit_reports import Wanted
 from panel.core.domain import now
 from panel.core.errors import InvalidInput
 from panel.faces import csv_file
 from panel.faces.context import panel
 from panel.faces.words import short_day
+from panel.logs import audit_query
+from panel.logs.audit import Deed
+from panel.logs.audit_query import Wanted
 from panel.storage.models import AuditEntry
 from panel.storage.paging import Lines
 
@@ -127,7 +127,7 @@ def index() -> tuple[str, int]:
         wanted = _wanted(asked)
     except InvalidInput as exc:
         return _page(asked, errors={exc.field: str(exc)}), 422
-    return _page(asked, audit_reports.lines(wanted, before=request.args.get("before", 0, type=int))), 200
+    return _page(asked, audit_query.lines(wanted, before=request.args.get("before", 0, type=int))), 200
 
 
 def _page(
@@ -162,7 +162,7 @@ def _page_of(asked: Mapping[str, str], mark: int | None) -> str | None:
 
 def _integrations() -> list[str]:
     sources = (source.slug for source in panel().sources.all())
-    return sorted({*audit_reports.integrations(), *panel().registry.ids(), *sources})
+    return sorted({*audit_query.integrations(), *panel().registry.ids(), *sources})
 
 
 def _wanted(asked: Mapping[str, str]) -> Wanted:
@@ -197,13 +197,13 @@ def _midnight(asked: Mapping[str, str], field: str) -> datetime | None:
 
 @bp.get("/audit.csv")
 def as_csv() -> Response:
-    rows = (_cells(entry) for entry in audit_reports.every_line(_wanted(_asked())))
+    rows = (_cells(entry) for entry in audit_query.every_line(_wanted(_asked())))
     return csv_file.as_csv(_name("csv"), HEADER, rows)
 
 
 @bp.get("/audit.json")
 def as_json() -> Response:
-    return csv_file.as_json(_name("json"), map(entry_json, audit_reports.every_line(_wanted(_asked()))))
+    return csv_file.as_json(_name("json"), map(entry_json, audit_query.every_line(_wanted(_asked()))))
 
 
 def entry_json(entry: Any) -> dict[str, object]:

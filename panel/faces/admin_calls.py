@@ -8,11 +8,11 @@ from typing import Any
 
 from flask import Blueprint, Response, render_template, request, url_for
 
-from panel import call_reports
-from panel.calls import Wanted
 from panel.core.domain import Cause, Reason, now
 from panel.faces.context import panel
 from panel.faces.csv_file import as_csv
+from panel.logs import call_query
+from panel.logs.calls import Wanted
 from panel.storage.models import Call
 
 bp = Blueprint("calls", __name__)
@@ -60,7 +60,7 @@ class Line:
 
     @classmethod
     def of(cls, call: Call) -> Line:
-        reason = call_reports.reason_of(call)
+        reason = call_query.reason_of(call)
         tone = "bad" if call.reason else "none" if (call.status or 200) >= 400 else "ok"
         outcome = call.reason or f"{call.status}, {size(call.size)}"
         cause = reason.cause if reason is not None else None
@@ -70,7 +70,7 @@ class Line:
 def _came_back(call: Call) -> str:
     if call.status is not None:
         return f"{call.status}, {size(call.size)}"
-    return "No whole answer." if call_reports.went_out(call) else "Nothing was sent."
+    return "No whole answer." if call_query.went_out(call) else "Nothing was sent."
 
 
 def size(count: int) -> str:
@@ -85,7 +85,7 @@ def index() -> str:
     """Lines of the log. What waits in this process is written first, so that the latest reference is found."""
     panel().calls.flush()
     asked = {name: request.args.get(name, "").strip() for name in ("source", "outcome", "face", "period", "text")}
-    found = call_reports.lines(_wanted(asked), before=request.args.get("before", 0, type=int))
+    found = call_query.lines(_wanted(asked), before=request.args.get("before", 0, type=int))
     pages = {name: _page_of(asked, mark) for name, mark in (("older", found.older), ("newer", found.newer))}
     return render_template(
         "admin/calls.html",
@@ -93,7 +93,7 @@ def index() -> str:
         choices=_choices(asked),
         found=found,
         lines=[Line.of(call) for call in found.rows],
-        figures=call_reports.figures_of(asked["source"]) if asked["source"] else None,
+        figures=call_query.figures_of(asked["source"]) if asked["source"] else None,
         chart=chart(asked["source"]) if asked["source"] else None,
         known={source.slug for source in panel().sources.all()} | {leaf.id for leaf in panel().registry.all()},
         download=url_for(".download", **_given(asked)),
@@ -122,13 +122,13 @@ def _page_of(asked: dict[str, str], mark: int | None) -> str | None:
 
 def _choices(asked: dict[str, str]) -> list[tuple[str, str, list[tuple[str, str]]]]:
     """The fields above the log: name, label, and options with the empty one first."""
-    slugs = sorted({*call_reports.sources(), *(source.slug for source in panel().sources.all())})
-    reasons = [(reason.value, reason.value) for reason in call_reports.reasons()]
+    slugs = sorted({*call_query.sources(), *(source.slug for source in panel().sources.all())})
+    reasons = [(reason.value, reason.value) for reason in call_query.reasons()]
     outcomes = [("", "All outcomes"), ("ok", "Succeeded"), ("failed", "Failed"), *reasons]
     return [
         ("source", "Source", [("", "All sources"), *((slug, slug) for slug in slugs)]),
         ("outcome", "Outcome", outcomes),
-        ("face", "Asked by", [("", "Anybody"), *((face, face) for face in call_reports.faces())]),
+        ("face", "Asked by", [("", "Anybody"), *((face, face) for face in call_query.faces())]),
         ("period", "Period", [("", PERIODS[""]), *((key, label) for key, label in PERIODS.items() if key)]),
     ]
 
@@ -140,12 +140,12 @@ def _choices(asked: dict[str, str]) -> list[tuple[str, str, list[tuple[str, str]
 def download() -> Response:
     panel().calls.flush()
     asked = {name: request.args.get(name, "").strip() for name in ("source", "outcome", "face", "period", "text")}
-    rows = (_cells(call) for call in call_reports.every_line(_wanted(asked)))
+    rows = (_cells(call) for call in call_query.every_line(_wanted(asked)))
     return as_csv(f"leafpanel-calls-{now():%Y-%m-%d}.csv", HEADER, rows)
 
 
 def _cells(call: Any) -> tuple[object, ...]:
-    reason = call_reports.reason_of(call)
+    reason = call_query.reason_of(call)
     cause = reason.cause.value if reason is not None else ""
     return (
         call.at.isoformat(timespec="milliseconds"), call.source, call.face, call.principal, call.method, call.path,
@@ -172,7 +172,7 @@ class Chart:
 
 
 def chart(source: str) -> Chart:
-    found = call_reports.hours(source)
+    found = call_query.hours(source)
     slowest = max((hour.p95_ms for hour in found), default=0)
     most = max((hour.failed for hour in found), default=0)
     bars = []

@@ -8,7 +8,6 @@ from typing import Any
 from flask import Blueprint, Response, flash, redirect, render_template, request, session, url_for
 from werkzeug import Response as AnyResponse
 
-from panel import call_reports
 from panel.core.domain import Ladder, now
 from panel.core.errors import Conflict, InvalidInput, NotFound, PanelError, Rejected
 from panel.faces import admin_import
@@ -21,6 +20,7 @@ from panel.faces.source_form import SourceForm, empty_form, stored_form, typed_f
 from panel.faces.standing import auth_mark, health_mark, known_check
 from panel.faces.traffic import flows
 from panel.integrations.contract import Integration
+from panel.logs import call_query
 from panel.oauth import consent_origin
 from panel.sources import Saved
 from panel.storage.models import Source
@@ -127,7 +127,7 @@ def _page(form: SourceForm, *, ladder: Ladder | None = None) -> str:
         callback_address=f"{panel().config.public_url}/admin/oauth/callback",
         address=_address(form.slug, form.leaf, form.text),
         usage=panel().sources.usage(form.slug),
-        figures=call_reports.figures_of(form.slug) if stored is not None else None,
+        figures=call_query.figures_of(form.slug) if stored is not None else None,
         chart=chart(form.slug) if stored is not None else None,
         flow=flows(panel(), [stored])[0] if stored is not None else None,
         check=check,

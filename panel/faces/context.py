@@ -9,14 +9,14 @@ from typing import cast
 from flask import Response, current_app, g, request
 
 from panel.access import Access, Principal
-from panel.audit import Actor
-from panel.calls import Calls
 from panel.config import Config
 from panel.connector import Caller
 from panel.embedding import EmbedApps
 from panel.integrations.contract import Integration
 from panel.integrations.registry import Registry
 from panel.links import Links, Visitor
+from panel.logs.audit import Actor
+from panel.logs.calls import Calls
 from panel.oauth import Oauth
 from panel.people import People
 from panel.sources import Sources

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from panel import call_reports
-from panel.call_reports import Outcomes
 from panel.connector import Breaker, Rate, Traffic
 from panel.faces.context import Panel
 from panel.faces.moments import second
 from panel.faces.standing import Mark
 from panel.faces.words import counted
+from panel.logs import call_query
+from panel.logs.call_query import Outcomes
 from panel.storage.models import Source
 
 
@@ -28,7 +28,7 @@ class Flow:
 
 def flows(panel: Panel, sources: Sequence[Source]) -> list[Flow]:
     """The sources, in their order. Ledger and call log are each asked once for all of them, and no upstream."""
-    known, on = call_reports.outcomes(), panel.switches.connector_on()
+    known, on = call_query.outcomes(), panel.switches.connector_on()
     return [
         Flow(
             source,

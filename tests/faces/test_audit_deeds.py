@@ -20,7 +20,7 @@ from test_oauth_pages import come_back, go
 from trail import entries_of, text_of
 from werkzeug.test import TestResponse
 
-from panel.audit import Deed
+from panel.logs.audit import Deed
 from panel.storage.models import AuditEntry
 
 SECRET = "canary-secret-41d8"

@@ -17,10 +17,10 @@ from pages import links
 from sqlalchemy import delete, insert, text
 from support import ALICE, CASE, CASE_PATH, signed_in_client
 
-from panel import audit
-from panel.audit import Actor, Deed
 from panel.core.domain import ObjectRef, now
 from panel.faces.admin_audit import LABELS
+from panel.logs import audit
+from panel.logs.audit import Actor, Deed
 from panel.storage.engine import db
 from panel.storage.models import AuditEntry
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from sqlalchemy import Select, extract, func, literal_column, or_, select
 
-from panel.calls import NOT_SENT, Wanted, oldest
 from panel.core.domain import Reason, now
+from panel.logs.calls import NOT_SENT, Wanted, oldest
 from panel.storage import paging
 from panel.storage.engine import db
 from panel.storage.models import Call
