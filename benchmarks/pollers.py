@@ -19,7 +19,7 @@ from pathlib import Path
 from panel.connector import Caller, Connector, SourceConfig
 from panel.connector.gate import Gate
 from panel.core.errors import ProviderUnavailable
-from panel.ledger import SqlLedger, ephemeral_engine
+from panel.traffic.limits_sql import SqlLedger, ephemeral_engine
 
 POLLERS, SOURCES, WORKERS, TURNS = 1000, 5, 2, 7
 EVERY_S, RUN_S, DEADLINE_S = 8.0, 16.0, 2.0

@@ -14,7 +14,6 @@ from panel.core.version import VERSION
 from panel.credentials.vault import Vault, keys_of
 from panel.embedding import EmbedApps
 from panel.integrations.registry import Registry, load_registry
-from panel.ledger import SqlLedger, ephemeral_engine
 from panel.links import Links
 from panel.logs.calls import Calls
 from panel.oauth import Oauth
@@ -23,6 +22,7 @@ from panel.sandbox import note
 from panel.sources import Sources
 from panel.storage.engine import alembic, db, flask_settings, own_engine
 from panel.switches import Switches
+from panel.traffic.limits_sql import SqlLedger, ephemeral_engine
 
 __version__ = VERSION
 
@@ -87,7 +87,7 @@ def _shared_cache(config: Config) -> Shared | None:
     """Its library is loaded only where there is a Redis: every command would pay for it."""
     if not config.redis_url:
         return None
-    from panel.shared_cache import SharedCache
+    from panel.traffic.cache_redis import SharedCache
 
     return SharedCache(config.redis_url, config.secret_key)
 

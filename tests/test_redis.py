@@ -17,7 +17,7 @@ from test_traffic import headers
 from panel.config import ConfigError, load
 from panel.connector import Answer, Auth, AuthKind, Caller, Connector, Deadline, Kept, Secret, SourceConfig
 from panel.connector.shared import asked_once as ask_once
-from panel.shared_cache import ANSWER_S, REST_S, SharedCache
+from panel.traffic.cache_redis import ANSWER_S, REST_S, SharedCache
 
 pytestmark = pytest.mark.servers
 

@@ -20,10 +20,10 @@ from panel.connector.gate import Counts, Gate, Rate
 from panel.core.domain import Reason
 from panel.core.errors import ProviderUnavailable
 from panel.faces.context import Panel
-from panel.ledger import SqlLedger, ephemeral_engine
 from panel.links import Visitor
 from panel.storage.engine import db
 from panel.storage.models import Call
+from panel.traffic.limits_sql import SqlLedger, ephemeral_engine
 
 ALICE = Caller("test", "alice")
 BOB = Caller("test", "bob")
