@@ -6,18 +6,18 @@ from flask import Flask
 from sqlalchemy import Engine
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from panel.access import Access
+from panel.accounts.api_tokens import Access
+from panel.accounts.embed_tokens import EmbedApps
+from panel.accounts.people import People
 from panel.config import Config, load
 from panel.connector import Connector, Shared
 from panel.connector.gate import Gate
 from panel.core.version import VERSION
 from panel.credentials.vault import Vault, keys_of
-from panel.embedding import EmbedApps
 from panel.integrations.registry import Registry, load_registry
 from panel.links import Links
 from panel.logs.calls import Calls
 from panel.oauth import Oauth
-from panel.people import People
 from panel.sandbox import note
 from panel.sources import Sources
 from panel.storage.engine import alembic, db, flask_settings, own_engine

@@ -18,13 +18,13 @@ import click
 from flask import Flask, current_app
 from flask.cli import AppGroup, with_appcontext
 
-from panel.access import ROLES, SCOPES, Principal, Wish
+from panel.accounts.api_tokens import ROLES, SCOPES, Principal, Wish
+from panel.accounts.embed_tokens import GRANTABLE, Secret
 from panel.config import ConfigError
 from panel.connector import Caller
 from panel.core.domain import Ladder, ObjectRef
 from panel.core.errors import PanelError
 from panel.credentials.rotation import Rotation, rotate
-from panel.embedding import GRANTABLE, Secret
 from panel.faces.admin_audit import entry_json
 from panel.faces.api import ladder_json
 from panel.faces.causes import storage_words

@@ -12,8 +12,8 @@ from typing import Any
 
 from flask.testing import FlaskClient
 
+from panel.accounts.embed_tokens import Secret
 from panel.core.domain import ObjectRef
-from panel.embedding import Secret
 
 ALL = ["view", "link", "create", "update", "unlink"]
 

@@ -9,10 +9,10 @@ from typing import Any
 from flask import Flask
 from flask.testing import FlaskClient
 
+from panel.accounts.people import Knock
 from panel.core.domain import ObjectRef
 from panel.faces.context import Panel
 from panel.logs.audit import Actor
-from panel.people import Knock
 from panel.sandbox.openproject import OpenProjectStandIn
 from panel.sandbox.standin import RunningServer
 from panel.sandbox.xwiki import XWikiStandIn
@@ -79,7 +79,7 @@ def signs_in(services: Panel, name: str, password: str, address: str = "192.0.2.
 
 def api_token(app: Flask, scope: str, name: str = "script", **limits: Any) -> str:
     """A new API token."""
-    from panel.access import Wish
+    from panel.accounts.api_tokens import Wish
 
     with app.app_context():
         return str(app.extensions["leafpanel"].access.create_token(Wish(name, scope, **limits), by=CONSOLE))

@@ -13,10 +13,10 @@ from embedders import claims_for, encoded, signed, token_of
 from flask import Flask
 from support import ALICE, CASE
 
-from panel.access import Action
+from panel.accounts.api_tokens import Action
+from panel.accounts.embed_tokens import BadToken, EmbedApps, Secret
 from panel.core.errors import Conflict, InvalidInput
 from panel.credentials.rotation import rotate
-from panel.embedding import BadToken, EmbedApps, Secret
 from panel.faces.context import Panel
 from panel.storage.engine import db
 from panel.storage.models import EmbedKey

@@ -8,11 +8,11 @@ import pytest
 import time_machine
 from support import CONSOLE, signs_in
 
-from panel.access import Action
+from panel.accounts.api_tokens import Action
+from panel.accounts.people import ABSOLUTE, IDLE, ONE_TIME, Budget, Knock, People, Throttled, principal_of
 from panel.core.domain import now
 from panel.core.errors import Conflict, InvalidInput
 from panel.faces.context import Panel
-from panel.people import ABSOLUTE, IDLE, ONE_TIME, Budget, Knock, People, Throttled, principal_of
 from panel.storage.engine import db
 from panel.storage.models import User, UserSession
 
@@ -203,7 +203,7 @@ def looked_at(people: People, names: list[str], addresses: list[str], tries: int
 @pytest.fixture
 def cheap_hash(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ten thousand looks at a password would take minutes if the throttle did not work."""
-    monkeypatch.setattr("panel.people.check_password_hash", lambda stored, given: given == PASSWORD)
+    monkeypatch.setattr("panel.accounts.people.check_password_hash", lambda stored, given: given == PASSWORD)
 
 
 @pytest.mark.parametrize(
@@ -285,7 +285,9 @@ def test_those_who_guess_at_the_same_moment_share_one_budget(services: Panel) ->
 
 def test_an_unknown_name_costs_a_look_at_a_hash_too(people: People, monkeypatch: pytest.MonkeyPatch) -> None:
     compared: list[str] = []
-    monkeypatch.setattr("panel.people.check_password_hash", lambda stored, given: bool(compared.append(stored)))
+    monkeypatch.setattr(
+        "panel.accounts.people.check_password_hash", lambda stored, given: bool(compared.append(stored))
+    )
 
     people.sign_in("nobody", PASSWORD, Knock(STRANGER), by=CONSOLE)
 

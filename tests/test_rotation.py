@@ -17,7 +17,7 @@ from flask import Flask
 from sqlalchemy import Engine, create_engine, insert, select, update
 from support import ALICE, CASE_PATH, CONSOLE, MakeApp, Upstreams, openproject_values, xwiki_values
 
-from panel.access import Wish
+from panel.accounts.api_tokens import Wish
 from panel.config import Config, load, new_encryption_key, parse_keys
 from panel.credentials.rotation import SETTLE_S, rotate
 from panel.credentials.vault import Belonging, Key, Unreadable, Vault, keys_of, read_own_keys, write_own_keys

@@ -14,7 +14,7 @@ from flask import Flask
 from sqlalchemy import select
 from support import CASE, CASE_PATH, CONSOLE, MakeApp, Upstreams, openproject_values, xwiki_values
 
-from panel.access import Wish
+from panel.accounts.api_tokens import Wish
 from panel.connector import Breaker, Caller, Connector, Deadline, SourceConfig, Traffic, traffic_of
 from panel.connector.gate import Counts, Gate, Rate
 from panel.core.domain import Reason

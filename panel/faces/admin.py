@@ -9,7 +9,8 @@ from typing import Any
 from flask import Blueprint, flash, g, make_response, redirect, render_template, request, url_for
 from werkzeug import Response
 
-from panel.access import Action, Principal
+from panel.accounts.api_tokens import Action, Principal
+from panel.accounts.people import Throttled, principal_of
 from panel.core.errors import InvalidInput
 from panel.faces import (
     admin_audit,
@@ -29,7 +30,6 @@ from panel.faces.session import arriving, begin_session, current_user, end_sessi
 from panel.faces.standing import last_checked, standings
 from panel.faces.traffic import flows
 from panel.logs import call_query
-from panel.people import Throttled, principal_of
 from panel.storage.models import User
 
 bp = Blueprint("admin", __name__, url_prefix="/admin")

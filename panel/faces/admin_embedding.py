@@ -15,8 +15,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from werkzeug import Response
 
+from panel.accounts.embed_tokens import GRANTABLE, BadToken, Secret, unverified
 from panel.core.errors import Conflict, InvalidInput
-from panel.embedding import GRANTABLE, BadToken, Secret, unverified
 from panel.faces.context import acting, panel
 from panel.faces.snippets import LANGUAGES, Wanted, snippet
 from panel.storage.models import EmbedApp

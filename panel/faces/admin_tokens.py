@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from werkzeug import Response
 
-from panel.access import Wish
+from panel.accounts.api_tokens import Wish
 from panel.core.domain import now
 from panel.core.errors import InvalidInput
 from panel.faces.context import acting, panel

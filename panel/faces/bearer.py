@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from flask import Response, request
 
+from panel.accounts.embed_tokens import BadToken, Pass
 from panel.core.errors import PanelError
-from panel.embedding import BadToken, Pass
 from panel.faces import json_error
 from panel.faces.context import panel
 

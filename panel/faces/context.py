@@ -8,17 +8,17 @@ from typing import cast
 
 from flask import Response, current_app, g, request
 
-from panel.access import Access, Principal
+from panel.accounts.api_tokens import Access, Principal
+from panel.accounts.embed_tokens import EmbedApps
+from panel.accounts.people import People
 from panel.config import Config
 from panel.connector import Caller
-from panel.embedding import EmbedApps
 from panel.integrations.contract import Integration
 from panel.integrations.registry import Registry
 from panel.links import Links, Visitor
 from panel.logs.audit import Actor
 from panel.logs.calls import Calls
 from panel.oauth import Oauth
-from panel.people import People
 from panel.sources import Sources
 from panel.switches import Switches
 

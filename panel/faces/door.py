@@ -8,9 +8,9 @@ from typing import Any
 
 from flask import g, request, url_for
 
-from panel.access import Action, Principal
+from panel.accounts.api_tokens import Action, Principal
+from panel.accounts.embed_tokens import THEMES
 from panel.core.domain import ObjectRef
-from panel.embedding import THEMES
 from panel.faces.context import admitted, visitor
 from panel.faces.given import object_ref
 from panel.faces.headers import allow_framing_by

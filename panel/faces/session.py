@@ -9,10 +9,10 @@ from flask import current_app, g, request, session
 from itsdangerous import BadSignature, URLSafeSerializer
 from werkzeug import Response
 
+from panel.accounts.people import Knock
 from panel.core.errors import PanelError
 from panel.faces.context import panel, request_id
 from panel.logs.audit import Actor
-from panel.people import Knock
 from panel.storage.models import User
 
 PROOF = "proof"

@@ -8,9 +8,9 @@ from urllib.parse import quote
 
 from flask import render_template
 
+from panel.accounts.embed_tokens import GRANTABLE
 from panel.core.errors import InvalidInput
 from panel.core.text import one_line
-from panel.embedding import GRANTABLE
 
 LANGUAGES = {"python": "Python", "php": "PHP", "javascript": "JavaScript", "java": "Java", "csharp": "C#"}
 

@@ -19,9 +19,9 @@ from support import Upstreams, api_token, openproject_values, signed_in_client, 
 from werkzeug.wrappers import Request, Response
 
 from panel import create_app
+from panel.accounts.embed_tokens import Secret
 from panel.config import load
 from panel.core.domain import ObjectRef
-from panel.embedding import Secret
 from panel.faces import objects, tab
 from panel.links import Links
 from panel.sandbox.openproject import OpenProjectStandIn

@@ -20,7 +20,7 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.types import CallToolResult, Tool
 from support import CONSOLE
 
-from panel.access import Wish
+from panel.accounts.api_tokens import Wish
 from panel.faces.context import Panel
 from panel.sandbox.standin import RunningServer
 

@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 from pages import Behind, links, post
 from support import ALICE, CASE, CONSOLE, MakeApp, Upstreams, actor, signed_in_client, signs_in, xwiki_values
 
-from panel.access import Wish
+from panel.accounts.api_tokens import Wish
 from panel.connector import Caller
 from panel.links import Visitor
 from panel.sources import Sources

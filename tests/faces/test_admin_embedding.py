@@ -10,7 +10,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from support import ALICE, CASE, signed_in_client
 
-from panel.embedding import Secret
+from panel.accounts.embed_tokens import Secret
 
 
 @pytest.fixture

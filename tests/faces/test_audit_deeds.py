@@ -47,7 +47,7 @@ class World:
         return self.keep(self.app.test_client().open(path, method=method, json=body, headers=known))
 
     def token(self, scope: str) -> str:
-        from panel.access import Wish
+        from panel.accounts.api_tokens import Wish
 
         token = str(self.behind.access.create_token(Wish(f"{scope} script", scope), by=CONSOLE))
         self.secrets.append(token)

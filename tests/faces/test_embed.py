@@ -13,8 +13,8 @@ from flask.testing import FlaskClient
 from support import ALICE, CASE, CASE_PATH, signed_in_client
 from werkzeug.test import TestResponse
 
+from panel.accounts.embed_tokens import Secret
 from panel.core.domain import ObjectRef
-from panel.embedding import Secret
 from panel.faces.context import Panel
 
 EMBED = "/embed/demo/case/1"

@@ -13,8 +13,8 @@ from pages import Behind, post
 from support import CONSOLE, MakeApp, signed_in_client
 from werkzeug.test import TestResponse
 
+from panel.accounts.people import ABSOLUTE, IDLE
 from panel.core.domain import now
-from panel.people import ABSOLUTE, IDLE
 
 PASSWORD = "correct horse battery"
 

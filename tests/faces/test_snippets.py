@@ -12,10 +12,10 @@ from flask import Flask
 from flask.testing import FlaskClient
 from support import CONSOLE
 
+from panel.accounts.embed_tokens import Secret
 from panel.config import PROJECT_ROOT
 from panel.core.domain import ObjectRef
 from panel.core.errors import InvalidInput
-from panel.embedding import Secret
 from panel.faces.snippets import LANGUAGES, Wanted, snippet
 
 GUIDE = (PROJECT_ROOT / "docs" / "embedding.md").read_text("utf-8")
