@@ -16,7 +16,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from panel import create_app
-from panel.accounts.api_tokens import SCOPES, Principal, Wish
+from panel.accounts.api_tokens import Wish
+from panel.accounts.principal import SCOPES, Principal
 from panel.config import load
 from panel.connector import Caller
 from panel.core.domain import ObjectRef

@@ -18,8 +18,9 @@ import click
 from flask import Flask, current_app
 from flask.cli import AppGroup, with_appcontext
 
-from panel.accounts.api_tokens import ROLES, SCOPES, Principal, Wish
+from panel.accounts.api_tokens import Wish
 from panel.accounts.embed_tokens import GRANTABLE, Secret
+from panel.accounts.principal import ROLES, SCOPES, Principal
 from panel.config import ConfigError
 from panel.connector import Caller
 from panel.core.domain import Ladder, ObjectRef

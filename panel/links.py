@@ -16,7 +16,7 @@ from typing import Any
 from sqlalchemy import delete, func, select
 from sqlalchemy.exc import IntegrityError
 
-from panel.accounts.api_tokens import Action, Principal
+from panel.accounts.principal import Action, Principal
 from panel.connector import Caller, Connector, SourceConfig, Upstream
 from panel.core.domain import Choice, Health, Item, Listing, ObjectRef, Pointer, Reason, Row
 from panel.core.errors import (

@@ -19,7 +19,7 @@ from support import ALICE, MakeApp, Upstreams, api_token, openproject_values, si
 from werkzeug.routing import Rule
 
 from panel import create_app
-from panel.accounts.api_tokens import Action, Principal
+from panel.accounts.principal import Action, Principal
 from panel.config import load
 from panel.connector import Caller
 from panel.faces.context import Panel

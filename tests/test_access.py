@@ -7,7 +7,8 @@ import pytest
 import time_machine
 from support import CONSOLE
 
-from panel.accounts.api_tokens import Access, Action, Limits, Principal, Wish
+from panel.accounts.api_tokens import Access, Wish
+from panel.accounts.principal import Action, Limits, Principal
 from panel.core.domain import ObjectRef, now
 from panel.core.errors import Forbidden, InvalidInput, NotFound
 from panel.faces.context import Panel

@@ -16,7 +16,8 @@ from sqlalchemy.exc import DBAPIError
 from support import ALICE, CASE, CONSOLE, Upstreams, xwiki_values
 from trail import entries, entries_of, told
 
-from panel.accounts.api_tokens import Action, Principal, Wish
+from panel.accounts.api_tokens import Wish
+from panel.accounts.principal import Action, Principal
 from panel.core.errors import Conflict, NotFound, PanelError, ProviderUnavailable, Uncertain
 from panel.faces.context import Panel
 from panel.links import Visitor

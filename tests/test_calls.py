@@ -17,7 +17,8 @@ from flask import Flask
 from sqlalchemy import Engine, create_engine, func, insert, select
 from support import CASE, CASE_PATH, CONSOLE, Upstreams
 
-from panel.accounts.api_tokens import Action, Principal, Wish
+from panel.accounts.api_tokens import Wish
+from panel.accounts.principal import Action, Principal
 from panel.connector import Caller, SourceConfig
 from panel.connector.place import outline_of
 from panel.core.domain import Reason, now

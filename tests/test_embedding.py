@@ -13,8 +13,8 @@ from embedders import claims_for, encoded, signed, token_of
 from flask import Flask
 from support import ALICE, CASE
 
-from panel.accounts.api_tokens import Action
 from panel.accounts.embed_tokens import BadToken, EmbedApps, Secret
+from panel.accounts.principal import Action
 from panel.core.errors import Conflict, InvalidInput
 from panel.credentials.rotation import rotate
 from panel.faces.context import Panel

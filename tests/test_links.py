@@ -9,7 +9,7 @@ import pytest
 from flask import Flask
 from support import ALICE, CASE, Upstreams
 
-from panel.accounts.api_tokens import SCOPES, Principal
+from panel.accounts.principal import SCOPES, Principal
 from panel.connector import Caller
 from panel.core.domain import ObjectRef, Reason, State
 from panel.core.errors import AlreadyLinked, Conflict, Forbidden, InvalidInput, NotFound, ProviderUnavailable

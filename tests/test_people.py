@@ -8,8 +8,8 @@ import pytest
 import time_machine
 from support import CONSOLE, signs_in
 
-from panel.accounts.api_tokens import Action
 from panel.accounts.people import ABSOLUTE, IDLE, ONE_TIME, Budget, Knock, People, Throttled, principal_of
+from panel.accounts.principal import Action
 from panel.core.domain import now
 from panel.core.errors import Conflict, InvalidInput
 from panel.faces.context import Panel

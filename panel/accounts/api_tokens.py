@@ -1,4 +1,4 @@
-"""Who may do what. People, API tokens and embed tokens all become one Principal; API tokens are kept here."""
+"""API tokens: create, list, revoke, and turn a presented one into a principal."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import secrets
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import timedelta
-from enum import StrEnum
 
 from sqlalchemy import select, update
 
-from panel.core.domain import ObjectRef, now
-from panel.core.errors import Forbidden, InvalidInput, NotFound
+from panel.accounts.principal import SCOPES, Limits, Principal
+from panel.core.domain import now
+from panel.core.errors import InvalidInput, NotFound
 from panel.core.text import one_line
 from panel.logs import audit
 from panel.logs.audit import Actor, Deed
@@ -24,82 +24,6 @@ log = logging.getLogger(__name__)
 
 TOKEN_PREFIX = "lpt_"  # noqa: S105 (a public marker, so that leaked tokens are recognised)
 LONGEST_DAYS = 3660
-
-
-class Action(StrEnum):
-    """What a principal may do to an object's leaves; ``admin`` is for sources, people and tokens."""
-
-    VIEW = "view"
-    LINK = "link"
-    CREATE = "create"
-    UPDATE = "update"
-    UNLINK = "unlink"
-    ADMIN = "admin"
-
-
-WRITING = frozenset({Action.VIEW, Action.LINK, Action.CREATE, Action.UPDATE, Action.UNLINK})
-SCOPES: dict[str, frozenset[Action]] = {
-    "read": frozenset({Action.VIEW}),
-    "write": WRITING,
-    "admin": WRITING | {Action.ADMIN},
-}
-ROLES: dict[str, frozenset[Action]] = {
-    "viewer": frozenset({Action.VIEW}),
-    "editor": WRITING,
-    "admin": WRITING | {Action.ADMIN},
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How far somebody was let in. ``None`` is no limit."""
-
-    object: ObjectRef | None = None
-    registers: frozenset[str] | None = None
-    integrations: frozenset[str] | None = None
-
-    def hold(self, obj: ObjectRef) -> bool:
-        return self.object in (None, obj) and (self.registers is None or obj.register in self.registers)
-
-
-@dataclass(frozen=True, slots=True)
-class Principal:
-    """Somebody who was let in. ``name`` is what the pointer's "linked by" and the logs say."""
-
-    name: str
-    kind: str
-    """``session``, ``token``, ``local``, or ``embed:`` and the id of an embedding application."""
-    can: frozenset[Action]
-    limits: Limits | None = None
-
-    def may(self, action: Action) -> bool:
-        return action in self.can
-
-    def sees(self, integration: str) -> bool:
-        named = self.limits.integrations if self.limits is not None else None
-        return named is None or integration in named
-
-    @property
-    def is_admin(self) -> bool:
-        return Action.ADMIN in self.can
-
-    def stay(self, obj: ObjectRef | None, integration: str = "") -> None:
-        """Raises NotFound for an object or integration outside of the limits, whatever is or is not there."""
-        if self.limits is None:
-            return
-        outside = obj is not None and not self.limits.hold(obj)
-        if outside or (integration and not self.sees(integration)):
-            raise NotFound("There is nothing at this address.")
-
-    def require(self, action: Action, obj: ObjectRef | None = None, integration: str = "") -> None:
-        """Raises NotFound outside of the limits, and Forbidden."""
-        self.stay(obj, integration)
-        if not self.may(action):
-            raise Forbidden(
-                f"This needs the right to {action.value}."
-                if action is not Action.ADMIN
-                else "This is for administrators."
-            )
 
 
 TOUCHED = timedelta(minutes=1)

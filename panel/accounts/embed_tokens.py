@@ -18,7 +18,7 @@ from joserfc.jwk import OctKey
 from joserfc.util import urlsafe_b64decode
 from sqlalchemy import delete, func, select
 
-from panel.accounts.api_tokens import Action, Limits, Principal
+from panel.accounts.principal import Action, Limits, Principal
 from panel.core.domain import ObjectRef
 from panel.core.errors import Conflict, InvalidInput, NotFound, PanelError
 from panel.core.text import one_line

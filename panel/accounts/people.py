@@ -14,7 +14,7 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 from werkzeug.security import check_password_hash, generate_password_hash
 
-from panel.accounts.api_tokens import ROLES, Principal
+from panel.accounts.principal import ROLES, Principal
 from panel.core.domain import now
 from panel.core.errors import Conflict, InvalidInput, NotFound, PanelError
 from panel.core.text import one_line

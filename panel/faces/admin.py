@@ -9,8 +9,8 @@ from typing import Any
 from flask import Blueprint, flash, g, make_response, redirect, render_template, request, url_for
 from werkzeug import Response
 
-from panel.accounts.api_tokens import Action, Principal
 from panel.accounts.people import Throttled, principal_of
+from panel.accounts.principal import Action, Principal
 from panel.core.errors import InvalidInput
 from panel.faces import (
     admin_audit,

@@ -8,9 +8,10 @@ from typing import cast
 
 from flask import Response, current_app, g, request
 
-from panel.accounts.api_tokens import Access, Principal
+from panel.accounts.api_tokens import Access
 from panel.accounts.embed_tokens import EmbedApps
 from panel.accounts.people import People
+from panel.accounts.principal import Principal
 from panel.config import Config
 from panel.connector import Caller
 from panel.integrations.contract import Integration

@@ -8,8 +8,8 @@ from typing import Any
 
 from flask import g, request, url_for
 
-from panel.accounts.api_tokens import Action, Principal
 from panel.accounts.embed_tokens import THEMES
+from panel.accounts.principal import Action, Principal
 from panel.core.domain import ObjectRef
 from panel.faces.context import admitted, visitor
 from panel.faces.given import object_ref

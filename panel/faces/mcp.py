@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from flask import Blueprint, Flask, Response, request
 
-from panel.accounts.api_tokens import WRITING, Action, Principal
+from panel.accounts.principal import WRITING, Action, Principal
 from panel.config import Config
 from panel.core.version import VERSION
 from panel.faces import mcp_tool

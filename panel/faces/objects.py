@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from flask import Blueprint, Response, redirect, request
 
-from panel.accounts.api_tokens import Action
+from panel.accounts.principal import Action
 from panel.core.domain import Row
 from panel.core.errors import AlreadyLinked, ChangedUpstream, InvalidInput, NotFound, PanelError, ProviderUnavailable
 from panel.faces.causes import status_of

@@ -1,7 +1,8 @@
 """The rule book: for every route, who may come in and what they must be allowed to do. ``admit`` enforces it.
 
 A route that stands in no row stops the application from starting. What somebody may do to which object is the
-principal's to say (``panel/accounts/api_tokens.py``); which proofs count at which door, and which right a door needs, is said here.
+principal's to say (``panel/accounts/principal.py``); which proof counts for which route, and which right a route needs, is said
+here.
 """
 
 from __future__ import annotations
@@ -12,9 +13,9 @@ from enum import StrEnum
 
 from flask import Flask, g, request
 
-from panel.accounts.api_tokens import Action, Principal
 from panel.accounts.embed_tokens import Pass
 from panel.accounts.people import principal_of
+from panel.accounts.principal import Action, Principal
 from panel.core.domain import ObjectRef
 from panel.core.errors import Forbidden, InvalidInput
 from panel.faces.bearer import Unauthorized, embed_pass, presented

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from panel.accounts.api_tokens import Action
+from panel.accounts.principal import Action
 from panel.core.domain import HealthStatus, Item, Listing, Pointer, Problem, Reason, Row, State
 from panel.core.errors import PanelError, ProviderUnavailable, Uncertain, WrongHost
 from panel.faces.causes import Notice, notice, problem_of

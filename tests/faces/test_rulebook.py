@@ -12,7 +12,7 @@ from flask.testing import FlaskClient
 from support import CONSOLE, api_token, signed_in_client
 from werkzeug.test import TestResponse
 
-from panel.accounts.api_tokens import ROLES, SCOPES, Action
+from panel.accounts.principal import ROLES, SCOPES, Action
 from panel.core.domain import ObjectRef
 from panel.faces.mcp_tool import ACTIONS
 from panel.faces.rulebook import EVERYBODY, RULES, TOOL, Proof, check

@@ -22,7 +22,8 @@ from servers import RedisServer
 from support import CASE, CONSOLE, Upstreams, openproject_values, signed_in_client, xwiki_values
 
 from panel import create_app
-from panel.accounts.api_tokens import Action, Principal, Wish
+from panel.accounts.api_tokens import Wish
+from panel.accounts.principal import Action, Principal
 from panel.config import load
 from panel.connector import Caller
 from panel.core.errors import PanelError

@@ -26,7 +26,7 @@ from sqlalchemy import update
 from support import ALICE, CASE, Upstreams, openproject_values, xwiki_values
 
 from panel import create_app
-from panel.accounts.api_tokens import Action, Principal
+from panel.accounts.principal import Action, Principal
 from panel.config import load
 from panel.connector import Auth, AuthKind, Caller, Connector, Deadline, Secret, SourceConfig
 from panel.connector.gate import OpenGate
