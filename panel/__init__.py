@@ -17,11 +17,11 @@ from panel.credentials.vault import Vault, keys_of
 from panel.integrations.registry import Registry, load_registry
 from panel.links import Links
 from panel.logs.calls import Calls
-from panel.oauth import Oauth
 from panel.sandbox import note
-from panel.sources import Sources
+from panel.sources.connector_switch import Switches
+from panel.sources.oauth import Oauth
+from panel.sources.service import Sources
 from panel.storage.engine import alembic, db, flask_settings, own_engine
-from panel.switches import Switches
 from panel.traffic.limits_sql import SqlLedger, ephemeral_engine
 
 __version__ = VERSION

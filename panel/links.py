@@ -33,7 +33,7 @@ from panel.integrations.contract import Integration
 from panel.integrations.registry import Registry
 from panel.logs import audit
 from panel.logs.audit import Actor, Deed
-from panel.sources import Sources, health_of_identity, health_of_problem, health_of_stranger, told_facts
+from panel.sources.service import Sources, health_of_identity, health_of_problem, health_of_stranger, told_facts
 from panel.storage.engine import STORAGE_FAILURES, db
 from panel.storage.models import CreateIntent, Link
 

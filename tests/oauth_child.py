@@ -17,7 +17,7 @@ from panel import create_app
 from panel.config import load
 from panel.connector import Caller, Deadline
 from panel.faces.context import Panel
-from panel.oauth_store import Grants
+from panel.sources.oauth_store import Grants
 
 DEADLINE_S = {"die": 1.0, "use": 20.0}
 

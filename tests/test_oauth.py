@@ -43,10 +43,10 @@ from panel.core.errors import InvalidInput, NotFound, ProviderUnavailable, Rejec
 from panel.faces.context import Panel
 from panel.integrations.contract import Integration
 from panel.links import Visitor
-from panel.oauth import ConnectFailed
 from panel.sandbox.openproject import OAUTH_CLIENT, OAUTH_SECRET
 from panel.sandbox.openproject_oauth import OAuthServer
 from panel.sandbox.standin import RunningServer
+from panel.sources.oauth import ConnectFailed
 from panel.storage.engine import db
 from panel.storage.models import OauthAttempt, OauthGrant
 

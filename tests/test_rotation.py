@@ -21,7 +21,7 @@ from panel.accounts.api_tokens import Wish
 from panel.config import Config, load, new_encryption_key, parse_keys
 from panel.credentials.rotation import SETTLE_S, rotate
 from panel.credentials.vault import Belonging, Key, Unreadable, Vault, keys_of, read_own_keys, write_own_keys
-from panel.sources import Sources
+from panel.sources.service import Sources
 from panel.storage.engine import Model, db
 from panel.storage.models import OauthAttempt, OauthGrant, Source, User
 

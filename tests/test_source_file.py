@@ -8,8 +8,8 @@ import pytest
 import yaml
 
 from panel.core.errors import InvalidInput
-from panel.source_draft import read_draft
-from panel.source_file import read_source_file, write_source_file
+from panel.sources.draft import read_draft
+from panel.sources.yaml_file import read_source_file, write_source_file
 
 TEMPLATES = Path(__file__).parent.parent / "docs" / "templates"
 

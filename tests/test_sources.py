@@ -13,7 +13,7 @@ from panel.core.errors import Conflict, InvalidInput, NotFound, ProviderUnavaila
 from panel.faces.context import Panel
 from panel.sandbox.standin import RunningServer
 from panel.sandbox.xwiki import XWikiStandIn
-from panel.sources import Sources
+from panel.sources.service import Sources
 
 TESTER = Caller("test", "alice")
 

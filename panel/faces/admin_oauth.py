@@ -11,7 +11,7 @@ from panel.core.domain import Cause
 from panel.core.errors import PanelError, ProviderUnavailable
 from panel.faces.context import acting, admitted, panel, visitor
 from panel.faces.session import current_user
-from panel.oauth import ConnectFailed, Visit
+from panel.sources.oauth import ConnectFailed, Visit
 
 bp = Blueprint("oauth", __name__)
 

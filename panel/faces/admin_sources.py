@@ -21,8 +21,8 @@ from panel.faces.standing import auth_mark, health_mark, known_check
 from panel.faces.traffic import flows
 from panel.integrations.contract import Integration
 from panel.logs import call_query
-from panel.oauth import consent_origin
-from panel.sources import Saved
+from panel.sources.oauth import consent_origin
+from panel.sources.service import Saved
 from panel.storage.models import Source
 
 bp = Blueprint("sources", __name__)

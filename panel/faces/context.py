@@ -19,9 +19,9 @@ from panel.integrations.registry import Registry
 from panel.links import Links, Visitor
 from panel.logs.audit import Actor
 from panel.logs.calls import Calls
-from panel.oauth import Oauth
-from panel.sources import Sources
-from panel.switches import Switches
+from panel.sources.connector_switch import Switches
+from panel.sources.oauth import Oauth
+from panel.sources.service import Sources
 
 _ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
 """Without the letters and digits that people mix up when they read a reference aloud."""

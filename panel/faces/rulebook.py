@@ -1,8 +1,8 @@
 """The rule book: for every route, who may come in and what they must be allowed to do. ``admit`` enforces it.
 
 A route that stands in no row stops the application from starting. What somebody may do to which object is the
-principal's to say (``panel/accounts/principal.py``); which proof counts for which route, and which right a route needs, is said
-here.
+principal's to say (``panel/accounts/principal.py``); which proof counts for which route, and which right a route
+needs, is said here.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from typing import Any
 from panel.core.errors import InvalidInput, PanelError, Rejected
 from panel.integrations.contract import Integration
 from panel.integrations.descriptor import Preset
-from panel.source_draft import AUTH_SHAPES
+from panel.sources.draft import AUTH_SHAPES
 
 PLAIN = ("name", "slug", "location", "rate_limit", "max_concurrency", "timeout_s", "ca_file")
 LABELS = {

@@ -9,9 +9,9 @@ from datetime import datetime
 from panel.core.domain import AuthStatus, HealthStatus, Problem, Reason
 from panel.faces.causes import Notice, notice
 from panel.faces.context import Panel
-from panel.instances import Stranger
 from panel.integrations.contract import Integration
-from panel.sources import Usage
+from panel.sources.instances import Stranger
+from panel.sources.service import Usage
 from panel.storage.models import Source, SourceCheck
 
 

@@ -34,16 +34,16 @@ from panel.connector import (
 from panel.core.domain import AuthStatus, Cause, Health, HealthStatus, Identity, Ladder, Problem, Reason, Rung, now
 from panel.core.errors import Conflict, InvalidInput, NotFound, PanelError, ProviderUnavailable, Rejected
 from panel.credentials.vault import Belonging, Unreadable, Vault
-from panel.instances import Instances, Stranger
 from panel.integrations.contract import Integration
 from panel.integrations.registry import Registry
 from panel.logs.audit import Actor, Deed
-from panel.source_draft import AUTH_SHAPES, Draft, auth_kind, read_draft
-from panel.source_file import read_source_file, write_source_file
-from panel.source_trail import tell, tell_saved, tell_turned
+from panel.sources.audit_lines import tell, tell_saved, tell_turned
+from panel.sources.connector_switch import Switches
+from panel.sources.draft import AUTH_SHAPES, Draft, auth_kind, read_draft
+from panel.sources.instances import Instances, Stranger
+from panel.sources.yaml_file import read_source_file, write_source_file
 from panel.storage.engine import db
 from panel.storage.models import Link, OauthAttempt, OauthGrant, Source, SourceCheck
-from panel.switches import Switches
 
 TEST_DEADLINE_S = 10.0
 

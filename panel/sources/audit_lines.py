@@ -7,7 +7,7 @@ from typing import Any
 
 from panel.logs import audit
 from panel.logs.audit import Actor, Deed
-from panel.source_draft import AUTH_SHAPES
+from panel.sources.draft import AUTH_SHAPES
 
 Values = Mapping[str, Any]
 """A source in its JSON shape, where ``secretSet`` stands for the secret."""

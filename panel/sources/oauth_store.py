@@ -19,7 +19,7 @@ from panel.core.domain import AuthStatus, now
 from panel.credentials.vault import Belonging, Vault
 from panel.logs import audit
 from panel.logs.audit import Actor, Deed
-from panel.oauth_answer import Tokens
+from panel.sources.oauth_responses import Tokens
 from panel.storage.models import AuditEntry, OauthAttempt, OauthGrant
 
 ATTEMPT_LIFE = timedelta(minutes=10)

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from panel.core.errors import InvalidInput
-from panel.source_draft import AUTH_SHAPES, KEYS
+from panel.sources.draft import AUTH_SHAPES, KEYS
 
 MAX_BYTES = 256 * 1024
 MAX_DEPTH = 20

@@ -34,8 +34,8 @@ from panel.core.domain import AuthStatus, Problem, Reason
 from panel.core.errors import InvalidInput, PanelError, ProviderUnavailable
 from panel.credentials.vault import Unreadable, Vault
 from panel.logs.audit import Actor
-from panel.oauth_answer import Refusal, Tokens, read_tokens
-from panel.oauth_store import Attempts, Grant, Grants
+from panel.sources.oauth_responses import Refusal, Tokens, read_tokens
+from panel.sources.oauth_store import Attempts, Grant, Grants
 
 LEASE_MARGIN_S = 1.0
 """A lease outlives the call that it is for, so that its holder has time to store the answer."""
