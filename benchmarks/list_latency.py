@@ -22,7 +22,7 @@ from panel.config import load
 from panel.connector import Caller
 from panel.core.domain import ObjectRef
 from panel.faces.context import Panel
-from panel.links import Visitor
+from panel.links.service import Visitor
 from panel.logs.audit import Actor
 from panel.sandbox.openproject import OpenProjectStandIn
 from panel.sandbox.standin import RunningServer, mounted

@@ -15,7 +15,7 @@ from panel.connector.gate import Gate
 from panel.core.version import VERSION
 from panel.credentials.vault import Vault, keys_of
 from panel.integrations.registry import Registry, load_registry
-from panel.links import Links
+from panel.links.service import Links
 from panel.logs.calls import Calls
 from panel.sandbox import note
 from panel.sources.connector_switch import Switches

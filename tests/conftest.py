@@ -24,7 +24,7 @@ from panel.config import load
 from panel.connector import Caller
 from panel.faces.context import Panel
 from panel.integrations.registry import Registry, load_registry
-from panel.links import Visitor
+from panel.links.service import Visitor
 from panel.sandbox.openproject import OpenProjectStandIn
 from panel.sandbox.standin import RunningServer, mounted
 from panel.sandbox.xwiki import XWikiStandIn

@@ -20,7 +20,7 @@ from panel.accounts.api_tokens import Wish
 from panel.accounts.principal import Action, Principal
 from panel.core.errors import Conflict, NotFound, PanelError, ProviderUnavailable, Uncertain
 from panel.faces.context import Panel
-from panel.links import Visitor
+from panel.links.service import Visitor
 from panel.logs import audit
 from panel.logs.audit import Actor, Deed
 from panel.storage.engine import Model, db

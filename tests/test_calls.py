@@ -23,7 +23,7 @@ from panel.connector import Caller, SourceConfig
 from panel.connector.place import outline_of
 from panel.core.domain import Reason, now
 from panel.faces.context import Panel
-from panel.links import Visitor
+from panel.links.service import Visitor
 from panel.logs import call_query
 from panel.logs.calls import Calls, Wanted
 from panel.storage.engine import Model, db

@@ -13,7 +13,7 @@ from panel.connector import Caller
 from panel.core.domain import Health, HealthStatus, Ladder
 from panel.core.errors import Conflict
 from panel.faces.context import Panel
-from panel.links import Visitor
+from panel.links.service import Visitor
 from panel.sandbox.xwiki_seeds import SET_UP
 from panel.sources.instances import is_another
 from panel.storage.engine import db

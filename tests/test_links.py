@@ -14,7 +14,7 @@ from panel.connector import Caller
 from panel.core.domain import ObjectRef, Reason, State
 from panel.core.errors import AlreadyLinked, Conflict, Forbidden, InvalidInput, NotFound, ProviderUnavailable
 from panel.faces.context import Panel
-from panel.links import Links, Visitor
+from panel.links.service import Links, Visitor
 
 OTHER = ObjectRef("demo", "case", "2")
 

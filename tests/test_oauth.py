@@ -42,7 +42,7 @@ from panel.core.domain import AuthStatus, Reason, now
 from panel.core.errors import InvalidInput, NotFound, ProviderUnavailable, Rejected
 from panel.faces.context import Panel
 from panel.integrations.contract import Integration
-from panel.links import Visitor
+from panel.links.service import Visitor
 from panel.sandbox.openproject import OAUTH_CLIENT, OAUTH_SECRET
 from panel.sandbox.openproject_oauth import OAuthServer
 from panel.sandbox.standin import RunningServer

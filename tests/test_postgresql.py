@@ -75,7 +75,7 @@ from panel.connector import Connector, SourceConfig
 from panel.connector.gate import Gate
 from panel.core.errors import Conflict
 from panel.faces.context import Panel
-from panel.links import Links, Visitor
+from panel.links.service import Links, Visitor
 from panel.logs.call_query import hours, outcomes
 from panel.sandbox.openproject_oauth import OAuthServer
 from panel.storage.engine import alembic, db, upgrade

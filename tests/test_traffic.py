@@ -20,7 +20,7 @@ from panel.connector.gate import Counts, Gate, Rate
 from panel.core.domain import Reason
 from panel.core.errors import ProviderUnavailable
 from panel.faces.context import Panel
-from panel.links import Visitor
+from panel.links.service import Visitor
 from panel.storage.engine import db
 from panel.storage.models import Call
 from panel.traffic.limits_sql import SqlLedger, ephemeral_engine

@@ -30,7 +30,7 @@ from panel.faces.given import (
 )
 from panel.faces.shapes import found_json, health_json, item_json, known_health, list_json, moment, row_json
 from panel.integrations.contract import Integration
-from panel.links import DEFAULT_LIMIT, Visitor
+from panel.links.service import DEFAULT_LIMIT, Visitor
 from panel.sources.service import Saved
 
 bp = Blueprint("api", __name__, url_prefix="/api")

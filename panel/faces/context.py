@@ -16,7 +16,7 @@ from panel.config import Config
 from panel.connector import Caller
 from panel.integrations.contract import Integration
 from panel.integrations.registry import Registry
-from panel.links import Links, Visitor
+from panel.links.service import Links, Visitor
 from panel.logs.audit import Actor
 from panel.logs.calls import Calls
 from panel.sources.connector_switch import Switches

@@ -15,7 +15,7 @@ from panel.faces.context import admitted, visitor
 from panel.faces.given import object_ref
 from panel.faces.headers import allow_framing_by
 from panel.faces.rulebook import embedded
-from panel.links import Visitor
+from panel.links.service import Visitor
 
 EMBEDDED = "embed"
 """Name of the blueprint behind which other applications show the tab."""

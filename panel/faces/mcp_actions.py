@@ -24,7 +24,7 @@ from panel.faces.mcp_tool import ACTIONS, is_ours, meant, payload_schemas
 from panel.faces.rulebook import TOOL
 from panel.faces.shapes import found_json, health_json, item_json, known_health, list_json, row_json
 from panel.integrations.contract import Integration
-from panel.links import DEFAULT_LIMIT, Visitor
+from panel.links.service import DEFAULT_LIMIT, Visitor
 from panel.storage.engine import STORAGE_FAILURES
 
 log = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ from panel.core.domain import AuthStatus, Health, Listing, Row
 from panel.faces.causes import unavailable
 from panel.faces.context import panel
 from panel.integrations.contract import Integration
-from panel.links import Found
+from panel.links.service import Found
 
 
 def moment(value: datetime | None) -> str | None:

@@ -23,7 +23,7 @@ from panel.accounts.embed_tokens import Secret
 from panel.config import load
 from panel.core.domain import ObjectRef
 from panel.faces import objects, tab
-from panel.links import Links
+from panel.links.service import Links
 from panel.sandbox.openproject import OpenProjectStandIn
 from panel.sandbox.openproject_state import Principal, Project, Right, Status, Type
 from panel.sandbox.standin import RunningServer, mounted

@@ -12,7 +12,7 @@ from support import ALICE, CASE, CONSOLE, MakeApp, Upstreams, actor, signed_in_c
 
 from panel.accounts.api_tokens import Wish
 from panel.connector import Caller
-from panel.links import Visitor
+from panel.links.service import Visitor
 from panel.sources.service import Sources
 
 PASSWORD = "correct horse battery"

@@ -13,7 +13,7 @@ from support import CASE, Upstreams
 
 from panel.connector import Caller
 from panel.faces.context import Panel
-from panel.links import Visitor
+from panel.links.service import Visitor
 
 TRACKER = "/admin/sources/openproject"
 SENTENCE = "This leads to another OpenProject than the one the link was made in."

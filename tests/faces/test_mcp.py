@@ -20,7 +20,7 @@ from flask import Flask
 from support import CASE_PATH, Upstreams, signed_in_client
 
 from panel.faces import mcp_tool
-from panel.links import Links
+from panel.links.service import Links
 from panel.storage.engine import db
 from panel.storage.models import Link
 
@@ -184,7 +184,7 @@ def test_numbers_are_taken_as_ids(agent: Agent) -> None:
 
 
 @pytest.mark.parametrize("name", ["openregister.integrations", "openregister_integrations"])
-@pytest.mark.parametrize("listed", ["openregister.integrations", "openregister_integrations", "panel.links"])
+@pytest.mark.parametrize("listed", ["openregister.integrations", "openregister_integrations", "panel.links.service"])
 def test_both_spellings_of_the_name_are_accepted_whichever_is_listed(
     serve: Callable[..., Served], listed: str, name: str
 ) -> None:

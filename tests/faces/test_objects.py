@@ -22,7 +22,7 @@ from panel.faces.context import Panel
 from panel.integrations.contract import Integration
 from panel.integrations.descriptor import Descriptor, Field
 from panel.integrations.registry import Registry
-from panel.links import Visitor
+from panel.links.service import Visitor
 from panel.sandbox.openproject_state import CustomField
 from panel.storage.engine import alembic
 

@@ -28,7 +28,7 @@ from support import CASE, Upstreams, xwiki_values
 import panel
 from panel.core.domain import Cause, Reason
 from panel.faces.context import Panel
-from panel.links import Visitor
+from panel.links.service import Visitor
 
 CHECKS = [status_code_conformance, content_type_conformance, response_headers_conformance, response_schema_conformance]
 DESCRIPTION = Path(panel.__file__).parent / "faces" / "openapi.yaml"

@@ -16,7 +16,7 @@ from panel.connector import SourceConfig
 from panel.connector.gate import FAILURES_TO_OPEN, PROBE_EVERY_S
 from panel.core.domain import now
 from panel.faces.context import Panel
-from panel.links import Visitor
+from panel.links.service import Visitor
 from panel.storage.engine import db
 from panel.storage.models import Call, Source
 from panel.traffic.limits_sql import SqlLedger

@@ -33,7 +33,7 @@ from panel.connector.gate import OpenGate
 from panel.core.errors import PanelError
 from panel.faces.context import Panel
 from panel.faces.mcp_actions import answer
-from panel.links import Visitor
+from panel.links.service import Visitor
 from panel.sandbox.openproject import OpenProjectStandIn
 from panel.sandbox.standin import RunningServer, mounted
 from panel.sandbox.xwiki import XWikiStandIn
