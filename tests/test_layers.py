@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-LEAVES = sorted(path.stem for path in (ROOT / "panel" / "integrations").glob("*.yaml"))
+LEAVES = sorted(path.parent.name for path in (ROOT / "panel" / "integrations").glob("*/leaf.yaml"))
 
 
 def test_the_direction_of_imports_holds() -> None:

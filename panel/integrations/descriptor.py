@@ -90,14 +90,14 @@ class Descriptor:
         """Read and check one descriptor. Raises BrokenDescriptor naming file and key."""
         try:
             raw = yaml.load(path.read_text("utf-8"), Loader=_LOADER)  # noqa: S506 (both are safe loaders)
-            return cls._from(dict(raw), stem=path.stem)
+            return cls._from(dict(raw), folder=path.parent.name)
         except (OSError, yaml.YAMLError, TypeError, ValueError, KeyError) as exc:
-            raise BrokenDescriptor(f"{path.name}: {exc}") from exc
+            raise BrokenDescriptor(f"{path.parent.name}/{path.name}: {exc}") from exc
 
     @classmethod
-    def _from(cls, raw: dict[str, Any], *, stem: str) -> Descriptor:
-        if raw.get("id") != stem:
-            raise ValueError(f"id must be {stem!r}, the file's name")
+    def _from(cls, raw: dict[str, Any], *, folder: str) -> Descriptor:
+        if raw.get("id") != folder:
+            raise ValueError(f"id must be {folder!r}, the folder's name")
         _known(raw, cls)
         typed: dict[str, type] = {"options": Field, "create": Field, "update": Field, "presets": Preset}
         for key, kind in typed.items():

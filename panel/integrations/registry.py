@@ -1,4 +1,4 @@
-"""Which leaves there are. It names none: a leaf is a YAML file with a module of the same name, or an entry point."""
+"""Finds the leaves. Names none: a leaf is a folder with ``leaf.yaml`` and a module, in this package or installed."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from panel.integrations.descriptor import BrokenDescriptor, Descriptor
 
 ENTRY_POINT_GROUP = "leafpanel.integrations"
 HERE = Path(__file__).parent
+DESCRIPTOR_FILE = "leaf.yaml"
 
 
 class Registry:
@@ -45,15 +46,16 @@ class Registry:
 
 def load_registry(folder: Path = HERE, package: str = __package__ or "panel.integrations") -> Registry:
     """All leaves of the folder and of installed packages. Raises BrokenDescriptor, naming the file."""
-    own = [_load(importlib.import_module(f"{package}.{path.stem}"), path) for path in sorted(folder.glob("*.yaml"))]
+    files = sorted(folder.glob(f"*/{DESCRIPTOR_FILE}"))
+    own = [_load(importlib.import_module(f"{package}.{file.parent.name}.leaf"), file) for file in files]
     return Registry([*own, *_installed()])
 
 
 def _installed() -> Iterable[Integration]:
-    """Leaves of other packages: the entry point names a module that has its YAML beside it."""
+    """Leaves of installed packages: the entry point names the module that has ``leaf.yaml`` beside it."""
     for entry in entry_points(group=ENTRY_POINT_GROUP):
         module = entry.load()
-        yield _load(module, Path(str(module.__file__)).with_suffix(".yaml"))
+        yield _load(module, Path(str(module.__file__)).with_name(DESCRIPTOR_FILE))
 
 
 def _load(module: ModuleType, path: Path) -> Integration:
@@ -63,7 +65,7 @@ def _load(module: ModuleType, path: Path) -> Integration:
         if issubclass(kind, Integration) and kind.__module__ == module.__name__ and not inspect.isabstract(kind)
     ]
     if len(kinds) != 1:
-        raise BrokenDescriptor(f"{path.name}: the module beside it must define exactly one Integration")
+        raise BrokenDescriptor(f"{path.parent.name}/leaf.yaml: the module beside it must define exactly one Integration")
     kind = kinds[0]
     kind.descriptor = Descriptor.load(path)
     return kind()

@@ -62,7 +62,7 @@ class World:
 def world(make_app: MakeApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     packages = tmp_path / "packages"
     packages.mkdir()
-    install(packages, "toys.notebook")
+    install(packages, "toys.notebook.leaf")
     monkeypatch.syspath_prepend(str(packages))
     standin, port = NotebookStandIn(), free_port()
     upstream = RunningServer(mounted(notebook=standin))
@@ -158,18 +158,21 @@ def test_a_test_of_its_connection_climbs_the_whole_ladder(world: World) -> None:
         ("id: other\n", "id must be 'notebook'"),
         ("id: notebook\ncolour: red\n", "unknown key 'colour'"),
         ("id: notebook\ncreate: [{name: text, label: Text, kindd: text}]\n", "unknown key 'kindd'"),
-        ("id: [\n", "notebook.yaml: "),
+        ("id: [\n", "notebook/leaf.yaml: "),
     ],
 )
 def test_a_broken_description_stops_the_start_and_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, yaml: str, told: str
 ) -> None:
-    source = Path(__file__).parent.parent / "toys" / "notebook.py"
+    source = Path(__file__).parent.parent / "toys" / "notebook" / "leaf.py"
     broken = tmp_path / "broken"
     broken.mkdir()
+    folder = broken / "notebook"
+    folder.mkdir()
     (broken / "__init__.py").touch()
-    (broken / "notebook.py").write_text(source.read_text())
-    (broken / "notebook.yaml").write_text(yaml)
+    (folder / "__init__.py").touch()
+    (folder / "leaf.py").write_text(source.read_text())
+    (folder / "leaf.yaml").write_text(yaml)
     monkeypatch.syspath_prepend(str(tmp_path))
 
     with pytest.raises(BrokenDescriptor, match=told.replace("[", r"\[")):

@@ -12,7 +12,7 @@ import pytest
 from werkzeug.wrappers import Request, Response
 
 from panel.connector import Auth, AuthKind, Caller, Connector, Secret, SourceConfig, Upstream
-from panel.integrations.openproject import OpenProject
+from panel.integrations.openproject.leaf import OpenProject
 from panel.sandbox.openproject import OpenProjectStandIn
 from panel.sandbox.standin import Recorded, RunningServer, mounted
 

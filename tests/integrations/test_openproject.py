@@ -14,9 +14,9 @@ from openproject_tracker import HAL, LIST, Tracker, error, paths, tracker_fixtur
 from panel.connector import Answer, AuthKind, SourceConfig, Upstream
 from panel.core.domain import Identity, Reason
 from panel.core.errors import InvalidInput, NotFound, ProviderUnavailable, WrongHost
-from panel.integrations import openproject as module
 from panel.integrations.descriptor import Descriptor
-from panel.integrations.openproject import OpenProject
+from panel.integrations.openproject import leaf as module
+from panel.integrations.openproject.leaf import OpenProject
 
 tracker = tracker_fixture("17", "12")
 recent = tracker_fixture("17")
@@ -26,7 +26,7 @@ early = tracker_fixture("12")
 
 
 def test_descriptor_offers_what_the_leaf_reads() -> None:
-    descriptor = Descriptor.load(Path(module.__file__).with_suffix(".yaml"))
+    descriptor = Descriptor.load(Path(module.__file__).with_name("leaf.yaml"))
 
     assert (descriptor.label, descriptor.icon, descriptor.reference_kind) == ("Projects", "Briefcase", "number")
     assert [preset.id for preset in descriptor.presets] == ["apikey", "token", "oauth2", "none"]

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from panel.core.errors import InvalidInput, WrongHost
-from panel.integrations.openproject_reference import (
+from panel.integrations.openproject.reference import (
     create_page_url,
     instance_root,
     is_number,

@@ -18,7 +18,7 @@ from panel.core.errors import (
     Rejected,
     Uncertain,
 )
-from panel.integrations.openproject_choices import assignees
+from panel.integrations.openproject.choices import assignees
 from panel.sandbox.openproject_state import CustomField, Principal, Project, Right, Status
 
 tracker = tracker_fixture("17", "12")

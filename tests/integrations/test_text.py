@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from panel.integrations.openproject_item import plain as from_openproject
+from panel.integrations.openproject.item import plain as from_openproject
 from panel.integrations.text import one_line
-from panel.integrations.xwiki_text import plain as from_xwiki
+from panel.integrations.xwiki.text import plain as from_xwiki
 
 
 @pytest.mark.parametrize(

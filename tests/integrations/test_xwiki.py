@@ -13,9 +13,9 @@ from xwiki_wiki import REST, WikiServer, paths, wiki_fixture
 from panel.connector import Answer, Auth, AuthKind, Secret, SourceConfig, Upstream
 from panel.core.domain import Choice, Identity, Item, Problem, Reason
 from panel.core.errors import InvalidInput, NotFound, NotSupported, ProviderUnavailable, WrongHost
-from panel.integrations import xwiki as module
 from panel.integrations.descriptor import Descriptor
-from panel.integrations.xwiki import XWiki
+from panel.integrations.xwiki import leaf as module
+from panel.integrations.xwiki.leaf import XWiki
 
 wiki = wiki_fixture("legacy", "modern", "solr-only")
 modern = wiki_fixture("modern")

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from panel.core.errors import InvalidInput, WrongHost
-from panel.integrations.xwiki_reference import (
+from panel.integrations.xwiki.reference import (
     BadReference,
     PageReference,
     instance_root,

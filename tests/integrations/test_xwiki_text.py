@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from panel.integrations.xwiki_text import plain, preview, shortened
+from panel.integrations.xwiki.text import plain, preview, shortened
 
 XWIKI = "xwiki/2.1"
 

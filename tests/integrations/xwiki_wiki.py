@@ -12,7 +12,7 @@ from werkzeug.wrappers import Request, Response
 
 from panel.connector import Auth, AuthKind, Caller, Connector, Secret, SourceConfig, Upstream
 from panel.integrations.registry import load_registry
-from panel.integrations.xwiki import XWiki
+from panel.integrations.xwiki.leaf import XWiki
 from panel.sandbox.standin import Recorded, RunningServer, mounted
 from panel.sandbox.xwiki import XWikiStandIn
 

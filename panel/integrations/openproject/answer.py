@@ -12,8 +12,8 @@ from typing import Any
 from panel.connector import Answer, Upstream, unexpected
 from panel.core.domain import Reason
 from panel.core.errors import Forbidden, ProviderUnavailable, Rejected
-from panel.integrations.openproject_item import Status, Statuses, plain, status_of
-from panel.integrations.openproject_reference import API
+from panel.integrations.openproject.item import Status, Statuses, plain, status_of
+from panel.integrations.openproject.reference import API
 
 HAL = "application/hal+json"
 STATUSES_LIVE_S = 60

@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 
 from panel.connector import Answer, origin_of, unexpected
 from panel.core.domain import Item
-from panel.integrations.xwiki_reference import BadReference, PageReference, page_url
-from panel.integrations.xwiki_text import plain, preview
+from panel.integrations.xwiki.reference import BadReference, PageReference, page_url
+from panel.integrations.xwiki.text import plain, preview
 
 _UNSAFE_IN_ADDRESS = re.compile(r"[\s\\<>\"'\x00-\x1f\x7f]")
 

@@ -14,7 +14,7 @@ from panel.connector import Answer, SourceConfig, Upstream, unexpected
 from panel.connector.source import AuthKind
 from panel.core.domain import Identity, Problem, Reason
 from panel.core.errors import ProviderUnavailable
-from panel.integrations.xwiki_reference import MAIN_WIKI, PageReference
+from panel.integrations.xwiki.reference import MAIN_WIKI, PageReference
 
 REST = "rest"
 MOST = 100

@@ -9,11 +9,11 @@ from typing import Any
 from panel.connector import Answer, SourceConfig, Upstream, unexpected
 from panel.core.domain import Choice, Identity, Item, Problem, Reason
 from panel.core.errors import InvalidInput, NotFound, ProviderUnavailable
-from panel.integrations import openproject_choices as offered
-from panel.integrations import openproject_reference as address
-from panel.integrations import openproject_write as write
 from panel.integrations.contract import Integration
-from panel.integrations.openproject_answer import (
+from panel.integrations.openproject import choices as offered
+from panel.integrations.openproject import reference as address
+from panel.integrations.openproject import write
+from panel.integrations.openproject.answer import (
     ask,
     collection,
     error_of,
@@ -22,8 +22,8 @@ from panel.integrations.openproject_answer import (
     refuse_strangers,
     statuses_of,
 )
-from panel.integrations.openproject_batch import fetch_known
-from panel.integrations.openproject_item import gone, has_own_status, number_of, plain, to_item, to_row
+from panel.integrations.openproject.batch import fetch_known
+from panel.integrations.openproject.item import gone, has_own_status, number_of, plain, to_item, to_row
 
 MOST_AT_ONCE = 100
 LONGEST_SEARCH = 200

@@ -10,7 +10,7 @@ from typing import Any
 from panel.connector import Answer, Upstream, unexpected
 from panel.core.domain import Choice
 from panel.core.errors import NotFound, Rejected
-from panel.integrations.openproject_answer import (
+from panel.integrations.openproject.answer import (
     HAL,
     ask,
     collection,
@@ -21,8 +21,8 @@ from panel.integrations.openproject_answer import (
     statuses_of,
     whole_collection,
 )
-from panel.integrations.openproject_item import color_of, link, number_of, plain
-from panel.integrations.openproject_reference import API, target_of
+from panel.integrations.openproject.item import color_of, link, number_of, plain
+from panel.integrations.openproject.reference import API, target_of
 
 PAGE_SIZE = 100
 MAX_PAGES = 10

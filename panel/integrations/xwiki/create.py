@@ -10,9 +10,9 @@ from xml.etree import ElementTree
 from panel.connector import Answer, Upstream, unexpected
 from panel.core.domain import Item, Reason
 from panel.core.errors import AlreadyExists, Conflict, Forbidden, InvalidInput, ProviderUnavailable, Rejected, Uncertain
-from panel.integrations.xwiki_item import bare_item, read_page
-from panel.integrations.xwiki_reference import BadReference, PageReference, is_unusable, local_space, split_names
-from panel.integrations.xwiki_rest import REST, ask, ask_page, entries, wiki_of
+from panel.integrations.xwiki.item import bare_item, read_page
+from panel.integrations.xwiki.reference import BadReference, PageReference, is_unusable, local_space, split_names
+from panel.integrations.xwiki.rest import REST, ask, ask_page, entries, wiki_of
 
 LONGEST_NAME = 255
 _LONGEST_TEXT = 500_000

@@ -13,9 +13,9 @@ from urllib.parse import quote
 from panel.connector import Answer, Upstream
 from panel.core.domain import Item, Reason
 from panel.core.errors import ProviderUnavailable
-from panel.integrations.xwiki_item import bare_item, read_page, reference_of, to_item
-from panel.integrations.xwiki_reference import PageReference
-from panel.integrations.xwiki_rest import MOST, ask, ask_page, entries, numbers_of, told_version, wiki_of
+from panel.integrations.xwiki.item import bare_item, read_page, reference_of, to_item
+from panel.integrations.xwiki.reference import PageReference
+from panel.integrations.xwiki.rest import MOST, ask, ask_page, entries, numbers_of, told_version, wiki_of
 
 _PER_QUERY = 40
 _QUERY_LENGTH = 5000

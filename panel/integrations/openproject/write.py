@@ -18,8 +18,8 @@ from panel.core.errors import (
     Rejected,
     Uncertain,
 )
-from panel.integrations import openproject_choices as choices
-from panel.integrations.openproject_answer import (
+from panel.integrations.openproject import choices
+from panel.integrations.openproject.answer import (
     HAL,
     is_error,
     is_not_found,
@@ -27,8 +27,8 @@ from panel.integrations.openproject_answer import (
     refuse_rejected,
     refuse_strangers,
 )
-from panel.integrations.openproject_item import number_of, plain
-from panel.integrations.openproject_reference import API, is_number, is_project
+from panel.integrations.openproject.item import number_of, plain
+from panel.integrations.openproject.reference import API, is_number, is_project
 
 CHANGEABLE = ("subject", "status", "assignee")
 

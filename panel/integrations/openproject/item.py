@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from panel.core.domain import Item
-from panel.integrations.openproject_reference import is_number, page_url, target_of
+from panel.integrations.openproject.reference import is_number, page_url, target_of
 from panel.integrations.text import one_line
 
 EXCERPT_LENGTH = 500

@@ -13,14 +13,14 @@ from urllib.parse import quote, urlsplit
 from panel.connector import Answer, SourceConfig, Upstream, unexpected
 from panel.core.domain import Choice, Identity, Item, Problem
 from panel.core.errors import InvalidInput, NotFound, ProviderUnavailable
-from panel.integrations import xwiki_reference, xwiki_rest
 from panel.integrations.contract import Integration
 from panel.integrations.descriptor import Descriptor
-from panel.integrations.xwiki_create import create
-from panel.integrations.xwiki_item import gone, read_page, reference_of, to_item, to_row
-from panel.integrations.xwiki_lookup import find_pages
-from panel.integrations.xwiki_reference import BadReference, PageReference, Pasted
-from panel.integrations.xwiki_rest import MOST, REST, ask, ask_page, entries, identify, told_version, wiki_of
+from panel.integrations.xwiki import reference, rest
+from panel.integrations.xwiki.create import create
+from panel.integrations.xwiki.item import gone, read_page, reference_of, to_item, to_row
+from panel.integrations.xwiki.lookup import find_pages
+from panel.integrations.xwiki.reference import BadReference, PageReference, Pasted
+from panel.integrations.xwiki.rest import MOST, REST, ask, ask_page, entries, identify, told_version, wiki_of
 
 _LONGEST_SEARCH = 200
 _HIDDEN = "xWiki does not show this page to our account."
@@ -32,7 +32,7 @@ class XWiki(Integration):
     # --- addresses -----------------------------------------------------------------------------------------------
 
     def instance_root(self, location: str) -> str:
-        return xwiki_reference.instance_root(location)
+        return reference.instance_root(location)
 
     def api_address(self, source: SourceConfig) -> str:
         return f"{source.root}/rest/wikis/{quote(wiki_of(source), safe='')}"
@@ -41,7 +41,7 @@ class XWiki(Integration):
         return gone(reference, source.root, wiki_of(source)).url
 
     def looks_like_reference(self, source: SourceConfig, text: str) -> bool:
-        return xwiki_reference.looks_like_reference(text, wiki_of(source))
+        return reference.looks_like_reference(text, wiki_of(source))
 
     # --- connection ----------------------------------------------------------------------------------------------
 
@@ -69,7 +69,7 @@ class XWiki(Integration):
 
         https://www.xwiki.org/xwiki/bin/view/Documentation/UserGuide/Features/XWikiRESTfulAPI, "Page resources".
         """
-        answer = ask_page(upstream, PageReference(wiki_of(upstream.source), ("Main",), xwiki_reference.HOME))
+        answer = ask_page(upstream, PageReference(wiki_of(upstream.source), ("Main",), reference.HOME))
         created = answer.object().get("created") if answer.status < 300 else None
         return {"home": str(created)} if isinstance(created, int) else {}
 
@@ -77,7 +77,7 @@ class XWiki(Integration):
 
     def resolve(self, upstream: Upstream, text: str) -> Item:
         source = upstream.source
-        pasted = xwiki_reference.understand(text, source.root, wiki_of(source))
+        pasted = reference.understand(text, source.root, wiki_of(source))
         statuses = []
         for candidate in pasted.candidates:
             answer = ask_page(upstream, candidate)
@@ -149,7 +149,7 @@ class XWiki(Integration):
     def _spaces(self, upstream: Upstream) -> list[str]:
         """https://www.xwiki.org/xwiki/bin/view/Documentation/UserGuide/Features/XWikiRESTfulAPI, "Space resources"."""
         spaces = entries(ask(upstream, "spaces", query=[("number", str(MOST))]), "spaces")
-        found = {xwiki_reference.space_of_id(space["id"]) for space in spaces if isinstance(space.get("id"), str)}
+        found = {reference.space_of_id(space["id"]) for space in spaces if isinstance(space.get("id"), str)}
         return sorted(found - {""}, key=str.casefold)
 
     # --- shape ---------------------------------------------------------------------------------------------------
@@ -158,7 +158,7 @@ class XWiki(Integration):
         return to_row(item)
 
     def judge(self, answer: Answer, source: SourceConfig) -> Problem | None:
-        return xwiki_rest.judge(answer, source)
+        return rest.judge(answer, source)
 
 
 def _stored(reference: str, wiki: str) -> PageReference | None:
@@ -172,7 +172,7 @@ def _stored(reference: str, wiki: str) -> PageReference | None:
 
 def _refuse_main_wiki(answer: Answer, pasted: Pasted, wiki: str) -> None:
     """An address without a wiki in it is a subwiki's only where the subwiki has a host of its own."""
-    if not pasted.wiki_unsaid or wiki == xwiki_reference.MAIN_WIKI:
+    if not pasted.wiki_unsaid or wiki == reference.MAIN_WIKI:
         return
     address = answer.object().get("xwikiAbsoluteUrl")
     if isinstance(address, str) and f"/wiki/{quote(wiki, safe='')}/" in urlsplit(address).path:

@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from panel.connector import Answer, Upstream, unexpected
-from panel.integrations.openproject_answer import ask, collection, is_error, is_not_found, refuse_strangers
-from panel.integrations.openproject_item import number_of
+from panel.integrations.openproject.answer import ask, collection, is_error, is_not_found, refuse_strangers
+from panel.integrations.openproject.item import number_of
 
 CHUNK = 100
 """Keeps the address below 4 kB, which every proxy accepts."""

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from selectolax.lexbor import LexborHTMLParser
 
 from panel.integrations.text import one_line
-from panel.integrations.xwiki_reference import split_names
+from panel.integrations.xwiki.reference import split_names
 
 PREVIEW_LENGTH = 500
 
