@@ -17,7 +17,7 @@ from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 from panel.connector import Caller, Connector, SourceConfig
-from panel.connector.gate import Gate
+from panel.connector.limiter import Gate
 from panel.core.errors import ProviderUnavailable
 from panel.traffic.limits_sql import SqlLedger, ephemeral_engine
 

@@ -11,7 +11,7 @@ from panel.accounts.embed_tokens import EmbedApps
 from panel.accounts.people import People
 from panel.config import Config, load
 from panel.connector import Connector, Shared
-from panel.connector.gate import Gate
+from panel.connector.limiter import Gate
 from panel.core.version import VERSION
 from panel.credentials.vault import Vault, keys_of
 from panel.integrations.registry import Registry, load_registry

@@ -20,7 +20,7 @@ from support import CASE, CASE_PATH, CONSOLE, Upstreams
 from panel.accounts.api_tokens import Wish
 from panel.accounts.principal import Action, Principal
 from panel.connector import Caller, SourceConfig
-from panel.connector.place import outline_of
+from panel.connector.endpoint import outline_of
 from panel.core.domain import Reason, now
 from panel.faces.context import Panel
 from panel.links.service import Visitor

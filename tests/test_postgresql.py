@@ -72,7 +72,7 @@ from test_traffic import (
 from panel import create_app
 from panel.config import load
 from panel.connector import Connector, SourceConfig
-from panel.connector.gate import Gate
+from panel.connector.limiter import Gate
 from panel.core.errors import Conflict
 from panel.faces.context import Panel
 from panel.links.service import Links, Visitor

@@ -16,7 +16,7 @@ from test_traffic import headers
 
 from panel.config import ConfigError, load
 from panel.connector import Answer, Auth, AuthKind, Caller, Connector, Deadline, Kept, Secret, SourceConfig
-from panel.connector.shared import asked_once as ask_once
+from panel.connector.shared_cache import asked_once as ask_once
 from panel.traffic.cache_redis import ANSWER_S, REST_S, SharedCache
 
 pytestmark = pytest.mark.servers

@@ -16,7 +16,7 @@ from support import CASE, CASE_PATH, CONSOLE, MakeApp, Upstreams, openproject_va
 
 from panel.accounts.api_tokens import Wish
 from panel.connector import Breaker, Caller, Connector, Deadline, SourceConfig, Traffic, traffic_of
-from panel.connector.gate import Counts, Gate, Rate
+from panel.connector.limiter import Counts, Gate, Rate
 from panel.core.domain import Reason
 from panel.core.errors import ProviderUnavailable
 from panel.faces.context import Panel

@@ -1,13 +1,13 @@
 """Every byte that leaves for an upstream goes through here. It never knows which upstream it talks to."""
 
-from panel.connector.answer import Answer, unexpected
+from panel.connector.conversation import Caller, Connector, Upstream
 from panel.connector.deadline import Deadline, DeadlinePassed
-from panel.connector.gate import Breaker, Rate, Traffic, traffic_of
+from panel.connector.endpoint import check_root
 from panel.connector.headers import Sign, check_headers, check_token_header
-from panel.connector.place import check_root
-from panel.connector.shared import Kept, Shared
+from panel.connector.limiter import Breaker, Rate, Traffic, traffic_of
+from panel.connector.response import Answer, unexpected
+from panel.connector.shared_cache import Kept, Shared
 from panel.connector.source import Auth, AuthKind, GrantType, OauthClient, Secret, SourceConfig, origin_of
-from panel.connector.upstream import Caller, Connector, Upstream
 
 __all__ = [
     "Answer",

@@ -13,8 +13,8 @@ from urllib.parse import urljoin
 import urllib3.exceptions
 
 from panel.connector.body import Garbled, TooLarge
-from panel.connector.place import Place, shown_origin
-from panel.connector.wire import TooMuch
+from panel.connector.endpoint import Place, shown_origin
+from panel.connector.sockets import TooMuch
 from panel.core.domain import Problem, Reason, now
 
 _LONGEST_WAIT, _SHORTEST_WAIT = 300.0, 1.0

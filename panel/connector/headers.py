@@ -11,14 +11,14 @@ from urllib.parse import quote_plus
 from requests.structures import CaseInsensitiveDict
 
 from panel.connector.deadline import Deadline
-from panel.connector.place import Place, place_of
+from panel.connector.endpoint import Place, place_of
 from panel.connector.source import AuthKind, Secret, SourceConfig
 from panel.core.domain import Problem, Reason
 from panel.core.errors import InvalidInput, ProviderUnavailable
 from panel.core.version import VERSION
 
 if TYPE_CHECKING:
-    from panel.connector.upstream import Caller
+    from panel.connector.conversation import Caller
 
 
 class Sign(Protocol):

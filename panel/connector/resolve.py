@@ -8,8 +8,8 @@ import threading
 from collections.abc import Callable, Iterable
 from ipaddress import ip_address
 
+from panel.connector.address_ranges import Address, folded
 from panel.connector.deadline import Deadline
-from panel.connector.ranges import Address, folded
 
 Lookup = Callable[[str, int], Iterable[str]]
 

@@ -18,13 +18,13 @@ from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection
 from urllib3.response import BaseHTTPResponse
 
+from panel.connector.address_guard import Guard
 from panel.connector.body import Garbled, TooLarge, read_body
 from panel.connector.classify import problem_of_failure, succeeded
 from panel.connector.deadline import Deadline
-from panel.connector.guard import Guard
-from panel.connector.place import Place, path_of, place_of
-from panel.connector.trust import Trust
-from panel.connector.wire import TlsSocket, TooMuch, Wire, dial, secure
+from panel.connector.endpoint import Place, path_of, place_of
+from panel.connector.sockets import TlsSocket, TooMuch, Wire, dial, secure
+from panel.connector.tls import Trust
 from panel.core.domain import Problem
 from panel.core.errors import InvalidInput, ProviderUnavailable
 

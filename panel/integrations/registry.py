@@ -65,7 +65,9 @@ def _load(module: ModuleType, path: Path) -> Integration:
         if issubclass(kind, Integration) and kind.__module__ == module.__name__ and not inspect.isabstract(kind)
     ]
     if len(kinds) != 1:
-        raise BrokenDescriptor(f"{path.parent.name}/leaf.yaml: the module beside it must define exactly one Integration")
+        raise BrokenDescriptor(
+            f"{path.parent.name}/leaf.yaml: the module beside it must define exactly one Integration"
+        )
     kind = kinds[0]
     kind.descriptor = Descriptor.load(path)
     return kind()

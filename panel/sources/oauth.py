@@ -29,7 +29,7 @@ from panel.connector import (
     SourceConfig,
     origin_of,
 )
-from panel.connector.place import place_of
+from panel.connector.endpoint import place_of
 from panel.core.domain import AuthStatus, Problem, Reason
 from panel.core.errors import InvalidInput, PanelError, ProviderUnavailable
 from panel.credentials.vault import Unreadable, Vault

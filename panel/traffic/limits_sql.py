@@ -30,7 +30,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 
-from panel.connector.gate import PROBE_EVERY_S, Counts, Rate, Standing
+from panel.connector.limiter import PROBE_EVERY_S, Counts, Rate, Standing
 from panel.connector.source import SourceConfig
 from panel.core.domain import Reason
 

@@ -6,8 +6,8 @@ from ipaddress import ip_address
 
 import pytest
 
-from panel.connector.allowed import AllowList
-from panel.connector.place import place_of
+from panel.connector.allowlist import AllowList
+from panel.connector.endpoint import place_of
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from door import conversation, problem_of
 from faults import FaultServer
 
 from panel.connector.classify import problem_of_status, retry_after
-from panel.connector.place import place_of
+from panel.connector.endpoint import place_of
 from panel.core.domain import Reason
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)

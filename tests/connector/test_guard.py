@@ -14,14 +14,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from panel.connector import Auth, Connector
-from panel.connector.allowed import AllowList
+from panel.connector.address_guard import Guard
+from panel.connector.address_ranges import folded
+from panel.connector.allowlist import AllowList
 from panel.connector.deadline import Deadline
-from panel.connector.guard import Guard
-from panel.connector.place import place_of
-from panel.connector.ranges import folded
+from panel.connector.endpoint import place_of
 from panel.connector.resolve import Resolver
+from panel.connector.tls import Trust
 from panel.connector.transport import DoorAdapter
-from panel.connector.trust import Trust
 from panel.core.domain import Reason
 from panel.core.errors import ProviderUnavailable
 

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from panel.connector.deadline import Deadline, DeadlinePassed
-from panel.connector.memory import Memory
+from panel.connector.local_cache import Memory
 
 
 def test_a_value_is_asked_for_again_when_its_time_is_over() -> None:

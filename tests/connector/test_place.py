@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from panel.connector import check_root
-from panel.connector.place import place_of, shown_origin
+from panel.connector.endpoint import place_of, shown_origin
 from panel.core.errors import InvalidInput
 
 GOOD_ROOTS = [

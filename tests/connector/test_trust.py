@@ -10,7 +10,7 @@ import trustme
 from door import conversation, problem_of
 from faults import FaultServer
 
-from panel.connector.trust import Trust
+from panel.connector.tls import Trust
 from panel.core.domain import Reason
 from panel.core.errors import ProviderUnavailable
 

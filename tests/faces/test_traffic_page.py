@@ -13,7 +13,7 @@ from sqlalchemy import event, insert, update
 from support import CASE, Upstreams
 
 from panel.connector import SourceConfig
-from panel.connector.gate import FAILURES_TO_OPEN, PROBE_EVERY_S
+from panel.connector.limiter import FAILURES_TO_OPEN, PROBE_EVERY_S
 from panel.core.domain import now
 from panel.faces.context import Panel
 from panel.links.service import Visitor

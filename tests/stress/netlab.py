@@ -29,7 +29,7 @@ from panel import create_app
 from panel.accounts.principal import Action, Principal
 from panel.config import load
 from panel.connector import Auth, AuthKind, Caller, Connector, Deadline, Secret, SourceConfig
-from panel.connector.gate import OpenGate
+from panel.connector.limiter import OpenGate
 from panel.core.errors import PanelError
 from panel.faces.context import Panel
 from panel.faces.mcp_actions import answer

@@ -8,12 +8,12 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from panel.connector.allowed import SETTING
+from panel.connector.address_guard import Guard
+from panel.connector.allowlist import SETTING
 from panel.connector.classify import problem_of_status, redirect_origin
 from panel.connector.deadline import Deadline
-from panel.connector.guard import Guard
+from panel.connector.endpoint import Place, place_of
 from panel.connector.headers import USER_AGENT, extra_headers
-from panel.connector.place import Place, place_of
 from panel.connector.source import SourceConfig
 from panel.connector.transport import Call, Reply, Transport
 from panel.core.domain import Problem, Reason, Rung

@@ -13,18 +13,18 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Protocol, TypeVar
 
-from panel.connector.allowed import AllowList
-from panel.connector.answer import Answer
+from panel.connector.address_guard import Guard
+from panel.connector.allowlist import AllowList
 from panel.connector.classify import problem_of_status, succeeded, timed_out
 from panel.connector.deadline import Deadline, DeadlinePassed
-from panel.connector.gate import Gate, OpenGate, RetryBudget
-from panel.connector.guard import Guard
+from panel.connector.endpoint import Place, outline_of, path_of, place_of
 from panel.connector.headers import Sign, form_headers, outgoing, signed
-from panel.connector.ladder import Prober
-from panel.connector.memory import Memory
-from panel.connector.place import Place, outline_of, path_of, place_of
+from panel.connector.limiter import Gate, OpenGate, RetryBudget
+from panel.connector.local_cache import Memory
+from panel.connector.probes import Prober
 from panel.connector.resolve import Resolver
-from panel.connector.shared import Kept, Shared, Unshared, asked_once
+from panel.connector.response import Answer
+from panel.connector.shared_cache import Kept, Shared, Unshared, asked_once
 from panel.connector.source import AuthKind, SourceConfig
 from panel.connector.transport import Call, Reply, Transport
 from panel.core.domain import Problem, Reason, Rung

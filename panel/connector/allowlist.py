@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import ip_network
 
-from panel.connector.place import Place, host_of
-from panel.connector.ranges import Address, Network, Standing, layers, own_standing
+from panel.connector.address_ranges import Address, Network, Standing, layers, own_standing
+from panel.connector.endpoint import Place, host_of
 from panel.core.errors import InvalidInput
 
 SETTING = "PANEL_ALLOWED_PRIVATE_HOSTS"

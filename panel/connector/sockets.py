@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from ipaddress import IPv6Address, ip_address
 from typing import Any
 
+from panel.connector.address_ranges import Address
 from panel.connector.deadline import Deadline
-from panel.connector.ranges import Address
 
 
 class TooMuch(Exception):

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from panel.connector.allowed import SETTING, AllowList
+from panel.connector.address_ranges import Address, Standing, standing
+from panel.connector.allowlist import SETTING, AllowList
 from panel.connector.deadline import Deadline
-from panel.connector.place import Place
-from panel.connector.ranges import Address, Standing, standing
+from panel.connector.endpoint import Place
 from panel.connector.resolve import Resolver, Unresolved
 from panel.core.domain import Reason
 from panel.core.errors import ProviderUnavailable

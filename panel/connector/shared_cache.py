@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from panel.connector.answer import Answer
 from panel.connector.deadline import Deadline
+from panel.connector.response import Answer
 
 LEASE_MARGIN_S = 0.5
 """A lease outlives the deadline of the call that it is for, so that its holder has time to share the answer."""

@@ -8,7 +8,7 @@ import threading
 
 import certifi
 
-from panel.connector.wire import TlsSocket
+from panel.connector.sockets import TlsSocket
 from panel.core.domain import Reason
 from panel.core.errors import ProviderUnavailable
 
