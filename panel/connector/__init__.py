@@ -1,6 +1,7 @@
 """Every byte that leaves for an upstream goes through here. It never knows which upstream it talks to."""
 
-from panel.connector.conversation import Caller, Connector, Upstream
+from panel.connector.caller import Caller
+from panel.connector.conversation import Connector, Upstream
 from panel.connector.deadline import Deadline, DeadlinePassed
 from panel.connector.endpoint import check_root
 from panel.connector.headers import Sign, check_headers, check_token_header

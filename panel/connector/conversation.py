@@ -11,10 +11,11 @@ from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from panel.connector.address_guard import Guard
 from panel.connector.allowlist import AllowList
+from panel.connector.caller import Caller, Journal, NoJournal
 from panel.connector.classify import problem_of_status, succeeded, timed_out
 from panel.connector.deadline import Deadline, DeadlinePassed
 from panel.connector.endpoint import Place, outline_of, path_of, place_of
@@ -42,45 +43,6 @@ SAFE_METHODS = frozenset({"GET", "HEAD"})
 _REFUSALS = frozenset(range(400, 500)) - {429}
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """On whose behalf a call is made, for the call log and the budgets: face, principal, request id."""
-
-    face: str
-    principal: str
-    request_id: str = ""
-
-
-class Journal(Protocol):
-    """Hears of every call that was made, without query values, bodies or secrets."""
-
-    def record(
-        self,
-        source: SourceConfig,
-        caller: Caller,
-        where: str,
-        status: int | None,
-        reason: Reason | None,
-        ms: int,
-        size: int = 0,
-        served: int = 1,
-    ) -> None:
-        """``served`` is how many callers this one call answered."""
-        ...
-
-    def note(self, slug: str, caller: Caller, reason: Reason) -> None:
-        """Somebody was told that a source cannot be used; perhaps nothing was asked of it."""
-        ...
-
-
-class _Silent:
-    def record(self, *args: object) -> None:
-        """Nobody listens."""
-
-    def note(self, *args: object) -> None:
-        """Nobody listens."""
 
 
 @dataclass(slots=True)
@@ -123,7 +85,7 @@ class Connector:
         self._guard = Guard(lambda: AllowList.of(tuple(allowed())), resolver or Resolver())
         self._deadline_s = deadline_s
         self.transport = Transport(self._guard, max_bytes=max_bytes)
-        self.journal: Journal = journal or _Silent()
+        self.journal: Journal = journal or NoJournal()
         self.sign = sign
         self.gate = gate or OpenGate()
         self.cache_ttl_s = cache_ttl_s

@@ -5,20 +5,18 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 from urllib.parse import quote_plus
 
 from requests.structures import CaseInsensitiveDict
 
+from panel.connector.caller import Caller
 from panel.connector.deadline import Deadline
 from panel.connector.endpoint import Place, place_of
 from panel.connector.source import AuthKind, Secret, SourceConfig
 from panel.core.domain import Problem, Reason
 from panel.core.errors import InvalidInput, ProviderUnavailable
 from panel.core.version import VERSION
-
-if TYPE_CHECKING:
-    from panel.connector.conversation import Caller
 
 
 class Sign(Protocol):
