@@ -13,10 +13,10 @@ help: ## Show what there is
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
 
 run: $(V)/.runtime ## Set up, migrate, start the panel and the sandbox upstreams
-	@exec $(BIN)/python -m panel.serve --sandbox
+	@exec $(BIN)/python -m panel --sandbox
 
 serve: $(V)/.runtime ## Set up, migrate, start the panel alone
-	@exec $(BIN)/python -m panel.serve
+	@exec $(BIN)/python -m panel
 
 test: $(V)/.dev ## Set up and run all tests (T=path for some)
 	@sh tests/need-browser

@@ -21,11 +21,11 @@ from panel.accounts.principal import SCOPES, Principal
 from panel.config import load
 from panel.connector import Caller
 from panel.core.domain import ObjectRef
-from panel.faces.context import Panel
 from panel.links.service import Visitor
 from panel.logs.audit import Actor
 from panel.sandbox.openproject import OpenProjectStandIn
 from panel.sandbox.standin import RunningServer, mounted
+from panel.services import Panel
 from panel.storage.engine import alembic
 
 LINKS, ROUNDS = 50, 100

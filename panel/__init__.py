@@ -32,9 +32,9 @@ def create_app(config: Config | None = None, *, registry: Registry | None = None
 
     Raises ConfigError when a setting is wrong.
     """
-    from panel import cli
-    from panel.faces import install
-    from panel.faces.context import Panel
+    from panel.services import Panel
+    from panel.web import cli
+    from panel.web.app import install
 
     config = config or load()
     app = Flask(__name__)

@@ -22,12 +22,12 @@ from panel import create_app
 from panel.accounts.principal import Action, Principal
 from panel.config import load
 from panel.connector import Caller
-from panel.faces.context import Panel
 from panel.integrations.registry import Registry, load_registry
 from panel.links.service import Visitor
 from panel.sandbox.openproject import OpenProjectStandIn
 from panel.sandbox.standin import RunningServer, mounted
 from panel.sandbox.xwiki import XWikiStandIn
+from panel.services import Panel
 from panel.storage.engine import alembic, db
 
 REGISTRY = load_registry()

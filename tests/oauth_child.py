@@ -16,7 +16,7 @@ from flask import Flask
 from panel import create_app
 from panel.config import load
 from panel.connector import Caller, Deadline
-from panel.faces.context import Panel
+from panel.services import Panel
 from panel.sources.oauth_store import Grants
 
 DEADLINE_S = {"die": 1.0, "use": 20.0}

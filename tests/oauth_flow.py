@@ -13,8 +13,8 @@ from support import ALICE, Upstreams, openproject_values
 
 from panel.connector import Caller, SourceConfig, Upstream
 from panel.core.domain import now
-from panel.faces.context import Panel
 from panel.sandbox.openproject import OAUTH_CLIENT, OAUTH_SECRET
+from panel.services import Panel
 from panel.sources.oauth import Visit
 from panel.storage.engine import db
 from panel.storage.models import OauthGrant, User

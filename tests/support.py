@@ -11,11 +11,11 @@ from flask.testing import FlaskClient
 
 from panel.accounts.people import Knock
 from panel.core.domain import ObjectRef
-from panel.faces.context import Panel
 from panel.logs.audit import Actor
 from panel.sandbox.openproject import OpenProjectStandIn
 from panel.sandbox.standin import RunningServer
 from panel.sandbox.xwiki import XWikiStandIn
+from panel.services import Panel
 
 CONSOLE = Actor("console", "local:root", "console")
 ALICE = Actor("alice", "session", "admin", "LP-TEST-01")

@@ -11,7 +11,7 @@ from panel.accounts.api_tokens import Access, Wish
 from panel.accounts.principal import Action, Limits, Principal
 from panel.core.domain import ObjectRef, now
 from panel.core.errors import Forbidden, InvalidInput, NotFound
-from panel.faces.context import Panel
+from panel.services import Panel
 from panel.storage.engine import db
 from panel.storage.models import ApiToken
 

@@ -19,10 +19,10 @@ from trail import entries, entries_of, told
 from panel.accounts.api_tokens import Wish
 from panel.accounts.principal import Action, Principal
 from panel.core.errors import Conflict, NotFound, PanelError, ProviderUnavailable, Uncertain
-from panel.faces.context import Panel
 from panel.links.service import Visitor
 from panel.logs import audit
 from panel.logs.audit import Actor, Deed
+from panel.services import Panel
 from panel.storage.engine import Model, db
 from panel.storage.models import AuditEntry
 

@@ -22,10 +22,10 @@ from panel.accounts.principal import Action, Principal
 from panel.connector import Caller, SourceConfig
 from panel.connector.endpoint import outline_of
 from panel.core.domain import Reason, now
-from panel.faces.context import Panel
 from panel.links.service import Visitor
 from panel.logs import call_query
 from panel.logs.calls import Calls, Wanted
+from panel.services import Panel
 from panel.storage.engine import Model, db
 from panel.storage.models import Call
 

@@ -112,7 +112,7 @@ def running(tmp_path: Path) -> Iterator[Running]:
     log = place / "make-run.log"
     with log.open("w") as out:
         server = subprocess.Popen(
-            [sys.executable, "-m", "panel.serve", "--sandbox"], cwd=place, env=environment, stdout=out, stderr=out
+            [sys.executable, "-m", "panel", "--sandbox"], cwd=place, env=environment, stdout=out, stderr=out
         )
     try:
         wait_until_ready(server, log)

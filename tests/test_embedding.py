@@ -17,7 +17,7 @@ from panel.accounts.embed_tokens import BadToken, EmbedApps, Secret
 from panel.accounts.principal import Action
 from panel.core.errors import Conflict, InvalidInput
 from panel.credentials.rotation import rotate
-from panel.faces.context import Panel
+from panel.services import Panel
 from panel.storage.engine import db
 from panel.storage.models import EmbedKey
 

@@ -12,9 +12,9 @@ from support import ALICE, CASE, CASE_PATH, Upstreams
 from panel.connector import Caller
 from panel.core.domain import Health, HealthStatus, Ladder
 from panel.core.errors import Conflict
-from panel.faces.context import Panel
 from panel.links.service import Visitor
 from panel.sandbox.xwiki_seeds import SET_UP
+from panel.services import Panel
 from panel.sources.instances import is_another
 from panel.storage.engine import db
 from panel.storage.models import Instance

@@ -23,7 +23,7 @@ def test_the_direction_of_imports_holds() -> None:
 
 @pytest.mark.parametrize("leaf", LEAVES)
 def test_no_leaf_is_named_outside_its_own_files(leaf: str) -> None:
-    own = re.compile(rf"(integrations/{leaf}|sandbox/|static/vendor|serve\.py|openapi\.yaml)")
+    own = re.compile(rf"(integrations/{leaf}|sandbox/|static/vendor|__main__\.py|openapi\.yaml)")
     files = [path for path in (ROOT / "panel").rglob("*") if path.suffix in (".py", ".html", ".js", ".css")]
     naming = [
         str(path.relative_to(ROOT))
@@ -41,4 +41,4 @@ def test_nothing_but_the_connector_opens_sockets() -> None:
     )
     files = [path for path in (ROOT / "panel").rglob("*.py") if "connector" not in path.parts]
 
-    assert [path.name for path in files if opening.search(path.read_text("utf-8"))] == ["serve.py"]
+    assert [path.name for path in files if opening.search(path.read_text("utf-8"))] == ["__main__.py"]

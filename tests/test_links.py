@@ -13,8 +13,8 @@ from panel.accounts.principal import SCOPES, Principal
 from panel.connector import Caller
 from panel.core.domain import ObjectRef, Reason, State
 from panel.core.errors import AlreadyLinked, Conflict, Forbidden, InvalidInput, NotFound, ProviderUnavailable
-from panel.faces.context import Panel
 from panel.links.service import Links, Visitor
+from panel.services import Panel
 
 OTHER = ObjectRef("demo", "case", "2")
 

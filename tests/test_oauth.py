@@ -40,12 +40,12 @@ from support import ALICE, Upstreams
 from panel.connector import Deadline, SourceConfig
 from panel.core.domain import AuthStatus, Reason, now
 from panel.core.errors import InvalidInput, NotFound, ProviderUnavailable, Rejected
-from panel.faces.context import Panel
 from panel.integrations.contract import Integration
 from panel.links.service import Visitor
 from panel.sandbox.openproject import OAUTH_CLIENT, OAUTH_SECRET
 from panel.sandbox.openproject_oauth import OAuthServer
 from panel.sandbox.standin import RunningServer
+from panel.services import Panel
 from panel.sources.oauth import ConnectFailed
 from panel.storage.engine import db
 from panel.storage.models import OauthAttempt, OauthGrant

@@ -12,7 +12,7 @@ from panel.accounts.people import ABSOLUTE, IDLE, ONE_TIME, Budget, Knock, Peopl
 from panel.accounts.principal import Action
 from panel.core.domain import now
 from panel.core.errors import Conflict, InvalidInput
-from panel.faces.context import Panel
+from panel.services import Panel
 from panel.storage.engine import db
 from panel.storage.models import User, UserSession
 

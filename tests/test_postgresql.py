@@ -74,10 +74,10 @@ from panel.config import load
 from panel.connector import Connector, SourceConfig
 from panel.connector.limiter import Gate
 from panel.core.errors import Conflict
-from panel.faces.context import Panel
 from panel.links.service import Links, Visitor
 from panel.logs.call_query import hours, outcomes
 from panel.sandbox.openproject_oauth import OAuthServer
+from panel.services import Panel
 from panel.storage.engine import alembic, db, upgrade
 from panel.storage.models import AuditEntry
 from panel.traffic.limits_sql import SqlLedger

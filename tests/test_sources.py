@@ -10,9 +10,9 @@ from support import ALICE, Upstreams, actor, openproject_values, xwiki_values
 from panel.connector import Caller
 from panel.core.domain import Reason
 from panel.core.errors import Conflict, InvalidInput, NotFound, ProviderUnavailable, Rejected
-from panel.faces.context import Panel
 from panel.sandbox.standin import RunningServer
 from panel.sandbox.xwiki import XWikiStandIn
+from panel.services import Panel
 from panel.sources.service import Sources
 
 TESTER = Caller("test", "alice")

@@ -19,8 +19,8 @@ from panel.connector import Breaker, Caller, Connector, Deadline, SourceConfig, 
 from panel.connector.limiter import Counts, Gate, Rate
 from panel.core.domain import Reason
 from panel.core.errors import ProviderUnavailable
-from panel.faces.context import Panel
 from panel.links.service import Visitor
+from panel.services import Panel
 from panel.storage.engine import db
 from panel.storage.models import Call
 from panel.traffic.limits_sql import SqlLedger, ephemeral_engine

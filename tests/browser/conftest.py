@@ -82,7 +82,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         "PANEL_PORT": str(port),
         "PANEL_SANDBOX_PORT": str(sandbox),
     }
-    command = [sys.executable, "-m", "panel.serve", "--sandbox"]
+    command = [sys.executable, "-m", "panel", "--sandbox"]
     process = subprocess.Popen(
         command, cwd=ROOT, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )

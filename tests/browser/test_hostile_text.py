@@ -22,7 +22,6 @@ from panel import create_app
 from panel.accounts.embed_tokens import Secret
 from panel.config import load
 from panel.core.domain import ObjectRef
-from panel.faces import objects, tab
 from panel.links.service import Links
 from panel.sandbox.openproject import OpenProjectStandIn
 from panel.sandbox.openproject_state import Principal, Project, Right, Status, Type
@@ -91,7 +90,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         ).result()
     with pytest.MonkeyPatch.context() as patch:
         # As many as there can be at once, so that few pages show all.
-        patch.setattr(objects, "OFFERED", 100)
+        patch.setattr("panel.web.tab.views.OFFERED", 100)
         patch.setitem(Links.listing.__kwdefaults__, "limit", PER_PAGE)
         yield World(
             server.url, upstream.url, f"http://localhost:{host.port}", wiki, tracker, cookie, lambda obj: token_of(secret, obj), admin_pages(app)
@@ -362,7 +361,7 @@ def test_every_text_is_text_in_the_tab_of_somebody_signed_in(
     watch: Watch, harmless: set[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     COVERED.clear()
-    monkeypatch.setattr(tab, "EXCERPTS", PER_PAGE)
+    monkeypatch.setattr("panel.web.tab.view_models.EXCERPTS", PER_PAGE)
     watch.world.harm(texts=True, escapes=True)
 
     lists(watch, "objects", OBJECT, PAGES)

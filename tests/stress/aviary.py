@@ -27,11 +27,11 @@ from panel.accounts.principal import Action, Principal
 from panel.config import load
 from panel.connector import Caller
 from panel.core.errors import PanelError
-from panel.faces.context import Panel
 from panel.links.service import Visitor
 from panel.sandbox.openproject import OpenProjectStandIn
 from panel.sandbox.standin import RunningServer, mounted
 from panel.sandbox.xwiki import XWikiStandIn
+from panel.services import Panel
 from panel.storage.engine import alembic
 
 ALICE = Visitor(Principal("alice", "local", frozenset(Action)), Caller("test", "alice"))

@@ -31,14 +31,14 @@ from panel.config import load
 from panel.connector import Auth, AuthKind, Caller, Connector, Deadline, Secret, SourceConfig
 from panel.connector.limiter import OpenGate
 from panel.core.errors import PanelError
-from panel.faces.context import Panel
-from panel.faces.mcp_actions import answer
 from panel.links.service import Visitor
 from panel.sandbox.openproject import OpenProjectStandIn
 from panel.sandbox.standin import RunningServer, mounted
 from panel.sandbox.xwiki import XWikiStandIn
+from panel.services import Panel
 from panel.storage.engine import alembic, db
 from panel.storage.models import Source
+from panel.web.mcp.actions import answer
 
 PAGE, PACKAGE = "xwiki:Sandbox.TestPage1", "101"
 LISTENED = sorted({*PORTS, 8443})

@@ -1,0 +1,177 @@
+"""``make run`` and ``make serve``: migrate, start what is needed as child processes, say where to go, end together."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+
+from panel import create_app
+from panel.config import PROJECT_ROOT, Config, ConfigError, load
+from panel.logs.audit import Actor
+from panel.sandbox import note
+from panel.services import Panel
+from panel.storage.engine import upgrade
+
+READY_S = 30
+STOP_S = 10
+
+
+def main(arguments: Sequence[str] = tuple(sys.argv[1:])) -> int:
+    try:
+        config = load()
+        password = _prepare(config)
+    except ConfigError as exc:
+        return _fail(str(exc))
+    sandbox = "--sandbox" in arguments
+    ports = [(config.host, config.port, "PANEL_PORT")]
+    ports += [("127.0.0.1", config.sandbox_port, "PANEL_SANDBOX_PORT")] if sandbox else []
+    for host, port, name in ports:
+        if not _is_free(host, port):
+            return _fail(f"Port {port} is in use; set {name} to another one.")
+    stopping = _Stop()
+    children = [_start([sys.executable, "-m", "panel.sandbox", str(config.sandbox_port)])] if sandbox else []
+    try:
+        if sandbox:
+            note.write(config.sandbox_note, f"127.0.0.1:{config.sandbox_port}")
+        children.append(_start(_server(config, workers=1 if sandbox else 2)))
+        if not _wait_until_ready(ports, children, stopping):
+            return _fail("A part of the panel did not start; see above.") if not stopping.asked else 0
+        print(_where_to_go(config, password, sandbox=sandbox), flush=True)
+        while not stopping.asked and all(child.poll() is None for child in children):
+            time.sleep(0.1)
+        return 0 if stopping.asked else _fail("A part of the panel ended by itself; see above.")
+    finally:
+        _stop(children)
+        if sandbox:
+            note.remove(config.sandbox_note)
+
+
+class _Stop:
+    """Remembers that somebody asked us to end."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        for name in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(name, self._ask)
+
+    def _ask(self, *_: object) -> None:
+        self.asked = True
+
+
+def _prepare(config: Config) -> str | None:
+    """Bring the database up to date and make sure that somebody can sign in."""
+    app = create_app(config)
+    # Each step is worth a line to whoever runs ``db upgrade``, and none to somebody who starts the panel.
+    logging.getLogger("alembic.runtime.migration").setLevel(logging.WARNING)
+    with app.app_context():
+        upgrade()
+        services: Panel = app.extensions["leafpanel"]
+        return services.people.first_admin_password(by=Actor("console", "local:start", "console"))
+
+
+def _server(config: Config, *, workers: int) -> list[str]:
+    host = f"[{config.host}]" if ":" in config.host else config.host
+    return [
+        sys.executable, "-m", "gunicorn", "wsgi:app", "--bind", f"{host}:{config.port}", "--worker-class", "gthread",
+        "--workers", os.environ.get("WEB_CONCURRENCY", str(workers)), "--threads", "32", "--graceful-timeout", "8",
+        "--no-control-socket", "--log-level", "warning",
+        # No header of a request decides where our addresses begin.
+        "--forwarder-headers", "",
+    ]  # fmt: skip
+
+
+def _start(command: list[str]) -> subprocess.Popen[bytes]:
+    # A session of its own, so that Ctrl-C reaches the children once and through us.
+    return subprocess.Popen(command, cwd=PROJECT_ROOT, start_new_session=True)  # noqa: S603 (our own modules)
+
+
+def _stop(children: Sequence[subprocess.Popen[bytes]]) -> None:
+    for child in children:
+        if child.poll() is None:
+            child.terminate()
+    for child in children:
+        try:
+            child.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+
+
+def _is_free(host: str, port: int) -> bool:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+    return True
+
+
+def _wait_until_ready(
+    ports: Sequence[tuple[str, int, str]], children: Sequence[subprocess.Popen[bytes]], stopping: _Stop
+) -> bool:
+    end = time.monotonic() + READY_S
+    for host, port, _ in ports:
+        while not _answers("127.0.0.1" if host in ("0.0.0.0", "") else host, port):  # noqa: S104 (a comparison)
+            if time.monotonic() > end or stopping.asked or any(child.poll() is not None for child in children):
+                return False
+            time.sleep(0.05)
+    return True
+
+
+def _answers(host: str, port: int) -> bool:
+    try:
+        socket.create_connection((host, port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+def _where_to_go(config: Config, password: str | None, *, sandbox: bool) -> str:
+    here = f"http://127.0.0.1:{config.port}" if config.host in ("127.0.0.1", "0.0.0.0") else config.public_url  # noqa: S104
+    lines = ["", "Leafpanel is ready. Ctrl-C ends it.", ""]
+    lines += [f"  Admin pages   {here}/admin/", f"  An object     {here}/objects/demo/case/1"]
+    if password:
+        lines += [f"  Sign in as    admin, with the one-time password {password}"]
+    else:
+        lines += [
+            "  Sign in       with your account",
+            "  A new one     .venv/bin/flask --app wsgi user create NAME --admin --password-stdin",
+        ]
+    lines += ["  API token     .venv/bin/flask --app wsgi token create NAME --scope write", ""]
+    if sandbox:
+        lines += _sandbox_lines(config)
+    return "\n".join(lines)
+
+
+def _sandbox_lines(config: Config) -> list[str]:
+    base = f"http://127.0.0.1:{config.sandbox_port}"
+    command = ".venv/bin/flask --app wsgi source import docs/templates"
+    return [
+        f"  Sandbox wiki      {base}/xwiki/",
+        f"  Sandbox tracker   {base}/openproject/",
+        "",
+        "Connect the sandbox (in another terminal, from this folder):",
+        "",
+        f"{command}/xwiki-openconnector-source.yaml --set location={base}/xwiki"
+        " --set auth.username=leafpanel --set auth.password=leafpanel-demo",
+        f"{command}/openproject-openconnector-source.yaml --set location={base}/openproject"
+        " --set auth.password=opapi-leafpanel-demo",
+        "",
+    ]
+
+
+def _fail(sentence: str) -> int:
+    print(sentence, file=sys.stderr, flush=True)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

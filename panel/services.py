@@ -1,0 +1,32 @@
+"""The services of one application in one value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from panel.accounts.api_tokens import Access
+from panel.accounts.embed_tokens import EmbedApps
+from panel.accounts.people import People
+from panel.config import Config
+from panel.integrations.registry import Registry
+from panel.links.service import Links
+from panel.logs.calls import Calls
+from panel.sources.connector_switch import Switches
+from panel.sources.oauth import Oauth
+from panel.sources.service import Sources
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """The services of one application, wired by the factory."""
+
+    config: Config
+    registry: Registry
+    sources: Sources
+    links: Links
+    access: Access
+    people: People
+    switches: Switches
+    oauth: Oauth
+    calls: Calls
+    embed_apps: EmbedApps

@@ -1,0 +1,61 @@
+"""The administrators' pages as one blueprint: its addresses, and the navigation around every page."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, g, request, url_for
+
+from panel.accounts.principal import Action, Principal
+from panel.web.admin import (
+    audit,
+    calls,
+    embedding,
+    oauth,
+    objects,
+    overview,
+    people,
+    sign_in,
+    sources,
+    tokens,
+)
+from panel.web.auth.rules import RULES
+
+bp = Blueprint("admin", __name__, url_prefix="/admin")
+
+ADDRESSES = (
+    ("/sign-in", sign_in.sign_in, ("GET", "POST")),
+    ("/sign-out", sign_in.sign_out, ("POST",)),
+    ("/password", sign_in.password, ("GET", "POST")),
+    ("/", overview.overview, ("GET",)),
+    ("/integrations", overview.integrations, ("GET",)),
+    ("/check", overview.check, ("POST",)),
+    ("/connector", overview.connector, ("GET", "POST")),
+    ("/objects", objects.objects, ("GET",)),
+)
+for _path, _view, _methods in ADDRESSES:
+    bp.add_url_rule(_path, view_func=_view, methods=_methods)
+for _area in (sources, audit, calls, embedding, oauth, people, tokens):
+    bp.register_blueprint(_area.bp)
+
+NAV = (
+    ("Overview", "admin.overview", ("admin.overview", "admin.connector")),
+    ("Sources", "admin.sources.index", ("admin.sources.", "admin.oauth.", "admin.calls.")),
+    ("Objects", "admin.objects", ("admin.objects",)),
+    ("Embedding", "admin.embedding.index", ("admin.embedding.",)),
+    ("API tokens", "admin.tokens.index", ("admin.tokens.",)),
+    ("People", "admin.people.index", ("admin.people.",)),
+    ("Audit", "admin.audit.index", ("admin.audit.",)),
+)
+
+
+@bp.context_processor
+def _navigation() -> dict[str, Any]:
+    """What the frame of every page shows. It asks no database: it is also drawn around failures."""
+    principal: Principal | None = g.get("principal")
+    if principal is None:
+        return {"nav": [], "person": None}
+    endpoint = request.endpoint or ""
+    open_to = [page for page in NAV if principal.may(RULES[f"GET {page[1]}"].need or Action.VIEW)]
+    nav = [(label, url_for(target), endpoint.startswith(own)) for label, target, own in open_to]
+    return {"nav": nav, "person": principal.name}

@@ -1,0 +1,199 @@
+"""The call log: what was asked of each source and how it ended; as a page and as CSV."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from flask import Blueprint, Response, render_template, request, url_for
+
+from panel.core.domain import Cause, Reason, now
+from panel.logs import call_query
+from panel.logs.calls import Wanted
+from panel.storage.models import Call
+from panel.web.context import panel
+from panel.web.export import as_csv
+
+bp = Blueprint("calls", __name__)
+
+PERIODS = {"hour": "Last hour", "today": "Today", "day": "Last 24 hours", "": "Last 7 days"}
+HEADER = (
+    "time", "source", "asked by", "on behalf of", "method", "path", "status", "cause", "reason", "milliseconds",
+    "bytes", "served", "reference",
+)  # fmt: skip
+
+HELP = {
+    Reason.CONNECTOR_DISABLED: "Turn the connector on.",
+    Reason.SOURCE_MISSING: "Add the source.",
+    Reason.SOURCE_DISABLED: "Enable the source.",
+    Reason.SOURCE_UNREADABLE: "Type the credential again, or put the lost key back.",
+    Reason.SOURCE_INVALID: "Open the source and mend the setting that does not hold.",
+    Reason.CREDENTIALS_REJECTED: "Type the credential of the source again.",
+    Reason.AUTHENTICATION_EXPIRED: "Reconnect the source.",
+    Reason.FORBIDDEN: "Give the account of the source the right to read, in the upstream.",
+    Reason.DNS: "Check the host name in the location of the source.",
+    Reason.ADDRESS_NOT_ALLOWED: "Open the address with PANEL_ALLOWED_PRIVATE_HOSTS, or change the location.",
+    Reason.CONNECT: "See whether the upstream runs and this server may reach its port.",
+    Reason.TLS: "Check the certificate of the upstream, or name its authority as CA file.",
+    Reason.TIMEOUT: "See why the upstream is slow, or raise the timeout of the source.",
+    Reason.BUSY: "Raise the requests at once of the source if this happens often.",
+    Reason.CIRCUIT_OPEN: "It is tried again by itself within seconds; the failures before this line say why.",
+    Reason.RATE_LIMITED: "It is tried again by itself. Raise the rate limit if the upstream allows more.",
+    Reason.SERVER_ERROR: "Look into the upstream's own log.",
+    Reason.UNEXPECTED_RESPONSE: "Check that the location leads to the right application, and nothing stands in front.",
+    Reason.UNEXPECTED_REDIRECT: "Set the location to where the upstream really is.",
+    Reason.TOO_LARGE: "See why the upstream answers with so much.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One call in words."""
+
+    call: Call
+    tone: str
+    outcome: str
+    came_back: str
+    cause: Cause | None
+    help: str
+
+    @classmethod
+    def of(cls, call: Call) -> Line:
+        reason = call_query.reason_of(call)
+        tone = "bad" if call.reason else "none" if (call.status or 200) >= 400 else "ok"
+        outcome = call.reason or f"{call.status}, {size(call.size)}"
+        cause = reason.cause if reason is not None else None
+        return cls(call, tone, outcome, _came_back(call), cause, HELP[reason] if reason is not None else "")
+
+
+def _came_back(call: Call) -> str:
+    if call.status is not None:
+        return f"{call.status}, {size(call.size)}"
+    return "No whole answer." if call_query.went_out(call) else "Nothing was sent."
+
+
+def size(count: int) -> str:
+    """``812 B``, ``18 kB``, ``1.2 MB``."""
+    if count < 1000:
+        return f"{count} B"
+    return f"{count / 1000:.0f} kB" if count < 999_500 else f"{count / 1_000_000:.1f} MB"
+
+
+@bp.get("/calls")
+def index() -> str:
+    """Lines of the log. What waits in this process is written first, so that the latest reference is found."""
+    panel().calls.flush()
+    asked = {name: request.args.get(name, "").strip() for name in ("source", "outcome", "face", "period", "text")}
+    found = call_query.lines(_wanted(asked), before=request.args.get("before", 0, type=int))
+    pages = {name: _page_of(asked, mark) for name, mark in (("older", found.older), ("newer", found.newer))}
+    return render_template(
+        "admin/calls.html",
+        asked=asked,
+        choices=_choices(asked),
+        found=found,
+        lines=[Line.of(call) for call in found.rows],
+        figures=call_query.figures_of(asked["source"]) if asked["source"] else None,
+        chart=chart(asked["source"]) if asked["source"] else None,
+        known={source.slug for source in panel().sources.all()} | {leaf.id for leaf in panel().registry.all()},
+        download=url_for(".download", **_given(asked)),
+        **pages,
+    )
+
+
+def _wanted(asked: dict[str, str]) -> Wanted:
+    return Wanted(asked["source"], asked["outcome"], asked["face"], _since(asked["period"]), asked["text"])
+
+
+def _since(period: str) -> datetime | None:
+    if period == "today":
+        return now().astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
+    back = {"hour": timedelta(hours=1), "day": timedelta(hours=24)}.get(period)
+    return now() - back if back is not None else None
+
+
+def _given(asked: dict[str, str]) -> dict[str, Any]:
+    return {name: value for name, value in asked.items() if value}
+
+
+def _page_of(asked: dict[str, str], mark: int | None) -> str | None:
+    return None if mark is None else url_for(".index", **_given(asked), before=mark or None)
+
+
+def _choices(asked: dict[str, str]) -> list[tuple[str, str, list[tuple[str, str]]]]:
+    """The fields above the log: name, label, and options with the empty one first."""
+    slugs = sorted({*call_query.sources(), *(source.slug for source in panel().sources.all())})
+    reasons = [(reason.value, reason.value) for reason in call_query.reasons()]
+    outcomes = [("", "All outcomes"), ("ok", "Succeeded"), ("failed", "Failed"), *reasons]
+    return [
+        ("source", "Source", [("", "All sources"), *((slug, slug) for slug in slugs)]),
+        ("outcome", "Outcome", outcomes),
+        ("face", "Asked by", [("", "Anybody"), *((face, face) for face in call_query.faces())]),
+        ("period", "Period", [("", PERIODS[""]), *((key, label) for key, label in PERIODS.items() if key)]),
+    ]
+
+
+# --- CSV -------------------------------------------------------------------------------------------------------------
+
+
+@bp.get("/calls.csv")
+def download() -> Response:
+    panel().calls.flush()
+    asked = {name: request.args.get(name, "").strip() for name in ("source", "outcome", "face", "period", "text")}
+    rows = (_cells(call) for call in call_query.every_line(_wanted(asked)))
+    return as_csv(f"leafpanel-calls-{now():%Y-%m-%d}.csv", HEADER, rows)
+
+
+def _cells(call: Any) -> tuple[object, ...]:
+    reason = call_query.reason_of(call)
+    cause = reason.cause.value if reason is not None else ""
+    return (
+        call.at.isoformat(timespec="milliseconds"), call.source, call.face, call.principal, call.method, call.path,
+        call.status, cause, call.reason, call.ms, call.size, call.served, call.request_id,
+    )  # fmt: skip
+
+
+# --- chart -----------------------------------------------------------------------------------------------------------
+
+WIDTH, HEIGHT, STEP = 240, 36, 10
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """The last 24 hours of a source as two small pictures: how long calls took, and how many failed."""
+
+    late: str
+    median: str
+    bars: list[tuple[int, float, float, str]]
+    """x, y, height and words of each hour with failures."""
+    slowest: int
+    most: int
+    words: str
+
+
+def chart(source: str) -> Chart:
+    found = call_query.hours(source)
+    slowest = max((hour.p95_ms for hour in found), default=0)
+    most = max((hour.failed for hour in found), default=0)
+    bars = []
+    for place, hour in enumerate(found):
+        if hour.failed:
+            height = max(2.0, hour.failed / most * HEIGHT)
+            words = f"{hour.begins.astimezone():%H:%M}: {hour.failed} of {hour.calls} failed"
+            bars.append((place * STEP + 1, HEIGHT - height, height, words))
+    failed = sum(hour.failed for hour in found)
+    words = f"Last 24 hours: {sum(hour.calls for hour in found)} calls, {failed} failed, slowest hour {slowest} ms."
+    late, median = _path([hour.p95_ms for hour in found], slowest), _path([hour.p50_ms for hour in found], slowest)
+    return Chart(late, median, bars, slowest, most, words)
+
+
+def _path(values: list[int], slowest: int) -> str:
+    """A stepped line that pauses over hours without calls."""
+    parts, drawing = [], False
+    for place, value in enumerate(values):
+        y = HEIGHT - value / slowest * (HEIGHT - 2) - 1 if slowest else HEIGHT
+        x = place * STEP
+        if value:
+            parts.append(f"{'L' if drawing else 'M'}{x} {y:.1f}L{x + STEP} {y:.1f}")
+        drawing = bool(value)
+    return "".join(parts)

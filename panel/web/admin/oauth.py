@@ -1,0 +1,60 @@
+"""To a provider's consent page and back: how a person gives a source its access."""
+
+from __future__ import annotations
+
+import secrets
+
+from flask import Blueprint, flash, redirect, render_template, request, session, url_for
+from werkzeug import Response
+
+from panel.core.domain import Cause
+from panel.core.errors import PanelError, ProviderUnavailable
+from panel.sources.oauth import ConnectFailed, Visit
+from panel.web.auth.session import current_user
+from panel.web.context import acting, admitted, panel, visitor
+
+bp = Blueprint("oauth", __name__)
+
+Page = str | tuple[str, int] | Response
+
+
+@bp.post("/sources/<slug>/connect")
+def connect(slug: str) -> Page:
+    source = panel().sources.get(slug)
+    try:
+        config = panel().sources.config_to_connect(source)
+    except ProviderUnavailable as exc:
+        return _failed(exc)
+    # Known to this session alone: an answer that another browser brings finds no visit.
+    browser = session.setdefault("oauth", secrets.token_urlsafe(24))
+    address = panel().oauth.begin(config, user_id=_user_id(), browser=browser, redirect_uri=_callback_address())
+    return redirect(address, 303)
+
+
+@bp.get("/oauth/callback")
+def callback() -> Page:
+    visit = Visit(request.args.to_dict(flat=False), _user_id(), session.get("oauth", ""), _callback_address())
+    caller = visitor(admitted(), "admin").caller
+    try:
+        source = panel().oauth.finish(visit, panel().sources.config_of_id, caller, by=acting())
+    except (ConnectFailed, ProviderUnavailable) as exc:
+        return _failed(exc)
+    flash(f"The source “{source.slug}” is connected.")
+    # Shown at once: whether the access that was given is enough.
+    session["test"] = source.slug
+    return redirect(url_for("admin.sources.ladder", slug=source.slug), 303)
+
+
+def _callback_address() -> str:
+    return f"{panel().config.public_url}/admin/oauth/callback"
+
+
+def _user_id() -> int:
+    user = current_user()
+    assert user is not None  # noqa: S101  (the guard has let somebody in)
+    return user.id
+
+
+def _failed(exc: PanelError) -> tuple[str, int]:
+    is_down = isinstance(exc, ProviderUnavailable) and exc.cause is not Cause.PROVIDER_AUTH
+    return render_template("admin/not_connected.html", sentence=str(exc)), 503 if is_down else 400

@@ -1,0 +1,74 @@
+"""The overview and the connector's switch."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+from flask import flash, make_response, redirect, render_template, request, url_for
+from werkzeug import Response
+
+from panel.logs import call_query
+from panel.web.admin.status import last_checked, standings
+from panel.web.admin.traffic import flows
+from panel.web.context import acting, admitted, panel, visitor
+from panel.web.htmx import vary_on_fragment, wants_fragment
+
+Page = str | tuple[str, int] | Response
+
+
+def overview() -> Page:
+    panel().calls.flush()
+    return render_template("admin/overview.html", **_integrations(), **_traffic())
+
+
+def integrations() -> Page:
+    """The overview's parts that refresh themselves. They tell what is known and ask no upstream."""
+    if not wants_fragment():
+        return redirect(url_for("admin.overview"), 303)
+    return vary_on_fragment(make_response(render_template("admin/_integrations.html", **_integrations(), **_traffic())))
+
+
+def _integrations() -> dict[str, Any]:
+    rows, switches = standings(panel()), panel().switches
+    return {
+        "rows": rows,
+        "needing": [row for row in rows if row.needs_somebody],
+        "checked": last_checked(rows),
+        "connector_on": switches.connector_on(),
+        "locked_off": switches.locked_off,
+        # Pages that were opened together do not come back together.
+        "refresh_s": random.randint(17, 23),
+    }
+
+
+def _traffic() -> dict[str, Any]:
+    return {
+        "flows": flows(panel(), panel().sources.all()),
+        "figures": call_query.figures(),
+        "failures": call_query.latest_failures(),
+    }
+
+
+def check() -> Page:
+    """Ask every upstream that has a source, now."""
+    caller = visitor(admitted(), "admin")
+    for leaf in panel().registry.all():
+        source = panel().sources.find(leaf.id)
+        if source is not None and source.enabled:
+            panel().links.health(caller, leaf.id)
+    return redirect(url_for("admin.overview"), 303)
+
+
+def connector() -> Page:
+    """GET asks whether to turn it off; POST turns it."""
+    switches = panel().switches
+    if request.method == "GET":
+        return render_template("admin/connector.html", on=switches.connector_on(), locked_off=switches.locked_off)
+    turn_on = request.form.get("value") == "on"
+    if switches.locked_off:
+        flash("The connector is locked off by the setting PANEL_CONNECTOR_ENABLED of this server.", "warn")
+    else:
+        switches.turn_connector(on=turn_on, by=acting())
+        flash("The connector is on." if turn_on else "The connector is off.")
+    return redirect(url_for("admin.overview"), 303)

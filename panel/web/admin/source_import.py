@@ -1,0 +1,66 @@
+"""Importing a source from YAML, and the two templates to begin with."""
+
+from __future__ import annotations
+
+import os
+
+from flask import Blueprint, Response, flash, redirect, render_template, request, url_for
+from werkzeug import Response as AnyResponse
+
+from panel.config import PROJECT_ROOT
+from panel.core.errors import Conflict, InvalidInput, NotFound
+from panel.web.admin.import_form import without_secrets
+from panel.web.context import acting, panel
+
+bp = Blueprint("files", __name__)
+
+TEMPLATES = PROJECT_ROOT / "docs" / "templates"
+
+
+def template_names() -> list[str]:
+    return sorted(path.name for path in TEMPLATES.glob("*.yaml"))
+
+
+def attachment(text: str, name: str) -> Response:
+    """A YAML file to be saved under ``name``."""
+    response = Response(text, content_type="text/yaml; charset=utf-8")
+    response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    return response
+
+
+@bp.get("/sources/templates/<name>.yaml")
+def template(name: str) -> Response:
+    if f"{name}.yaml" not in template_names():
+        raise NotFound("There is no such template.")
+    return attachment((TEMPLATES / f"{name}.yaml").read_text("utf-8"), f"{name}.yaml")
+
+
+@bp.route("/import-source", methods=["GET", "POST"])
+def load() -> str | tuple[str, int] | AnyResponse:
+    if request.method == "GET":
+        return _page()
+    upload = request.files.get("file")
+    text: str | bytes = upload.read() if upload is not None and upload.filename else request.form.get("text", "")
+    if not text.strip():
+        return _page(error=InvalidInput("file", "Choose a file or paste its text.")), 422
+    try:
+        saved, notes = panel().sources.import_file(text, by=acting(), environ=_environment())
+    except InvalidInput as exc:
+        return _page(text, exc), 422
+    except Conflict as exc:
+        return _page(text, InvalidInput("file", str(exc))), 409
+    for line in (*saved.warnings, *notes):
+        flash(line, "warn")
+    flash(f"The source “{saved.source.slug}” is {'imported' if saved.created else 'replaced by the imported one'}.")
+    return redirect(url_for("admin.sources.edit", slug=saved.source.slug), 303)
+
+
+def _page(text: str | bytes = "", error: InvalidInput | None = None) -> str:
+    typed = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
+    shown = without_secrets(typed)
+    return render_template("admin/import.html", text=shown, cut=shown != typed, error=error, templates=template_names())
+
+
+def _environment() -> dict[str, str]:
+    """What ``${NAME}`` may be replaced by: not with the panel's own keys, which would then stand in a source."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("PANEL_")}

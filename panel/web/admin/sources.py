@@ -1,0 +1,249 @@
+"""The source pages: list, form, Test connection, export and delete."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from flask import Blueprint, Response, flash, redirect, render_template, request, session, url_for
+from werkzeug import Response as AnyResponse
+
+from panel.core.domain import Ladder, now
+from panel.core.errors import Conflict, InvalidInput, NotFound, PanelError, Rejected
+from panel.integrations.contract import Integration
+from panel.logs import call_query
+from panel.sources.oauth import consent_origin
+from panel.sources.service import Saved
+from panel.storage.models import Source
+from panel.web.admin import source_import
+from panel.web.admin.calls import chart
+from panel.web.admin.source_form import SourceForm, empty_form, stored_form, typed_form, values_of
+from panel.web.admin.status import auth_mark, health_mark, known_check
+from panel.web.admin.test_report import report
+from panel.web.admin.traffic import flows
+from panel.web.context import acting, admitted, panel, request_id, visitor
+from panel.web.htmx import vary_on_fragment, wants_fragment
+from panel.web.security_headers import allow_form_to
+
+bp = Blueprint("sources", __name__)
+bp.register_blueprint(source_import.bp)
+
+Page = str | tuple[str, int] | AnyResponse
+
+_REFUSED = (InvalidInput, Rejected, Conflict)
+
+
+# --- list ------------------------------------------------------------------------------------------------------------
+
+
+@bp.get("/sources")
+def index() -> Page:
+    found = panel().sources.all()
+    known = {source.slug for source in found}
+    rows = [(source, panel().registry.find(source.slug), panel().sources.usage(source.slug)) for source in found]
+    waiting = [leaf for leaf in panel().registry.all() if leaf.id not in known]
+    return render_template("admin/sources.html", rows=rows, waiting=waiting, templates=source_import.template_names())
+
+
+@bp.post("/sources/<slug>/enabled")
+def turn(slug: str) -> Page:
+    on = request.form.get("value") == "on"
+    panel().sources.turn(slug, on=on, by=acting())
+    flash(f"The source “{slug}” is switched {'on' if on else 'off'}.")
+    return redirect(url_for(".index"), 303)
+
+
+# --- form ------------------------------------------------------------------------------------------------------------
+
+
+@bp.route("/new-source", methods=["GET", "POST"])
+def new() -> Page:
+    """A source under a slug that is typed; those of the integrations have their own pages already."""
+    return _page(empty_form("", None)) if request.method == "GET" else _act(empty_form("", None))
+
+
+@bp.route("/sources/<slug>", methods=["GET", "POST"])
+def edit(slug: str) -> Page:
+    """The page of a source, also of one that an integration still waits for."""
+    return _page(_form(slug)) if request.method == "GET" else _act(_form(slug))
+
+
+def _form(slug: str) -> SourceForm:
+    """Raises NotFound when there is neither such a source nor an integration that would use it."""
+    source, leaf = panel().sources.find(slug), panel().registry.find(slug)
+    if source is not None:
+        return stored_form(panel().sources.values(source), leaf, source.revision)
+    if leaf is None:
+        raise NotFound(f"There is no source “{slug}”.")
+    return empty_form(slug, leaf)
+
+
+def _act(shown: SourceForm) -> Page:
+    """Save, save and test, or only test what was typed; refused values come back in the form."""
+    typed, action = request.form.to_dict(), request.form.get("do", "save")
+    form = typed_form(shown, typed)
+    try:
+        values = values_of(form, typed)
+        if action == "test":
+            ladder = panel().sources.test(form.slug, values, caller=visitor(admitted(), "test").caller)
+            return _page(form, ladder=ladder)
+        saved = _save(form, values)
+    except _REFUSED as exc:
+        return _refused(form, exc)
+    for warning in saved.warnings:
+        flash(warning, "warn")
+    flash(f"The source “{saved.source.slug}” is saved.")
+    return _run_test(saved.source.slug) if action == "save-and-test" else _back_to(saved.source.slug)
+
+
+def _save(form: SourceForm, values: dict[str, Any]) -> Saved:
+    if form.stored is None:
+        return panel().sources.create(values, by=acting())
+    return panel().sources.change(form.slug, values, by=acting(), revision=form.revision)
+
+
+def _refused(form: SourceForm, exc: PanelError) -> Page:
+    if not isinstance(exc, Conflict):
+        return _page(form.with_error(exc)), 422
+    source = panel().sources.find(form.slug)
+    # The next save, made after reading this, is meant to replace what the other person saved.
+    form = replace(form, revision=source.revision if source is not None else None)
+    if form.stored is not None:
+        exc = Conflict(f"{exc} Nothing of yours was saved. Save again to put yours in the place of theirs.")
+    return _page(form.with_error(exc)), 409
+
+
+def _page(form: SourceForm, *, ladder: Ladder | None = None) -> str:
+    stored = panel().sources.find(form.slug) if form.stored is not None else None
+    check, consent = known_check(panel(), stored), None
+    if stored is not None and (consent := panel().sources.consent(stored)) is not None:
+        # Browsers hold the page of a form against the redirect that follows it.
+        allow_form_to(consent_origin(stored.auth_fields["authorizationUrl"]))
+    return render_template(
+        "admin/source.html",
+        form=form,
+        source=stored,
+        consent=consent,
+        callback_address=f"{panel().config.public_url}/admin/oauth/callback",
+        address=_address(form.slug, form.leaf, form.text),
+        usage=panel().sources.usage(form.slug),
+        figures=call_query.figures_of(form.slug) if stored is not None else None,
+        chart=chart(form.slug) if stored is not None else None,
+        flow=flows(panel(), [stored])[0] if stored is not None else None,
+        check=check,
+        auth=auth_mark(stored, check, consent),
+        health=health_mark(stored, check, connector_on=panel().switches.connector_on()),
+        stranger=panel().sources.instances.stranger(form.slug) if stored is not None else None,
+        report=report(ladder, form) if ladder is not None else None,
+        tested_at=now(),
+        reference=request_id(),
+        defaults={"timeout_s": f"{panel().config.deadline_s:g}"},
+    )
+
+
+# --- resolved address ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a typed location leads: API and browser address, or the sentence that says why nowhere."""
+
+    api: str = ""
+    root: str = ""
+    error: str = ""
+    things: str = ""
+    """What opens there, where an integration knows."""
+
+
+@bp.get("/source-address")
+def address() -> AnyResponse | str:
+    """The part below the location field. It is worked out here; nothing is asked of the upstream."""
+    slug = request.args.get("slug", "").strip()
+    shown = _address(slug, panel().registry.find(slug), request.args)
+    page = Response(render_template("admin/_address.html", address=shown))
+    return vary_on_fragment(page) if wants_fragment() else redirect(url_for(".index"), 303)
+
+
+def _address(slug: str, leaf: Integration | None, text: Any) -> Address:
+    location = text.get("location", "").strip()
+    if not location:
+        return Address()
+    options = {name.partition(".")[2]: value for name, value in text.items() if name.startswith("options.") and value}
+    try:
+        root, api = panel().sources.addresses(slug, location, options)
+    except InvalidInput as exc:
+        return Address(error=str(exc))
+    things = leaf.descriptor.noun_plural if leaf else ""
+    return Address(api, root, things=things[:1].upper() + things[1:])
+
+
+# --- test ------------------------------------------------------------------------------------------------------------
+
+
+@bp.post("/sources/<slug>/test")
+def test(slug: str) -> Page:
+    panel().sources.get(slug)
+    return _run_test(slug)
+
+
+@bp.get("/sources/<slug>/test")
+def ladder(slug: str) -> Page:
+    """The ladder, climbed when the page before asked for it: no link and no reload makes a call by itself."""
+    source, form = panel().sources.get(slug), _form(slug)
+    asked = session.pop("test", None) == slug
+    found = panel().sources.test(slug, caller=visitor(admitted(), "test").caller) if asked else None
+    check = known_check(panel(), source)
+    return render_template(
+        "admin/test.html",
+        form=form,
+        source=source,
+        check=check,
+        auth=auth_mark(source, check, panel().sources.consent(source)),
+        health=health_mark(source, check, connector_on=panel().switches.connector_on()),
+        stranger=panel().sources.instances.stranger(slug),
+        report=report(found, form) if found is not None else None,
+        tested_at=now(),
+        reference=request_id(),
+        connector_on=panel().switches.connector_on(),
+    )
+
+
+def _run_test(slug: str) -> AnyResponse:
+    session["test"] = slug
+    return redirect(url_for("admin.sources.ladder", slug=slug), 303)
+
+
+def _back_to(slug: str) -> AnyResponse:
+    return redirect(url_for("admin.sources.edit", slug=slug), 303)
+
+
+@bp.post("/sources/<slug>/instance")
+def instance(slug: str) -> Page:
+    """Say that the other instance, which the last test found, is meant."""
+    try:
+        panel().sources.accept_instance(slug, request.form.get("stranger", ""), by=acting())
+    except Conflict as exc:
+        flash(str(exc), "warn")
+        return _back_to(slug)
+    flash(f"The links lead into this {_form(slug).upstream} now.")
+    return _back_to(slug)
+
+
+# --- export and delete -----------------------------------------------------------------------------------------------
+
+
+@bp.get("/sources/<slug>/export")
+def export(slug: str) -> AnyResponse:
+    return source_import.attachment(panel().sources.export(slug), f"{slug}-source.yaml")
+
+
+@bp.route("/sources/<slug>/delete", methods=["GET", "POST"])
+def delete(slug: str) -> Page:
+    """GET says what uses the source and asks; POST deletes it."""
+    source: Source = panel().sources.get(slug)
+    if request.method == "GET":
+        leaf, usage = panel().registry.find(slug), panel().sources.usage(slug)
+        return render_template("admin/source_delete.html", source=source, leaf=leaf, usage=usage)
+    panel().sources.delete(slug, by=acting())
+    flash(f"The source “{slug}” is deleted. The links are kept.")
+    return redirect(url_for(".index"), 303)

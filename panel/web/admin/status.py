@@ -1,0 +1,188 @@
+"""How each integration stands, in the words of the admin pages. Reads what the last checks found and asks nobody."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from panel.core.domain import AuthStatus, HealthStatus, Problem, Reason
+from panel.integrations.contract import Integration
+from panel.services import Panel
+from panel.sources.instances import Stranger
+from panel.sources.service import Usage
+from panel.storage.models import Source, SourceCheck
+from panel.web.error_bodies import Notice, notice
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """One state: a word, its tone (``ok``, ``warn``, ``bad`` or ``none``), and a small line beneath."""
+
+    word: str
+    tone: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A row of the overview. ``notice`` says what is wrong when somebody must act."""
+
+    leaf: Integration
+    source: Source | None
+    check: SourceCheck | None
+    usage: Usage
+    origin: str
+    auth: Mark
+    health: Mark
+    notice: Notice | None = None
+    stranger: Stranger | None = None
+    """Set when everything works, but in another instance than the one that the links were made in."""
+
+    @property
+    def needs_somebody(self) -> bool:
+        return self.notice is not None or self.stranger is not None
+
+    @property
+    def rank(self) -> int:
+        """Problem rows first, then what works, then what nobody has set up."""
+        if self.needs_somebody:
+            return 0
+        if self.source is None:
+            return 3
+        return 1 if self.health.tone in ("warn", "bad") else 2
+
+
+REASONS = {
+    Reason.SOURCE_UNREADABLE: "the stored password cannot be read",
+    Reason.SOURCE_INVALID: "a setting does not hold",
+    Reason.CREDENTIALS_REJECTED: "sign-in refused",
+    Reason.AUTHENTICATION_EXPIRED: "sign-in expired",
+    Reason.FORBIDDEN: "reading refused",
+    Reason.DNS: "host name not known",
+    Reason.ADDRESS_NOT_ALLOWED: "address not allowed",
+    Reason.CONNECT: "not reached",
+    Reason.TLS: "no secure connection",
+    Reason.TIMEOUT: "no answer in time",
+    Reason.BUSY: "too many questions waiting",
+    Reason.CIRCUIT_OPEN: "left alone for a moment",
+    Reason.RATE_LIMITED: "it asks us to wait",
+    Reason.SERVER_ERROR: "an error of its own",
+    Reason.UNEXPECTED_RESPONSE: "not the answer we know",
+    Reason.UNEXPECTED_REDIRECT: "it redirects elsewhere",
+    Reason.TOO_LARGE: "answer too large",
+}
+
+AUTH_MARKS = {
+    AuthStatus.CONFIGURED: ("Configured", "ok"),
+    AuthStatus.MISSING: ("Missing", "warn"),
+    AuthStatus.EXPIRED: ("Expired", "warn"),
+    AuthStatus.UNKNOWN: ("Unknown", "none"),
+}
+
+HEALTH_MARKS = {
+    HealthStatus.OK: ("OK", "ok"),
+    HealthStatus.DEGRADED: ("Degraded", "warn"),
+    HealthStatus.UNAVAILABLE: ("Unavailable", "bad"),
+}
+
+
+def standings(panel: Panel) -> list[Standing]:
+    """Every integration, those that need somebody first."""
+    rows = [standing(panel, leaf) for leaf in panel.registry.all()]
+    return sorted(rows, key=lambda row: row.rank)
+
+
+def standing(panel: Panel, leaf: Integration) -> Standing:
+    source = panel.sources.find(leaf.id)
+    usage = panel.sources.usage(leaf.id)
+    check = known_check(panel, source)
+    consent = panel.sources.consent(source) if source is not None else None
+    failing = _notice(leaf, source, check, usage, consent)
+    settled = source is None or not source.enabled or failing is not None
+    return Standing(
+        leaf,
+        source,
+        check,
+        usage,
+        origin="built in" if type(leaf).__module__.startswith("panel.") else type(leaf).__module__.partition(".")[0],
+        auth=auth_mark(source, check, consent),
+        health=health_mark(source, check, connector_on=panel.switches.connector_on()),
+        notice=failing,
+        stranger=None if settled else panel.sources.instances.stranger(leaf.id),
+    )
+
+
+def known_check(panel: Panel, source: Source | None) -> SourceCheck | None:
+    """The last check, unless the source was changed since: then it says nothing about the source as it is now."""
+    check = panel.sources.last_check(source) if source is not None else None
+    if source is None or check is None or check.checked_at < source.updated_at:
+        return None
+    # While it was switched off nothing was asked, so that such a check says nothing about the upstream.
+    return None if _reason(check) in (Reason.CONNECTOR_DISABLED, Reason.SOURCE_DISABLED) else check
+
+
+def last_checked(rows: Sequence[Standing]) -> datetime | None:
+    return max((row.check.checked_at for row in rows if row.check is not None), default=None)
+
+
+NO_CONSENT = {AuthStatus.MISSING: "not connected yet", AuthStatus.EXPIRED: "connect again"}
+
+
+def auth_mark(source: Source | None, check: SourceCheck | None, consent: AuthStatus | None) -> Mark:
+    """``consent`` is what is stored of the access that a person gives; where there is none, no check knows better."""
+    if source is None:
+        return Mark("Missing", "none", "no source")
+    if consent in NO_CONSENT:
+        return Mark(*AUTH_MARKS[consent], NO_CONSENT[consent])
+    if check is None:
+        return Mark("Unknown", "none", "not checked yet")
+    word, tone = AUTH_MARKS[AuthStatus(check.auth_status)]
+    refused = _reason(check) in (Reason.CREDENTIALS_REJECTED, Reason.FORBIDDEN)
+    return Mark(word, "warn" if refused else tone, _auth_detail(source, check))
+
+
+def _auth_detail(source: Source, check: SourceCheck) -> str:
+    if check.upstream_user:
+        return f"as {check.upstream_user}"
+    if source.auth_kind == "none":
+        return "without an account"
+    reason = _reason(check)
+    if reason in (Reason.CREDENTIALS_REJECTED, Reason.FORBIDDEN):
+        return "refused"
+    if reason is Reason.SOURCE_UNREADABLE:
+        return "not readable"
+    return "not reached" if reason is not None else ""
+
+
+def health_mark(source: Source | None, check: SourceCheck | None, *, connector_on: bool) -> Mark:
+    if source is None:
+        return Mark("Not checked", "none")
+    if not connector_on:
+        return Mark("Not checked", "none", "the connector is off")
+    if not source.enabled:
+        return Mark("Not checked", "none", "the source is switched off")
+    if check is None:
+        return Mark("Not checked", "none")
+    word, tone = HEALTH_MARKS[HealthStatus(check.status)]
+    reason = _reason(check)
+    if reason is not None:
+        return Mark(word, tone, REASONS.get(reason, ""))
+    if check.status == HealthStatus.DEGRADED:
+        return Mark(word, tone, "another instance")
+    return Mark(word, tone, f"{check.took_ms} ms" if check.took_ms else "")
+
+
+def _notice(
+    leaf: Integration, source: Source | None, check: SourceCheck | None, usage: Usage, consent: AuthStatus | None
+) -> Notice | None:
+    """What an administrator must do something about: an enabled source that did not work when it was last asked."""
+    reason = Reason.AUTHENTICATION_EXPIRED if consent in NO_CONSENT else _reason(check) if check is not None else None
+    if source is None or not source.enabled or reason is None:
+        return None
+    problem = Problem(reason, "A setting of this source does not hold; open it to see which.", auth_status=consent)
+    return notice(problem, leaf, admin=True, links=usage.links)
+
+
+def _reason(check: SourceCheck) -> Reason | None:
+    return Reason(check.reason) if check.reason else None

@@ -1,0 +1,63 @@
+"""How calls to each source stand, in the words of the admin pages: breaker, rate limit, places, last outcomes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from panel.connector import Breaker, Rate, Traffic
+from panel.logs import call_query
+from panel.logs.call_query import Outcomes
+from panel.services import Panel
+from panel.storage.models import Source
+from panel.web.admin.status import Mark
+from panel.web.formatting import counted, second
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """A source and how calls to it stand now. ``places`` is in words, such as ``2 of 8``."""
+
+    source: Source
+    breaker: Mark
+    budget: Mark
+    places: str
+    outcomes: Outcomes
+
+
+def flows(panel: Panel, sources: Sequence[Source]) -> list[Flow]:
+    """The sources, in their order. Ledger and call log are each asked once for all of them, and no upstream."""
+    known, on = call_query.outcomes(), panel.switches.connector_on()
+    return [
+        Flow(
+            source,
+            breaker(source, traffic, connector_on=on),
+            budget(source, traffic),
+            f"{traffic.places} of {source.max_concurrency}",
+            known.get(source.slug, Outcomes()),
+        )
+        for source, traffic in zip(sources, panel.sources.traffic(sources), strict=True)
+    ]
+
+
+def breaker(source: Source, traffic: Traffic, *, connector_on: bool) -> Mark:
+    if not connector_on:
+        return Mark("Not asked", "none", "the connector is off")
+    if not source.enabled:
+        return Mark("Not asked", "none", "the source is switched off")
+    failed = counted(traffic.failures, "failure", "failures")
+    if traffic.breaker is Breaker.OPEN and traffic.until is not None:
+        return Mark(f"Open until {second(traffic.until)}", "bad", f"{failed} in a row")
+    if traffic.breaker is Breaker.PROBING:
+        return Mark("Probing", "warn", f"one call looks, after {failed}")
+    return Mark("Closed", "ok", f"{failed} in a row" if traffic.failures else "calls go out")
+
+
+def budget(source: Source, traffic: Traffic) -> Mark:
+    if traffic.held_until is not None:
+        return Mark(f"Held until {second(traffic.held_until)}", "warn", "the upstream asks us to wait")
+    rate = Rate.of(source.rate_limit)
+    if rate is None:
+        return Mark("No limit", "none")
+    period = source.rate_limit.partition("/")[2]
+    return Mark(f"{traffic.left:,} of {rate.count:,} left", "ok" if traffic.left else "warn", f"this {period}")

@@ -1,0 +1,289 @@
+"""The JSON face. Paths, envelopes and errors are a contract with host applications."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+from flask import Blueprint, Response, jsonify, request
+from werkzeug.exceptions import HTTPException
+
+from panel.core.domain import Ladder, Rung
+from panel.core.errors import InvalidInput, NotFound
+from panel.core.version import VERSION
+from panel.integrations.contract import Integration
+from panel.links.service import DEFAULT_LIMIT, Visitor
+from panel.sources.service import Saved
+from panel.web.auth.bearer import Unauthorized, unauthorized
+from panel.web.context import acting, admitted, leaves_for, panel, visitor
+from panel.web.parsing import (
+    PICKER_LENGTH,
+    PICKER_LIMIT,
+    SEARCH_LENGTH,
+    create_values,
+    idempotency_key,
+    object_ref,
+    positive,
+    reference_in,
+)
+from panel.web.serialize import found_json, health_json, item_json, known_health, list_json, moment, row_json
+
+bp = Blueprint("api", __name__, url_prefix="/api")
+bp.register_error_handler(Unauthorized, unauthorized)
+
+OBJECT = "/objects/<register>/<schema>/<object_id>"
+
+
+# --- who asks ------------------------------------------------------------------------------------------------------
+
+
+def asking() -> Visitor:
+    return visitor(admitted(), "JSON")
+
+
+# --- what is asked -------------------------------------------------------------------------------------------------
+
+
+def _payload() -> dict[str, Any]:
+    """The JSON object of the body. Raises InvalidInput."""
+    if not request.get_data(cache=True):
+        return {}
+    try:
+        body = request.get_json(force=True)
+    except (HTTPException, RecursionError):
+        raise InvalidInput("body", "The body is not readable JSON.") from None
+    if not isinstance(body, dict):
+        raise InvalidInput("body", "The body must be a JSON object.")
+    return body
+
+
+# --- what is answered ----------------------------------------------------------------------------------------------
+
+
+def _with_etag(body: dict[str, Any]) -> Response:
+    text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
+    response = Response(text + "\n", content_type="application/json")
+    response.set_etag(hashlib.sha256(text.encode()).hexdigest()[:32])
+    response.make_conditional(request)
+    return response
+
+
+# --- objects -------------------------------------------------------------------------------------------------------
+
+
+def _list(register: str, schema: str, object_id: str, integration: str) -> Response:
+    who, leaf = asking(), panel().registry.get(integration)
+    limit = positive("_limit", request.args.get("_limit"), DEFAULT_LIMIT)
+    page = positive("_page", request.args.get("_page"), 1)
+    obj = object_ref(register, schema, object_id)
+    search = request.args.get("_search", "").strip()[:SEARCH_LENGTH]
+    listing = panel().links.listing(who, integration, obj, limit=limit, page=page, search=search)
+    return _with_etag(list_json(leaf, listing))
+
+
+def _link(register: str, schema: str, object_id: str, integration: str) -> tuple[Response, int]:
+    who, leaf = asking(), panel().registry.get(integration)
+    text = reference_in(leaf, _payload())
+    row = panel().links.link(who, integration, object_ref(register, schema, object_id), text)
+    return jsonify(row_json(leaf, row)), 201
+
+
+def _create(register: str, schema: str, object_id: str, integration: str) -> tuple[Response, int]:
+    who, leaf = asking(), panel().registry.get(integration)
+    key = idempotency_key("Idempotency-Key", request.headers.get("Idempotency-Key", ""))
+    values = create_values(leaf, _payload())
+    row = panel().links.create(who, integration, object_ref(register, schema, object_id), values, key=key)
+    return jsonify(row_json(leaf, row)), 201
+
+
+def _item(register: str, schema: str, object_id: str, integration: str, entity_id: str) -> Response:
+    who, leaf = asking(), panel().registry.get(integration)
+    row = panel().links.item(who, integration, object_ref(register, schema, object_id), entity_id)
+    return jsonify(item_json(leaf, row))
+
+
+def _update(register: str, schema: str, object_id: str, integration: str, entity_id: str) -> Response:
+    who, leaf = asking(), panel().registry.get(integration)
+    obj = object_ref(register, schema, object_id)
+    return jsonify(row_json(leaf, panel().links.update(who, integration, obj, entity_id, _payload())))
+
+
+def _unlink(register: str, schema: str, object_id: str, integration: str, entity_id: str) -> tuple[str, int]:
+    panel().links.unlink(asking(), integration, object_ref(register, schema, object_id), entity_id)
+    return "", 204
+
+
+def _older(integration: str) -> str:
+    """Older paths name the leaf where any word fits; a word that is no leaf is no path of ours."""
+    if panel().registry.find(integration) is None:
+        raise NotFound("There is nothing at this address.")
+    return integration
+
+
+@bp.route(f"{OBJECT}/integrations/<integration>", methods=["GET", "POST"])
+def collection(register: str, schema: str, object_id: str, integration: str) -> Any:
+    act = _list if request.method in ("GET", "HEAD") else _link
+    return act(register, schema, object_id, integration)
+
+
+@bp.post(f"{OBJECT}/integrations/<integration>/new")
+def create(register: str, schema: str, object_id: str, integration: str) -> Any:
+    return _create(register, schema, object_id, integration)
+
+
+@bp.route(f"{OBJECT}/integrations/<integration>/<path:entity_id>", methods=["GET", "PATCH", "DELETE"])
+def entity(register: str, schema: str, object_id: str, integration: str, entity_id: str) -> Any:
+    act = {"PATCH": _update, "DELETE": _unlink}.get(request.method, _item)
+    return act(register, schema, object_id, integration, entity_id)
+
+
+@bp.route(f"{OBJECT}/<integration>", methods=["GET", "POST"])
+def older_collection(register: str, schema: str, object_id: str, integration: str) -> Any:
+    return collection(register, schema, object_id, _older(integration))
+
+
+@bp.post(f"{OBJECT}/<integration>/new")
+def older_create(register: str, schema: str, object_id: str, integration: str) -> Any:
+    return _create(register, schema, object_id, _older(integration))
+
+
+@bp.route(f"{OBJECT}/<integration>/<path:entity_id>", methods=["GET", "PATCH", "DELETE"])
+def older_entity(register: str, schema: str, object_id: str, integration: str, entity_id: str) -> Any:
+    return entity(register, schema, object_id, _older(integration), entity_id)
+
+
+# --- integrations --------------------------------------------------------------------------------------------------
+
+
+def describe(leaf: Integration, *, for_admin: bool) -> dict[str, Any]:
+    """The discovery row. What only administrators may know is left out for others, not nulled."""
+    card = leaf.descriptor
+    row: dict[str, Any] = {
+        "id": card.id,
+        "label": card.label,
+        "icon": card.icon,
+        "group": card.group,
+        "enabled": panel().switches.connector_on(),
+        "requiredApp": card.required_app,
+        "storageStrategy": card.storage_strategy,
+        "surfaces": list(card.surfaces),
+    }
+    if for_admin:
+        row |= {"requiresPermission": None, "openConnectorSource": leaf.id, "authStatus": known_health(leaf)}
+    return row
+
+
+@bp.get("/integrations")
+def integrations() -> Response:
+    who = admitted()
+    rows = [describe(leaf, for_admin=who.is_admin) for leaf in leaves_for(who)]
+    group, enabled = request.args.get("group"), request.args.get("enabled")
+    rows = [row for row in rows if group in (None, "", row["group"])]
+    if enabled in ("true", "false"):
+        rows = [row for row in rows if row["enabled"] == (enabled == "true")]
+    return jsonify({"integrations": rows, "items": rows, "results": rows, "total": len(rows)})
+
+
+@bp.get("/integrations/<integration>")
+def integration_card(integration: str) -> Response:
+    return jsonify(describe(panel().registry.get(integration), for_admin=admitted().is_admin))
+
+
+@bp.get("/integrations/<integration>/available")
+def available(integration: str) -> Response:
+    who, leaf = asking(), panel().registry.get(integration)
+    named = [request.args.get(name, "") for name in ("register", "schema", "objectId")]
+    obj = object_ref(*named) if any(named) else None
+    text = (request.args.get("search") or request.args.get("q") or "")[:PICKER_LENGTH]
+    limit = positive("limit", request.args.get("limit"), PICKER_LIMIT)
+    return jsonify(found_json(leaf, panel().links.available(who, integration, text, limit=limit, obj=obj)))
+
+
+@bp.get("/integrations/<integration>/health")
+def health(integration: str) -> Response:
+    return jsonify(health_json(panel().links.health(asking(), integration)))
+
+
+# --- sources -------------------------------------------------------------------------------------------------------
+
+
+def _saved(saved: Saved) -> Response:
+    body = _source(saved.source.slug)
+    return jsonify({**body, "warnings": list(saved.warnings)} if saved.warnings else body)
+
+
+def _source(slug: str) -> dict[str, Any]:
+    sources = panel().sources
+    source = sources.get(slug)
+    values = sources.values(source)
+    _, resolved = sources.addresses(slug, source.location, source.options)
+    return {**values, "resolved": resolved, "revision": source.revision, "updatedAt": moment(source.updated_at)}
+
+
+@bp.get("/sources")
+def sources() -> Response:
+    rows = [_source(source.slug) for source in panel().sources.all()]
+    return jsonify({"items": rows, "results": rows, "total": len(rows)})
+
+
+@bp.post("/sources")
+def create_source() -> tuple[Response, int]:
+    return _saved(panel().sources.create(_payload(), by=acting("JSON"))), 201
+
+
+@bp.route("/sources/<slug>", methods=["GET", "PATCH", "DELETE"])
+def source(slug: str) -> Any:
+    if request.method == "PATCH":
+        return _saved(panel().sources.change(slug, _payload(), by=acting("JSON")))
+    if request.method == "DELETE":
+        panel().sources.delete(slug, by=acting("JSON"))
+        return "", 204
+    return jsonify(_source(slug))
+
+
+@bp.post("/sources/<slug>/test")
+def test_source(slug: str) -> Response:
+    who = admitted()
+    values = _payload() or None
+    if values is None:
+        panel().sources.get(slug)
+    return jsonify(ladder_json(panel().sources.test(slug, values, caller=visitor(who, "test").caller)))
+
+
+def ladder_json(ladder: Ladder) -> dict[str, Any]:
+    rungs = [_rung_json(rung) for rung in ladder.rungs]
+    problem = ladder.problem
+    return {
+        "ok": ladder.ok,
+        "rungs": rungs,
+        "cause": problem.cause.value if problem else None,
+        "reason": problem.reason.value if problem else None,
+    }
+
+
+def _rung_json(rung: Rung) -> dict[str, Any]:
+    step = {"rung": rung.name, "ok": rung.ok, "message": rung.message}
+    return {**step, "warning": True} if rung.warns else step
+
+
+# --- description ---------------------------------------------------------------------------------------------------
+
+
+@cache
+def _description() -> Any:
+    return yaml.safe_load(Path(__file__).with_name("openapi.yaml").read_text("utf-8"))
+
+
+@bp.get("/openapi.json")
+def openapi() -> Response:
+    """This face as an OpenAPI document, with the panel's own address and leaves. Nobody needs to sign in for it."""
+    document = copy.deepcopy(_description())
+    document["servers"] = [{"url": panel().config.public_url}]
+    document["info"]["version"] = VERSION
+    document["components"]["parameters"]["Integration"]["schema"]["enum"] = panel().registry.ids()
+    return jsonify(document)

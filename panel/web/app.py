@@ -1,0 +1,43 @@
+"""Installs everything that knows Flask on one application: hooks, blueprints, error handlers, filters."""
+
+from __future__ import annotations
+
+from flask import Flask
+from flask_bootstrap import Bootstrap5
+from flask_wtf import CSRFProtect
+
+from panel.web import error_pages, formatting
+from panel.web.admin import blueprint as admin
+from panel.web.api import views as api
+from panel.web.auth import rules, same_origin
+from panel.web.context import begin_request, end_request
+from panel.web.mcp import server as mcp
+from panel.web.security_headers import add_headers
+from panel.web.tab import embed
+from panel.web.tab import views as tab
+
+csrf = CSRFProtect()
+
+
+def install(app: Flask) -> None:
+    """Blueprints, error handlers and the hooks around every request, in the order in which they act."""
+    with_bearer_token = (api.bp, mcp.bp, embed.bp)
+    Bootstrap5(app)
+    app.before_request(begin_request)
+    same_origin.install(
+        app,
+        app.extensions["leafpanel"].config,
+        without_session=tuple(blueprint.name for blueprint in with_bearer_token),
+    )
+    app.before_request(rules.admit)
+    csrf.init_app(app)
+    app.after_request(add_headers)
+    app.after_request(end_request)
+    formatting.install(app)
+    for blueprint in (api.bp, mcp.bp, tab.bp, embed.bp, admin.bp):
+        app.register_blueprint(blueprint)
+    # No other site can make a browser send a bearer token, so that these need no second proof.
+    for blueprint in with_bearer_token:
+        csrf.exempt(blueprint)
+    rules.check(app)
+    error_pages.install(app)

@@ -1,0 +1,33 @@
+"""The bearer token of a request: the one way in that programs have."""
+
+from __future__ import annotations
+
+from flask import Response, request
+
+from panel.accounts.embed_tokens import BadToken, Pass
+from panel.core.errors import PanelError
+from panel.web.context import panel
+from panel.web.error_bodies import json_error
+
+
+class Unauthorized(PanelError):
+    """No valid token, and no session that may do this."""
+
+
+def presented() -> str:
+    """The bearer token of this request, or ""."""
+    kind, _, token = request.headers.get("Authorization", "").partition(" ")
+    return token.strip() if kind.lower() == "bearer" else ""
+
+
+def embed_pass(token: str) -> Pass:
+    """What the token of an embedding application lets in. Which rule refuses one is not told. Raises Unauthorized."""
+    try:
+        return panel().embed_apps.verify(token)
+    except BadToken:
+        raise Unauthorized("This token is not valid.") from None
+
+
+def unauthorized(exc: Unauthorized) -> Response:
+    body = {"message": str(exc), "error": str(exc), "code": 401}
+    return json_error(body, headers={"WWW-Authenticate": 'Bearer realm="Leafpanel"'})

@@ -1,0 +1,252 @@
+"""What an agent may ask, action by action. Answers and failures are those of the JSON face."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from panel.core.domain import ObjectRef
+from panel.core.errors import InvalidInput, NotFound, PanelError
+from panel.integrations.contract import Integration
+from panel.links.service import DEFAULT_LIMIT, Visitor
+from panel.storage.engine import STORAGE_FAILURES
+from panel.web.auth.rules import TOOL
+from panel.web.context import leaves_for, panel, request_id
+from panel.web.error_bodies import bug_words, error_body, plain_body, storage_words
+from panel.web.mcp.tool import ACTIONS, is_ours, meant, payload_schemas
+from panel.web.parsing import (
+    PICKER_LENGTH,
+    PICKER_LIMIT,
+    SEARCH_LENGTH,
+    create_values,
+    idempotency_key,
+    object_ref,
+    positive,
+    reference_in,
+)
+from panel.web.serialize import found_json, health_json, item_json, known_health, list_json, row_json
+
+log = logging.getLogger(__name__)
+
+ARGUMENTS = (
+    "action", "integrationId", "register", "schema", "objectId", "entityId", "filters", "payload", "dryRun",
+    "idempotencyKey",
+)  # fmt: skip
+
+Body = dict[str, Any]
+
+
+def answer(who: Visitor, tool: str, arguments: Mapping[str, Any]) -> tuple[Body, bool]:
+    """The JSON answer to a tool call, and whether it is a failure. Never raises."""
+    try:
+        return _act(who, tool, arguments), False
+    except PanelError as exc:
+        return error_body(exc, public_url=panel().config.public_url), True
+    except STORAGE_FAILURES as exc:
+        log.error("%s storage: %s", request_id(), type(getattr(exc, "orig", exc)).__name__, exc_info=exc)
+        return plain_body(storage_words(exc), 503), True
+    except Exception:
+        # What the SDK does with an exception depends on the protocol version: some clients would get its text.
+        log.exception("%s unexpected failure", request_id())
+        return plain_body(bug_words(request_id()), 500), True
+
+
+def _act(who: Visitor, tool: str, arguments: Mapping[str, Any]) -> Body:
+    if not is_ours(tool, panel().config.mcp_tool_name):
+        raise NotFound(f"There is no tool of this name. It is called {panel().config.mcp_tool_name}.")
+    call = Call(who, arguments)
+    action = call.text("action")
+    if action not in _ACTIONS:
+        raise InvalidInput("action", f"“action” must be one of {', '.join(ACTIONS)}.")
+    call.who.principal.require(TOOL[action])
+    return _ACTIONS[action](call)
+
+
+class Call:
+    """One tool call: who asks, and the arguments, each checked as it is read."""
+
+    def __init__(self, who: Visitor, arguments: Mapping[str, Any]) -> None:
+        self.who = who
+        self._arguments = {name: value for name, value in arguments.items() if value is not None}
+        for name in self._arguments:
+            if name not in ARGUMENTS:
+                raise InvalidInput(name[:100], f"There is no argument of this name. There are {', '.join(ARGUMENTS)}.")
+
+    def text(self, name: str) -> str:
+        value = self._arguments.get(name)
+        if value is None or value == "":
+            raise InvalidInput(name, f"“{name}” is missing.")
+        return _text(name, value)
+
+    def optional(self, name: str) -> str:
+        return _text(name, self._arguments.get(name, ""))
+
+    def mapping(self, name: str) -> dict[str, Any]:
+        value = self._arguments.get(name, {})
+        if not isinstance(value, dict):
+            raise InvalidInput(name, f"“{name}” must be an object.")
+        return value
+
+    @property
+    def leaf(self) -> Integration:
+        return panel().registry.get(self.text("integrationId"))
+
+    @property
+    def object(self) -> ObjectRef:
+        return object_ref(self.text("register"), self.text("schema"), self.text("objectId"))
+
+    @property
+    def named_object(self) -> ObjectRef | None:
+        """The object where any part of it is given."""
+        named = [self.optional(name) for name in ("register", "schema", "objectId")]
+        return object_ref(*named) if any(named) else None
+
+    @property
+    def entity(self) -> str:
+        return meant(self.text("entityId"))
+
+    @property
+    def payload(self) -> dict[str, Any]:
+        if "payload" not in self._arguments:
+            raise InvalidInput("payload", "“payload” is missing.")
+        return self.mapping("payload")
+
+    @property
+    def only_rehearses(self) -> bool:
+        value = self._arguments.get("dryRun", False)
+        if not isinstance(value, bool):
+            raise InvalidInput("dryRun", "“dryRun” must be true or false.")
+        return value
+
+
+def _text(name: str, value: Any) -> str:
+    """A string; ids may come as numbers."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    if not isinstance(value, str):
+        raise InvalidInput(name, f"“{name}” must be text.")
+    return value
+
+
+def _number(values: Mapping[str, Any], names: tuple[str, ...], default: int) -> int:
+    name = next((name for name in names if values.get(name) is not None), names[0])
+    value = values.get(name)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return positive(name, None if value is None else _text(name, value), default)
+
+
+def _words(values: Mapping[str, Any], names: tuple[str, ...], length: int) -> str:
+    name = next((name for name in names if values.get(name) is not None), names[0])
+    value = values.get(name)
+    return "" if value is None else _text(name, value).strip()[:length]
+
+
+# --- reading ---------------------------------------------------------------------------------------------------------
+
+
+def _list_integrations(call: Call) -> Body:
+    leaves = leaves_for(call.who.principal)
+    return {"registered": [leaf.id for leaf in leaves], "integrations": [_card(call, leaf) for leaf in leaves]}
+
+
+def _card(call: Call, leaf: Integration) -> Body:
+    card = leaf.descriptor
+    return {
+        "id": card.id,
+        "label": card.label,
+        "group": card.group,
+        "enabled": panel().switches.connector_on(),
+        "requiredApp": card.required_app,
+        "storageStrategy": card.storage_strategy,
+        "authStatus": known_health(leaf)["authStatus"],
+        "actions": [name for name in ACTIONS[1:] if _may(call, leaf, name)],
+        "payload": payload_schemas(leaf),
+    }
+
+
+def _may(call: Call, leaf: Integration, action: str) -> bool:
+    if action == "update" and not leaf.descriptor.update:
+        return False
+    return call.who.principal.may(TOOL[action])
+
+
+def _list(call: Call) -> Body:
+    leaf, filters = call.leaf, call.mapping("filters")
+    limit, page = _number(filters, ("_limit", "limit"), DEFAULT_LIMIT), _number(filters, ("_page", "page"), 1)
+    search = _words(filters, ("_search", "search"), SEARCH_LENGTH)
+    listing = panel().links.listing(call.who, leaf.id, call.object, limit=limit, page=page, search=search)
+    return list_json(leaf, listing)
+
+
+def _get(call: Call) -> Body:
+    leaf = call.leaf
+    return item_json(leaf, panel().links.item(call.who, leaf.id, call.object, call.entity))
+
+
+def _search(call: Call) -> Body:
+    leaf, given = call.leaf, {**call.mapping("payload"), **call.mapping("filters")}
+    text = _words(given, ("search", "_search", "q"), PICKER_LENGTH)
+    limit = _number(given, ("limit", "_limit"), PICKER_LIMIT)
+    found = panel().links.available(call.who, leaf.id, text, limit=limit, obj=call.named_object)
+    return found_json(leaf, found)
+
+
+def _health(call: Call) -> Body:
+    return health_json(panel().links.health(call.who, call.leaf.id))
+
+
+# --- writing ---------------------------------------------------------------------------------------------------------
+
+
+def _link(call: Call) -> Body:
+    leaf = call.leaf
+    obj, text = call.object, reference_in(leaf, call.payload)
+    if call.only_rehearses:
+        item = panel().links.rehearse_link(call.who, leaf.id, obj, text)
+        return {"dryRun": True, "action": "link", "wouldLink": leaf.row(item)}
+    return row_json(leaf, panel().links.link(call.who, leaf.id, obj, text))
+
+
+def _create(call: Call) -> Body:
+    leaf = call.leaf
+    obj, values = call.object, create_values(leaf, call.payload)
+    key = idempotency_key("idempotencyKey", call.optional("idempotencyKey"))
+    if call.only_rehearses:
+        panel().links.rehearse_create(call.who, leaf.id, values)
+        return {"dryRun": True, "action": "create", "wouldCreate": values}
+    return row_json(leaf, panel().links.create(call.who, leaf.id, obj, values, key=key))
+
+
+def _update(call: Call) -> Body:
+    leaf = call.leaf
+    obj, entity, changes = call.object, call.entity, call.payload
+    if call.only_rehearses:
+        row = panel().links.rehearse_update(call.who, leaf.id, obj, entity, changes)
+        return {"dryRun": True, "action": "update", "current": row_json(leaf, row), "wouldChange": changes}
+    return row_json(leaf, panel().links.update(call.who, leaf.id, obj, entity, changes))
+
+
+def _unlink(call: Call) -> Body:
+    leaf = call.leaf
+    obj, entity = call.object, call.entity
+    if call.only_rehearses:
+        pointer = panel().links.rehearse_unlink(call.who, leaf.id, obj, entity)
+        gone = {"reference": pointer.reference, "url": pointer.url}
+        return {"dryRun": True, "action": "unlink", "wouldUnlink": gone}
+    panel().links.unlink(call.who, leaf.id, obj, entity)
+    return {"unlinked": True, "reference": entity}
+
+
+_ACTIONS: dict[str, Callable[[Call], Body]] = {
+    "list-integrations": _list_integrations,
+    "list": _list,
+    "get": _get,
+    "link": _link,
+    "create": _create,
+    "search": _search,
+    "unlink": _unlink,
+    "update": _update,
+    "health": _health,
+}

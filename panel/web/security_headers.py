@@ -1,0 +1,67 @@
+"""Security headers of every answer, errors and static files included."""
+
+from __future__ import annotations
+
+from flask import Response, g, request
+
+from panel.web.context import panel
+
+POLICY = {
+    "default-src": "'none'",
+    "script-src": "'self'",
+    "style-src": "'self'",
+    "img-src": "'self' data:",
+    "font-src": "'self'",
+    "connect-src": "'self'",
+    "form-action": "'self'",
+    "base-uri": "'none'",
+}
+
+
+FEATURES = (
+    "accelerometer", "autoplay", "camera", "display-capture", "encrypted-media", "geolocation", "gyroscope", "hid",
+    "idle-detection", "magnetometer", "microphone", "midi", "payment", "picture-in-picture",
+    "publickey-credentials-get", "screen-wake-lock", "serial", "usb", "xr-spatial-tracking",
+)  # fmt: skip
+"""What browsers can do and our pages never ask for."""
+
+PERMISSIONS = ", ".join(f"{feature}=()" for feature in FEATURES)
+
+YEAR_S = 365 * 24 * 3600
+
+FILES = frozenset({"static", "bootstrap.static"})
+
+
+def allow_framing_by(origins: str) -> None:
+    """Let this one answer be framed by the listed origins (space-separated). Only the tab with a valid token asks."""
+    g.frame_ancestors = origins
+
+
+def allow_form_to(origin: str) -> None:
+    """Let a form of this one page end at another origin: browsers hold ``form-action`` against redirects too."""
+    g.form_target = origin
+
+
+def add_headers(response: Response) -> Response:
+    ancestors = g.get("frame_ancestors", "'none'")
+    rules = {**POLICY, "form-action": f"'self' {g.form_target}"} if "form_target" in g else POLICY
+    policy = "; ".join(f"{name} {value}" for name, value in rules.items())
+    response.headers["Content-Security-Policy"] = f"{policy}; frame-ancestors {ancestors}"
+    if ancestors == "'none'":
+        response.headers["X-Frame-Options"] = "DENY"
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Referrer-Policy"] = "no-referrer"
+    response.headers["Permissions-Policy"] = PERMISSIONS
+    response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
+    response.headers["Cross-Origin-Resource-Policy"] = "cross-origin" if _is_for_others() else "same-origin"
+    if panel().config.is_encrypted:
+        # Browsers heed it over TLS only, which may end at the server in front of us.
+        response.headers["Strict-Transport-Security"] = f"max-age={YEAR_S}"
+    if request.endpoint not in FILES:
+        response.headers["Cache-Control"] = "no-store, private"
+    return response
+
+
+def _is_for_others() -> bool:
+    """The script that host applications load; everything else is for our own pages."""
+    return request.endpoint == "static" and request.view_args == {"filename": "embed.js"}

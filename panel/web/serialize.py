@@ -1,0 +1,75 @@
+"""Answers as JSON values. What a host application polls and what an agent is told come from here, so they are equal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from panel.core.domain import AuthStatus, Health, Listing, Row
+from panel.integrations.contract import Integration
+from panel.links.service import Found
+from panel.web.context import panel
+from panel.web.error_bodies import unavailable
+
+
+def moment(value: datetime | None) -> str | None:
+    return value.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z") if value else None
+
+
+def row_json(leaf: Integration, row: Row) -> dict[str, Any]:
+    """A linked item: the leaf's row and who linked it when."""
+    shape = leaf.row(row.item) if row.item is not None else {}
+    return {**shape, "linkedBy": row.pointer.linked_by, "linkedAt": moment(row.pointer.linked_at)}
+
+
+def item_json(leaf: Integration, row: Row) -> dict[str, Any]:
+    """One linked item with its excerpt."""
+    body = row_json(leaf, row)
+    if row.item is not None and row.item.excerpt is not None:
+        body["content"] = row.item.excerpt
+    return body
+
+
+def list_json(leaf: Integration, listing: Listing) -> dict[str, Any]:
+    """The list envelope. Raises ProviderUnavailable, with the pointers, where the items cannot be had."""
+    if listing.problem is not None:
+        raise unavailable(listing.problem, leaf.id, tuple(row.pointer for row in listing.rows))
+    items = [row_json(leaf, row) for row in listing.rows]
+    page = {"total": listing.total, "page": listing.page, "limit": listing.limit, "nextCursor": None}
+    return {"items": items, "results": items, **page}
+
+
+def found_json(leaf: Integration, found: Sequence[Found]) -> dict[str, Any]:
+    """What the picker offers; rows say whether they are linked when an object was named."""
+    rows = []
+    for hit in found:
+        row = {**leaf.row(hit.item), "title": hit.item.title, "url": hit.item.url}
+        rows.append(row if hit.linked is None else {**row, "linked": hit.linked})
+    return {"results": rows, "items": rows, "total": len(rows)}
+
+
+def health_json(found: Health) -> dict[str, Any]:
+    body: dict[str, Any] = {"status": found.status, "authStatus": found.auth_status, "message": found.message}
+    for key, value in (("reason", found.reason), ("user", found.user), ("version", found.version)):
+        if value is not None:
+            body[key] = value
+    return {**body, "checkedAt": moment(found.checked_at)}
+
+
+def known_health(leaf: Integration) -> dict[str, Any]:
+    """What is known without asking the upstream."""
+    source = panel().sources.find(leaf.id)
+    if source is None:
+        return {"status": "unavailable", "authStatus": "missing", "message": "There is no source yet."}
+    consent, check = panel().sources.consent(source), panel().sources.last_check(source)
+    if consent in (AuthStatus.MISSING, AuthStatus.EXPIRED):
+        return {"status": "unavailable", "authStatus": consent, "message": "Somebody has to connect the source."}
+    if check is None:
+        return {"status": "unknown", "authStatus": "unknown", "message": "Not checked yet."}
+    return {
+        "status": check.status,
+        "authStatus": check.auth_status,
+        "message": None,
+        "checkedAt": moment(check.checked_at),
+    }

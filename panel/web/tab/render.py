@@ -1,0 +1,63 @@
+"""Drawing the tab: as a page, or alone for htmx, from the same templates."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from flask import Response, current_app, make_response, render_template, request
+from jinja2 import Template
+
+from panel.core.domain import Problem
+from panel.integrations.contract import Integration
+from panel.web.context import request_id
+from panel.web.htmx import vary_on_fragment, wants_fragment
+from panel.web.tab.view_models import Sheet, sheet, strip
+from panel.web.tab.visit import Door
+
+
+def show(
+    here: Door, mode: str, *, status: int = 200, leaf: Integration | None = None, problem: Problem | None = None,
+    **shown: Any,
+) -> Response:  # fmt: skip
+    """The whole tab. ``mode`` names the template of what stands below the strip."""
+    alone = wants_fragment()
+    context = {**_common(here, leaf, late=alone), "mode": mode, "tabs": strip(here, leaf.id if leaf else "", problem)}
+    frame = {"theme": here.theme, "background": here.background, "lang": here.lang, "csrf_needed": here.needs_csrf}
+    frame |= {"bearer": here.token, "now_s": int(time.time())}
+    page = render_template("tab/_tab.html" if alone else "tab/page.html", **{**frame, **context, **shown})
+    return vary_on_fragment(make_response(page, status))
+
+
+def show_part(here: Door, name: str, leaf: Integration, *, status: int = 200, **shown: Any) -> Response:
+    """A part of the tab by itself."""
+    page = render_template(name, **{**_common(here, leaf, late=True), **shown})
+    return vary_on_fragment(make_response(page, status))
+
+
+def show_list(
+    here: Door, leaf: Integration, shown: Sheet | None = None, *, status: int = 200, fresh: tuple[str, ...] = (),
+    headers: Mapping[str, str] | None = None, **more: Any,
+) -> Response:  # fmt: skip
+    """The list of a leaf, or why it cannot be shown: a 503, unless something else went wrong before."""
+    shown = shown or sheet(here, leaf, fresh=fresh, sort=request.args.get("sort"))
+    problem = shown.listing.problem
+    status = 503 if problem is not None and status == 200 else status
+    answer = show(here, "list", leaf=leaf, problem=problem, status=status, sheet=shown, **more)
+    answer.headers.update(headers or {})
+    return answer
+
+
+def _common(here: Door, leaf: Integration | None, *, late: bool) -> dict[str, Any]:
+    """What every template of the tab may use. ``late``: it arrives in a page that people are reading already."""
+    return {
+        "door": here, "leaf": leaf, "card": leaf.descriptor if leaf else None, "rows": _rows(leaf), "late": late,
+        "reference": request_id(), "sheet": None, "news": None, "trouble": None, "query": "", "focus": "",
+    }  # fmt: skip
+
+
+def _rows(leaf: Integration | None) -> Template:
+    """The template that draws a leaf's rows: its own, or the one that does for any leaf."""
+    own = [f"integrations/{leaf.id}.html"] if leaf is not None else []
+    return current_app.jinja_env.select_template([*own, "integrations/_item.html"])

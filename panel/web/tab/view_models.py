@@ -1,0 +1,284 @@
+"""What the tab shows, decided before a template draws it: strip, rows, order, and why something is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from panel.accounts.principal import Action
+from panel.core.domain import HealthStatus, Item, Listing, Pointer, Problem, Reason, Row, State
+from panel.core.errors import PanelError, ProviderUnavailable, Uncertain, WrongHost
+from panel.integrations.contract import Integration
+from panel.web.admin.status import known_check
+from panel.web.context import leaves_for, panel
+from panel.web.error_bodies import Notice, notice, problem_of
+from panel.web.formatting import bare, key, web
+from panel.web.tab.visit import Door
+
+EXCERPTS = 10
+"""How many rows ask for the beginning of their text."""
+
+NEWEST_FIRST = ("updated", "linked")
+
+
+# --- strip -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Tab:
+    """One leaf in the strip. ``count`` is None where nothing can be linked yet."""
+
+    id: str
+    label: str
+    url: str
+    count: int | None
+    current: bool
+    attention: bool
+
+
+def strip(door: Door, current: str = "", problem: Problem | None = None) -> list[Tab]:
+    """The leaves by name, with what is known of them without asking anybody. None while the connector is off."""
+    if not panel().switches.connector_on():
+        return []
+    counts = panel().links.counts(door.object)
+    return [_tab(door, leaf, counts.get(leaf.id, 0), current, problem) for leaf in leaves_for(door.principal)]
+
+
+def _tab(door: Door, leaf: Integration, count: int, current: str, problem: Problem | None) -> Tab:
+    source = panel().sources.find(leaf.id)
+    check = known_check(panel(), source)
+    failed = check is not None and check.status != HealthStatus.OK
+    is_current = leaf.id == current
+    # What the page itself has just found out counts for more than what the last check saw.
+    attention = problem is not None if is_current else failed
+    return Tab(
+        leaf.id,
+        leaf.descriptor.label,
+        door.url("listing", integration=leaf.id, sort=None),
+        count if source is not None or count else None,
+        is_current,
+        attention or source is None or not source.enabled,
+    )
+
+
+def first_connected(leaves: Sequence[Integration]) -> Integration | None:
+    """The leaf that an object's page opens with: the first that works as far as anybody knows."""
+    sources = [(leaf, panel().sources.find(leaf.id)) for leaf in leaves]
+    connected = [(leaf, source.enabled) for leaf, source in sources if source is not None]
+    return next((leaf for leaf, enabled in connected if enabled), connected[0][0] if connected else None)
+
+
+# --- rows ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One linked thing as its row shows it. ``item`` is None while the upstream cannot be asked."""
+
+    pointer: Pointer
+    item: Item | None
+    key: str
+    name: str
+    """How a question names it: ``#1512``, or a title in quotation marks."""
+    url: str
+    shown_reference: str
+    fresh: bool = False
+    changeable: bool = False
+    asks_excerpt: bool = False
+
+    @property
+    def reference(self) -> str:
+        return self.pointer.reference
+
+    @property
+    def title(self) -> str:
+        return self.item.title if self.item is not None and not self.gone else self.shown_reference
+
+    @property
+    def gone(self) -> bool:
+        return self.item is not None and self.item.state is State.GONE
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        return self.item.facts if self.item is not None else {}
+
+    @property
+    def closed(self) -> bool:
+        return bool(self.facts.get("isClosed"))
+
+    @property
+    def updated(self) -> datetime | None:
+        return self.item.updated if self.item is not None else None
+
+
+def line(door: Door, leaf: Integration, row: Row, *, fresh: bool = False) -> Line:
+    item = row.item
+    url = item.url if item is not None else row.pointer.url
+    shown = bare(row.pointer.reference, leaf)
+    title = item.title if item is not None and item.state is State.LIVE else shown
+    return Line(
+        row.pointer,
+        item,
+        key(row.pointer.reference),
+        shown if leaf.descriptor.reference_kind == "number" else f"“{title}”",
+        web(url),
+        shown,
+        fresh,
+        _changeable(door, leaf, item),
+    )
+
+
+def _changeable(door: Door, leaf: Integration, item: Item | None) -> bool:
+    if item is None or item.state is State.GONE or not leaf.descriptor.update:
+        return False
+    return door.principal.may(Action.UPDATE) and bool(item.facts.get("canUpdate", True))
+
+
+# --- order -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Sort:
+    key: str
+    label: str
+    url: str
+    current: bool
+
+
+def sorts(door: Door, leaf: Integration, chosen: str, page: int) -> list[Sort]:
+    url = {key: door.url("listing", integration=leaf.id, sort=key, **_page(page)) for key in leaf.descriptor.sorts}
+    return [Sort(key, label, url[key], key == chosen) for key, label in leaf.descriptor.sorts.items()]
+
+
+def chosen_sort(leaf: Integration, wanted: str | None) -> str:
+    known = list(leaf.descriptor.sorts)
+    return wanted if wanted in known else (known[0] if known else "")
+
+
+def in_order(lines: Sequence[Line], sort: str) -> list[Line]:
+    """The lines by a sort of the descriptor: what was just linked first, what is gone last."""
+    known = [line for line in lines if _value(line, sort) is not None]
+    unknown = [line for line in lines if _value(line, sort) is None]
+    known.sort(key=lambda line: _value(line, sort), reverse=sort in NEWEST_FIRST)
+    return sorted([*known, *unknown], key=lambda line: (not line.fresh, line.gone))
+
+
+def _value(line: Line, sort: str) -> Any:
+    """What a line is ordered by: a moment, its title, or a fact of this name (``due`` finds ``dueDate``)."""
+    if sort == "updated":
+        return line.updated
+    if sort == "linked":
+        return line.pointer.linked_at
+    if sort == "title":
+        return line.title.casefold()
+    value = line.facts.get(sort, line.facts.get(f"{sort}Date"))
+    return value.casefold() if isinstance(value, str) else None
+
+
+def _page(page: int) -> dict[str, int]:
+    return {"page": page} if page > 1 else {}
+
+
+# --- one leaf --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """One leaf of an object, ready to be drawn."""
+
+    leaf: Integration
+    listing: Listing
+    lines: list[Line]
+    sorts: list[Sort]
+    notice: Notice | None
+    again: str
+    """Address of this same page, to be asked again."""
+    earlier: str
+    later: str
+    """Addresses of the neighbouring pages, or ""."""
+    last_answer: datetime | None = None
+
+    @property
+    def total(self) -> int:
+        return self.listing.total
+
+    @property
+    def sort_label(self) -> str:
+        return next((sort.label for sort in self.sorts if sort.current), "")
+
+    @property
+    def off(self) -> bool:
+        problem = self.listing.problem
+        return problem is not None and problem.reason is Reason.CONNECTOR_DISABLED
+
+
+def sheet(door: Door, leaf: Integration, *, page: int = 1, sort: str | None = None, fresh: Sequence[str] = ()) -> Sheet:
+    """Ask for the linked things of a leaf; why they cannot be had is part of the answer."""
+    listing = panel().links.listing(door.visitor, leaf.id, door.object, page=page)
+    lines = [line(door, leaf, row, fresh=row.pointer.reference in fresh) for row in listing.rows]
+    chosen = chosen_sort(leaf, sort)
+    if listing.problem is None:
+        lines = _with_excerpts(leaf, in_order(lines, chosen))
+    pages = -(-listing.total // listing.limit)
+    return Sheet(
+        leaf,
+        listing,
+        lines,
+        sorts(door, leaf, chosen, page),
+        notice(listing.problem, leaf, admin=door.is_admin, links=listing.total) if listing.problem else None,
+        door.url("listing", integration=leaf.id, **_page(page)),
+        door.url("listing", integration=leaf.id, **_page(page - 1)) if page > 1 else "",
+        door.url("listing", integration=leaf.id, page=page + 1) if page < pages else "",
+        _last_answer(leaf) if listing.problem else None,
+    )
+
+
+def _with_excerpts(leaf: Integration, lines: list[Line]) -> list[Line]:
+    if not leaf.descriptor.excerpts:
+        return lines
+    live = [line.key for line in lines if not line.gone][:EXCERPTS]
+    return [replace(line, asks_excerpt=line.key in live) for line in lines]
+
+
+def _last_answer(leaf: Integration) -> datetime | None:
+    check = known_check(panel(), panel().sources.find(leaf.id))
+    return check.checked_at if check is not None and check.status == HealthStatus.OK else None
+
+
+# --- what happened ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """What was just done: ``text`` names the act, ``title`` the thing; ``undo`` holds the references to let go."""
+
+    text: str
+    title: str = ""
+    undo: tuple[str, ...] = ()
+
+    @property
+    def announcement(self) -> str:
+        return f"{self.text} {self.title}".strip()
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Why something was not done, said where it was tried. ``notice`` is there when the upstream is away."""
+
+    title: str
+    text: str = ""
+    notice: Notice | None = None
+    add_source: bool = False
+
+
+def trouble(door: Door, leaf: Integration, exc: PanelError) -> Trouble:
+    """An expected failure in words that can stand beside the box."""
+    if isinstance(exc, ProviderUnavailable | Uncertain):
+        found = notice(problem_of(exc), leaf, admin=door.is_admin, links=len(exc.pointers))
+        return Trouble(found.title, found.text, found)
+    if isinstance(exc, WrongHost):
+        title = f"This is a {leaf.descriptor.noun} of {exc.host}."
+        return Trouble(title, "There is no source for it yet.", add_source=door.is_admin)
+    return Trouble(str(exc))

@@ -1,0 +1,395 @@
+"""The tab of one object: what is linked, linking, creating, changing and unlinking."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from flask import Blueprint, Response, redirect, request
+
+from panel.accounts.principal import Action
+from panel.core.domain import Row
+from panel.core.errors import AlreadyLinked, ChangedUpstream, InvalidInput, NotFound, PanelError, ProviderUnavailable
+from panel.integrations.contract import Integration
+from panel.web.context import leaves_for, panel
+from panel.web.error_bodies import status_of
+from panel.web.formatting import key as row_key
+from panel.web.htmx import wants_fragment
+from panel.web.tab.forms import (
+    CreateForm,
+    EditForm,
+    Summary,
+    changes,
+    clashes,
+    create_form,
+    edit_form,
+    incomplete,
+    inputs,
+    missing,
+    prefilled,
+    typed,
+    what_changed,
+    why_not_changed,
+    why_not_created,
+)
+from panel.web.tab.render import show, show_list, show_part
+from panel.web.tab.view_models import News, Sheet, first_connected, line, sheet, trouble
+from panel.web.tab.visit import Door, door, remember_place
+
+_VIEWS: list[tuple[str, str, Callable[..., Any]]] = []
+"""Method, address and function of every view: the same tab stands behind more than one door."""
+
+View = TypeVar("View", bound=Callable[..., Any])
+
+LEAF = "/integrations/<integration>"
+OFFERED = 10
+"""How many things the picker shows at once."""
+
+
+def _get(rule: str) -> Callable[[View], View]:
+    return _on("GET", rule)
+
+
+def _post(rule: str) -> Callable[[View], View]:
+    return _on("POST", rule)
+
+
+def _on(method: str, rule: str) -> Callable[[View], View]:
+    def keep(view: View) -> View:
+        _VIEWS.append((method, rule, view))
+        return view
+
+    return keep
+
+
+def blueprint(name: str, url_prefix: str) -> Blueprint:
+    """The tab behind one door. Its address names the object."""
+    made = Blueprint(name, __name__, url_prefix=f"{url_prefix}/<register>/<schema>/<object_id>")
+    made.url_value_preprocessor(remember_place)
+    for method, rule, view in _VIEWS:
+        made.add_url_rule(rule, view_func=view, methods=[method])
+    return made
+
+
+def _redirects(here: Door) -> bool:
+    """After an act the browser is led to the list, where its address can follow. A token is not put into one."""
+    return here.keeps_history and not wants_fragment()
+
+
+def _back(here: Door, leaf: Integration, **values: Any) -> Any:
+    return redirect(here.url("listing", integration=leaf.id, **values), 303)
+
+
+# --- reading ---------------------------------------------------------------------------------------------------------
+
+
+@_get("")
+def page() -> Response:
+    """The first leaf that has a source; without any, what is missing for each."""
+    here = door()
+    leaves = leaves_for(here.principal)
+    if not leaves:
+        raise NotFound("No integration is installed.")
+    leaf = first_connected(leaves)
+    if leaf is not None or not panel().switches.connector_on():
+        return show_list(here, leaf or leaves[0])
+    return show(here, "unconnected", status=503, sheets=[sheet(here, leaf) for leaf in leaves])
+
+
+@_get(LEAF)
+def listing(integration: str) -> Response:
+    here, leaf = door(), panel().registry.get(integration)
+    fresh = tuple(request.args.getlist("linked")[:200])
+    shown = sheet(here, leaf, page=_page_number(), sort=request.args.get("sort"), fresh=fresh)
+    return show_list(here, leaf, shown, news=_arrived(here, shown))
+
+
+def _arrived(here: Door, shown: Sheet) -> News | None:
+    """What a redirect says was just done, as far as the list bears it out."""
+    rows = [line for line in shown.lines if line.fresh]
+    if not rows:
+        return News("Unlinked.") if request.args.get("done") == "unlinked" else None
+    return _linked(here, shown.leaf, [Row(line.pointer, line.item) for line in rows])
+
+
+def _linked(here: Door, leaf: Integration, rows: list[Row]) -> News:
+    undo = tuple(row.pointer.reference for row in rows) if here.may(Action.UNLINK) else ()
+    if len(rows) == 1:
+        return News("Linked", line(here, leaf, rows[0]).title, undo)
+    return News("Linked", f"{len(rows)} {leaf.descriptor.noun_plural}", undo)
+
+
+def _page_number() -> int:
+    text = request.args.get("page", "1")
+    if not text.isascii() or not text.isdigit() or not 0 < int(text[:12]) < 10**6:
+        raise InvalidInput("page", "“page” must be a whole number from 1.")
+    return int(text)
+
+
+@_get(f"{LEAF}/items/<path:reference>/excerpt")
+def excerpt(integration: str, reference: str) -> Response:
+    """The beginning of one thing's text. It is extra: whatever goes wrong, the row stays as it is without it."""
+    here, leaf = door(), panel().registry.get(integration)
+    try:
+        item = panel().links.item(here.visitor, leaf.id, here.object, reference).item
+    except PanelError:
+        item = None
+    text = item.excerpt if item is not None else None
+    return show_part(here, "tab/_excerpt.html", leaf, key=row_key(reference), text=text or "")
+
+
+# --- linking ---------------------------------------------------------------------------------------------------------
+
+
+@_get(f"{LEAF}/search")
+@_post(f"{LEAF}/search")
+def search(integration: str) -> Response:
+    """What the upstream has for some words. By POST from a form that carries its token, which no address may."""
+    here, leaf = door(), panel().registry.get(integration)
+    query = request.values.get("q", "").strip()[:2000]
+    fragment, found, wrong, status = wants_fragment(), [], None, 200
+    try:
+        found = panel().links.available(here.visitor, leaf.id, query, limit=OFFERED, obj=here.object)
+    except PanelError as exc:
+        wrong, status = trouble(here, leaf, exc), status_of(exc)
+    exact = len(found) == 1 and _is_reference(leaf, query)
+    full = len(found) == OFFERED
+    shown: dict[str, Any] = {"found": found, "query": query, "trouble": wrong, "full": full, "exact": exact}
+    if fragment:
+        return show_part(here, "tab/_results.html", leaf, status=status, **shown)
+    return show(here, "found", leaf=leaf, status=status, **shown)
+
+
+def _is_reference(leaf: Integration, text: str) -> bool:
+    config = panel().sources.shown_config(leaf)
+    return config is not None and bool(text) and leaf.looks_like_reference(config, text)
+
+
+@_post(f"{LEAF}/links")
+def link(integration: str) -> Any:
+    """Link one or several things; what could not be linked is said, and what was typed stays."""
+    here, leaf = door(), panel().registry.get(integration)
+    texts = [text for text in request.form.getlist("reference") if text.strip()][:50]
+    rows, refused = _link_all(here, leaf, texts)
+    if refused is not None and not rows:
+        query = request.form.get("q", "") or (texts[0] if texts else "")
+        return show_list(here, leaf, status=status_of(refused), trouble=trouble(here, leaf, refused), query=query)
+    references = tuple(row.pointer.reference for row in rows)
+    if _redirects(here) and refused is None:
+        return _back(here, leaf, linked=list(references))
+    wrong = trouble(here, leaf, refused) if refused is not None else None
+    return show_list(here, leaf, fresh=references, news=_linked(here, leaf, rows), trouble=wrong)
+
+
+def _link_all(here: Door, leaf: Integration, texts: list[str]) -> tuple[list[Row], PanelError | None]:
+    """The new links, and the last failure. Of several, one that is linked already spoils nothing."""
+    if not texts:
+        return [], InvalidInput("reference", f"Choose a {leaf.descriptor.noun} first.")
+    rows: list[Row] = []
+    refused: PanelError | None = None
+    for text in texts:
+        try:
+            rows.append(panel().links.link(here.visitor, leaf.id, here.object, text))
+        except PanelError as exc:
+            if not isinstance(exc, AlreadyLinked) or len(texts) == 1:
+                refused = exc
+    if not rows and refused is None:
+        refused = AlreadyLinked(f"These {leaf.descriptor.noun_plural} are already linked.")
+    return rows, refused
+
+
+@_post(f"{LEAF}/unlink")
+def unlink(integration: str) -> Any:
+    """Forget pointers. One that is gone already is as it should be."""
+    here, leaf = door(), panel().registry.get(integration)
+    references = request.form.getlist("reference")[:50]
+    if not references:
+        raise InvalidInput("reference", "“reference” is missing.")
+    for reference in references:
+        try:
+            panel().links.unlink(here.visitor, leaf.id, here.object, reference)
+        except NotFound:
+            continue
+    if _redirects(here):
+        return _back(here, leaf, done="unlinked")
+    return show_list(here, leaf, news=News("Unlinked", request.form.get("title", "")[:300]))
+
+
+# --- creating --------------------------------------------------------------------------------------------------------
+
+
+@_get(f"{LEAF}/new")
+def new(integration: str) -> Response:
+    here, leaf = _creator(integration)
+    values = prefilled(leaf, request.args.get("text", "")[:1000])
+    try:
+        return _create_page(here, leaf, create_form(here, leaf, values))
+    except ProviderUnavailable as exc:
+        return show_list(here, leaf, status=status_of(exc))
+    except PanelError as exc:
+        text = request.args.get("text", "")
+        return show_list(here, leaf, status=status_of(exc), trouble=trouble(here, leaf, exc), query=text)
+
+
+@_get(f"{LEAF}/new/fields")
+def new_fields(integration: str) -> Response:
+    """The fields whose choices hang on the one that was just changed."""
+    here, leaf = _creator(integration)
+    values = typed(leaf.descriptor.create, request.args)
+    dependent = [one for one in leaf.descriptor.create if one.depends_on and one.depends_on in request.args]
+    known = {name: value for name, value in values.items() if name not in {one.name for one in dependent}}
+    try:
+        drawn = inputs(here, leaf, dependent, known, {})
+    except PanelError as exc:
+        unasked = create_form(here, leaf, known, ask=False).inputs
+        drawn = [replace(one, error=str(exc)) for one in unasked if one.field in dependent]
+    return show_part(here, "tab/_fields.html", leaf, inputs=drawn)
+
+
+@_post(f"{LEAF}/new")
+def create(integration: str) -> Any:
+    here, leaf = _creator(integration)
+    values, key = typed(leaf.descriptor.create, request.form), request.form.get("key", "")[:200]
+    if "show" in request.form:
+        return _create_page(here, leaf, _form_again(here, leaf, values, {}, None, key))
+    errors = missing(leaf.descriptor.create, values)
+    if errors:
+        return _create_page(here, leaf, _form_again(here, leaf, values, errors, incomplete(errors), key), status=422)
+    given = {name: value for name, value in values.items() if value.strip()}
+    try:
+        row = panel().links.create(here.visitor, leaf.id, here.object, given, key=key or None)
+    except PanelError as exc:
+        return _not_created(here, leaf, values, key, exc)
+    return _created(here, leaf, row)
+
+
+def _creator(integration: str) -> tuple[Door, Integration]:
+    """Raises NotFound for a leaf that cannot."""
+    here, leaf = door(), panel().registry.get(integration)
+    if not leaf.descriptor.create:
+        raise NotFound(f"Nothing can be created in {leaf.descriptor.upstream} from here.")
+    return here, leaf
+
+
+def _created(here: Door, leaf: Integration, row: Row) -> Any:
+    reference = row.pointer.reference
+    if _redirects(here):
+        return redirect(f"{here.url('listing', integration=leaf.id, linked=reference)}#row-{row_key(reference)}", 303)
+    title = line(here, leaf, row).title
+    headers = {"HX-Push-Url": here.url("listing", integration=leaf.id)} if here.keeps_history else {}
+    news = News("Created and linked", title)
+    return show_list(here, leaf, fresh=(reference,), news=news, focus=f"title-{row_key(reference)}", headers=headers)
+
+
+def _not_created(here: Door, leaf: Integration, values: dict[str, str], key: str, exc: PanelError) -> Response:
+    summary, errors = why_not_created(here, leaf, exc)
+    # Trying again after looking is a new request; trying again by accident must stay the old one.
+    form = _form_again(here, leaf, values, errors, summary, "" if summary.uncertain else key)
+    return _create_page(here, leaf, form, status=422 if isinstance(exc, InvalidInput) else status_of(exc))
+
+
+def _form_again(
+    here: Door, leaf: Integration, values: dict[str, str], errors: Mapping[str, str], summary: Summary | None, key: str
+) -> CreateForm:
+    """The form with everything typed; where the upstream cannot be asked now, with what is known without it."""
+    away = summary is not None and (summary.notice is not None or summary.uncertain)
+    try:
+        return create_form(here, leaf, values, errors=errors, summary=summary, key=key, ask=not away)
+    except PanelError as exc:
+        summary = summary or why_not_created(here, leaf, exc)[0]
+        return create_form(here, leaf, values, errors=errors, summary=summary, key=key, ask=False)
+
+
+def _create_page(here: Door, leaf: Integration, form: CreateForm, *, status: int = 200) -> Response:
+    return show(here, "create", leaf=leaf, form=form, status=status)
+
+
+# --- changing --------------------------------------------------------------------------------------------------------
+
+
+@_get(f"{LEAF}/items/<path:reference>/edit")
+def edit(integration: str, reference: str) -> Response:
+    here, leaf = _editor(integration)
+    try:
+        form = edit_form(here, leaf, panel().links.item(here.visitor, leaf.id, here.object, reference))
+    except PanelError as exc:
+        return _edit_refused(here, leaf, reference, exc)
+    return _edit_page(here, leaf, reference, form)
+
+
+@_post(f"{LEAF}/items/<path:reference>/update")
+def update(integration: str, reference: str) -> Any:
+    here, leaf = _editor(integration)
+    changed: dict[str, Any] = dict(changes(leaf, request.form))
+    if not changed:
+        return _updated(here, leaf, reference, News("Nothing was changed."))
+    lock = request.form.get("lockVersion", "")
+    sent = {**changed, **({"lockVersion": lock} if lock else {})}
+    try:
+        row = panel().links.update(here.visitor, leaf.id, here.object, reference, sent)
+    except ChangedUpstream:
+        return _clash(here, leaf, reference, changed)
+    except PanelError as exc:
+        return _not_updated(here, leaf, reference, exc)
+    return _updated(here, leaf, reference, News(what_changed(leaf, row, request.form, changed)))
+
+
+def _editor(integration: str) -> tuple[Door, Integration]:
+    """Raises NotFound for a leaf that cannot."""
+    here, leaf = door(), panel().registry.get(integration)
+    if not leaf.descriptor.update:
+        raise NotFound(f"{leaf.descriptor.upstream} cannot be changed from here.")
+    return here, leaf
+
+
+def _updated(here: Door, leaf: Integration, reference: str, news: News) -> Any:
+    if _redirects(here):
+        return redirect(f"{here.url('listing', integration=leaf.id)}#row-{row_key(reference)}", 303)
+    # The form asked to be replaced by its like; a saved one is replaced by the whole list instead.
+    headers = {"HX-Retarget": "#lp-body", "HX-Reselect": "#lp-body", "HX-Reswap": "outerHTML"}
+    return show_list(here, leaf, news=news, focus=f"more-{row_key(reference)}", headers=headers)
+
+
+def _clash(here: Door, leaf: Integration, reference: str, changed: dict[str, Any]) -> Response:
+    """Somebody else was first: show what it is now, and let the person decide."""
+    try:
+        fresh = edit_form(here, leaf, panel().links.item(here.visitor, leaf.id, here.object, reference))
+    except PanelError as exc:
+        return _edit_refused(here, leaf, reference, exc)
+    wanted = {name: value or "" for name, value in changed.items()}
+    form = replace(fresh, clashes=clashes(leaf, fresh, request.form, changed))
+    return _edit_page(here, leaf, reference, form, wanted=wanted, status=409)
+
+
+def _not_updated(here: Door, leaf: Integration, reference: str, exc: PanelError) -> Response:
+    summary, errors = why_not_changed(here, leaf, exc)
+    status = 422 if isinstance(exc, InvalidInput) else status_of(exc)
+    try:
+        row = panel().links.item(here.visitor, leaf.id, here.object, reference)
+        values = typed(leaf.descriptor.update, request.form)
+        form = edit_form(here, leaf, row, values=values, errors=errors, summary=summary)
+    except PanelError:
+        return _edit_page(here, leaf, reference, None, summary=summary, status=status)
+    return _edit_page(here, leaf, reference, form, status=status)
+
+
+def _edit_refused(here: Door, leaf: Integration, reference: str, exc: PanelError) -> Response:
+    summary, _ = why_not_changed(here, leaf, exc)
+    return _edit_page(here, leaf, reference, None, summary=summary, status=status_of(exc))
+
+
+def _edit_page(
+    here: Door, leaf: Integration, reference: str, form: EditForm | None, *, summary: Summary | None = None,
+    wanted: dict[str, str] | None = None, status: int = 200,
+) -> Response:  # fmt: skip
+    row = line(here, leaf, form.row) if form is not None else None
+    summary = summary or (form.summary if form is not None else None)
+    shown: dict[str, Any] = {"form": form, "line": row, "summary": summary, "wanted": wanted or {}}
+    shown |= {"reference_of": reference, "key": row_key(reference)}
+    if wants_fragment():
+        return show_part(here, "tab/_edit.html", leaf, status=status, **shown)
+    return show(here, "change", leaf=leaf, status=status, **shown)
+
+
+bp = blueprint("objects", "/objects")

@@ -1,0 +1,1052 @@
+"""The tab of one object, without scripts and as htmx asks for it, against the real stand-ins."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from web.tab_reader import HTMX, TAB, Seen, follow, fragment, get, leaf, send
+from flask import Flask
+from flask.testing import FlaskClient
+from support import ALICE, CASE, Upstreams, openproject_values, signed_in_client
+
+from panel import create_app
+from panel.config import load
+from panel.connector import SourceConfig, Upstream
+from panel.core.domain import HealthStatus, Identity, Item
+from panel.integrations.contract import Integration
+from panel.integrations.descriptor import Descriptor, Field
+from panel.integrations.registry import Registry
+from panel.links.service import Visitor
+from panel.sandbox.openproject_state import CustomField
+from panel.services import Panel
+from panel.storage.engine import alembic
+
+Link = Callable[..., None]
+PILL = ".lp-pill"
+
+
+@pytest.fixture
+def editor(connected: Flask) -> FlaskClient:
+    """Noor, who may link, create, change and unlink, but runs nothing. Both sources are there."""
+    return signed_in_client(connected, "Noor V.", "editor")
+
+
+@pytest.fixture
+def viewer(connected: Flask) -> FlaskClient:
+    return signed_in_client(connected, "Bob", "viewer")
+
+
+@pytest.fixture
+def admin(connected: Flask) -> FlaskClient:
+    return signed_in_client(connected, "alice", "admin")
+
+
+@pytest.fixture
+def linked(connected: Flask, visitor: Visitor) -> Link:
+    """Link things to the case, past the pages."""
+
+    def link(integration: str, *references: str) -> None:
+        with connected.app_context():
+            for reference in references:
+                connected.extensions["leafpanel"].links.link(visitor, integration, CASE, reference)
+
+    return link
+
+
+def count(app: Flask, integration: str) -> int:
+    with app.app_context():
+        panel: Panel = app.extensions["leafpanel"]
+        return panel.links.counts(CASE).get(integration, 0)
+
+
+# --- who comes in ----------------------------------------------------------------------------------------------------
+
+
+def test_nobody_sees_the_tab_without_signing_in(connected: Flask) -> None:
+    answer = connected.test_client().get(leaf("xwiki"))
+
+    assert answer.status_code == 303
+    assert answer.headers["Location"] == "/admin/sign-in?next=/objects/demo/case/1/integrations/xwiki"
+
+
+def test_a_session_that_ended_takes_the_whole_page_to_the_sign_in_form(connected: Flask) -> None:
+    headers = {**HTMX, "HX-Current-URL": f"http://localhost{TAB}?theme=dark"}
+
+    answer = connected.test_client().get(leaf("xwiki", "/search?q=a"), headers=headers)
+
+    assert (answer.status_code, answer.text) == (401, "")
+    assert answer.headers["HX-Redirect"] == f"/admin/sign-in?next={TAB}?theme%3Ddark"
+
+
+def test_an_object_that_cannot_be_is_refused(editor: FlaskClient) -> None:
+    assert get(editor, f"/objects/demo/case/{'x' * 256}").status == 400
+
+
+def test_an_unknown_leaf_is_not_found(editor: FlaskClient) -> None:
+    assert get(editor, leaf("jira")).status == 404
+
+
+# --- strip -----------------------------------------------------------------------------------------------------------
+
+
+def test_opens_with_the_first_leaf_and_tells_how_much_each_holds(editor: FlaskClient, linked: Link) -> None:
+    linked("openproject", "101", "102")
+
+    page = get(editor, TAB)
+
+    assert page.texts(".lp-tab-link") == ["Articles 0", "Projects 2"]
+    assert page.texts("[aria-current=page]") == ["Articles 0"]
+    assert page.text.endswith("No pages linked yet Search or paste above to link one, or create one in xWiki.")
+
+
+def test_opens_with_the_leaf_that_has_a_source(app: Flask, upstreams: Upstreams, services: Panel) -> None:
+    services.sources.create(openproject_values(upstreams), by=ALICE)
+
+    page = get(signed_in_client(app, "Noor V.", "editor"), TAB)
+
+    assert page.status == 200
+    assert page.texts("[aria-current=page]") == ["Projects 0"]
+    assert page.texts(".lp-tab-link") == ["Articles needs attention", "Projects 0"]
+
+
+def test_a_leaf_whose_last_check_failed_asks_for_attention_and_nobody_is_asked(
+    editor: FlaskClient, connected: Flask, upstreams: Upstreams, visitor: Visitor
+) -> None:
+    upstreams.openproject.fault = "unauthorized"
+    with connected.app_context():
+        health = connected.extensions["leafpanel"].links.health(visitor, "openproject")
+    assert health.status is HealthStatus.UNAVAILABLE
+
+    with upstreams.openproject.counting() as asked:
+        page = get(editor, leaf("xwiki"))
+
+    assert page.texts(".lp-tab-link") == ["Articles 0", "Projects 0 needs attention"]
+    assert asked == []
+
+
+def test_the_look_is_carried_along(editor: FlaskClient) -> None:
+    page = get(editor, f"{TAB}?theme=dark&bg=transparent")
+
+    assert page.find("html").attributes["data-bs-theme"] == "dark"
+    assert page.find("html").attributes["data-background"] == "transparent"
+    assert "theme=dark&bg=transparent" in page.hrefs(".lp-tab-link")[1]
+    assert get(editor, f"{TAB}?theme=pink").find("html").attributes["data-theme"] == "auto"
+
+
+# --- page and fragment -----------------------------------------------------------------------------------------------
+
+
+def test_a_fragment_is_the_same_tab_without_the_page_around_it(editor: FlaskClient, linked: Link) -> None:
+    linked("openproject", "101")
+
+    page, part = get(editor, leaf("openproject")), fragment(editor, leaf("openproject"))
+
+    assert "<html" in page.answer.text
+    assert part.answer.text.lstrip().startswith('<div id="lp-tab">')
+    assert part.texts(".lp-row") == page.texts(".lp-row")
+    assert "HX-Request" in page.answer.vary
+    assert "HX-Request" in part.answer.vary
+
+
+def test_going_back_in_the_browser_gets_the_whole_page(editor: FlaskClient) -> None:
+    answer = editor.get(leaf("xwiki"), headers={**HTMX, "HX-History-Restore-Request": "true"})
+
+    assert "<html" in answer.text
+
+
+def test_no_page_carries_scripts_or_styles_of_its_own(editor: FlaskClient, linked: Link) -> None:
+    linked("openproject", "101")
+    linked("xwiki", "Sandbox.TestPage1")
+
+    own = [leaf("openproject", rest) for rest in ("", "/new", "/search?q=bridge", "/items/101/edit")]
+    for path in (*own, leaf("xwiki")):
+        page = get(editor, path)
+        assert page.all("[style], style") == []
+        assert [node.attributes.get("src") for node in page.all("script") if not node.attributes.get("src")] == []
+        assert not re.search(r"\son\w+=|javascript:|hx-on", page.answer.text)
+
+
+# --- rows ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_work_package_shows_who_where_and_how_far(editor: FlaskClient, linked: Link, upstreams: Upstreams) -> None:
+    upstreams.openproject.touch(101, assignee_id=5, due_date=date.today() - timedelta(days=3))
+    linked("openproject", "101")
+
+    page = get(editor, leaf("openproject"))
+
+    row = page.texts(".lp-row-ticket")[0]
+    assert row.startswith("#101 Replace the north bridge")
+    assert "Type Task Assignee Uma User Project Alpha" in row
+    assert "New , change" in row
+    assert "3 days overdue" in row
+    assert "priority" not in row
+    link = page.find("a.lp-title")
+    assert link.attributes["href"] == f"{upstreams.openproject_url}/work_packages/101"
+    assert (link.attributes["target"], link.attributes["rel"]) == ("_blank", "noopener noreferrer")
+
+
+def test_what_is_closed_is_muted_and_never_late(editor: FlaskClient, linked: Link, upstreams: Upstreams) -> None:
+    upstreams.openproject.touch(102, due_date=date.today() - timedelta(days=3))
+    linked("openproject", "102", "103")
+
+    page = get(editor, leaf("openproject"))
+
+    assert page.texts(".lp-closed") == ["Paint the old bridge"]
+    assert "overdue" not in page.text
+    assert page.texts(".lp-summary") == ["2 work packages : 1 open, 1 closed"]
+
+
+def test_the_status_has_the_colour_of_the_upstream_and_nothing_else_gets_there(
+    editor: FlaskClient, linked: Link, upstreams: Upstreams
+) -> None:
+    linked("openproject", "101")
+
+    assert get(editor, leaf("openproject")).find(".lp-dot circle").attributes["fill"] == "#1098AD"
+
+
+def test_a_page_shows_where_it_is(editor: FlaskClient, linked: Link) -> None:
+    linked("xwiki", "Dev.Sub.WebHome")
+
+    page = get(editor, leaf("xwiki"))
+
+    assert page.texts(".lp-title") == ["Sub & Co"]
+    assert page.texts(".lp-meta") == ["Dev"]
+    assert page.texts(".lp-summary") == ["1 page"]
+
+
+@pytest.mark.parametrize("rest", ["", "/search?q=zeppelin", "/items/101/edit"])
+def test_upstream_text_is_never_markup(editor: FlaskClient, linked: Link, upstreams: Upstreams, rest: str) -> None:
+    upstreams.openproject.touch(101, subject='<img src=x onerror=alert(1)> & "zeppelin"')
+    linked("openproject", "101")
+
+    page = get(editor, leaf("openproject", rest))
+
+    assert page.all("main img") == []
+    assert '<img src=x onerror=alert(1)> & "zeppelin"' in page.text.replace('" zeppelin "', '"zeppelin"')
+
+
+def test_what_the_upstream_no_longer_shows_can_be_let_go(
+    editor: FlaskClient, linked: Link, upstreams: Upstreams
+) -> None:
+    linked("openproject", "101", "103")
+    upstreams.openproject.remove_work_package(101)
+
+    page = get(editor, leaf("openproject"))
+
+    gone = page.texts(".lp-row-gone")[0]
+    assert gone.startswith("#101 No longer visible in OpenProject: deleted, moved, or closed to our account.")
+    assert "Choose another work package" in gone
+    assert page.texts(".lp-row")[-1] == gone
+    assert page.texts(".lp-summary") == ["2 work packages : 1 open, 1 no longer visible"]
+    assert follow(editor, send(editor, page, ".lp-row-gone .lp-question")).texts(".lp-row-gone") == []
+
+
+def test_rows_are_sorted_by_what_was_chosen(editor: FlaskClient, linked: Link) -> None:
+    linked("openproject", "101", "102", "103")
+
+    page = get(editor, leaf("openproject", "?sort=title"))
+
+    assert page.texts(".lp-title") == ["Inspect the south gate", "Paint the old bridge", "Replace the north bridge"]
+    assert page.texts(".lp-sort summary") == ["Sort: Subject"]
+    assert page.texts(".lp-sort [aria-current]") == ["Subject"]
+
+
+def test_long_lists_have_pages(editor: FlaskClient, linked: Link, upstreams: Upstreams) -> None:
+    linked("openproject", *map(str, upstreams.openproject.add_many(52, 1)))
+
+    first = get(editor, leaf("openproject"))
+    second = get(editor, first.hrefs(".lp-pages a")[0])
+
+    assert (len(first.all(".lp-row")), len(second.all(".lp-row"))) == (50, 2)
+    assert first.texts(".lp-summary")[0].startswith("52 work packages , 50 shown")
+    assert second.texts(".lp-pages a") == ["Previous"]
+
+
+@pytest.mark.parametrize("page", ["0", "-1", "x", "²", "9999999999"])
+def test_an_odd_page_number_is_refused(editor: FlaskClient, page: str) -> None:
+    assert get(editor, leaf("openproject", f"?page={page}")).status == 400
+
+
+def test_rows_ask_for_the_beginning_of_their_text_afterwards(editor: FlaskClient, linked: Link) -> None:
+    linked("xwiki", "Sandbox.TestPage1")
+    waiting = get(editor, leaf("xwiki")).find(".lp-excerpt")
+
+    part = fragment(editor, waiting.attributes["hx-get"] or "")
+
+    assert part.texts(".lp-excerpt") == ["Bold words to find."]
+    assert part.find(".lp-excerpt").attributes["id"] == waiting.attributes["id"]
+
+
+def test_only_the_first_rows_ask_for_their_text(editor: FlaskClient, linked: Link, upstreams: Upstreams) -> None:
+    for number in range(12):
+        upstreams.xwiki.add_page(f"Many.Page{number}", title=f"Page {number}")
+    linked("xwiki", *(f"Many.Page{number}" for number in range(12)))
+
+    assert len(get(editor, leaf("xwiki")).all("[hx-trigger=revealed]")) == 10
+
+
+def test_a_text_that_does_not_come_leaves_the_row_as_it_is(
+    editor: FlaskClient, linked: Link, upstreams: Upstreams
+) -> None:
+    linked("xwiki", "Sandbox.TestPage1")
+    upstreams.xwiki.fault = "server-error"
+
+    part = fragment(editor, leaf("xwiki", "/items/xwiki:Sandbox.TestPage1/excerpt"))
+
+    assert part.status == 200
+    assert "hidden" in part.find(".lp-excerpt").attributes
+
+
+# --- linking ---------------------------------------------------------------------------------------------------------
+
+
+def test_links_what_was_found_and_takes_it_back(editor: FlaskClient, connected: Flask) -> None:
+    results = send(editor, get(editor, leaf("openproject")), "#lp-find", {"q": "bridge"})
+    chosen = [node.attributes["value"] for node in results.all("[type=checkbox]")]
+    page = follow(editor, send(editor, results, "#lp-body form", {"reference": chosen}))
+
+    assert page.texts(".lp-banner p") == ["Linked 2 work packages"]
+    assert page.texts(".lp-new") == ["Linked just now"] * 2
+
+    after = follow(editor, send(editor, page, "#lp-undo"))
+    assert after.texts(".lp-banner p") == ["Unlinked."]
+    assert count(connected, "openproject") == 0
+
+
+def test_one_linked_thing_is_named(editor: FlaskClient) -> None:
+    results = get(editor, leaf("xwiki", "/search?q=Sandbox.TestPage1"))
+
+    page = follow(editor, send(editor, results, "#lp-body form"))
+
+    assert page.texts(".lp-banner p") == ["Linked Test page one"]
+
+
+def test_choosing_nothing_says_so(editor: FlaskClient, connected: Flask) -> None:
+    page = send(editor, get(editor, leaf("openproject", "/search?q=bridge")), "#lp-body form")
+
+    assert page.status == 400
+    assert page.texts("#lp-message") == ["Choose a work package first."]
+    assert page.find("#lp-q").attributes["value"] == "bridge"
+    assert count(connected, "openproject") == 0
+
+
+def test_the_picker_offers_rows_and_marks_what_is_linked(editor: FlaskClient, linked: Link) -> None:
+    linked("openproject", "102")
+
+    part = fragment(editor, leaf("openproject", "/search?q=bridge"))
+
+    assert [node.attributes["data-reference"] for node in part.all("[role=option]")] == ["102", "101"]
+    assert [node.attributes["data-reference"] for node in part.all("[role=option][aria-disabled=true]")] == ["102"]
+    assert part.texts("[role=option] b") == ["bridge", "bridge"]
+    assert part.texts("#lp-found") == ["2 work packages in OpenProject, best match first"]
+    assert part.find("#lp-found").attributes["data-announce"] == "2 work packages found"
+    assert part.texts(".lp-foot-create") == ["Create work package “bridge”"]
+
+
+def test_an_empty_box_offers_what_changed_last(editor: FlaskClient) -> None:
+    part = fragment(editor, leaf("openproject", "/search?q="))
+
+    assert part.texts("#lp-found") == ["Changed last in OpenProject"]
+    assert len(part.all("[role=option]")) == 3
+
+
+def test_nothing_found_is_said_and_something_new_is_offered(editor: FlaskClient) -> None:
+    part = fragment(editor, leaf("openproject", "/search?q=zeppelin"))
+
+    assert "Nothing found for “zeppelin”" in part.text
+    assert part.texts(".lp-foot-create") == ["Create work package “zeppelin”"]
+
+
+def test_an_account_that_sees_nothing_is_said_and_is_no_empty_list(admin: FlaskClient, upstreams: Upstreams) -> None:
+    for number in (101, 102, 103):
+        upstreams.openproject.remove_work_package(number)
+
+    part = fragment(admin, leaf("openproject", "/search?q="))
+
+    assert "This account sees no work packages in OpenProject" in part.text
+    assert part.texts("button") == ["Test connection"]
+
+
+def test_a_pasted_address_that_is_linked_already_says_so(
+    editor: FlaskClient, linked: Link, upstreams: Upstreams
+) -> None:
+    linked("openproject", "101")
+
+    part = fragment(editor, leaf("openproject", f"/search?q={upstreams.openproject_url}/work_packages/101"))
+
+    assert part.texts("#lp-found") == ["This work package is already linked."]
+    assert "data-exact" in part.find("#lp-options").attributes
+
+
+@pytest.mark.parametrize("ask", [get, fragment])
+def test_an_address_of_another_host_is_named(editor: FlaskClient, ask: Callable[..., Seen]) -> None:
+    page = ask(editor, leaf("xwiki", "/search?q=https://kennis.regio.example/bin/view/A/B"))
+
+    assert page.status == 400
+    assert "This is a page of kennis.regio.example. There is no source for it yet." in page.text
+    assert "Add a source" not in page.text
+
+
+def test_an_administrator_may_add_a_source_for_another_host(admin: FlaskClient) -> None:
+    page = fragment(admin, leaf("xwiki", "/search?q=https://kennis.regio.example/bin/view/A/B"))
+
+    assert page.texts(".lp-trouble a") == ["Add a source"]
+    assert get(admin, page.hrefs(".lp-trouble a")[0]).status == 200
+
+
+def test_linking_twice_says_so_and_keeps_what_was_typed(editor: FlaskClient, linked: Link, connected: Flask) -> None:
+    linked("openproject", "101")
+
+    page = send(editor, get(editor, leaf("openproject")), "#lp-link", {"reference": "#101"})
+
+    assert page.status == 409
+    assert page.texts("#lp-message") == ["This work package is already linked."]
+    assert page.find("#lp-q").attributes["value"] == "#101"
+    assert count(connected, "openproject") == 1
+
+
+def test_of_several_one_that_is_linked_already_spoils_nothing(editor: FlaskClient, linked: Link) -> None:
+    linked("openproject", "101")
+    page = get(editor, leaf("openproject"))
+
+    after = follow(editor, send(editor, page, "#lp-link", {"reference": ["101", "103"]}))
+
+    assert after.texts(".lp-banner p") == ["Linked Inspect the south gate"]
+
+
+def test_linking_from_the_list_answers_with_the_whole_tab(editor: FlaskClient) -> None:
+    page = get(editor, leaf("openproject"))
+
+    part = send(editor, page, "#lp-link", {"reference": "101"}, headers=HTMX)
+
+    assert part.status == 200
+    assert part.find("#lp-banner").attributes["data-announce"] == "Linked Replace the north bridge"
+    assert part.texts("#lp-undo button") == ["Undo"]
+    assert part.texts("#lp-strip .lp-count") == ["0", "1"]
+    assert part.texts("#lp-body .lp-new") == ["Linked just now"]
+
+
+def test_what_the_upstream_does_not_show_is_not_linked(editor: FlaskClient, connected: Flask) -> None:
+    page = send(editor, get(editor, leaf("openproject")), "#lp-link", {"reference": "201"})
+
+    assert page.status == 404
+    assert "does not show work package #201" in page.texts("#lp-message")[0]
+    assert count(connected, "openproject") == 0
+
+
+def test_a_failure_while_typing_keeps_the_text_and_says_why(editor: FlaskClient, upstreams: Upstreams) -> None:
+    page = get(editor, leaf("openproject"))
+    upstreams.openproject.fault = "server-error"
+
+    after = send(editor, page, "#lp-link", {"reference": "101"})
+
+    assert after.status == 503
+    assert after.find("#lp-q").attributes["value"] == "101"
+    assert after.texts(".lp-notice h2") == ["OpenProject is currently unavailable"]
+    assert after.all("#lp-create") == []
+
+
+def test_a_form_without_its_token_changes_nothing(editor: FlaskClient, connected: Flask) -> None:
+    answer = editor.post(leaf("openproject", "/links"), data={"reference": "101"})
+
+    assert answer.status_code == 400
+    assert count(connected, "openproject") == 0
+
+
+def test_unlinking_asks_first_and_leaves_the_upstream_alone(
+    editor: FlaskClient, linked: Link, upstreams: Upstreams, connected: Flask
+) -> None:
+    linked("openproject", "101")
+    page = get(editor, leaf("openproject"))
+    assert page.texts(".lp-question p") == ["Unlink #101? The work package stays in OpenProject."]
+
+    with upstreams.openproject.counting() as asked:
+        answer = send(editor, page, ".lp-question")
+
+    assert (answer.status, count(connected, "openproject"), asked) == (303, 0, [])
+
+
+def test_unlinking_is_announced(editor: FlaskClient, linked: Link) -> None:
+    linked("xwiki", "Sandbox.TestPage1")
+
+    part = send(editor, get(editor, leaf("xwiki")), ".lp-question", headers=HTMX)
+
+    assert part.find("#lp-banner").attributes["data-announce"] == "Unlinked Test page one"
+    assert part.texts(".lp-row") == []
+
+
+def test_what_was_unlinked_meanwhile_is_as_it_should_be(editor: FlaskClient, linked: Link) -> None:
+    linked("openproject", "101")
+    page = get(editor, leaf("openproject"))
+    send(editor, page, ".lp-question")
+
+    assert send(editor, page, ".lp-question").status == 303
+
+
+# --- what somebody may not do ----------------------------------------------------------------------------------------
+
+
+def test_a_viewer_sees_rows_and_no_button_that_would_refuse_them(viewer: FlaskClient, linked: Link) -> None:
+    linked("openproject", "101")
+
+    page = get(viewer, leaf("openproject"))
+
+    assert page.texts(".lp-title") == ["Replace the north bridge"]
+    assert page.all("#lp-q, #lp-create, .lp-drawer, .lp-pill-button, #lp-link") == []
+    assert page.texts(PILL) == ["New"]
+
+
+def test_a_viewer_of_nothing_is_told_so(viewer: FlaskClient) -> None:
+    assert get(viewer, leaf("openproject")).text.endswith("No work packages linked yet Nobody has linked one here yet.")
+
+
+@pytest.mark.parametrize(
+    ("path", "values"),
+    [
+        ("/links", {"reference": "103"}),
+        ("/unlink", {"reference": "101"}),
+        ("/new", {"projectId": "1", "subject": "x"}),
+        ("/items/101/update", {"before-status": "1", "status": "2"}),
+    ],
+)
+def test_a_viewer_changes_nothing(
+    viewer: FlaskClient, linked: Link, upstreams: Upstreams, connected: Flask, path: str, values: dict[str, str]
+) -> None:
+    linked("openproject", "101")
+    token = get(viewer, leaf("openproject")).find("body").attributes["hx-headers:inherited"] or ""
+
+    with upstreams.openproject.counting() as asked:
+        headers = {"X-CSRFToken": token.split('"')[3]}
+        answer = viewer.post(leaf("openproject", path), data=values, headers=headers)
+
+    assert answer.status_code == 403
+    assert [call.method for call in asked if call.method != "GET"] == []
+    assert count(connected, "openproject") == 1
+
+
+def test_a_status_that_our_account_may_not_change_is_no_button(
+    editor: FlaskClient, linked: Link, connected: Flask
+) -> None:
+    linked("openproject", "101")
+    with connected.app_context():
+        auth = {"type": "basic", "username": "apikey", "password": "V"}
+        connected.extensions["leafpanel"].sources.change("openproject", {"auth": auth}, by=ALICE)
+
+    page = get(editor, leaf("openproject"))
+
+    assert page.all(".lp-pill-button") == []
+    assert len(page.all(".lp-drawer .lp-question")) == 1
+
+
+# --- when it cannot be shown -----------------------------------------------------------------------------------------
+
+FAULTS = [
+    ("unauthorized", "amber", "OpenProject authentication failed", "provider-auth / credentials-rejected"),
+    ("server-error", "red", "OpenProject is currently unavailable", "upstream-service-down / server-error"),
+    ("login-page", "red", "OpenProject is currently unavailable", "upstream-service-down / unexpected-response"),
+    ("rate-limited", "red", "OpenProject is currently unavailable", "upstream-service-down / rate-limited"),
+]
+
+
+@pytest.mark.parametrize(("fault", "tone", "title", "code"), FAULTS)
+def test_says_why_and_still_shows_where_the_pointers_lead(
+    editor: FlaskClient, linked: Link, upstreams: Upstreams, fault: str, tone: str, title: str, code: str
+) -> None:
+    linked("openproject", "101", "102")
+    upstreams.openproject.fault = fault
+
+    page = get(editor, leaf("openproject"))
+
+    assert page.status == 503
+    assert page.texts(f".lp-{tone} h2") == [title]
+    assert page.texts(".lp-technical code") == [code]
+    assert page.texts(".lp-summary") == ["2 linked work packages , shown as references"]
+    assert page.texts("a.lp-title") == ["#102", "#101"]
+    assert page.hrefs("a.lp-title")[1] == f"{upstreams.openproject_url}/work_packages/101"
+    assert page.texts(".lp-when")[0].endswith("by alice")
+    assert page.all("#lp-q, #lp-create") == []
+    assert page.texts("[aria-current=page]") == ["Projects 2 needs attention"]
+
+
+def test_a_pointer_can_be_let_go_while_the_upstream_is_away(
+    editor: FlaskClient, linked: Link, upstreams: Upstreams, connected: Flask
+) -> None:
+    linked("openproject", "101")
+    upstreams.openproject.fault = "server-error"
+
+    send(editor, get(editor, leaf("openproject")), ".lp-question")
+
+    assert count(connected, "openproject") == 0
+
+
+def test_the_reference_to_pass_on_is_that_of_the_request(editor: FlaskClient, upstreams: Upstreams) -> None:
+    upstreams.openproject.fault = "unauthorized"
+
+    page = get(editor, leaf("openproject"))
+
+    assert page.texts(".lp-chip") == [page.answer.headers["X-Request-Id"]]
+    assert "Give your administrator" in page.text
+    assert page.all("a.btn-primary") == []
+
+
+def test_an_administrator_is_led_to_the_source(admin: FlaskClient, upstreams: Upstreams) -> None:
+    upstreams.openproject.fault = "unauthorized"
+    page = get(admin, leaf("openproject"))
+    assert page.texts("a.btn-primary") == ["Reconnect"]
+    assert page.hrefs("a.btn-primary") == ["/admin/sources/openproject"]
+
+    upstreams.openproject.fault = "server-error"
+    assert get(admin, leaf("openproject")).texts(".lp-notice .btn") == ["Retry", "Test connection"]
+
+
+def test_a_notice_that_arrives_later_interrupts(editor: FlaskClient, upstreams: Upstreams) -> None:
+    upstreams.openproject.fault = "server-error"
+
+    assert get(editor, leaf("openproject")).all("[role=alert]") == []
+    assert len(fragment(editor, leaf("openproject")).all(".lp-notice[role=alert]")) == 1
+
+
+def test_a_search_that_meets_a_failure_says_so_in_its_place(editor: FlaskClient, upstreams: Upstreams) -> None:
+    upstreams.openproject.fault = "server-error"
+
+    part = fragment(editor, leaf("openproject", "/search?q=bridge"))
+
+    assert part.status == 503
+    assert part.texts(".lp-notice h2") == ["OpenProject is currently unavailable"]
+    assert part.all("[role=option], .lp-found-none") == []
+
+
+def test_without_any_source_every_leaf_says_what_is_missing(as_admin: FlaskClient) -> None:
+    page = get(as_admin, TAB)
+
+    assert page.status == 503
+    assert page.texts(".lp-notice h2") == ["xWiki connection not configured", "OpenProject connection not configured"]
+    assert page.texts("a.btn-primary") == ["Configure connection"] * 2
+    assert page.hrefs("a.btn-primary") == ["/admin/sources/xwiki", "/admin/sources/openproject"]
+    assert 'OpenConnector source "xwiki" for integration "xwiki" is missing or unreadable.' in page.text
+    assert page.texts(".lp-technical code") == ["openconnector-source-missing / source-missing"] * 2
+
+
+def test_others_are_told_whom_to_ask(app: Flask) -> None:
+    page = get(signed_in_client(app, "Noor V.", "editor"), leaf("xwiki"))
+
+    assert "Ask your administrator to connect xWiki, and send this reference along:" in page.text
+    assert page.texts(".lp-chip") == [page.answer.headers["X-Request-Id"]]
+    assert page.find("[data-copies]").attributes["data-copies"] == page.answer.headers["X-Request-Id"]
+    assert "Check again" in page.text
+    assert page.all("a.btn-primary") == []
+
+
+def test_a_source_that_is_switched_off_says_so(admin: FlaskClient, connected: Flask) -> None:
+    with connected.app_context():
+        connected.extensions["leafpanel"].sources.change("xwiki", {"enabled": False}, by=ALICE)
+
+    page = get(admin, leaf("xwiki"))
+
+    assert "The source is switched off." in page.text
+    assert page.texts("[aria-current=page]") == ["Articles 0 needs attention"]
+
+
+def test_with_the_connector_off_the_leaves_hide_and_a_visit_explains(
+    admin: FlaskClient, linked: Link, connected: Flask, upstreams: Upstreams
+) -> None:
+    linked("openproject", "101")
+    with connected.app_context():
+        connected.extensions["leafpanel"].switches.turn_connector(on=False, by=ALICE)
+
+    with upstreams.openproject.counting() as asked:
+        page, front = get(admin, leaf("openproject")), get(admin, TAB)
+
+    assert page.texts(".lp-tab-link") == front.texts(".lp-tab-link") == []
+    assert page.texts(".lp-notice h2") == front.texts(".lp-notice h2") == ["Linking is switched off"]
+    assert "The links are kept." in page.text
+    assert page.texts(".lp-notice button") == ["Turn on"]
+    assert asked == []
+
+
+# --- a leaf without a template of its own ----------------------------------------------------------------------------
+
+
+class Notes(Integration):
+    """A toy upstream that answers from memory."""
+
+    descriptor = Descriptor(
+        id="notes", label="Notes", upstream="Notebook", icon="Note", noun="note", noun_plural="notes", docs="notes.md",
+        location_hint="https://notes.example", create=(Field("text", "Text", required=True),), sorts={"title": "Title"},
+    )  # fmt: skip
+
+    def instance_root(self, location: str) -> str:
+        return location
+
+    def api_address(self, source: SourceConfig) -> str:
+        return source.root
+
+    def url_for(self, source: SourceConfig, reference: str) -> str:
+        return f"{source.root}/{reference}"
+
+    def looks_like_reference(self, source: SourceConfig, text: str) -> bool:
+        return False
+
+    def check(self, upstream: Upstream) -> Identity:
+        return Identity(None, None)
+
+    probe_product = probe_identity = probe_reading = check  # type: ignore[assignment]
+
+    def resolve(self, upstream: Upstream, text: str) -> Item:
+        return Item(f"notes:{text}", f"Note <{text}>", "javascript:alert(1)", facts={"status": "Open"})
+
+    def fetch(self, upstream: Upstream, reference: str, *, with_excerpt: bool = False) -> Item:
+        return self.resolve(upstream, reference.removeprefix("notes:"))
+
+    def fetch_many(self, upstream: Upstream, references: Sequence[str]) -> Mapping[str, Item]:
+        return {reference: self.fetch(upstream, reference) for reference in references}
+
+    def search(self, upstream: Upstream, text: str, *, limit: int) -> Sequence[Item]:
+        return [self.resolve(upstream, "b"), self.resolve(upstream, "a")]
+
+    def create(self, upstream: Upstream, values: Mapping[str, Any]) -> Item:
+        return self.resolve(upstream, values["text"])
+
+    def row(self, item: Item) -> dict[str, Any]:
+        return {"reference": item.reference}
+
+
+@pytest.fixture
+def notes(tmp_path: Path) -> FlaskClient:
+    app = create_app(load({"PANEL_INSTANCE_DIR": str(tmp_path / "notes")}), registry=Registry([Notes()]))
+    app.config.update(TESTING=True, PROPAGATE_EXCEPTIONS=False)
+    with app.app_context():
+        alembic.upgrade()
+        values = {"slug": "notes", "name": "Notes", "location": "https://notes.example", "auth": {"type": "none"}}
+        app.extensions["leafpanel"].sources.create(values, by=ALICE)
+    return signed_in_client(app, "Noor V.", "editor")
+
+
+def test_a_leaf_needs_no_template_of_its_own(notes: FlaskClient) -> None:
+    results = send(notes, get(notes, TAB), "#lp-find", {"q": "note"})
+    assert results.texts(".lp-meta") == ["b", "a"]
+
+    page = follow(notes, send(notes, results, "#lp-body form", {"reference": ["a", "b"]}))
+
+    assert page.texts(".lp-title") == ["Note <a>", "Note <b>"]
+    assert page.texts(".lp-summary") == ["2 notes"]
+    assert page.texts(".lp-question p") == [
+        "Unlink “Note <a>”? The note stays in Notebook.", "Unlink “Note <b>”? The note stays in Notebook.",
+    ]  # fmt: skip
+    assert page.all("a.lp-title, .lp-sort, .lp-edit") == []
+
+
+def test_a_leaf_is_created_in_from_its_descriptor_alone(notes: FlaskClient) -> None:
+    page = follow(notes, send(notes, get(notes, leaf("notes", "/new?text=c")), "#lp-new"))
+
+    assert page.texts(".lp-title") == ["Note <c>"]
+
+
+# --- creating --------------------------------------------------------------------------------------------------------
+
+
+def created(client: FlaskClient, **typed: str) -> Seen:
+    page = get(client, leaf("openproject", "/new"))
+    return send(client, page, "#lp-new", {"projectId": "1", "subject": "A new bridge", **typed})
+
+
+def test_creates_from_the_fields_of_the_descriptor(editor: FlaskClient, upstreams: Upstreams, connected: Flask) -> None:
+    page = get(editor, leaf("openproject", "/new"))
+    assert page.texts("#lp-new label") == ["Project", "Type (optional)", "Subject", "Description (optional)"]
+    assert page.texts("#new-projectId option") == ["Choose …", "Alpha"]
+
+    after = follow(editor, created(editor, description="Over the\r\nriver"))
+
+    assert after.texts(".lp-new") == ["Linked just now"]
+    assert after.texts(".lp-title") == ["A new bridge"]
+    assert count(connected, "openproject") == 1
+    made = upstreams.openproject.world.work_packages[max(upstreams.openproject.world.work_packages)]
+    assert made.description == "Over the\nriver"
+
+
+def test_a_created_thing_is_where_the_focus_goes(editor: FlaskClient) -> None:
+    page = get(editor, leaf("openproject", "/new"))
+
+    part = send(editor, page, "#lp-new", {"projectId": "1", "subject": "A new bridge"}, headers=HTMX)
+
+    assert part.find("#lp-banner").attributes["data-announce"] == "Created and linked A new bridge"
+    assert [node.attributes["id"] for node in part.all("[autofocus]")] == [part.find(".lp-title").attributes["id"]]
+    assert part.answer.headers["HX-Push-Url"] == leaf("openproject")
+
+
+def test_types_come_with_the_project(editor: FlaskClient) -> None:
+    page = get(editor, leaf("openproject", "/new"))
+    assert page.texts("#new-type option") == ["Choose a project first"]
+
+    part = fragment(editor, f"{page.find('#new-projectId').attributes['hx-get']}?projectId=1")
+
+    assert part.texts("#new-type option") == ["Default", "Task", "Milestone"]
+    assert part.find("#new-type-field").attributes["hx-swap-oob"] == "true"
+    assert part.all("#new-subject") == []
+
+
+def test_types_are_shown_without_scripts_and_nothing_is_created(
+    editor: FlaskClient, upstreams: Upstreams, connected: Flask
+) -> None:
+    page = get(editor, leaf("openproject", "/new"))
+    assert "Show types" in page.answer.text
+
+    after = send(editor, page, "#lp-new", {"projectId": "1", "subject": "Typed so far", "show": "projectId"})
+
+    assert after.status == 200
+    assert after.texts("#new-type option") == ["Default", "Task", "Milestone"]
+    assert after.find("#new-subject").attributes["value"] == "Typed so far"
+    assert count(connected, "openproject") == 0
+
+
+def test_a_wiki_page_takes_a_space_from_those_that_there_are(editor: FlaskClient) -> None:
+    page = get(editor, leaf("xwiki", "/new?text=Notes%20of%20the%20hearing"))
+
+    assert page.find("#new-title").attributes["value"] == "Notes of the hearing"
+    assert page.find("#new-space").attributes["list"] == "new-space-list"
+    assert "Sandbox" in [node.attributes["value"] for node in page.all("#new-space-list option")]
+
+
+def test_a_pasted_address_is_no_title(editor: FlaskClient) -> None:
+    page = get(editor, leaf("xwiki", "/new?text=https://wiki.example/a"))
+
+    assert not page.find("#new-title").attributes["value"]
+
+
+def test_what_is_missing_is_named_at_once_and_nothing_is_asked_to_be_created(
+    editor: FlaskClient, upstreams: Upstreams
+) -> None:
+    with upstreams.openproject.counting() as asked:
+        page = created(editor, projectId="", subject=" ")
+
+    assert page.status == 422
+    assert page.texts(".lp-error") == ["Project is missing.", "Subject is missing."]
+    assert "Nothing was created. Correct 2 fields and try again: Project , Subject ." in page.text
+    assert page.hrefs(".lp-refused a") == ["#new-projectId", "#new-subject"]
+    assert [call.method for call in asked if call.method == "POST"] == []
+
+
+def test_the_upstreams_own_sentence_stands_beside_its_field(editor: FlaskClient, connected: Flask) -> None:
+    page = send(
+        editor, get(editor, leaf("openproject", "/new")), "#lp-new",
+        {"projectId": "1", "type": "Nonsense", "subject": "Kept", "description": "Kept too"},
+    )  # fmt: skip
+
+    assert page.status == 422
+    assert page.texts(".lp-refused h3") == ["OpenProject did not accept this"]
+    assert "Nothing was created. Correct 1 field and try again." in page.text
+    assert page.texts("#new-type-error") == ["This project has no type “Nonsense”."]
+    assert page.find("#new-type").attributes["aria-describedby"] == "new-type-error"
+    assert [node.attributes["id"] for node in page.all("[autofocus]")] == ["new-type"]
+    assert page.find("#new-subject").attributes["value"] == "Kept"
+    assert page.texts("#new-description") == ["Kept too"]
+    assert count(connected, "openproject") == 0
+
+
+def test_a_field_that_our_form_does_not_have_leads_to_the_upstreams_own(
+    editor: FlaskClient, upstreams: Upstreams
+) -> None:
+    upstreams.openproject.world.add(CustomField(1, "Zaaktype", frozenset({1}), frozenset({1}), options={1: "A"}))
+
+    page = created(editor)
+
+    assert page.status == 422
+    assert "Zaaktype can't be blank." in page.texts(".lp-refused")[0]
+    assert page.texts(".lp-refused a") == ["open OpenProject’s own form"]
+    assert page.hrefs(".lp-refused a")[0].startswith(upstreams.openproject_url)
+
+
+def test_pressing_twice_makes_one_thing(editor: FlaskClient, upstreams: Upstreams, connected: Flask) -> None:
+    page = get(editor, leaf("openproject", "/new"))
+    before = len(upstreams.openproject.world.work_packages)
+
+    answers = [send(editor, page, "#lp-new", {"projectId": "1", "subject": "Once"}).status for _ in range(2)]
+
+    assert answers == [303, 303]
+    assert len(upstreams.openproject.world.work_packages) == before + 1
+    assert count(connected, "openproject") == 1
+
+
+def test_a_refused_form_can_be_corrected_and_sent_again(editor: FlaskClient) -> None:
+    refused = created(editor, type="Nonsense")
+
+    assert send(editor, refused, "#lp-new", {"type": "1"}).status == 303
+
+
+def test_an_unanswered_create_is_never_repeated_by_accident(
+    editor: FlaskClient, upstreams: Upstreams, connected: Flask
+) -> None:
+    page = get(editor, leaf("openproject", "/new"))
+    typed = {"projectId": "1", "subject": "Perhaps"}
+    before = len(upstreams.openproject.world.work_packages)
+    upstreams.openproject.fail_create_after_commit = True
+    unsure = send(editor, page, "#lp-new", typed)
+    upstreams.openproject.fail_create_after_commit = False
+
+    again = send(editor, page, "#lp-new", typed)
+
+    for seen in (unsure, again):
+        assert "We cannot tell whether it was created. Check before trying again." in seen.text
+        assert seen.texts(".lp-refused a") == ["Search for “Perhaps”"]
+        assert seen.texts("#lp-new .lp-idle") == ["Create again"]
+        assert seen.find("#new-subject").attributes["value"] == "Perhaps"
+    assert (unsure.status, again.status) == (503, 409)
+    assert len(upstreams.openproject.world.work_packages) == before + 1
+    assert send(editor, unsure, "#lp-new", typed).status == 303
+
+
+def test_a_create_that_meets_a_failure_keeps_everything_typed(editor: FlaskClient, upstreams: Upstreams) -> None:
+    page = get(editor, leaf("openproject", "/new"))
+    upstreams.openproject.fault = "unauthorized"
+
+    after = send(editor, page, "#lp-new", {"projectId": "1", "subject": "Kept", "description": "Too"})
+
+    assert after.status == 503
+    assert after.texts(".lp-refused h3") == ["OpenProject authentication failed"]
+    assert "Nothing was created." in after.text
+    assert after.find("#new-projectId option[selected]").attributes["value"] == "1"
+    assert after.find("#new-subject").attributes["value"] == "Kept"
+
+
+def test_the_create_form_is_not_offered_while_the_upstream_is_away(editor: FlaskClient, upstreams: Upstreams) -> None:
+    upstreams.openproject.fault = "server-error"
+
+    page = get(editor, leaf("openproject", "/new"))
+
+    assert page.status == 503
+    assert page.all("#lp-new") == []
+    assert page.texts(".lp-notice h2") == ["OpenProject is currently unavailable"]
+
+
+# --- changing --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def drawer(editor: FlaskClient, linked: Link) -> Seen:
+    linked("openproject", "101")
+    return get(editor, leaf("openproject", "/items/101/edit"))
+
+
+def test_the_drawer_shows_what_is_set_and_what_can_be(drawer: Seen) -> None:
+    assert drawer.texts(".lp-edit label") == ["Status", "Assignee", "Subject"]
+    assert drawer.texts("select[name=status] option") == ["New", "In progress"]
+    assert drawer.texts("select[name=assignee] option") == ["No assignee", "Team Blue", "Uma User"]
+    assert drawer.texts("option[selected]")[0] == "New"
+
+
+def test_changes_what_was_chosen_and_nothing_else(editor: FlaskClient, drawer: Seen, upstreams: Upstreams) -> None:
+    answer = send(editor, drawer, ".lp-edit form", {"status": "2"})
+
+    after = follow(editor, answer)
+    assert after.texts(PILL) == ["In progress , change"]
+    made = upstreams.openproject.world.work_packages[101]
+    assert (made.status_id, made.assignee_id, made.subject) == (2, None, "Replace the north bridge")
+
+
+def test_a_saved_drawer_is_replaced_by_the_list_and_announced(editor: FlaskClient, drawer: Seen) -> None:
+    part = send(editor, drawer, ".lp-edit form", {"status": "2", "assignee": "20"}, headers=HTMX)
+
+    assert part.find("#lp-banner").attributes["data-announce"] == (
+        "Status changed to In progress. Assignee changed to Team Blue"
+    )
+    assert (part.answer.headers["HX-Retarget"], part.answer.headers["HX-Reselect"]) == ("#lp-body", "#lp-body")
+    assert part.find("[autofocus]").attributes["aria-label"] == "More for Replace the north bridge"
+
+
+def test_an_assignee_can_be_taken_away(editor: FlaskClient, linked: Link, upstreams: Upstreams) -> None:
+    upstreams.openproject.touch(101, assignee_id=5)
+    linked("openproject", "101")
+
+    send(editor, get(editor, leaf("openproject", "/items/101/edit")), ".lp-edit form", {"assignee": ""})
+
+    assert upstreams.openproject.world.work_packages[101].assignee_id is None
+
+
+def test_saving_without_a_change_asks_nobody(editor: FlaskClient, drawer: Seen, upstreams: Upstreams) -> None:
+    with upstreams.openproject.counting() as asked:
+        answer = send(editor, drawer, ".lp-edit form")
+
+    assert (answer.status, asked) == (303, [])
+
+
+def test_a_change_that_met_another_change_is_not_saved_and_can_be_decided(
+    editor: FlaskClient, drawer: Seen, upstreams: Upstreams
+) -> None:
+    upstreams.openproject.touch(101, status_id=7)
+
+    clash = send(editor, drawer, ".lp-edit form", {"status": "2"}, headers=HTMX)
+
+    assert clash.status == 409
+    assert clash.texts(".lp-refused") == [
+        "Someone changed this first Status is now Closed (was New). You chose In progress . Nothing of yours was saved."
+    ]
+    assert clash.texts(".lp-idle") == ["Set In progress"]
+    assert "Keep Closed" in clash.text
+    assert upstreams.openproject.world.work_packages[101].status_id == 7
+
+    assert send(editor, clash, ".lp-edit form").status == 303
+    assert upstreams.openproject.world.work_packages[101].status_id == 2
+
+
+def test_a_clash_is_a_page_of_its_own_without_scripts(editor: FlaskClient, drawer: Seen, upstreams: Upstreams) -> None:
+    upstreams.openproject.touch(101, subject="Replace both bridges")
+
+    clash = send(editor, drawer, ".lp-edit form", {"status": "2"})
+
+    assert clash.status == 409
+    assert clash.texts("#lp-panel-title") == ["Change Replace both bridges"]
+    assert "Status is still New . You chose In progress ." in clash.text
+
+
+def test_a_refused_change_is_said_beside_its_field(editor: FlaskClient, drawer: Seen, upstreams: Upstreams) -> None:
+    page = send(editor, drawer, ".lp-edit form", {"status": "7"}, headers=HTMX)
+
+    assert page.status == 422
+    assert page.texts(".lp-refused h3") == ["OpenProject did not accept this"]
+    assert "Nothing was changed." in page.text
+    assert len(page.texts(".lp-error")) == 1
+    assert upstreams.openproject.world.work_packages[101].status_id == 1
+
+
+def test_a_drawer_that_cannot_be_filled_says_why(editor: FlaskClient, linked: Link, upstreams: Upstreams) -> None:
+    linked("openproject", "101")
+    upstreams.openproject.fault = "server-error"
+
+    part = fragment(editor, leaf("openproject", "/items/101/edit"))
+
+    assert part.status == 503
+    assert part.texts(".lp-refused h3") == ["OpenProject is currently unavailable"]
+    assert part.texts(".btn") == ["Retry", "Cancel"]
+
+
+def test_what_is_not_linked_here_is_not_changed_from_here(editor: FlaskClient) -> None:
+    assert get(editor, leaf("openproject", "/items/103/edit")).status == 404
+
+
+def test_a_leaf_that_changes_nothing_has_no_drawer_form(editor: FlaskClient, linked: Link) -> None:
+    linked("xwiki", "Sandbox.TestPage1")
+
+    assert get(editor, leaf("xwiki")).all(".lp-edit") == []
+    assert get(editor, leaf("xwiki", "/items/xwiki:Sandbox.TestPage1/edit")).status == 404
+
+
+@pytest.mark.parametrize("labels", ["", "[]", "{", '{"status": 3}', '{"status": {"2": ["x"]}}'])
+def test_words_sent_along_may_be_anything(editor: FlaskClient, drawer: Seen, upstreams: Upstreams, labels: str) -> None:
+    upstreams.openproject.touch(101, status_id=7)
+
+    assert send(editor, drawer, ".lp-edit form", {"status": "2", "labels": labels}).status == 409
+
+
+def test_references_with_odd_characters_have_addresses(editor: FlaskClient, linked: Link, upstreams: Upstreams) -> None:
+    linked("xwiki", r"07\. Dev.WebHome")
+    page = get(editor, leaf("xwiki"))
+    assert page.texts(".lp-title") == ["Seven dev"]
+
+    assert fragment(editor, page.find(".lp-excerpt").attributes["hx-get"] or "").texts("p") == ["A space with a dot."]
+    assert follow(editor, send(editor, page, ".lp-question")).texts(".lp-row") == []
