@@ -17,9 +17,9 @@ from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 from panel.connector import Caller, Connector, SourceConfig
-from panel.connector.limiter import Gate
+from panel.connector.limiter import Limiter
 from panel.core.errors import ProviderUnavailable
-from panel.traffic.limits_sql import SqlLedger, ephemeral_engine
+from panel.traffic.limits_sql import SqlLimitStore, ephemeral_engine
 
 POLLERS, SOURCES, WORKERS, TURNS = 1000, 5, 2, 7
 EVERY_S, RUN_S, DEADLINE_S = 8.0, 16.0, 2.0
@@ -96,7 +96,7 @@ def _polled(port: int, *, hanging: bool, seconds: float = RUN_S) -> Run:
     spawn = multiprocessing.get_context("spawn")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "traffic.sqlite3"
-        SqlLedger(lambda: ephemeral_engine(path)).epoch("")
+        SqlLimitStore(lambda: ephemeral_engine(path)).epoch("")
         pipes, ready = [spawn.Pipe() for _ in range(WORKERS)], spawn.Barrier(WORKERS)
         workers = [
             spawn.Process(target=_crowd, args=(theirs, ready, path, port, worker, hanging, seconds))
@@ -113,7 +113,7 @@ def _crowd(pipe: Connection, ready: Barrier, path: Path, port: int, worker: int,
     run = Run([], 0, [])
     connector = Connector(
         allowed=lambda: (f"127.0.0.1:{port}",),
-        gate=Gate(SqlLedger(lambda: ephemeral_engine(path))),
+        limiter=Limiter(SqlLimitStore(lambda: ephemeral_engine(path))),
         deadline_s=DEADLINE_S,
     )
     roots = [f"http://127.0.0.1:{port}/{'hang' if hanging and n == 0 else n}" for n in range(SOURCES)]

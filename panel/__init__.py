@@ -10,8 +10,8 @@ from panel.accounts.api_tokens import Access
 from panel.accounts.embed_tokens import EmbedApps
 from panel.accounts.people import People
 from panel.config import Config, load
-from panel.connector import Connector, Shared
-from panel.connector.limiter import Gate
+from panel.connector import Connector, SharedCache
+from panel.connector.limiter import Limiter
 from panel.core.version import VERSION
 from panel.credentials.vault import Vault, keys_of
 from panel.integrations.registry import Registry, load_registry
@@ -22,7 +22,7 @@ from panel.sources.connector_switch import Switches
 from panel.sources.oauth import Oauth
 from panel.sources.service import Sources
 from panel.storage.engine import alembic, db, flask_settings, own_engine
-from panel.traffic.limits_sql import SqlLedger, ephemeral_engine
+from panel.traffic.limits_sql import SqlLimitStore, ephemeral_engine
 
 __version__ = VERSION
 
@@ -58,11 +58,11 @@ def create_app(config: Config | None = None, *, registry: Registry | None = None
     # For work that is no part of a request's transaction: the call log and the tokens of sources.
     aside = own_engine(config)
     calls = Calls(aside)
-    ledger = SqlLedger(lambda: _ledger_engine(app, config))
+    limit_store = SqlLimitStore(lambda: _limit_store_engine(app, config))
     connector = Connector(
         allowed=lambda: allowed_hosts(config),
         deadline_s=config.deadline_s,
-        gate=Gate(ledger),
+        limiter=Limiter(limit_store),
         cache_ttl_s=config.cache_ttl_s,
         shared=_shared_cache(config),
         journal=calls,
@@ -72,7 +72,16 @@ def create_app(config: Config | None = None, *, registry: Registry | None = None
     sources = Sources(vault, registry, connector, switches)
     links = Links(registry, sources, connector)
     app.extensions["leafpanel"] = Panel(
-        config, registry, sources, links, Access(registry.ids), People(ledger), switches, oauth, calls, EmbedApps(vault)
+        config,
+        registry,
+        sources,
+        links,
+        Access(registry.ids),
+        People(limit_store),
+        switches,
+        oauth,
+        calls,
+        EmbedApps(vault),
     )
     install(app)
     cli.install(app)
@@ -83,16 +92,16 @@ def create_app(config: Config | None = None, *, registry: Registry | None = None
     return app
 
 
-def _shared_cache(config: Config) -> Shared | None:
+def _shared_cache(config: Config) -> SharedCache | None:
     """Its library is loaded only where there is a Redis: every command would pay for it."""
     if not config.redis_url:
         return None
-    from panel.traffic.cache_redis import SharedCache
+    from panel.traffic.cache_redis import RedisCache
 
-    return SharedCache(config.redis_url, config.secret_key)
+    return RedisCache(config.redis_url, config.secret_key)
 
 
-def _ledger_engine(app: Flask, config: Config) -> Engine:
+def _limit_store_engine(app: Flask, config: Config) -> Engine:
     """Beside the database where several machines share it; else in a file that all processes of this one share."""
     with app.app_context():
         own = db.engine

@@ -22,7 +22,7 @@ ROOM = 4 * 2**30
 
 
 def quick_folder() -> str:
-    """Memory where there is enough of it, else the usual place: what tests write is worth no disk.
+    """LocalCache where there is enough of it, else the usual place: what tests write is worth no disk.
 
     A thousand databases that are synchronised to disk would make everybody on this machine wait.
     """

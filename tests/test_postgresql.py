@@ -72,7 +72,7 @@ from test_traffic import (
 from panel import create_app
 from panel.config import load
 from panel.connector import Connector, SourceConfig
-from panel.connector.limiter import Gate
+from panel.connector.limiter import Limiter
 from panel.core.errors import Conflict
 from panel.links.service import Links, Visitor
 from panel.logs.call_query import hours, outcomes
@@ -80,7 +80,7 @@ from panel.sandbox.openproject_oauth import OAuthServer
 from panel.services import Panel
 from panel.storage.engine import alembic, db, upgrade
 from panel.storage.models import AuditEntry
-from panel.traffic.limits_sql import SqlLedger
+from panel.traffic.limits_sql import SqlLimitStore
 
 pytestmark = pytest.mark.servers
 
@@ -120,8 +120,8 @@ def make_app(make_app: MakeApp, database_url: str) -> Iterator[MakeApp]:
 
 
 @pytest.fixture
-def ledger(database_url: str) -> SqlLedger:
-    return SqlLedger(lambda: create_engine(database_url, pool_size=32))
+def limit_store(database_url: str) -> SqlLimitStore:
+    return SqlLimitStore(lambda: create_engine(database_url, pool_size=32))
 
 
 def name_of(database_url: str) -> str:
@@ -147,7 +147,9 @@ def at_once(count: int, work: Any) -> list[Any]:
 
 def test_migrations_make_what_the_models_say_and_take_it_away_again(make_app: MakeApp, connected: Flask) -> None:
     with connected.app_context():
-        connected.extensions["leafpanel"].links._connector.gate.epoch(source_like())  # the numbers of traffic are there
+        connected.extensions["leafpanel"].links._connector.limiter.epoch(
+            source_like()
+        )  # the numbers of traffic are there
         assert alembic.compare_metadata() == []
 
     with connected.app_context():
@@ -286,7 +288,7 @@ def test_no_connection_is_held_while_an_upstream_is_waited_for(
 
 def _hammer(url: str, root: str, allowed: str, ready: Any, seconds: float) -> None:
     engine = create_engine(url)
-    mine = Connector(allowed=lambda: (allowed,), gate=Gate(SqlLedger(lambda: engine)), deadline_s=2)
+    mine = Connector(allowed=lambda: (allowed,), limiter=Limiter(SqlLimitStore(lambda: engine)), deadline_s=2)
     config = SourceConfig("s1", "openproject", "T", root, rate_limit="20/second", max_concurrency=16, revision=1)
     ready.wait(60)
     end = time.monotonic() + seconds
@@ -297,8 +299,10 @@ def _hammer(url: str, root: str, allowed: str, ready: Any, seconds: float) -> No
 
 
 @pytest.mark.alone
-def test_four_processes_share_one_limit_exactly(ledger: SqlLedger, upstreams: Upstreams, database_url: str) -> None:
-    assert ledger.epoch("s1") == 0
+def test_four_processes_share_one_limit_exactly(
+    limit_store: SqlLimitStore, upstreams: Upstreams, database_url: str
+) -> None:
+    assert limit_store.epoch("s1") == 0
     spawn = multiprocessing.get_context("spawn")
     arguments = (database_url, upstreams.openproject_url, upstreams.server.host_port, spawn.Barrier(4), 3.0)
     workers = [spawn.Process(target=_hammer, args=arguments) for _ in range(4)]

@@ -15,9 +15,9 @@ from support import ALICE, CASE_PATH, MakeApp, Upstreams, xwiki_values
 from test_traffic import headers
 
 from panel.config import ConfigError, load
-from panel.connector import Answer, Auth, AuthKind, Caller, Connector, Deadline, Kept, Secret, SourceConfig
-from panel.connector.shared_cache import asked_once as ask_once
-from panel.traffic.cache_redis import ANSWER_S, REST_S, SharedCache
+from panel.connector import Answer, Auth, AuthKind, CachedAnswer, Caller, Connector, Deadline, Secret, SourceConfig
+from panel.connector.shared_cache import fetch_once as ask_once
+from panel.traffic.cache_redis import ANSWER_S, REST_S, RedisCache
 
 pytestmark = pytest.mark.servers
 
@@ -33,12 +33,12 @@ def redis_server(tmp_path: Path) -> Iterator[RedisServer]:
 
 
 @pytest.fixture
-def made(redis_server: RedisServer) -> Iterator[Callable[..., SharedCache]]:
+def made(redis_server: RedisServer) -> Iterator[Callable[..., RedisCache]]:
     """Caches as several processes would have them, with more patience than usual for this machine."""
-    caches: list[SharedCache] = []
+    caches: list[RedisCache] = []
 
-    def make(answer_s: float = 5) -> SharedCache:
-        caches.append(SharedCache(redis_server.url, "a secret of the instance", answer_s=answer_s))
+    def make(answer_s: float = 5) -> RedisCache:
+        caches.append(RedisCache(redis_server.url, "a secret of the instance", answer_s=answer_s))
         return caches[-1]
 
     yield make
@@ -46,7 +46,7 @@ def made(redis_server: RedisServer) -> Iterator[Callable[..., SharedCache]]:
 
 
 @pytest.fixture
-def cache(made: Callable[[], SharedCache]) -> SharedCache:
+def cache(made: Callable[[], RedisCache]) -> RedisCache:
     return made()
 
 
@@ -61,7 +61,7 @@ def config_of(root: str) -> SourceConfig:
     return SourceConfig("s1", "openproject", "T", root, auth=auth, revision=1)
 
 
-def connector_of(cache: SharedCache, upstreams: Upstreams, ttl: float = 5.0) -> Connector:
+def connector_of(cache: RedisCache, upstreams: Upstreams, ttl: float = 5.0) -> Connector:
     return Connector(allowed=lambda: (upstreams.server.host_port,), deadline_s=3, cache_ttl_s=ttl, shared=cache)
 
 
@@ -74,7 +74,7 @@ def read(connector: Connector, upstreams: Upstreams) -> Answer:
 
 
 def _ask(url: str, root: str, allowed: str, ready: Any, found: Any) -> None:
-    cache = SharedCache(url, "a secret of the instance", answer_s=5)
+    cache = RedisCache(url, "a secret of the instance", answer_s=5)
     connector = Connector(allowed=lambda: (allowed,), deadline_s=10, cache_ttl_s=30, shared=cache)
     ready.wait(60)
     for number in range(10):
@@ -101,30 +101,30 @@ def test_processes_that_ask_at_the_same_moment_make_one_upstream_request(
 
 
 @pytest.mark.alone
-def test_waiting_ends_in_time_to_ask_when_the_asker_died(cache: SharedCache) -> None:
+def test_waiting_ends_in_time_to_ask_when_the_asker_died(cache: RedisCache) -> None:
     assert cache.lease(b"k", 30)  # and never given back
 
     started = time.monotonic()
-    kept = ask_once(cache, b"k", lambda: Kept(ANSWER, 5), Deadline(1.0))
+    kept = ask_once(cache, b"k", lambda: CachedAnswer(ANSWER, 5), Deadline(1.0))
 
     assert kept.answer == ANSWER
     assert 0.4 < time.monotonic() - started < 0.9
 
 
 @pytest.mark.alone
-def test_a_failed_question_is_passed_on_at_once(made: Callable[[], SharedCache]) -> None:
-    def fail() -> Kept:
+def test_a_failed_question_is_passed_on_at_once(made: Callable[[], RedisCache]) -> None:
+    def fail() -> CachedAnswer:
         raise RuntimeError
 
     with pytest.raises(RuntimeError):
         ask_once(made(), b"k", fail, Deadline(5))
 
     started = time.monotonic()
-    ask_once(made(), b"k", lambda: Kept(ANSWER, 5), Deadline(5))
+    ask_once(made(), b"k", lambda: CachedAnswer(ANSWER, 5), Deadline(5))
     assert time.monotonic() - started < 0.5
 
 
-def test_a_lease_that_somebody_else_has_by_now_is_left_alone(made: Callable[[], SharedCache]) -> None:
+def test_a_lease_that_somebody_else_has_by_now_is_left_alone(made: Callable[[], RedisCache]) -> None:
     one, other, third = made(), made(), made()
     late = one.lease(b"k", 0.05)
     time.sleep(0.1)
@@ -138,8 +138,8 @@ def test_a_lease_that_somebody_else_has_by_now_is_left_alone(made: Callable[[], 
 # --- what is in it ---------------------------------------------------------------------------------------------------
 
 
-def test_an_answer_comes_back_as_it_was(made: Callable[[], SharedCache]) -> None:
-    made().put(b"k", Kept(Answer(404, {"content-type": "text/plain"}, bytes(range(256)), "GET /x"), 5))
+def test_an_answer_comes_back_as_it_was(made: Callable[[], RedisCache]) -> None:
+    made().put(b"k", CachedAnswer(Answer(404, {"content-type": "text/plain"}, bytes(range(256)), "GET /x"), 5))
 
     kept = made().get(b"k")
 
@@ -148,7 +148,7 @@ def test_an_answer_comes_back_as_it_was(made: Callable[[], SharedCache]) -> None
     assert 4 < kept.seconds <= 5
 
 
-def test_content_is_there_for_seconds_only(cache: SharedCache, client: Redis, upstreams: Upstreams) -> None:
+def test_content_is_there_for_seconds_only(cache: RedisCache, client: Redis, upstreams: Upstreams) -> None:
     read(connector_of(cache, upstreams, ttl=0.5), upstreams)
     lives = [client.pttl(key) for key in client.scan_iter()]
 
@@ -158,7 +158,7 @@ def test_content_is_there_for_seconds_only(cache: SharedCache, client: Redis, up
     assert client.keys() == []
 
 
-def test_an_answer_is_never_older_than_the_setting_says(made: Callable[[], SharedCache], upstreams: Upstreams) -> None:
+def test_an_answer_is_never_older_than_the_setting_says(made: Callable[[], RedisCache], upstreams: Upstreams) -> None:
     one, other = connector_of(made(), upstreams, ttl=0.8), connector_of(made(), upstreams, ttl=0.8)
     read(one, upstreams)
     time.sleep(0.5)
@@ -171,10 +171,10 @@ def test_an_answer_is_never_older_than_the_setting_says(made: Callable[[], Share
 
 
 def test_no_credential_cookie_address_or_query_is_in_a_dump(
-    cache: SharedCache, client: Redis, upstreams: Upstreams
+    cache: RedisCache, client: Redis, upstreams: Upstreams
 ) -> None:
     read(connector_of(cache, upstreams), upstreams)
-    cache.put(b"k", Kept(Answer(200, {"set-cookie": "zyxcookie", "x-form-token": "zyxtoken"}, b"", "GET /"), 5))
+    cache.put(b"k", CachedAnswer(Answer(200, {"set-cookie": "zyxcookie", "x-form-token": "zyxtoken"}, b"", "GET /"), 5))
 
     dump = b"".join(key + bytes(client.get(key) or b"") for key in client.scan_iter())
 
@@ -186,8 +186,8 @@ def test_no_credential_cookie_address_or_query_is_in_a_dump(
 @pytest.mark.parametrize(
     "value", [b"", b"\xff", b"[]", b'{"status": "200"}', b'{"status":200,"headers":{},"where":"","body":"%"}']
 )
-def test_what_we_did_not_write_is_no_answer(cache: SharedCache, client: Redis, value: bytes) -> None:
-    cache.put(b"k", Kept(ANSWER, 30))
+def test_what_we_did_not_write_is_no_answer(cache: RedisCache, client: Redis, value: bytes) -> None:
+    cache.put(b"k", CachedAnswer(ANSWER, 30))
     client.set(client.keys()[0], value, px=30000)
 
     assert cache.get(b"k") is None
@@ -218,7 +218,7 @@ TROUBLES: dict[str, Callable[[RedisServer, Redis], object]] = {
 @pytest.mark.alone
 @pytest.mark.parametrize("trouble", TROUBLES)
 def test_answers_keep_coming_and_cost_little_more(
-    trouble: str, made: Callable[..., SharedCache], redis_server: RedisServer, client: Redis, upstreams: Upstreams
+    trouble: str, made: Callable[..., RedisCache], redis_server: RedisServer, client: Redis, upstreams: Upstreams
 ) -> None:
     connector = connector_of(made(ANSWER_S), upstreams, ttl=0.001)  # nothing is remembered in the process itself
     read(connector, upstreams)
@@ -236,19 +236,17 @@ def test_answers_keep_coming_and_cost_little_more(
     assert max(took) < 0.5
 
 
-def test_a_paused_redis_is_asked_again_after_a_rest(
-    made: Callable[..., SharedCache], redis_server: RedisServer
-) -> None:
+def test_a_paused_redis_is_asked_again_after_a_rest(made: Callable[..., RedisCache], redis_server: RedisServer) -> None:
     cache = made(0.2)
     redis_server.pause()
     assert cache.get(b"k") is None
     redis_server.resume()
 
-    cache.put(b"k", Kept(ANSWER, 30))
+    cache.put(b"k", CachedAnswer(ANSWER, 30))
     assert cache.get(b"k") is None
 
     time.sleep(REST_S + 0.2)
-    cache.put(b"k", Kept(ANSWER, 30))
+    cache.put(b"k", CachedAnswer(ANSWER, 30))
     assert cache.get(b"k") is not None
 
 
@@ -268,13 +266,13 @@ def test_a_change_through_one_process_is_seen_by_another_at_once(
         one.extensions["leafpanel"].sources.create(xwiki_values(upstreams), by=ALICE)
     known = headers(one)
     one.test_client().post(f"{CASE_PATH}/xwiki", json={"reference": "Sandbox.TestPage1"}, headers=known)
-    with upstreams.xwiki.counting() as asked_once:
+    with upstreams.xwiki.counting() as fetch_once:
         lists = [app.test_client().get(f"{CASE_PATH}/xwiki", headers=known).json for app in (one, other)]
     one.test_client().post(f"{CASE_PATH}/xwiki", json={"reference": "Dev.Sub.WebHome"}, headers=known)
     with upstreams.xwiki.counting() as asked_again:
         after = other.test_client().get(f"{CASE_PATH}/xwiki", headers=known).json or {}
 
-    assert (lists[0], len(asked_once)) == (lists[1], 1)
+    assert (lists[0], len(fetch_once)) == (lists[1], 1)
     assert (after["total"], asked_again != []) == (2, True)
 
 

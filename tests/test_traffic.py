@@ -16,27 +16,27 @@ from support import CASE, CASE_PATH, CONSOLE, MakeApp, Upstreams, openproject_va
 
 from panel.accounts.api_tokens import Wish
 from panel.connector import Breaker, Caller, Connector, Deadline, SourceConfig, Traffic, traffic_of
-from panel.connector.limiter import Counts, Gate, Rate
+from panel.connector.limiter import Counts, Limiter, Rate
 from panel.core.domain import Reason
 from panel.core.errors import ProviderUnavailable
 from panel.links.service import Visitor
 from panel.services import Panel
 from panel.storage.engine import db
 from panel.storage.models import Call
-from panel.traffic.limits_sql import SqlLedger, ephemeral_engine
+from panel.traffic.limits_sql import SqlLimitStore, ephemeral_engine
 
 ALICE = Caller("test", "alice")
 BOB = Caller("test", "bob")
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> SqlLedger:
-    return SqlLedger(lambda: ephemeral_engine(tmp_path / "traffic.sqlite3"))
+def limit_store(tmp_path: Path) -> SqlLimitStore:
+    return SqlLimitStore(lambda: ephemeral_engine(tmp_path / "traffic.sqlite3"))
 
 
 @pytest.fixture
-def connector(ledger: SqlLedger, upstreams: Upstreams) -> Connector:
-    return Connector(allowed=lambda: (upstreams.server.host_port,), gate=Gate(ledger), deadline_s=2)
+def connector(limit_store: SqlLimitStore, upstreams: Upstreams) -> Connector:
+    return Connector(allowed=lambda: (upstreams.server.host_port,), limiter=Limiter(limit_store), deadline_s=2)
 
 
 def source(upstreams: Upstreams, **changes: object) -> SourceConfig:
@@ -64,8 +64,8 @@ def ask(connector: Connector, config: SourceConfig, caller: Caller = ALICE) -> R
 
 
 def _hammer(path: str, root: str, allowed: str, ready: Any, seconds: float) -> None:
-    ledger = SqlLedger(lambda: ephemeral_engine(Path(path)))
-    connector = Connector(allowed=lambda: (allowed,), gate=Gate(ledger), deadline_s=2)
+    limit_store = SqlLimitStore(lambda: ephemeral_engine(Path(path)))
+    connector = Connector(allowed=lambda: (allowed,), limiter=Limiter(limit_store), deadline_s=2)
     config = SourceConfig("s1", "openproject", "T", root, rate_limit="20/second", max_concurrency=16, revision=1)
     ready.wait(60)
     end = time.monotonic() + seconds
@@ -75,8 +75,10 @@ def _hammer(path: str, root: str, allowed: str, ready: Any, seconds: float) -> N
 
 
 @pytest.mark.alone
-def test_four_processes_share_one_limit_exactly(ledger: SqlLedger, upstreams: Upstreams, tmp_path: Path) -> None:
-    assert ledger.epoch("s1") == 0  # the tables are there before anybody hammers
+def test_four_processes_share_one_limit_exactly(
+    limit_store: SqlLimitStore, upstreams: Upstreams, tmp_path: Path
+) -> None:
+    assert limit_store.epoch("s1") == 0  # the tables are there before anybody hammers
     spawn = multiprocessing.get_context("spawn")
     ready = spawn.Barrier(4)
     arguments = (str(tmp_path / "traffic.sqlite3"), upstreams.openproject_url, upstreams.server.host_port, ready, 3.0)
@@ -212,18 +214,18 @@ def test_test_connection_asks_in_spite_of_an_open_breaker(connector: Connector, 
 # --- for people ------------------------------------------------------------------------------------------------------
 
 
-def standing(ledger: SqlLedger, config: SourceConfig) -> Traffic:
-    return traffic_of(ledger.counts().get(config.id), rate_limit=config.rate_limit, revision=config.revision)
+def admission(limit_store: SqlLimitStore, config: SourceConfig) -> Traffic:
+    return traffic_of(limit_store.counts().get(config.id), rate_limit=config.rate_limit, revision=config.revision)
 
 
 def test_what_is_left_of_a_limit_counts_down_with_each_call(
-    ledger: SqlLedger, connector: Connector, upstreams: Upstreams
+    limit_store: SqlLimitStore, connector: Connector, upstreams: Upstreams
 ) -> None:
     config = source(upstreams, rate_limit="5/hour")
-    left = [standing(ledger, config).left]
+    left = [admission(limit_store, config).left]
     for _ in range(6):
         ask(connector, config)
-        left.append(standing(ledger, config).left)
+        left.append(admission(limit_store, config).left)
 
     assert left == [5, 4, 3, 2, 1, 0, 0]
 
@@ -251,25 +253,25 @@ def test_a_breaker_is_closed_open_or_probing(counts: Counts, breaker: Breaker) -
 
 
 def test_an_open_breaker_and_places_in_use_are_seen(
-    ledger: SqlLedger, connector: Connector, upstreams: Upstreams
+    limit_store: SqlLimitStore, connector: Connector, upstreams: Upstreams
 ) -> None:
     config = source(upstreams)
     upstreams.openproject.fault = "login-page"
     [_read(connector, config) for _ in range(5)]
-    opened = standing(ledger, config)
-    ledger.take_slot(config, 30, probe=True)
+    opened = admission(limit_store, config)
+    limit_store.take_slot(config, 30, probe=True)
 
     assert (opened.breaker, opened.failures, opened.places) == (Breaker.OPEN, 5, 0)
     assert opened.until is not None
     assert 0 < opened.until.timestamp() - time.time() <= 4
-    assert standing(ledger, config).places == 1
+    assert admission(limit_store, config).places == 1
 
 
 # --- places ----------------------------------------------------------------------------------------------------------
 
 
-def test_no_more_calls_than_places_are_under_way(ledger: SqlLedger, upstreams: Upstreams) -> None:
-    connector = Connector(allowed=lambda: (upstreams.server.host_port,), gate=Gate(ledger), deadline_s=30)
+def test_no_more_calls_than_places_are_under_way(limit_store: SqlLimitStore, upstreams: Upstreams) -> None:
+    connector = Connector(allowed=lambda: (upstreams.server.host_port,), limiter=Limiter(limit_store), deadline_s=30)
     config, answer, lock = source(upstreams, max_concurrency=2), upstreams.openproject.answer, threading.Lock()
     under_way, most = 0, 0
 
@@ -293,22 +295,24 @@ def test_no_more_calls_than_places_are_under_way(ledger: SqlLedger, upstreams: U
 
 
 def test_who_finds_no_place_in_time_is_told_that_it_is_busy(
-    ledger: SqlLedger, connector: Connector, upstreams: Upstreams
+    limit_store: SqlLimitStore, connector: Connector, upstreams: Upstreams
 ) -> None:
     config = source(upstreams, max_concurrency=2, timeout_s=0.3)
-    [ledger.take_slot(config, 30) for _ in range(2)]
+    [limit_store.take_slot(config, 30) for _ in range(2)]
 
     assert ask(connector, config) is Reason.BUSY
     assert upstreams.openproject.requests == []
 
 
-def test_a_place_that_was_never_given_back_is_free_again_by_itself(ledger: SqlLedger, upstreams: Upstreams) -> None:
+def test_a_place_that_was_never_given_back_is_free_again_by_itself(
+    limit_store: SqlLimitStore, upstreams: Upstreams
+) -> None:
     config = source(upstreams, max_concurrency=1)
     taken = time.monotonic()
-    assert ledger.take_slot(config, 2).slot == 0
-    assert ledger.take_slot(config, 2).slot is None
+    assert limit_store.take_slot(config, 2).slot == 0
+    assert limit_store.take_slot(config, 2).slot is None
 
-    while ledger.take_slot(config, 2).slot is None:
+    while limit_store.take_slot(config, 2).slot is None:
         assert time.monotonic() < taken + 30
         time.sleep(0.05)
 
@@ -318,54 +322,54 @@ def test_a_place_that_was_never_given_back_is_free_again_by_itself(ledger: SqlLe
 class Crowd:
     """Readers who all wait for a place, since others have them all, until ``go``."""
 
-    def __init__(self, ledger: SqlLedger, connector: Connector, config: SourceConfig, count: int) -> None:
-        self._ledger, self._config = ledger, config
-        self._slots = [ledger.take_slot(config, 30).slot or 0 for _ in range(config.max_concurrency)]
+    def __init__(self, limit_store: SqlLimitStore, connector: Connector, config: SourceConfig, count: int) -> None:
+        self._limit_store, self._config = limit_store, config
+        self._slots = [limit_store.take_slot(config, 30).slot or 0 for _ in range(config.max_concurrency)]
         self._reasons: list[Reason | None] = []
         self._threads = [
             threading.Thread(target=lambda: self._reasons.append(_read(connector, config))) for _ in range(count)
         ]
-        admitted, admit = threading.Semaphore(0), ledger.admit
+        admitted, admit = threading.Semaphore(0), limit_store.admit
 
         def counted(*args: Any) -> Any:
-            standing = admit(*args)
+            admission = admit(*args)
             admitted.release()
-            return standing
+            return admission
 
-        ledger.admit = counted  # type: ignore[method-assign]
+        limit_store.admit = counted  # type: ignore[method-assign]
         [thread.start() for thread in self._threads]
         assert all(admitted.acquire(timeout=30) for _ in self._threads)
 
     def go(self) -> list[Reason | None]:
-        [self._ledger.free_slot(self._config, slot) for slot in self._slots]
+        [self._limit_store.free_slot(self._config, slot) for slot in self._slots]
         [thread.join(30) for thread in self._threads]
         return self._reasons
 
 
-def open_up(ledger: SqlLedger, config: SourceConfig, *, probe_every_s: float) -> None:
-    [ledger.failed(config, open_after=5, probe_every_s=probe_every_s) for _ in range(5)]
+def open_up(limit_store: SqlLimitStore, config: SourceConfig, *, probe_every_s: float) -> None:
+    [limit_store.failed(config, open_after=5, probe_every_s=probe_every_s) for _ in range(5)]
 
 
 def test_who_waits_for_a_place_while_the_breaker_opens_does_not_go_out(
-    ledger: SqlLedger, connector: Connector, upstreams: Upstreams
+    limit_store: SqlLimitStore, connector: Connector, upstreams: Upstreams
 ) -> None:
     config = source(upstreams, max_concurrency=1)
-    crowd = Crowd(ledger, connector, config, 5)
+    crowd = Crowd(limit_store, connector, config, 5)
 
-    open_up(ledger, config, probe_every_s=30)
+    open_up(limit_store, config, probe_every_s=30)
 
     assert crowd.go() == [Reason.CIRCUIT_OPEN] * 5
     assert upstreams.openproject.requests == []
 
 
 def test_who_waits_for_a_place_hears_of_an_open_breaker_without_waiting_on(
-    ledger: SqlLedger, connector: Connector, upstreams: Upstreams
+    limit_store: SqlLimitStore, connector: Connector, upstreams: Upstreams
 ) -> None:
     config = source(upstreams, max_concurrency=1, timeout_s=20)
-    crowd = Crowd(ledger, connector, config, 3)
+    crowd = Crowd(limit_store, connector, config, 3)
 
     started = time.monotonic()
-    open_up(ledger, config, probe_every_s=30)
+    open_up(limit_store, config, probe_every_s=30)
     [thread.join(30) for thread in crowd._threads]
 
     assert crowd._reasons == [Reason.CIRCUIT_OPEN] * 3
@@ -373,25 +377,25 @@ def test_who_waits_for_a_place_hears_of_an_open_breaker_without_waiting_on(
 
 
 def test_who_waits_for_a_place_does_not_go_out_inside_the_upstreams_own_wait(
-    ledger: SqlLedger, connector: Connector, upstreams: Upstreams
+    limit_store: SqlLimitStore, connector: Connector, upstreams: Upstreams
 ) -> None:
     config = source(upstreams, max_concurrency=1)
-    crowd = Crowd(ledger, connector, config, 3)
+    crowd = Crowd(limit_store, connector, config, 3)
 
-    ledger.hold_off(config, 30)
+    limit_store.hold_off(config, 30)
 
     assert crowd.go() == [Reason.RATE_LIMITED] * 3
     assert upstreams.openproject.requests == []
 
 
 def test_one_of_those_who_waited_looks_whether_the_source_is_back(
-    ledger: SqlLedger, connector: Connector, upstreams: Upstreams
+    limit_store: SqlLimitStore, connector: Connector, upstreams: Upstreams
 ) -> None:
     upstreams.openproject.fault = "login-page"
     config = source(upstreams, max_concurrency=4)
-    crowd = Crowd(ledger, connector, config, 5)
+    crowd = Crowd(limit_store, connector, config, 5)
 
-    open_up(ledger, config, probe_every_s=-1)
+    open_up(limit_store, config, probe_every_s=-1)
     reasons = crowd.go()
 
     assert sorted(map(str, reasons)) == ["circuit-open"] * 4 + ["unexpected-response"]
@@ -400,13 +404,13 @@ def test_one_of_those_who_waited_looks_whether_the_source_is_back(
 
 @pytest.mark.alone
 def test_who_waits_his_turn_gives_up_in_time_to_say_why(
-    ledger: SqlLedger, connector: Connector, upstreams: Upstreams
+    limit_store: SqlLimitStore, connector: Connector, upstreams: Upstreams
 ) -> None:
     config = source(upstreams, max_concurrency=1)
-    crowd = Crowd(ledger, connector, config, 1)
+    crowd = Crowd(limit_store, connector, config, 1)
     deadline = Deadline(0.4)
 
-    with pytest.raises(ProviderUnavailable) as caught, connector.gate.passage(config, "bob", deadline):
+    with pytest.raises(ProviderUnavailable) as caught, connector.limiter.acquire(config, "bob", deadline):
         pass
 
     assert caught.value.reason is Reason.BUSY

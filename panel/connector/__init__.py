@@ -7,7 +7,7 @@ from panel.connector.endpoint import check_root
 from panel.connector.headers import Sign, check_headers, check_token_header
 from panel.connector.limiter import Breaker, Rate, Traffic, traffic_of
 from panel.connector.response import Answer, unexpected
-from panel.connector.shared_cache import Kept, Shared
+from panel.connector.shared_cache import CachedAnswer, SharedCache
 from panel.connector.source import Auth, AuthKind, GrantType, OauthClient, Secret, SourceConfig, origin_of
 
 __all__ = [
@@ -15,16 +15,16 @@ __all__ = [
     "Auth",
     "AuthKind",
     "Breaker",
+    "CachedAnswer",
     "Caller",
     "Connector",
     "Deadline",
     "DeadlinePassed",
     "GrantType",
-    "Kept",
     "OauthClient",
     "Rate",
     "Secret",
-    "Shared",
+    "SharedCache",
     "Sign",
     "SourceConfig",
     "Traffic",

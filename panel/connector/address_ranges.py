@@ -13,7 +13,7 @@ Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
 
-class Standing(IntEnum):
+class AddressClass(IntEnum):
     """How far an address is from being callable; the worst of several counts."""
 
     PUBLIC = 0
@@ -89,17 +89,17 @@ def folded(address: Address) -> Address:
     return address
 
 
-def standing(address: Address) -> Standing:
-    """The worst standing among the layers of ``address``."""
-    return max(own_standing(layer) for layer in layers(address))
+def address_class(address: Address) -> AddressClass:
+    """The strictest class among the layers of ``address``."""
+    return max(own_address_class(layer) for layer in layers(address))
 
 
-def own_standing(address: Address) -> Standing:
-    """The standing of one layer, whatever it carries."""
+def own_address_class(address: Address) -> AddressClass:
+    """The class of one layer, whatever it wraps."""
     if any(address in network for network in _GUARDED):
-        return Standing.GUARDED
+        return AddressClass.GUARDED
     if any(address in network for network in _PRIVATE):
-        return Standing.PRIVATE
+        return AddressClass.PRIVATE
     if isinstance(address, IPv6Address) and address not in _UNICAST:
-        return Standing.PRIVATE
-    return Standing.PUBLIC
+        return AddressClass.PRIVATE
+    return AddressClass.PUBLIC

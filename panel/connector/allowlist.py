@@ -8,33 +8,33 @@ from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import ip_network
 
-from panel.connector.address_ranges import Address, Network, Standing, layers, own_standing
-from panel.connector.endpoint import Place, host_of
+from panel.connector.address_ranges import Address, AddressClass, Network, layers, own_address_class
+from panel.connector.endpoint import Endpoint, host_of
 from panel.core.errors import InvalidInput
 
 SETTING = "PANEL_ALLOWED_PRIVATE_HOSTS"
 
 
 @dataclass(frozen=True, slots=True)
-class AllowList:
+class Allowlist:
     """``places`` are exact hosts with a port, as spelled in an address; ``networks`` open whole private ranges."""
 
     places: frozenset[tuple[str, int]] = frozenset()
     networks: tuple[Network, ...] = ()
 
     @classmethod
-    def parse(cls, text: str) -> AllowList:
+    def parse(cls, text: str) -> Allowlist:
         """Read the setting: comma-separated ``host:port`` or CIDR. Raises ValueError naming the entry that is wrong."""
         return cls.of(tuple(entry.strip() for entry in text.split(",") if entry.strip()))
 
     @staticmethod
     @lru_cache(maxsize=16)
-    def of(entries: tuple[str, ...]) -> AllowList:
+    def of(entries: tuple[str, ...]) -> Allowlist:
         """Read single entries. Raises ValueError naming the one that is wrong."""
         places = frozenset(_place(entry) for entry in entries if "/" not in entry)
-        return AllowList(places, tuple(_network(entry) for entry in entries if "/" in entry))
+        return Allowlist(places, tuple(_network(entry) for entry in entries if "/" in entry))
 
-    def names(self, place: Place) -> bool:
+    def names(self, place: Endpoint) -> bool:
         """Whether exactly this host and port is listed. Another name of the same address is not."""
         return (place.host, place.port) in self.places
 
@@ -45,10 +45,12 @@ class AllowList:
     def permits(self, addresses: Iterable[Address]) -> bool:
         """Whether all of the addresses are public or lie in listed networks."""
         inner = (layer for address in addresses for layer in layers(address))
-        return all(own_standing(layer) is Standing.PUBLIC or self._lists(layer) for layer in inner)
+        return all(own_address_class(layer) is AddressClass.PUBLIC or self._lists(layer) for layer in inner)
 
     def _lists(self, layer: Address) -> bool:
-        return own_standing(layer) is not Standing.GUARDED and any(layer in network for network in self.networks)
+        return own_address_class(layer) is not AddressClass.GUARDED and any(
+            layer in network for network in self.networks
+        )
 
 
 def _place(entry: str) -> tuple[str, int]:

@@ -13,7 +13,7 @@ from urllib.parse import urljoin
 import urllib3.exceptions
 
 from panel.connector.body import Garbled, TooLarge
-from panel.connector.endpoint import Place, shown_origin
+from panel.connector.endpoint import Endpoint, shown_origin
 from panel.connector.sockets import TooMuch
 from panel.core.domain import Problem, Reason, now
 
@@ -35,7 +35,7 @@ _CERTIFICATE = {
 
 
 def problem_of_failure(
-    exc: BaseException, place: Place, *, within_s: float, closed: bool, handled: BaseException | None = None
+    exc: BaseException, endpoint: Endpoint, *, within_s: float, closed: bool, handled: BaseException | None = None
 ) -> Problem:
     """Why no complete answer came.
 
@@ -43,51 +43,51 @@ def problem_of_failure(
     made the call, which Python chains to ``exc`` although it has nothing to do with it.
     """
     for part in _chain(exc, handled):
-        found = _known(part, place, within_s)
+        found = _known(part, endpoint, within_s)
         if found is not None:
             return found
     if closed:
-        return _closed(place)
-    return _not_http(place)
+        return _closed(endpoint)
+    return _not_http(endpoint)
 
 
-def _known(exc: BaseException, place: Place, within_s: float) -> Problem | None:
+def _known(exc: BaseException, endpoint: Endpoint, within_s: float) -> Problem | None:
     match exc:
         case TimeoutError():
-            return timed_out(place.host, within_s)
+            return timed_out(endpoint.host, within_s)
         case TooLarge() | TooMuch() | http.client.LineTooLong():
-            return _too_large(place)
+            return _too_large(endpoint)
         case ssl.SSLCertVerificationError():
             what = _CERTIFICATE.get(exc.verify_code, "could not be verified")
-            return Problem(Reason.TLS, f"The certificate of {place.host} {what}.")
+            return Problem(Reason.TLS, f"The certificate of {endpoint.host} {what}.")
         case ssl.SSLError():
-            return Problem(Reason.TLS, f"No TLS connection could be made to {place.host_port}.")
+            return Problem(Reason.TLS, f"No TLS connection could be made to {endpoint.host_port}.")
         case ConnectionRefusedError():
-            return Problem(Reason.CONNECT, f"{place.host_port} refused the connection.")
+            return Problem(Reason.CONNECT, f"{endpoint.host_port} refused the connection.")
         case Garbled() | urllib3.exceptions.InvalidChunkLength() | urllib3.exceptions.InvalidHeader():
-            return Problem(Reason.UNEXPECTED_RESPONSE, f"{place.host} sent a body that cannot be decoded.")
+            return Problem(Reason.UNEXPECTED_RESPONSE, f"{endpoint.host} sent a body that cannot be decoded.")
         case http.client.IncompleteRead() | ConnectionError():
-            return _closed(place)
+            return _closed(endpoint)
         case http.client.BadStatusLine():
-            return _not_http(place)
+            return _not_http(endpoint)
         case http.client.HTTPException() if type(exc) is http.client.HTTPException:
             # The bare class stands for nothing but too many headers.
-            return _too_large(place)
+            return _too_large(endpoint)
         case OSError():
-            return Problem(Reason.CONNECT, f"{place.host_port} could not be reached.")
+            return Problem(Reason.CONNECT, f"{endpoint.host_port} could not be reached.")
     return None
 
 
-def _too_large(place: Place) -> Problem:
-    return Problem(Reason.TOO_LARGE, f"{place.host} answered with more than is accepted.")
+def _too_large(endpoint: Endpoint) -> Problem:
+    return Problem(Reason.TOO_LARGE, f"{endpoint.host} answered with more than is accepted.")
 
 
-def _not_http(place: Place) -> Problem:
-    return Problem(Reason.UNEXPECTED_RESPONSE, f"{place.host} did not answer in HTTP that can be understood.")
+def _not_http(endpoint: Endpoint) -> Problem:
+    return Problem(Reason.UNEXPECTED_RESPONSE, f"{endpoint.host} did not answer in HTTP that can be understood.")
 
 
-def _closed(place: Place) -> Problem:
-    return Problem(Reason.CONNECT, f"{place.host} closed the connection before its answer was complete.")
+def _closed(endpoint: Endpoint) -> Problem:
+    return Problem(Reason.CONNECT, f"{endpoint.host} closed the connection before its answer was complete.")
 
 
 def timed_out(host: str, within_s: float) -> Problem:
@@ -112,7 +112,7 @@ def succeeded(status: int) -> bool:
     return 200 <= status < 300 and status != 206
 
 
-def problem_of_status(status: int, headers: Mapping[str, str], place: Place) -> Problem:
+def problem_of_status(status: int, headers: Mapping[str, str], endpoint: Endpoint) -> Problem:
     """Why a complete answer with this status is a failure."""
     plain = f"Upstream service answered HTTP {status}."
     if status == 429:
@@ -127,21 +127,21 @@ def problem_of_status(status: int, headers: Mapping[str, str], place: Place) -> 
         lacking = "insufficient_scope" in headers.get("www-authenticate", "")
         return Problem(Reason.FORBIDDEN, f"{plain[:-1]}: the token lacks a scope." if lacking else plain)
     if 300 <= status < 400 and status != 304:
-        return _redirected(headers, place)
-    return Problem(Reason.UNEXPECTED_RESPONSE, f"{place.host} answered HTTP {status}, which was not expected here.")
+        return _redirected(headers, endpoint)
+    return Problem(Reason.UNEXPECTED_RESPONSE, f"{endpoint.host} answered HTTP {status}, which was not expected here.")
 
 
-def _redirected(headers: Mapping[str, str], place: Place) -> Problem:
-    target = redirect_origin(headers, place)
+def _redirected(headers: Mapping[str, str], endpoint: Endpoint) -> Problem:
+    target = redirect_origin(headers, endpoint)
     where = f"to {target}" if target else "to an address that cannot be read"
-    return Problem(Reason.UNEXPECTED_REDIRECT, f"{place.host} redirects {where}; redirects are never followed.")
+    return Problem(Reason.UNEXPECTED_REDIRECT, f"{endpoint.host} redirects {where}; redirects are never followed.")
 
 
-def redirect_origin(headers: Mapping[str, str], place: Place) -> str | None:
+def redirect_origin(headers: Mapping[str, str], endpoint: Endpoint) -> str | None:
     """Scheme and host that a Location header names; nothing else of it is ever shown."""
     location = headers.get("location", "")
     try:
-        return shown_origin(urljoin(f"{place.origin}/", location)) if location else None
+        return shown_origin(urljoin(f"{endpoint.origin}/", location)) if location else None
     except ValueError:
         return None
 

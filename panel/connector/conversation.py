@@ -13,19 +13,19 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TypeVar
 
-from panel.connector.address_guard import Guard
-from panel.connector.allowlist import AllowList
+from panel.connector.address_guard import AddressGuard
+from panel.connector.allowlist import Allowlist
 from panel.connector.caller import Caller, Journal, NoJournal
 from panel.connector.classify import problem_of_status, succeeded, timed_out
 from panel.connector.deadline import Deadline, DeadlinePassed
-from panel.connector.endpoint import Place, outline_of, path_of, place_of
+from panel.connector.endpoint import Endpoint, outline_of, parse_endpoint, path_of
 from panel.connector.headers import Sign, form_headers, outgoing, signed
-from panel.connector.limiter import Gate, OpenGate, RetryBudget
-from panel.connector.local_cache import Memory
-from panel.connector.probes import Prober
+from panel.connector.limiter import Limiter, NoLimits, RetryBudget
+from panel.connector.local_cache import LocalCache
+from panel.connector.probes import Probes
 from panel.connector.resolve import Resolver
 from panel.connector.response import Answer
-from panel.connector.shared_cache import Kept, Shared, Unshared, asked_once
+from panel.connector.shared_cache import CachedAnswer, NoSharedCache, SharedCache, fetch_once
 from panel.connector.source import AuthKind, SourceConfig
 from panel.connector.transport import Call, Reply, Transport
 from panel.core.domain import Problem, Reason, Rung
@@ -37,7 +37,7 @@ R = TypeVar("R")
 Judge = Callable[[Answer, SourceConfig], Problem | None]
 
 MAX_BYTES = 5 * 1024 * 1024
-KEPT_BYTES = 512 * 1024
+CACHED_BYTES = 512 * 1024
 """An answer larger than this is shared with those who wait for it, and not kept."""
 SAFE_METHODS = frozenset({"GET", "HEAD"})
 _REFUSALS = frozenset(range(400, 500)) - {429}
@@ -78,22 +78,22 @@ class Connector:
         resolver: Resolver | None = None,
         journal: Journal | None = None,
         sign: Sign | None = None,
-        gate: Gate | OpenGate | None = None,
+        limiter: Limiter | NoLimits | None = None,
         cache_ttl_s: float = 0.0,
-        shared: Shared | None = None,
+        shared: SharedCache | None = None,
     ) -> None:
-        self._guard = Guard(lambda: AllowList.of(tuple(allowed())), resolver or Resolver())
+        self._guard = AddressGuard(lambda: Allowlist.of(tuple(allowed())), resolver or Resolver())
         self._deadline_s = deadline_s
         self.transport = Transport(self._guard, max_bytes=max_bytes)
         self.journal: Journal = journal or NoJournal()
         self.sign = sign
-        self.gate = gate or OpenGate()
+        self.limiter = limiter or NoLimits()
         self.cache_ttl_s = cache_ttl_s
-        self.shared: Shared = shared or Unshared()
-        self.memory = Memory()
-        self.answers = Memory(most=200)
+        self.shared: SharedCache = shared or NoSharedCache()
+        self.memory = LocalCache()
+        self.answers = LocalCache(most=200)
         self.retries = RetryBudget()
-        self._prober = Prober(self._guard, self.transport)
+        self._probes = Probes(self._guard, self.transport)
 
     def open(
         self,
@@ -111,12 +111,12 @@ class Connector:
         connection: no limit and no open breaker stands in the way of finding out.
         """
         deadline = Deadline(deadline_s or source.timeout_s or self._deadline_s)
-        gate = OpenGate() if test else self.gate
-        return Upstream(self, source, caller, judge, deadline, gate=gate, fresh=fresh or test)
+        limiter = NoLimits() if test else self.limiter
+        return Upstream(self, source, caller, judge, deadline, limiter=limiter, fresh=fresh or test)
 
     def is_opened(self, url: str) -> bool:
         """Whether the deployment opened the address of ``url``, so that plain http may carry a credential there."""
-        return self._guard.is_opened(place_of(url.partition("?")[0]), Deadline(self._deadline_s))
+        return self._guard.is_opened(parse_endpoint(url.partition("?")[0]), Deadline(self._deadline_s))
 
     def post_form(
         self,
@@ -128,26 +128,28 @@ class Connector:
         *,
         basic: tuple[str, str] | None = None,
     ) -> Answer:
-        """POST a form to an address of ``source`` beside its root, such as its token endpoint; through the same door.
+        """POST a form to an address of ``source`` outside its root, such as its token endpoint.
 
         ``form`` is urlencoded. A 4xx (but 429) is an answer like any other, since it says what was wrong with the form.
         Raises ProviderUnavailable for everything else.
         """
         bare, _, query = url.partition("?")
-        place = _place_at(bare)
-        target = place.path + ("/" if bare.endswith("/") or not place.path else "") + (f"?{query}" if query else "")
-        headers = form_headers(source, place, basic)
-        call = Call("POST", place, target, headers, form.encode(), True, source.ca_file)
-        return Upstream(self, source, caller, None, deadline, place=place).made(call, _REFUSALS)
+        endpoint = _endpoint_at(bare)
+        target = (
+            endpoint.path + ("/" if bare.endswith("/") or not endpoint.path else "") + (f"?{query}" if query else "")
+        )
+        headers = form_headers(source, endpoint, basic)
+        call = Call("POST", endpoint, target, headers, form.encode(), True, source.ca_file)
+        return Upstream(self, source, caller, None, deadline, endpoint=endpoint).made(call, _REFUSALS)
 
     def probe_address(self, source: SourceConfig, *, deadline_s: float) -> tuple[Rung, Problem | None]:
-        return self._prober.address(source, Deadline(deadline_s))
+        return self._probes.address(source, Deadline(deadline_s))
 
     def probe_tls(self, source: SourceConfig, *, deadline_s: float) -> tuple[Rung, Problem | None]:
-        return self._prober.tls(source, Deadline(deadline_s))
+        return self._probes.tls(source, Deadline(deadline_s))
 
     def probe_http(self, source: SourceConfig, *, deadline_s: float) -> tuple[Rung, Problem | None]:
-        return self._prober.http(source, Deadline(deadline_s))
+        return self._probes.http(source, Deadline(deadline_s))
 
 
 class Upstream:
@@ -161,14 +163,14 @@ class Upstream:
         judge: Judge | None,
         deadline: Deadline,
         *,
-        place: Place | None = None,
-        gate: Gate | OpenGate | None = None,
+        endpoint: Endpoint | None = None,
+        limiter: Limiter | NoLimits | None = None,
         fresh: bool = True,
     ) -> None:
         self.source = source
-        self._gate, self._fresh = gate or OpenGate(), fresh
+        self._limiter, self._fresh = limiter or NoLimits(), fresh
         self._connector, self._caller, self._judge, self._deadline = connector, caller, judge, deadline
-        self._place = place or _place_at(source.root)
+        self._endpoint = endpoint or _endpoint_at(source.root)
         self._lines = _Lines()
 
     def __enter__(self) -> Upstream:
@@ -198,12 +200,12 @@ class Upstream:
         key = self._key(segments, query, accept, allow)
         memory, ttl = self._connector.answers, self._connector.cache_ttl_s
 
-        def ask() -> Kept:
+        def ask() -> CachedAnswer:
             answer = self.send("GET", *segments, query=query, accept=accept, allow=allow)
-            return Kept(answer, ttl if len(answer.body) <= KEPT_BYTES else 0.0)
+            return CachedAnswer(answer, ttl if len(answer.body) <= CACHED_BYTES else 0.0)
 
-        def ask_once() -> Kept:
-            return asked_once(self._connector.shared, key, ask, self._deadline) if ttl > 0 else ask()
+        def ask_once() -> CachedAnswer:
+            return fetch_once(self._connector.shared, key, ask, self._deadline) if ttl > 0 else ask()
 
         return self._joined(memory, key, lambda kept: kept.seconds, ask_once).answer
 
@@ -211,8 +213,8 @@ class Upstream:
         self, segments: Sequence[str], query: Sequence[tuple[str, str]], accept: str, allow: Collection[int]
     ) -> bytes:
         """Everything that an answer depends on, as a digest, so that no dump of it shows a query."""
-        state = (self.source.id, self.source.revision, self._gate.epoch(self.source), self.source.root)
-        asked = (*state, self._place.target(segments, query), accept, *sorted(allow))
+        state = (self.source.id, self.source.revision, self._limiter.epoch(self.source), self.source.root)
+        asked = (*state, self._endpoint.target(segments, query), accept, *sorted(allow))
         return hashlib.sha256("\n".join(map(str, asked)).encode()).digest()
 
     def send(
@@ -234,8 +236,8 @@ class Upstream:
         """
         call = Call(
             method,
-            self._place,
-            self._place.target(segments, query),
+            self._endpoint,
+            self._endpoint.target(segments, query),
             outgoing(self.source, accept=accept, content_type=content_type, more=headers),
             body,
             self.source.signs_in,
@@ -258,7 +260,7 @@ class Upstream:
         try:
             return self._once(call, allow)
         finally:
-            self._gate.advance(self.source)
+            self._limiter.advance(self.source)
 
     def _once(self, call: Call, allow: Collection[int]) -> Answer:
         if self.source.auth.kind is AuthKind.OAUTH2 and self._connector.sign is not None:
@@ -299,12 +301,12 @@ class Upstream:
         size = 0
         problem: Problem | None = None
         try:
-            with self._gate.passage(self.source, self._caller.principal, self._deadline):
+            with self._limiter.acquire(self.source, self._caller.principal, self._deadline):
                 reply = self._exchanged(call, allow)
             status, size = reply.status, len(reply.body or b"")
             answer = Answer(reply.status, reply.headers, reply.body or b"", where)
             problem = self._judged(answer, complete=reply.body is not None, allow=allow)
-            self._gate.report(self.source, problem)
+            self._limiter.report(self.source, problem)
         except ProviderUnavailable as exc:
             problem = exc.problem
             raise
@@ -323,7 +325,7 @@ class Upstream:
         try:
             return self._connector.transport.exchange(call, self._deadline, allow=allow)
         except ProviderUnavailable as exc:
-            self._gate.report(self.source, exc.problem)
+            self._limiter.report(self.source, exc.problem)
             raise
 
     def _note(self, line: _Line) -> None:
@@ -343,20 +345,22 @@ class Upstream:
             return peculiar
         if succeeded(answer.status) or answer.status in allow:
             return None
-        return problem_of_status(answer.status, answer.headers, self._place)
+        return problem_of_status(answer.status, answer.headers, self._endpoint)
 
     def remember(self, key: str, seconds: float, ask: Callable[[], T]) -> T:
         """The value of ``ask``, kept in memory for ``seconds`` for this source and revision."""
         whole = (self.source.id, self.source.revision, key)
         return self._joined(self._connector.memory, whole, seconds, ask)
 
-    def _joined(self, memory: Memory, key: Hashable, seconds: float | Callable[[T], float], ask: Callable[[], T]) -> T:
-        """An answer that others may wait for too. Its failure is told to each as a value of his own."""
+    def _joined(
+        self, memory: LocalCache, key: Hashable, seconds: float | Callable[[T], float], ask: Callable[[], T]
+    ) -> T:
+        """An answer that other callers may wait for too. Each of them gets a failure as its own exception."""
         try:
             with self._holding() as lines:
                 return memory.get(key, seconds, ask, self._deadline, served=lambda waiting: _serve(lines, waiting))
         except DeadlinePassed:
-            own = ProviderUnavailable(timed_out(self._place.host, self._deadline.seconds))
+            own = ProviderUnavailable(timed_out(self._endpoint.host, self._deadline.seconds))
         except ProviderUnavailable as exc:
             own = ProviderUnavailable(exc.problem)
             own.unanswered = exc.unanswered
@@ -395,8 +399,8 @@ def _serve(lines: list[_Line], waiting: int) -> None:
         lines[-1].served += waiting
 
 
-def _place_at(url: str) -> Place:
+def _endpoint_at(url: str) -> Endpoint:
     try:
-        return place_of(url)
+        return parse_endpoint(url)
     except InvalidInput as exc:
         raise ProviderUnavailable.because(Reason.SOURCE_INVALID, str(exc)) from None

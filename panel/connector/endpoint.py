@@ -29,7 +29,7 @@ _ROOT_SAFE = "/%:@!$&'()*+,;=~"
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Endpoint:
     """``host`` is ASCII, lower-case and without a trailing dot; IPv6 stands without brackets. ``path`` may be empty."""
 
     scheme: str
@@ -67,7 +67,7 @@ class Place:
         return f"{path or '/'}?{asked}" if asked else path or "/"
 
 
-def place_of(root: str) -> Place:
+def parse_endpoint(root: str) -> Endpoint:
     """Read an instance root. Raises InvalidInput("location", …) for anything but a plain http(s) address."""
     if any(char.isspace() or unicodedata.category(char) == "Cc" or char == "\\" for char in root):
         raise _bad("The address holds spaces, backslashes or control characters.")
@@ -81,12 +81,12 @@ def place_of(root: str) -> Place:
         raise _bad("The address must begin with http:// or https:// and a host name.")
     scheme = shape["scheme"].lower()
     port = _port_of(shape["port"], DEFAULT_PORTS[scheme])
-    return Place(scheme, host_of(shape["host"]), port, _path_of(shape["path"]))
+    return Endpoint(scheme, host_of(shape["host"]), port, _path_of(shape["path"]))
 
 
 def check_root(url: str) -> None:
     """Raise InvalidInput("location", …) when ``url`` cannot be the root of a source."""
-    place_of(url)
+    parse_endpoint(url)
 
 
 def host_of(text: str) -> str:
@@ -163,7 +163,7 @@ def shown_origin(url: str) -> str | None:
     scheme, separator, rest = plain.partition("://")
     authority = re.split(r"[/\\]", rest, maxsplit=1)[0].rpartition("@")[2]
     try:
-        return place_of(f"{scheme}{separator}{authority}").origin
+        return parse_endpoint(f"{scheme}{separator}{authority}").origin
     except InvalidInput:
         return None
 

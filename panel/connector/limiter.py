@@ -1,6 +1,6 @@
 """What stands before every call: breaker, the upstream's own wait, rate limit and a place among those under way.
 
-The numbers live where all processes see them (``Ledger``); this module only decides what they mean.
+The numbers live where all processes see them (``LimitStore``); this module only decides what they mean.
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ class Rate:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """What the ledger knows of a source before a call: how long until one may go out, and why not now."""
+class Admission:
+    """What the limit_store knows of a source before a call: how long until one may go out, and why not now."""
 
     wait_s: float = 0.0
     reason: Reason | None = None
@@ -71,7 +71,7 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What the ledger holds of a source at the moment ``now``; moments are seconds since the epoch."""
+    """What the limit_store holds of a source at the moment ``now``; moments are seconds since the epoch."""
 
     now: float
     revision: int = 0
@@ -103,14 +103,14 @@ class Traffic:
     places: int
 
 
-class Ledger(Protocol):
-    """Shared numbers of all processes. Every method is one short transaction."""
+class LimitStore(Protocol):
+    """SharedCache numbers of all processes. Every method is one short transaction."""
 
-    def admit(self, source: SourceConfig, principal: str, rate: Rate | None) -> Standing:
+    def admit(self, source: SourceConfig, principal: str, rate: Rate | None) -> Admission:
         """Ask for one call now. ``reason`` is set when it may not go out (circuit-open or rate-limited)."""
         ...
 
-    def take_slot(self, source: SourceConfig, until_s: float, *, probe: bool = False) -> Standing:
+    def take_slot(self, source: SourceConfig, until_s: float, *, probe: bool = False) -> Admission:
         """A place among ``max_concurrency``, given back by ``free_slot`` or by itself after ``until_s`` seconds.
 
         None is given, and ``reason`` is set, when the source went bad since the call was admitted.
@@ -138,11 +138,11 @@ class Ledger(Protocol):
         ...
 
 
-class OpenGate:
-    """A gate without limits, for calls that no source's budget pays for."""
+class NoLimits:
+    """Admits every call: for Test connection, and for connectors without a limit store."""
 
     @contextmanager
-    def passage(self, source: SourceConfig, principal: str, deadline: Deadline) -> Iterator[None]:
+    def acquire(self, source: SourceConfig, principal: str, deadline: Deadline) -> Iterator[None]:
         yield
 
     def report(self, source: SourceConfig, problem: Problem | None) -> None:
@@ -158,49 +158,49 @@ class OpenGate:
         return {}
 
 
-class Gate:
-    """The limits of all sources, over a shared ledger."""
+class Limiter:
+    """The limits of all sources, over a shared limit_store."""
 
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
+    def __init__(self, limit_store: LimitStore) -> None:
+        self._limit_store = limit_store
         self._turns: dict[str, threading.Lock] = {}
 
     @contextmanager
-    def passage(self, source: SourceConfig, principal: str, deadline: Deadline) -> Iterator[None]:
+    def acquire(self, source: SourceConfig, principal: str, deadline: Deadline) -> Iterator[None]:
         """Let one call through. Raises ProviderUnavailable: circuit-open, rate-limited or busy, with the wait."""
-        standing = self._ledger.admit(source, principal, Rate.of(source.rate_limit))
-        if standing.reason is not None:
-            raise ProviderUnavailable(_refusal(source, standing))
-        slot = self._slot(source, deadline, probe=standing.probe)
+        admission = self._limit_store.admit(source, principal, Rate.of(source.rate_limit))
+        if admission.reason is not None:
+            raise ProviderUnavailable(_refusal(source, admission))
+        slot = self._slot(source, deadline, probe=admission.probe)
         try:
             yield
         finally:
-            self._ledger.free_slot(source, slot)
+            self._limit_store.free_slot(source, slot)
 
     def report(self, source: SourceConfig, problem: Problem | None) -> None:
         """Tell how a call ended."""
         if problem is None:
-            self._ledger.succeeded(source)
+            self._limit_store.succeeded(source)
         elif problem.reason in BREAKING:
-            self._ledger.failed(source, open_after=FAILURES_TO_OPEN, probe_every_s=PROBE_EVERY_S)
+            self._limit_store.failed(source, open_after=FAILURES_TO_OPEN, probe_every_s=PROBE_EVERY_S)
         elif problem.reason is Reason.RATE_LIMITED and problem.retry_after:
-            self._ledger.hold_off(source, problem.retry_after)
+            self._limit_store.hold_off(source, problem.retry_after)
         elif problem.reason not in (Reason.BUSY, Reason.CIRCUIT_OPEN):
-            self._ledger.succeeded(source)
+            self._limit_store.succeeded(source)
 
     def epoch(self, source: SourceConfig) -> int:
-        return self._ledger.epoch(source.id)
+        return self._limit_store.epoch(source.id)
 
     def advance(self, source: SourceConfig) -> None:
-        self._ledger.advance(source)
+        self._limit_store.advance(source)
 
     def counts(self) -> Mapping[str, Counts]:
-        return self._ledger.counts()
+        return self._limit_store.counts()
 
     def _slot(self, source: SourceConfig, deadline: Deadline, *, probe: bool) -> int:
-        """A place among those under way. One thread asks the ledger for all that wait in this process.
+        """A place among those under way. One thread asks the limit_store for all that wait in this process.
 
-        A crowd that waits for a sick source would else keep the ledger from those who call a healthy one.
+        A crowd that waits for a sick source would else keep the limit_store from those who call a healthy one.
         """
         turn = self._turns.setdefault(source.id, threading.Lock())
         if not turn.acquire(timeout=max(0.0, deadline.left - LAST_S)):
@@ -213,11 +213,11 @@ class Gate:
     def _slot_in_turn(self, source: SourceConfig, deadline: Deadline, *, probe: bool) -> int:
         """Who waited here while the source went bad is told so at once, and adds nothing to its load."""
         while True:
-            standing = self._ledger.take_slot(source, deadline.left + 1, probe=probe)
-            if standing.reason is not None:
-                raise ProviderUnavailable(_refusal(source, standing))
-            if standing.slot is not None:
-                return standing.slot
+            admission = self._limit_store.take_slot(source, deadline.left + 1, probe=probe)
+            if admission.reason is not None:
+                raise ProviderUnavailable(_refusal(source, admission))
+            if admission.slot is not None:
+                return admission.slot
             if deadline.left < LAST_S:
                 raise _busy(source)
             time.sleep(min(deadline.left, random.uniform(0.01, 0.03)))
@@ -281,10 +281,10 @@ def _busy(source: SourceConfig) -> ProviderUnavailable:
     return ProviderUnavailable.because(Reason.BUSY, message, retry_after=1)
 
 
-def _refusal(source: SourceConfig, standing: Standing) -> Problem:
-    reason = standing.reason or Reason.BUSY
+def _refusal(source: SourceConfig, admission: Admission) -> Problem:
+    reason = admission.reason or Reason.BUSY
     message = {
         Reason.CIRCUIT_OPEN: "Calls to this source failed several times in a row; it is left alone for a moment.",
         Reason.RATE_LIMITED: f"The limit of calls ({source.rate_limit or 'set by the upstream'}) is used up for now.",
     }.get(reason, "No call can go out now.")
-    return Problem(reason, message, max(0.1, standing.wait_s))
+    return Problem(reason, message, max(0.1, admission.wait_s))

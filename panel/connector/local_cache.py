@@ -14,7 +14,7 @@ from panel.connector.deadline import Deadline, DeadlinePassed
 
 T = TypeVar("T")
 
-GRACE_S = 0.1
+WAITER_GRACE_S = 0.1
 """Who asked has nearly the same deadline as those who wait: what he hears at the very end of it, they hear too."""
 
 
@@ -27,7 +27,7 @@ class _Entry:
     """How many wait for somebody else's question."""
 
 
-class Memory:
+class LocalCache:
     """Keeps at most ``most`` values; nothing of it is shared with other processes."""
 
     def __init__(self, most: int = 1000) -> None:
@@ -68,7 +68,7 @@ class Memory:
 
     def _awaited(self, entry: _Entry, deadline: Deadline) -> Any:
         """The answer to somebody else's question, or its failure as it is; our own deadline only ends the waiting."""
-        if not wait([entry.value], timeout=deadline.left + GRACE_S).done:
+        if not wait([entry.value], timeout=deadline.left + WAITER_GRACE_S).done:
             with self._lock:
                 if not entry.value.done():
                     entry.waiting -= 1

@@ -8,11 +8,11 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from panel.connector.address_guard import Guard
+from panel.connector.address_guard import AddressGuard
 from panel.connector.allowlist import SETTING
 from panel.connector.classify import problem_of_status, redirect_origin
 from panel.connector.deadline import Deadline
-from panel.connector.endpoint import Place, place_of
+from panel.connector.endpoint import Endpoint, parse_endpoint
 from panel.connector.headers import USER_AGENT, extra_headers
 from panel.connector.source import SourceConfig
 from panel.connector.transport import Call, Reply, Transport
@@ -33,29 +33,29 @@ _CHANGES = {
 }
 
 
-class Prober:
-    def __init__(self, guard: Guard, transport: Transport) -> None:
+class Probes:
+    def __init__(self, guard: AddressGuard, transport: Transport) -> None:
         self._guard = guard
         self._transport = transport
 
     def address(self, source: SourceConfig, deadline: Deadline) -> Finding:
         """Rung "address": does the name resolve, and may its addresses be called?"""
 
-        def step(place: Place) -> str:
-            judged = self._guard.judge(place, deadline, credential=source.signs_in)
+        def step(endpoint: Endpoint) -> str:
+            judged = self._guard.judge(endpoint, deadline, credential=source.signs_in)
             where = " and ".join(str(address) for address in judged.addresses[:3])
             kind = "a public address" if judged.is_public else f"a private address, opened by {SETTING}"
-            return f"{place.host} is {where}, {kind}."
+            return f"{endpoint.host} is {where}, {kind}."
 
         return _rung("address", source, step)
 
     def tls(self, source: SourceConfig, deadline: Deadline) -> Finding:
         """Rung "tls": is there a certificate that we trust for this host?"""
 
-        def step(place: Place) -> str:
-            if not place.is_tls:
+        def step(endpoint: Endpoint) -> str:
+            if not endpoint.is_tls:
                 return "No TLS: plain http."
-            certificate = self._transport.certificate(_bare_call(source, place), deadline)
+            certificate = self._transport.certificate(_bare_call(source, endpoint), deadline)
             until = datetime.fromtimestamp(ssl.cert_time_to_seconds(str(certificate["notAfter"])), UTC)
             return f"Certificate valid until {until.day} {until:%b %Y}, issued for this host."
 
@@ -64,18 +64,18 @@ class Prober:
     def http(self, source: SourceConfig, deadline: Deadline) -> Finding:
         """Rung "http": does anything answer HTTP there? Asked without the credential."""
 
-        def step(place: Place) -> str:
-            reply = self._transport.head(_bare_call(source, place), deadline)
-            if reply.status >= 500 or reply.status == 429 or _moved(reply, place):
-                raise ProviderUnavailable(problem_of_status(reply.status, reply.headers, place))
-            return f"GET {place.path or '/'} answered {reply.status}{_with_kind(reply)}."
+        def step(endpoint: Endpoint) -> str:
+            reply = self._transport.head(_bare_call(source, endpoint), deadline)
+            if reply.status >= 500 or reply.status == 429 or _moved(reply, endpoint):
+                raise ProviderUnavailable(problem_of_status(reply.status, reply.headers, endpoint))
+            return f"GET {endpoint.path or '/'} answered {reply.status}{_with_kind(reply)}."
 
         return _rung("http", source, step)
 
 
-def _bare_call(source: SourceConfig, place: Place) -> Call:
+def _bare_call(source: SourceConfig, endpoint: Endpoint) -> Call:
     headers = {**extra_headers(source), "User-Agent": USER_AGENT, "Accept": "*/*", "Connection": "close"}
-    return Call("GET", place, place.target(()), headers, ca_file=source.ca_file)
+    return Call("GET", endpoint, endpoint.target(()), headers, ca_file=source.ca_file)
 
 
 def _with_kind(reply: Reply) -> str:
@@ -84,18 +84,18 @@ def _with_kind(reply: Reply) -> str:
     return f" with {shown}" if shown else ""
 
 
-def _moved(reply: Reply, place: Place) -> bool:
+def _moved(reply: Reply, endpoint: Endpoint) -> bool:
     """Whether the server itself moved (http to https, another port). A sign-in page elsewhere is no obstacle."""
-    target = redirect_origin(reply.headers, place) if 300 <= reply.status < 400 else None
-    return target is not None and target != place.origin and place_of(target).host == place.host
+    target = redirect_origin(reply.headers, endpoint) if 300 <= reply.status < 400 else None
+    return target is not None and target != endpoint.origin and parse_endpoint(target).host == endpoint.host
 
 
-def _rung(name: str, source: SourceConfig, step: Callable[[Place], str]) -> Finding:
+def _rung(name: str, source: SourceConfig, step: Callable[[Endpoint], str]) -> Finding:
     started, tried = time.monotonic(), "Reading the address."
     try:
-        place = place_of(source.root)
-        tried = f"{_TRIED[name]} {place.origin}."
-        message, problem = step(place), None
+        endpoint = parse_endpoint(source.root)
+        tried = f"{_TRIED[name]} {endpoint.origin}."
+        message, problem = step(endpoint), None
     except InvalidInput as exc:
         message, problem = str(exc), Problem(Reason.SOURCE_INVALID, str(exc))
     except ProviderUnavailable as exc:

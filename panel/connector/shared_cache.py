@@ -16,19 +16,19 @@ LEASE_MARGIN_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class CachedAnswer:
     """An answer and the seconds for which it may still be given out."""
 
     answer: Answer
     seconds: float
 
 
-class Shared(Protocol):
+class SharedCache(Protocol):
     """What all processes know together, for seconds. It never raises and never takes long: what fails is a miss."""
 
-    def get(self, key: bytes) -> Kept | None: ...
+    def get(self, key: bytes) -> CachedAnswer | None: ...
 
-    def put(self, key: bytes, kept: Kept) -> None: ...
+    def put(self, key: bytes, kept: CachedAnswer) -> None: ...
 
     def lease(self, key: bytes, seconds: float) -> str | None:
         """The right to ask, to be given back by ``release``; None while somebody else has it.
@@ -40,13 +40,13 @@ class Shared(Protocol):
     def release(self, key: bytes, lease: str) -> None: ...
 
 
-class Unshared:
+class NoSharedCache:
     """Each process keeps its answers to itself."""
 
-    def get(self, key: bytes) -> Kept | None:
+    def get(self, key: bytes) -> CachedAnswer | None:
         return None
 
-    def put(self, key: bytes, kept: Kept) -> None:
+    def put(self, key: bytes, kept: CachedAnswer) -> None:
         """Nobody else would read it."""
 
     def lease(self, key: bytes, seconds: float) -> str | None:
@@ -56,7 +56,7 @@ class Unshared:
         """Nothing was taken."""
 
 
-def asked_once(shared: Shared, key: bytes, ask: Callable[[], Kept], deadline: Deadline) -> Kept:
+def fetch_once(shared: SharedCache, key: bytes, ask: Callable[[], CachedAnswer], deadline: Deadline) -> CachedAnswer:
     """The shared answer, or one that we ask for ourselves while the others wait. Raises what ``ask`` raises."""
     patience = deadline.left / 2
     while True:
@@ -70,7 +70,7 @@ def asked_once(shared: Shared, key: bytes, ask: Callable[[], Kept], deadline: De
         time.sleep(min(deadline.left, random.uniform(0.01, 0.03)))
 
 
-def _asked(shared: Shared, key: bytes, lease: str, ask: Callable[[], Kept]) -> Kept:
+def _asked(shared: SharedCache, key: bytes, lease: str, ask: Callable[[], CachedAnswer]) -> CachedAnswer:
     try:
         # Somebody may have answered between our looking and our turn.
         known = shared.get(key) if lease else None

@@ -59,7 +59,7 @@ class TlsSocket(_Bounded, ssl.SSLSocket):  # type: ignore[misc]
     """A TLS connection with a deadline."""
 
 
-Wire = PlainSocket | TlsSocket
+Socket = PlainSocket | TlsSocket
 
 
 def dial(addresses: Sequence[Address], port: int, deadline: Deadline, *, budget: int) -> PlainSocket:

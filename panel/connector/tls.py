@@ -13,7 +13,7 @@ from panel.core.domain import Reason
 from panel.core.errors import ProviderUnavailable
 
 
-class Trust:
+class TlsContexts:
     """TLS contexts, kept per CA file until that file changes."""
 
     def __init__(self) -> None:

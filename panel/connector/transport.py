@@ -18,13 +18,13 @@ from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection
 from urllib3.response import BaseHTTPResponse
 
-from panel.connector.address_guard import Guard
+from panel.connector.address_guard import AddressGuard
 from panel.connector.body import Garbled, TooLarge, read_body
 from panel.connector.classify import problem_of_failure, succeeded
 from panel.connector.deadline import Deadline
-from panel.connector.endpoint import Place, path_of, place_of
-from panel.connector.sockets import TlsSocket, TooMuch, Wire, dial, secure
-from panel.connector.tls import Trust
+from panel.connector.endpoint import Endpoint, parse_endpoint, path_of
+from panel.connector.sockets import Socket, TlsSocket, TooMuch, dial, secure
+from panel.connector.tls import TlsContexts
 from panel.core.domain import Problem
 from panel.core.errors import InvalidInput, ProviderUnavailable
 
@@ -45,7 +45,7 @@ class Call:
     """What is to be sent. ``credential`` tells whether the headers carry one."""
 
     method: str
-    place: Place
+    endpoint: Endpoint
     target: str = field(repr=False)
     headers: Mapping[str, str] = field(repr=False)
     body: bytes | None = field(default=None, repr=False)
@@ -65,17 +65,17 @@ class Reply:
 
 
 class Transport:
-    """Holds what all exchanges share: who may be called, whom we trust, how much we accept."""
+    """Holds what all exchanges share: who may be called, whom we tls, how much we accept."""
 
-    def __init__(self, guard: Guard, *, max_bytes: int) -> None:
+    def __init__(self, guard: AddressGuard, *, max_bytes: int) -> None:
         self._guard = guard
-        self._trust = Trust()
+        self._tls = TlsContexts()
         self._max_bytes = max_bytes
 
     def exchange(self, call: Call, deadline: Deadline, *, allow: Collection[int] = ()) -> Reply:
         """Send one call and read its whole answer. Raises ProviderUnavailable with the reason when none came."""
-        with self._answered(call, deadline) as (response, door):
-            body = door.tried(lambda: read_body(response.raw, limit=self._max_bytes), call.place)
+        with self._answered(call, deadline) as (response, adapter):
+            body = adapter.tried(lambda: read_body(response.raw, limit=self._max_bytes), call.endpoint)
             if not isinstance(body, Problem):
                 return _reply(response, body)
             if succeeded(response.status_code) or response.status_code in allow:
@@ -89,29 +89,31 @@ class Transport:
             return _reply(response, None)
 
     def certificate(self, call: Call, deadline: Deadline) -> Mapping[str, Any]:
-        """The certificate of the place, trusted and checked for its name. Raises ProviderUnavailable."""
-        door = self._door(call, deadline)
-        with closing(door):
-            wire = door.tried(lambda: door.connected(call.place), call.place)
+        """The certificate of the endpoint, tlsed and checked for its name. Raises ProviderUnavailable."""
+        adapter = self._adapter(call, deadline)
+        with closing(adapter):
+            wire = adapter.tried(lambda: adapter.connected(call.endpoint), call.endpoint)
             if isinstance(wire, Problem):
                 raise ProviderUnavailable(wire)
             return wire.getpeercert() or {} if isinstance(wire, TlsSocket) else {}
 
-    def _door(self, call: Call, deadline: Deadline) -> DoorAdapter:
+    def _adapter(self, call: Call, deadline: Deadline) -> GuardedAdapter:
         budget = 2 * self._max_bytes + _FRAMING
-        return DoorAdapter(self._guard, self._trust, deadline, budget, credential=call.credential, ca_file=call.ca_file)
+        return GuardedAdapter(
+            self._guard, self._tls, deadline, budget, credential=call.credential, ca_file=call.ca_file
+        )
 
     @contextmanager
-    def _answered(self, call: Call, deadline: Deadline) -> Iterator[tuple[requests.Response, DoorAdapter]]:
-        door = self._door(call, deadline)
-        with _session(door) as session:
-            response = door.tried(lambda: _sent(session, call), call.place)
+    def _answered(self, call: Call, deadline: Deadline) -> Iterator[tuple[requests.Response, GuardedAdapter]]:
+        adapter = self._adapter(call, deadline)
+        with _session(adapter) as session:
+            response = adapter.tried(lambda: _sent(session, call), call.endpoint)
             if isinstance(response, Problem):
-                raise _unanswered(response) if door.has_sent else ProviderUnavailable(response)
-            yield response, door
+                raise _unanswered(response) if adapter.has_sent else ProviderUnavailable(response)
+            yield response, adapter
 
 
-class DoorAdapter(HTTPAdapter):
+class GuardedAdapter(HTTPAdapter):
     """Lets a requests session reach judged addresses only. For one exchange: the connection ends with it.
 
     ``credential`` tells whether requests carry one, which plain http may take to opened addresses only.
@@ -121,16 +123,23 @@ class DoorAdapter(HTTPAdapter):
     """Whether a request may have reached the upstream."""
 
     def __init__(
-        self, guard: Guard, trust: Trust, deadline: Deadline, budget: int, *, credential: bool, ca_file: str
+        self,
+        guard: AddressGuard,
+        tls: TlsContexts,
+        deadline: Deadline,
+        budget: int,
+        *,
+        credential: bool,
+        ca_file: str,
     ) -> None:
         super().__init__()
         self._credential = credential
         self._ca_file = ca_file
         self._guard = guard
-        self._trust = trust
+        self._tls = tls
         self._deadline = deadline
         self._budget = budget
-        self._wire: Wire | None = None
+        self._wire: Socket | None = None
         self._open = ExitStack()
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
@@ -141,28 +150,30 @@ class DoorAdapter(HTTPAdapter):
 
     def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
         parts = urlsplit(str(request.url))
-        place = place_of(f"{parts.scheme}://{parts.netloc}")
-        connection = _Https(place.host, place.port) if place.is_tls else HTTPConnection(place.host, place.port)
+        endpoint = parse_endpoint(f"{parts.scheme}://{parts.netloc}")
+        connection = (
+            _Https(endpoint.host, endpoint.port) if endpoint.is_tls else HTTPConnection(endpoint.host, endpoint.port)
+        )
         self._open.callback(connection.close)
         # It must never dial by itself: the address that it would find has not been judged.
         connection.auto_open = 0
-        connection.sock = self.connected(place)
+        connection.sock = self.connected(endpoint)
         self.has_sent = True
         raw = _conversed(connection, request)
         self._open.callback(raw.close)
         return self.build_response(request, raw)
 
-    def connected(self, place: Place) -> Wire:
-        """An open connection to ``place``, secured where its scheme says so."""
-        context = self._trust.context(self._ca_file) if place.is_tls else None
-        judged = self._guard.judge(place, self._deadline, credential=self._credential)
-        self._wire = dial(judged.addresses, place.port, self._deadline, budget=self._budget)
+    def connected(self, endpoint: Endpoint) -> Socket:
+        """An open connection to ``endpoint``, secured where its scheme says so."""
+        context = self._tls.context(self._ca_file) if endpoint.is_tls else None
+        judged = self._guard.judge(endpoint, self._deadline, credential=self._credential)
+        self._wire = dial(judged.addresses, endpoint.port, self._deadline, budget=self._budget)
         if context is not None:
-            self._wire = secure(self._wire, place.host, context)
+            self._wire = secure(self._wire, endpoint.host, context)
         self._open.callback(self._wire.close)
         return self._wire
 
-    def tried(self, work: Callable[[], T], place: Place) -> T | Problem:
+    def tried(self, work: Callable[[], T], endpoint: Endpoint) -> T | Problem:
         """The result of ``work``, or what its failure means.
 
         The failure itself ends here and is chained to nothing: its text and its request carry whole addresses.
@@ -172,7 +183,7 @@ class DoorAdapter(HTTPAdapter):
             return work()
         except _FAILURES as exc:
             closed = self._wire is not None and self._wire.ended
-            return problem_of_failure(exc, place, within_s=self._deadline.seconds, closed=closed, handled=handled)
+            return problem_of_failure(exc, endpoint, within_s=self._deadline.seconds, closed=closed, handled=handled)
 
 
 class _Https(HTTPConnection):
@@ -189,20 +200,20 @@ class _Session(requests.Session):
         return None
 
 
-def _session(door: DoorAdapter) -> _Session:
+def _session(adapter: GuardedAdapter) -> _Session:
     session = _Session()
     session.trust_env = False
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-    session.mount("http://", door)
-    session.mount("https://", door)
+    session.mount("http://", adapter)
+    session.mount("https://", adapter)
     return session
 
 
 def _sent(session: _Session, call: Call) -> requests.Response:
-    prepared = requests.Request(call.method, call.place.origin, headers=dict(call.headers), data=call.body).prepare()
+    prepared = requests.Request(call.method, call.endpoint.origin, headers=dict(call.headers), data=call.body).prepare()
     # Requests decodes escapes when it reads an address (%2e%2e becomes ..); what goes out is exactly what we built.
-    prepared.url = call.place.origin + call.target
-    if prepared.path_url != call.target or not f"{path_of(call.target)}/".startswith(f"{call.place.path}/"):
+    prepared.url = call.endpoint.origin + call.target
+    if prepared.path_url != call.target or not f"{path_of(call.target)}/".startswith(f"{call.endpoint.path}/"):
         raise InvalidInput("reference", "The reference leads outside of the source.")
     return session.send(prepared, stream=True, allow_redirects=False)
 

@@ -29,7 +29,7 @@ from panel.connector import (
     SourceConfig,
     origin_of,
 )
-from panel.connector.endpoint import place_of
+from panel.connector.endpoint import parse_endpoint
 from panel.core.domain import AuthStatus, Problem, Reason
 from panel.core.errors import InvalidInput, PanelError, ProviderUnavailable
 from panel.credentials.vault import Unreadable, Vault
@@ -315,7 +315,7 @@ def _check_consent(visit: Visit) -> None:
 
 def consent_origin(authorization_url: str) -> str:
     """Scheme and host of a consent page, in the spelling that headers may carry."""
-    return place_of(authorization_url.partition("?")[0]).origin
+    return parse_endpoint(authorization_url.partition("?")[0]).origin
 
 
 def _client(source: SourceConfig) -> OauthClient:

@@ -106,7 +106,7 @@ class Sources:
 
     def traffic(self, sources: Sequence[Source]) -> list[Traffic]:
         """How calls to each of the sources stand now. Nothing is asked of any upstream."""
-        counts = self._connector.gate.counts()
+        counts = self._connector.limiter.counts()
         return [
             traffic_of(counts.get(source.id), rate_limit=source.rate_limit, revision=source.revision)
             for source in sources

@@ -18,7 +18,7 @@ from redis import Redis, RedisError
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from panel.connector import Answer, Kept
+from panel.connector import Answer, CachedAnswer
 
 T = TypeVar("T")
 D = TypeVar("D")
@@ -36,8 +36,8 @@ _RELEASE = "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del
 log = logging.getLogger(__name__)
 
 
-class SharedCache:
-    """The connector's ``Shared`` over Redis. ``secret`` makes its keys, so that they tell nothing about addresses."""
+class RedisCache:
+    """The connector's ``SharedCache`` in Redis. Keys are hashes keyed with ``secret``: they reveal no address."""
 
     def __init__(self, url: str, secret: str, *, answer_s: float = ANSWER_S) -> None:
         self._redis = Redis.from_url(
@@ -47,17 +47,17 @@ class SharedCache:
         self._rests_until = 0.0
         self._lock = threading.Lock()
 
-    def get(self, key: bytes) -> Kept | None:
+    def get(self, key: bytes) -> CachedAnswer | None:
         return self._tried(lambda: self._get(self._name(key)), None)
 
-    def _get(self, name: str) -> Kept | None:
+    def _get(self, name: str) -> CachedAnswer | None:
         pipe = self._redis.pipeline(transaction=True)
         pipe.get(name)
         pipe.pttl(name)
         value, left_ms = pipe.execute()
         return _read(value, left_ms / 1000) if value is not None and left_ms > 0 else None
 
-    def put(self, key: bytes, kept: Kept) -> None:
+    def put(self, key: bytes, kept: CachedAnswer) -> None:
         milliseconds = max(1, round(kept.seconds * 1000))
         self._tried(lambda: self._redis.set(self._name(key), _written(kept.answer), px=milliseconds), None)
 
@@ -106,11 +106,13 @@ def _written(answer: Answer) -> str:
     return json.dumps({"status": answer.status, "headers": headers, "where": answer.where, "body": body})
 
 
-def _read(value: bytes, seconds: float) -> Kept:
+def _read(value: bytes, seconds: float) -> CachedAnswer:
     """Raises ValueError for anything that we did not write."""
     match json.loads(value):
         case {"status": int(status), "headers": dict(headers), "where": str(where), "body": str(body)}:
-            return Kept(Answer(status, _strings(headers), base64.b64decode(body, validate=True), where), seconds)
+            return CachedAnswer(
+                Answer(status, _strings(headers), base64.b64decode(body, validate=True), where), seconds
+            )
     raise ValueError("not an answer")
 
 

@@ -30,7 +30,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 
-from panel.connector.limiter import PROBE_EVERY_S, Counts, Rate, Standing
+from panel.connector.limiter import PROBE_EVERY_S, Admission, Counts, Rate
 from panel.connector.source import SourceConfig
 from panel.core.domain import Reason
 
@@ -114,8 +114,8 @@ def ephemeral_engine(path: Path) -> Engine:
     return engine
 
 
-class SqlLedger:
-    """The ledger over SQLAlchemy. Its engine is made at the first call, so that a server may fork before."""
+class SqlLimitStore:
+    """The limit_store over SQLAlchemy. Its engine is made at the first call, so that a server may fork before."""
 
     def __init__(self, make_engine: Callable[[], Engine]) -> None:
         self._make_engine = make_engine
@@ -147,7 +147,7 @@ class SqlLedger:
 
     # --- before a call -------------------------------------------------------------------------------------------
 
-    def admit(self, source: SourceConfig, principal: str, rate: Rate | None) -> Standing:
+    def admit(self, source: SourceConfig, principal: str, rate: Rate | None) -> Admission:
         with self._turn() as (connection, now):
             row = self._row(connection, source)
             barred = _barred(row, now)
@@ -156,8 +156,8 @@ class SqlLedger:
             if rate is not None:
                 wait = self._metered(connection, source, principal, rate, row["due"], now)
                 if wait > 0:
-                    return Standing(wait, Reason.RATE_LIMITED)
-            return Standing(probe=self._probes(connection, source, row, now))
+                    return Admission(wait, Reason.RATE_LIMITED)
+            return Admission(probe=self._probes(connection, source, row, now))
 
     def _probes(self, connection: Connection, source: SourceConfig, row: Mapping[str, Any], now: float) -> bool:
         """Whether the call that is let go now does so through an open breaker; the others wait for what it finds."""
@@ -201,7 +201,7 @@ class SqlLedger:
 
     # --- places --------------------------------------------------------------------------------------------------
 
-    def take_slot(self, source: SourceConfig, until_s: float, *, probe: bool = False) -> Standing:
+    def take_slot(self, source: SourceConfig, until_s: float, *, probe: bool = False) -> Admission:
         with self._turn() as (connection, now):
             row = self._row(connection, source)
             barred = _barred(row, now, probe=probe)
@@ -211,11 +211,11 @@ class SqlLedger:
             taken = {row.slot for row in rows}
             free = next((slot for slot in range(source.max_concurrency) if slot not in taken), None)
             if free is None:
-                return Standing()
+                return Admission()
             key = (slots.c.source_id == source.id, slots.c.slot == free)
             if connection.execute(slots.update().where(*key).values(until=now + until_s)).rowcount == 0:
                 connection.execute(slots.insert().values(source_id=source.id, slot=free, until=now + until_s))
-            return Standing(probe=probe or self._probes(connection, source, row, now), slot=free)
+            return Admission(probe=probe or self._probes(connection, source, row, now), slot=free)
 
     def free_slot(self, source: SourceConfig, slot: int) -> None:
         with self._turn() as (connection, _):
@@ -322,12 +322,12 @@ class SqlLedger:
         connection.execute(sources.update().where(sources.c.source_id == source.id).values(**values))
 
 
-def _barred(row: Mapping[str, Any], now: float, *, probe: bool = False) -> Standing | None:
+def _barred(row: Mapping[str, Any], now: float, *, probe: bool = False) -> Admission | None:
     """Why no call may go out now, or nothing. A probe may pass the breaker, but not the upstream's own wait."""
     if row["hold_until"] > now:
-        return Standing(row["hold_until"] - now, Reason.RATE_LIMITED)
+        return Admission(row["hold_until"] - now, Reason.RATE_LIMITED)
     if row["probe_at"] > now and not probe:
-        return Standing(row["probe_at"] - now, Reason.CIRCUIT_OPEN)
+        return Admission(row["probe_at"] - now, Reason.CIRCUIT_OPEN)
     return None
 
 

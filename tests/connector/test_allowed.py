@@ -6,8 +6,8 @@ from ipaddress import ip_address
 
 import pytest
 
-from panel.connector.allowlist import AllowList
-from panel.connector.endpoint import place_of
+from panel.connector.allowlist import Allowlist
+from panel.connector.endpoint import parse_endpoint
 
 
 @pytest.mark.parametrize(
@@ -21,19 +21,19 @@ from panel.connector.endpoint import place_of
 )  # fmt: skip
 def test_a_wrong_entry_is_named(entry: str) -> None:
     with pytest.raises(ValueError, match="PANEL_ALLOWED_PRIVATE_HOSTS") as caught:
-        AllowList.parse(f"10.0.0.0/8, {entry}")
+        Allowlist.parse(f"10.0.0.0/8, {entry}")
 
     assert repr(entry) in str(caught.value)
 
 
 def test_a_network_with_host_bits_is_corrected_in_words() -> None:
     with pytest.raises(ValueError, match=r"did you mean 10\.0\.0\.0/8\?"):
-        AllowList.parse("10.0.0.1/8")
+        Allowlist.parse("10.0.0.1/8")
 
 
 @pytest.mark.parametrize("text", ["", " ", ",", " , "])
 def test_nothing_opens_nothing(text: str) -> None:
-    assert AllowList.parse(text) == AllowList()
+    assert Allowlist.parse(text) == Allowlist()
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_nothing_opens_nothing(text: str) -> None:
     ],
 )  # fmt: skip
 def test_an_exact_entry_opens_its_host_and_port(entry: str, url: str) -> None:
-    assert AllowList.parse(entry).names(place_of(url))
+    assert Allowlist.parse(entry).names(parse_endpoint(url))
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_an_exact_entry_opens_its_host_and_port(entry: str, url: str) -> None:
     ],
 )  # fmt: skip
 def test_an_exact_entry_opens_nothing_else(url: str) -> None:
-    assert not AllowList.parse("127.0.0.1:8080").names(place_of(url))
+    assert not Allowlist.parse("127.0.0.1:8080").names(parse_endpoint(url))
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_an_exact_entry_opens_nothing_else(url: str) -> None:
     ],
 )  # fmt: skip
 def test_a_network_opens_what_lies_in_it(network: str, address: str) -> None:
-    allowed = AllowList.parse(network)
+    allowed = Allowlist.parse(network)
 
     assert allowed.lists([ip_address(address)])
     assert allowed.permits([ip_address(address)])
@@ -86,14 +86,14 @@ def test_a_network_opens_what_lies_in_it(network: str, address: str) -> None:
     ],
 )  # fmt: skip
 def test_no_network_opens_what_is_guarded(address: str) -> None:
-    allowed = AllowList.parse("0.0.0.0/0, ::/0, 127.0.0.0/8, 169.254.169.254/32, fe80::/10, ::1/128, 64:ff9b:1::/48")
+    allowed = Allowlist.parse("0.0.0.0/0, ::/0, 127.0.0.0/8, 169.254.169.254/32, fe80::/10, ::1/128, 64:ff9b:1::/48")
 
     assert not allowed.lists([ip_address(address)])
     assert not allowed.permits([ip_address(address)])
 
 
 def test_one_address_outside_spoils_all() -> None:
-    allowed = AllowList.parse("10.0.0.0/8")
+    allowed = Allowlist.parse("10.0.0.0/8")
 
     assert not allowed.permits([ip_address("10.0.0.1"), ip_address("8.8.8.8"), ip_address("192.168.0.1")])
     assert allowed.permits([ip_address("10.0.0.1"), ip_address("8.8.8.8")])

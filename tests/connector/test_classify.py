@@ -11,11 +11,11 @@ from door import conversation, problem_of
 from faults import FaultServer
 
 from panel.connector.classify import problem_of_status, retry_after
-from panel.connector.endpoint import place_of
+from panel.connector.endpoint import parse_endpoint
 from panel.core.domain import Reason
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
-WIKI = place_of("https://wiki.test")
+WIKI = parse_endpoint("https://wiki.test")
 
 WAITS = [
     ("7", 7), ("0", 1), ("-5", 1), ("+8", 8), ("1.5", 1.5), (" 9 ", 9), ("301", 300), ("999999999", 300),

@@ -14,14 +14,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from panel.connector import Auth, Connector
-from panel.connector.address_guard import Guard
+from panel.connector.address_guard import AddressGuard
 from panel.connector.address_ranges import folded
-from panel.connector.allowlist import AllowList
+from panel.connector.allowlist import Allowlist
 from panel.connector.deadline import Deadline
-from panel.connector.endpoint import place_of
+from panel.connector.endpoint import parse_endpoint
 from panel.connector.resolve import Resolver
-from panel.connector.tls import Trust
-from panel.connector.transport import DoorAdapter
+from panel.connector.tls import TlsContexts
+from panel.connector.transport import GuardedAdapter
 from panel.core.domain import Reason
 from panel.core.errors import ProviderUnavailable
 
@@ -128,10 +128,10 @@ def test_a_credential_over_plain_http_needs_an_opened_address(auth: Auth) -> Non
     ],
 )
 def test_who_may_get_a_credential_unencrypted(url: str, credential: bool, listed: str, passes: bool) -> None:
-    guard = Guard(lambda: AllowList.parse(listed), Resolver(lambda host, port: ["93.184.216.34"]))
+    guard = AddressGuard(lambda: Allowlist.parse(listed), Resolver(lambda host, port: ["93.184.216.34"]))
 
     try:
-        guard.judge(place_of(url), Deadline(2), credential=credential)
+        guard.judge(parse_endpoint(url), Deadline(2), credential=credential)
     except ProviderUnavailable:
         assert not passes
     else:
@@ -166,9 +166,9 @@ def test_a_flipping_resolver_never_gets_through(canary: FaultServer) -> None:
 
     door = connector("other.test:1", lookup=flip)
     for _ in range(50):
-        guard = Guard(lambda: AllowList.parse("other.test:1"), Resolver(flip))
+        guard = AddressGuard(lambda: Allowlist.parse("other.test:1"), Resolver(flip))
         try:
-            judged = guard.judge(place_of(f"https://wiki.test:{canary.port}"), Deadline(2), credential=True)
+            judged = guard.judge(parse_endpoint(f"https://wiki.test:{canary.port}"), Deadline(2), credential=True)
         except ProviderUnavailable:
             continue
         assert judged.addresses == (ip_address("93.184.216.34"),)
@@ -191,13 +191,13 @@ NUMBER_LIKE = r"0x[0-9a-f]{1,8}|0[0-7]{1,11}|[0-9]{1,10}|127(\.[0-9]{1,3}){1,3}|
 @given(st.from_regex(NUMBER_LIKE, fullmatch=True))
 @settings(max_examples=300, deadline=None)
 def test_a_number_like_host_is_judged_by_what_the_kernel_makes_of_it(text: str) -> None:
-    allowed = AllowList.parse("10.0.0.0/8")
+    allowed = Allowlist.parse("10.0.0.0/8")
     try:
         kernel = [ip_address(each) for each in numeric_lookup(text, 443)]
     except OSError:
         return
 
-    guard, place = Guard(lambda: allowed, Resolver(numeric_lookup)), place_of(f"https://{text}")
+    guard, place = AddressGuard(lambda: allowed, Resolver(numeric_lookup)), parse_endpoint(f"https://{text}")
 
     if allowed.permits(kernel):
         assert set(guard.judge(place, Deadline(5), credential=True).addresses) == {folded(each) for each in kernel}
@@ -210,8 +210,10 @@ def test_a_number_like_host_is_judged_by_what_the_kernel_makes_of_it(text: str) 
 def test_only_judged_addresses_are_dialled(addresses: list[object], listed: str) -> None:
     """The decision of the guard is the decision on the address that gets the connection."""
     dialled: list[str] = []
-    guard = Guard(lambda: AllowList.parse(listed), Resolver(lambda host, port: [str(each) for each in addresses]))
-    door = DoorAdapter(guard, Trust(), Deadline(2), 1000, credential=False, ca_file="")
+    guard = AddressGuard(
+        lambda: Allowlist.parse(listed), Resolver(lambda host, port: [str(each) for each in addresses])
+    )
+    door = GuardedAdapter(guard, TlsContexts(), Deadline(2), 1000, credential=False, ca_file="")
 
     def connect(self: socket.socket, target: tuple[str, int]) -> None:
         dialled.append(target[0])
@@ -220,10 +222,10 @@ def test_only_judged_addresses_are_dialled(addresses: list[object], listed: str)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(socket.socket, "connect", connect)
         with pytest.raises((OSError, ProviderUnavailable)):
-            door.connected(place_of("http://wiki.test"))
+            door.connected(parse_endpoint("http://wiki.test"))
     door.close()
 
-    allowed = AllowList.parse(listed)
+    allowed = Allowlist.parse(listed)
     folded_ones = [folded(ip_address(str(each))) for each in addresses]
     assert dialled == ([str(each) for each in dict.fromkeys(folded_ones)] if allowed.permits(folded_ones) else [])
 

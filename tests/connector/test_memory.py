@@ -8,11 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from panel.connector.deadline import Deadline, DeadlinePassed
-from panel.connector.local_cache import Memory
+from panel.connector.local_cache import LocalCache
 
 
 def test_a_value_is_asked_for_again_when_its_time_is_over() -> None:
-    memory, asked = Memory(), []
+    memory, asked = LocalCache(), []
 
     for seconds in (0, 0, 60, 60):
         memory.get("key", seconds, lambda: asked.append(1), Deadline(30))
@@ -21,7 +21,7 @@ def test_a_value_is_asked_for_again_when_its_time_is_over() -> None:
 
 
 def test_those_who_come_meanwhile_share_one_question() -> None:
-    memory, asked = Memory(), []
+    memory, asked = LocalCache(), []
     waiting, go = threading.Barrier(8), threading.Event()
 
     def ask() -> str:
@@ -42,7 +42,7 @@ def test_those_who_come_meanwhile_share_one_question() -> None:
 
 
 def test_a_failure_is_not_kept() -> None:
-    memory = Memory()
+    memory = LocalCache()
 
     def fail() -> str:
         raise ValueError("no")
@@ -54,7 +54,7 @@ def test_a_failure_is_not_kept() -> None:
 
 
 def test_those_who_wait_share_the_failure() -> None:
-    memory, asking, go = Memory(), threading.Event(), threading.Event()
+    memory, asking, go = LocalCache(), threading.Event(), threading.Event()
 
     def fail() -> str:
         asking.set()
@@ -72,7 +72,7 @@ def test_those_who_wait_share_the_failure() -> None:
 
 
 def test_an_asker_that_is_stopped_leaves_nobody_waiting() -> None:
-    memory = Memory()
+    memory = LocalCache()
 
     def stop() -> str:
         raise KeyboardInterrupt
@@ -84,7 +84,7 @@ def test_an_asker_that_is_stopped_leaves_nobody_waiting() -> None:
 
 
 def test_waiting_has_an_end() -> None:
-    memory, asking, go = Memory(), threading.Event(), threading.Event()
+    memory, asking, go = LocalCache(), threading.Event(), threading.Event()
 
     def slow() -> None:
         asking.set()
@@ -99,7 +99,7 @@ def test_waiting_has_an_end() -> None:
 
 
 def test_it_does_not_grow_for_ever() -> None:
-    memory = Memory(most=10)
+    memory = LocalCache(most=10)
 
     for number in range(100):
         memory.get(number, 60, lambda number=number: number, Deadline(30))
@@ -109,7 +109,7 @@ def test_it_does_not_grow_for_ever() -> None:
 
 
 def test_who_asked_is_told_how_many_waited() -> None:
-    memory, asking, go = Memory(), threading.Event(), threading.Event()
+    memory, asking, go = LocalCache(), threading.Event(), threading.Event()
     told: list[int] = []
 
     def ask() -> str:
@@ -131,7 +131,7 @@ def test_who_asked_is_told_how_many_waited() -> None:
 
 
 def test_an_answer_in_time_is_heard_and_a_late_one_is_not() -> None:
-    memory, asking, go = Memory(), threading.Event(), threading.Event()
+    memory, asking, go = LocalCache(), threading.Event(), threading.Event()
 
     def fail() -> str:
         asking.set()

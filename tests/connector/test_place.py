@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from panel.connector import check_root
-from panel.connector.endpoint import place_of, shown_origin
+from panel.connector.endpoint import parse_endpoint, shown_origin
 from panel.core.errors import InvalidInput
 
 GOOD_ROOTS = [
@@ -53,7 +53,7 @@ ODD_SEGMENTS = [
 
 @pytest.mark.parametrize(("root", "origin", "path"), GOOD_ROOTS)
 def test_a_root_is_read_in_one_way(root: str, origin: str, path: str) -> None:
-    place = place_of(root)
+    place = parse_endpoint(root)
 
     assert (place.origin, place.path) == (origin, path)
 
@@ -91,7 +91,7 @@ def test_an_odd_segment_stays_one_segment_on_the_wire(faults: FaultServer, segme
 @given(st.lists(st.text(min_size=1, max_size=30), min_size=1, max_size=4))
 def test_a_target_never_leaves_its_root(segments: list[str]) -> None:
     try:
-        target = place_of("https://wiki.test/xwiki").target(("rest", *segments), [("q", segments[0])])
+        target = parse_endpoint("https://wiki.test/xwiki").target(("rest", *segments), [("q", segments[0])])
     except InvalidInput:
         return
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from panel.connector.address_ranges import Standing, folded, layers, standing
+from panel.connector.address_ranges import AddressClass, address_class, folded, layers
 
 _PUBLIC = """
 1.1.1.1 8.8.8.8 9.255.255.255 11.0.0.0 93.184.216.34 100.63.255.255 100.128.0.0 126.255.255.255 128.0.0.1
@@ -37,15 +37,15 @@ _GUARDED = """
 2001:0:808:808::80ff:fffe 2a00::5efe:7f00:1 fe80::5efe:808:808 fe80::1%1
 """
 TABLE = [
-    *((text, Standing.PUBLIC) for text in _PUBLIC.split()),
-    *((text, Standing.PRIVATE) for text in _PRIVATE.split()),
-    *((text, Standing.GUARDED) for text in _GUARDED.split()),
+    *((text, AddressClass.PUBLIC) for text in _PUBLIC.split()),
+    *((text, AddressClass.PRIVATE) for text in _PRIVATE.split()),
+    *((text, AddressClass.GUARDED) for text in _GUARDED.split()),
 ]
 
 
 @pytest.mark.parametrize(("text", "expected"), TABLE)
-def test_every_address_has_its_standing(text: str, expected: Standing) -> None:
-    assert standing(ip_address(text)) is expected
+def test_every_address_has_its_standing(text: str, expected: AddressClass) -> None:
+    assert address_class(ip_address(text)) is expected
 
 
 def test_the_table_is_long() -> None:
@@ -57,7 +57,7 @@ def test_an_ipv4_address_means_the_same_in_every_dress(address: IPv4Address) -> 
     number = int(address)
     mapped, nat64 = IPv6Address((0xFFFF << 32) | number), IPv6Address((0x64FF9B << 96) | number)
 
-    assert standing(mapped) is standing(nat64) is standing(address)
+    assert address_class(mapped) is address_class(nat64) is address_class(address)
     assert folded(mapped) == address
 
 
@@ -65,7 +65,7 @@ def test_an_ipv4_address_means_the_same_in_every_dress(address: IPv4Address) -> 
 def test_a_carried_address_is_never_better_than_bare(address: IPv4Address, prefix: str) -> None:
     carrying = IPv6Address(int(IPv6Address(prefix)) | int(address))
 
-    assert standing(carrying) >= max(standing(address), Standing.PRIVATE)
+    assert address_class(carrying) >= max(address_class(address), AddressClass.PRIVATE)
 
 
 @given(st.ip_addresses())
@@ -73,4 +73,4 @@ def test_what_python_calls_private_is_never_public_here(address: IPv4Address | I
     special = address.is_private or address.is_link_local or address.is_multicast or address.is_reserved
 
     if special and layers(address) == (address,):
-        assert standing(address) is not Standing.PUBLIC
+        assert address_class(address) is not AddressClass.PUBLIC

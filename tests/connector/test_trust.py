@@ -10,13 +10,13 @@ import trustme
 from door import conversation, problem_of
 from faults import FaultServer
 
-from panel.connector.tls import Trust
+from panel.connector.tls import TlsContexts
 from panel.core.domain import Reason
 from panel.core.errors import ProviderUnavailable
 
 
 def test_a_context_checks_names_and_certificates() -> None:
-    context = Trust().context()
+    context = TlsContexts().context()
 
     assert context.verify_mode is ssl.CERT_REQUIRED
     assert context.check_hostname
@@ -24,7 +24,7 @@ def test_a_context_checks_names_and_certificates() -> None:
 
 
 def test_a_context_is_kept_until_its_file_changes(tmp_path: Path, authority: trustme.CA) -> None:
-    file, trust = tmp_path / "ca.pem", Trust()
+    file, trust = tmp_path / "ca.pem", TlsContexts()
     authority.cert_pem.write_to_path(file)
 
     first, again = trust.context(str(file)), trust.context(str(file))
@@ -46,7 +46,7 @@ def test_a_file_that_is_none_is_named_by_its_setting(tmp_path: Path, content: by
         file.write_bytes(content)
 
     with pytest.raises(ProviderUnavailable) as caught:
-        Trust().context(str(file))
+        TlsContexts().context(str(file))
 
     assert caught.value.reason is Reason.SOURCE_INVALID
     assert str(caught.value) == "The file named in ca_file cannot be read as PEM certificates."
@@ -55,4 +55,4 @@ def test_a_file_that_is_none_is_named_by_its_setting(tmp_path: Path, content: by
 @pytest.mark.parametrize("path", ["/", "/proc/self/mem", "a\x00b"])
 def test_odd_paths_are_no_files(path: str) -> None:
     with pytest.raises(ProviderUnavailable):
-        Trust().context(path)
+        TlsContexts().context(path)

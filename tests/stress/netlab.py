@@ -29,7 +29,7 @@ from panel import create_app
 from panel.accounts.principal import Action, Principal
 from panel.config import load
 from panel.connector import Auth, AuthKind, Caller, Connector, Deadline, Secret, SourceConfig
-from panel.connector.limiter import OpenGate
+from panel.connector.limiter import NoLimits
 from panel.core.errors import PanelError
 from panel.links.service import Visitor
 from panel.sandbox.openproject import OpenProjectStandIn
@@ -90,7 +90,7 @@ def redirect(sock: socket.socket) -> None:
         sock.sendall(f"HTTP/1.1 302 Found\r\nLocation: {target}\r\nContent-Length: 0\r\n\r\n".encode())
 
 
-class Guard:
+class AddressGuard:
     """Stands in ``socket.connect``: notes every attempt and, where there is no namespace, lets none through.
 
     There, the public address is a local server in disguise.
@@ -168,7 +168,7 @@ class Lab:
         self.panel: Panel = self.app.extensions["leafpanel"]
         self.connector: Connector = self.panel.links._connector
         # No breaker may stand in the way of trying.
-        self.connector.gate = OpenGate()
+        self.connector.limiter = NoLimits()
         self.visitor = Visitor(Principal("alice", "local", frozenset(Action)), Caller("test", "alice"))
 
     def connect(self) -> None:
@@ -243,7 +243,7 @@ class Lab:
         return f"got through: {result!r}" if result else ""
 
 
-def proven(listeners: Listeners | None, guard: Guard) -> list[str]:
+def proven(listeners: Listeners | None, guard: AddressGuard) -> list[str]:
     """The addresses of the lab's own attempts that were noticed."""
     for host in PROOF:
         with suppress(OSError):
@@ -264,7 +264,7 @@ def main(way: str, folder: str) -> None:
     if way == "namespace":
         make_all_addresses_ours()
     listeners = Listeners() if way == "namespace" else None
-    guard = Guard(closed=listeners is None)
+    guard = AddressGuard(closed=listeners is None)
     lab, started, faults, paths = Lab(folder), time.monotonic(), [], 0
     guard.ours = {lab.upstreams.server.port}
     noticed = proven(listeners, guard)

@@ -38,7 +38,7 @@ class Answer:
 
 
 @dataclass
-class Wire:
+class Socket:
     """Requests to a server that listens, with the address written exactly as it is given."""
 
     port: int
@@ -66,7 +66,7 @@ class Tenants:
     """Three embedding applications and their tokens; two have linked something to their own object."""
 
     served: Served
-    wire: Wire
+    wire: Socket
     admin: FlaskClient
     secrets: dict[str, Any]
     tokens: dict[str, str]
@@ -82,7 +82,7 @@ def tenants(served: Served, upstreams: Upstreams) -> Tenants:
     secrets = {name: embedding_app(admin, name, f"https://{name}.example") for name in ("cases", "shop", "zoo")}
     objects = {"cases": OWN, "shop": FOREIGN, "zoo": ObjectRef("zoo", "animal", "1")}
     tokens = {name: token_of(secret, objects[name]) for name, secret in secrets.items()}
-    wire = Wire(served.server.port)
+    wire = Socket(served.server.port)
     for name, reference in (("cases", PAGE), ("shop", LINKED_THERE)):
         path = address(objects[name])
         assert wire.ask("POST", f"/api{path}/integrations/xwiki", tokens[name], {"reference": reference}).status == 201

@@ -6,11 +6,11 @@ from datetime import timedelta
 
 import pytest
 import time_machine
-from web.pages import Behind
-from web.tab_reader import HTMX, Seen, fields_of, follow, get, leaf, send
 from flask import Flask
 from flask.testing import FlaskClient
 from support import CONSOLE, Upstreams
+from web.pages import Behind
+from web.tab_reader import HTMX, Seen, fields_of, follow, get, leaf, send
 
 from panel.core.domain import now
 

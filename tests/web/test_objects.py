@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from web.tab_reader import HTMX, TAB, Seen, follow, fragment, get, leaf, send
 from flask import Flask
 from flask.testing import FlaskClient
 from support import ALICE, CASE, Upstreams, openproject_values, signed_in_client
+from web.tab_reader import HTMX, TAB, Seen, follow, fragment, get, leaf, send
 
 from panel import create_app
 from panel.config import load
@@ -835,7 +835,7 @@ def test_what_is_missing_is_named_at_once_and_nothing_is_asked_to_be_created(
 def test_the_upstreams_own_sentence_stands_beside_its_field(editor: FlaskClient, connected: Flask) -> None:
     page = send(
         editor, get(editor, leaf("openproject", "/new")), "#lp-new",
-        {"projectId": "1", "type": "Nonsense", "subject": "Kept", "description": "Kept too"},
+        {"projectId": "1", "type": "Nonsense", "subject": "CachedAnswer", "description": "CachedAnswer too"},
     )  # fmt: skip
 
     assert page.status == 422
@@ -844,8 +844,8 @@ def test_the_upstreams_own_sentence_stands_beside_its_field(editor: FlaskClient,
     assert page.texts("#new-type-error") == ["This project has no type “Nonsense”."]
     assert page.find("#new-type").attributes["aria-describedby"] == "new-type-error"
     assert [node.attributes["id"] for node in page.all("[autofocus]")] == ["new-type"]
-    assert page.find("#new-subject").attributes["value"] == "Kept"
-    assert page.texts("#new-description") == ["Kept too"]
+    assert page.find("#new-subject").attributes["value"] == "CachedAnswer"
+    assert page.texts("#new-description") == ["CachedAnswer too"]
     assert count(connected, "openproject") == 0
 
 
@@ -905,13 +905,13 @@ def test_a_create_that_meets_a_failure_keeps_everything_typed(editor: FlaskClien
     page = get(editor, leaf("openproject", "/new"))
     upstreams.openproject.fault = "unauthorized"
 
-    after = send(editor, page, "#lp-new", {"projectId": "1", "subject": "Kept", "description": "Too"})
+    after = send(editor, page, "#lp-new", {"projectId": "1", "subject": "CachedAnswer", "description": "Too"})
 
     assert after.status == 503
     assert after.texts(".lp-refused h3") == ["OpenProject authentication failed"]
     assert "Nothing was created." in after.text
     assert after.find("#new-projectId option[selected]").attributes["value"] == "1"
-    assert after.find("#new-subject").attributes["value"] == "Kept"
+    assert after.find("#new-subject").attributes["value"] == "CachedAnswer"
 
 
 def test_the_create_form_is_not_offered_while_the_upstream_is_away(editor: FlaskClient, upstreams: Upstreams) -> None:

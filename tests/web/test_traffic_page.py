@@ -19,7 +19,7 @@ from panel.links.service import Visitor
 from panel.services import Panel
 from panel.storage.engine import db
 from panel.storage.models import Call, Source
-from panel.traffic.limits_sql import SqlLedger
+from panel.traffic.limits_sql import SqlLimitStore
 
 
 @pytest.fixture
@@ -29,9 +29,9 @@ def panel(connected: Flask) -> Iterator[Panel]:
 
 
 @pytest.fixture
-def ledger(panel: Panel) -> SqlLedger:
-    found = panel.sources._connector.gate._ledger  # type: ignore[union-attr]
-    assert isinstance(found, SqlLedger)
+def limit_store(panel: Panel) -> SqlLimitStore:
+    found = panel.sources._connector.limiter._limit_store  # type: ignore[union-attr]
+    assert isinstance(found, SqlLimitStore)
     return found
 
 
@@ -54,29 +54,31 @@ def row(client: FlaskClient, slug: str = "openproject") -> str:
     return next(text for part in table.split("<tr>") if (text := text_of(part)).startswith(f"{slug} "))
 
 
-def break_down(ledger: SqlLedger, source: SourceConfig) -> None:
+def break_down(limit_store: SqlLimitStore, source: SourceConfig) -> None:
     for _ in range(FAILURES_TO_OPEN):
-        ledger.failed(source, open_after=FAILURES_TO_OPEN, probe_every_s=PROBE_EVERY_S)
+        limit_store.failed(source, open_after=FAILURES_TO_OPEN, probe_every_s=PROBE_EVERY_S)
 
 
 def test_a_source_that_was_never_called_is_whole(panel: Panel, as_admin: FlaskClient) -> None:
     assert row(as_admin) == "openproject Closed calls go out No limit 0 of 8 None None"
 
 
-def test_an_open_breaker_says_until_when_and_why(panel: Panel, ledger: SqlLedger, as_admin: FlaskClient) -> None:
-    break_down(ledger, config(panel))
+def test_an_open_breaker_says_until_when_and_why(
+    panel: Panel, limit_store: SqlLimitStore, as_admin: FlaskClient
+) -> None:
+    break_down(limit_store, config(panel))
 
     assert re.match(r"openproject Open until \d\d:\d\d:\d\d 5 failures in a row", row(as_admin))
     assert "Closed calls go out" in row(as_admin, "xwiki")
 
 
 def test_a_call_that_looks_whether_the_source_is_back_is_called_probing(
-    panel: Panel, ledger: SqlLedger, as_admin: FlaskClient
+    panel: Panel, limit_store: SqlLimitStore, as_admin: FlaskClient
 ) -> None:
     source = config(panel)
-    break_down(ledger, source)
+    break_down(limit_store, source)
 
-    ledger.take_slot(source, 30, probe=True)
+    limit_store.take_slot(source, 30, probe=True)
 
     assert "Probing one call looks, after 5 failures" in row(as_admin)
     assert "1 of 8" in row(as_admin)
@@ -94,14 +96,18 @@ def test_what_is_left_of_a_limit_is_told(
     assert spent > 0
 
 
-def test_an_upstream_that_asked_to_wait_is_held(panel: Panel, ledger: SqlLedger, as_admin: FlaskClient) -> None:
-    ledger.hold_off(config(panel), 40)
+def test_an_upstream_that_asked_to_wait_is_held(
+    panel: Panel, limit_store: SqlLimitStore, as_admin: FlaskClient
+) -> None:
+    limit_store.hold_off(config(panel), 40)
 
     assert re.search(r"Held until \d\d:\d\d:\d\d the upstream asks us to wait", row(as_admin))
 
 
-def test_saving_the_source_shows_a_closed_breaker(panel: Panel, ledger: SqlLedger, as_admin: FlaskClient) -> None:
-    break_down(ledger, config(panel))
+def test_saving_the_source_shows_a_closed_breaker(
+    panel: Panel, limit_store: SqlLimitStore, as_admin: FlaskClient
+) -> None:
+    break_down(limit_store, config(panel))
 
     db.session.execute(update(Source).values(revision=Source.revision + 1))
     db.session.commit()
@@ -146,9 +152,9 @@ def test_a_wait_that_the_upstream_asked_for_is_a_failure(panel: Panel, as_admin:
     assert row(as_admin).endswith(" rate-limited")
 
 
-def test_the_sources_page_tells_the_same(panel: Panel, ledger: SqlLedger, as_admin: FlaskClient) -> None:
+def test_the_sources_page_tells_the_same(panel: Panel, limit_store: SqlLimitStore, as_admin: FlaskClient) -> None:
     limit("10/day")
-    break_down(ledger, config(panel))
+    break_down(limit_store, config(panel))
 
     page = text_of(as_admin.get("/admin/sources/openproject").text)
 
@@ -157,11 +163,13 @@ def test_the_sources_page_tells_the_same(panel: Panel, ledger: SqlLedger, as_adm
 
 
 def test_traffic_is_read_without_asking_an_upstream_and_in_one_query(
-    panel: Panel, ledger: SqlLedger, as_admin: FlaskClient, upstreams: Upstreams
+    panel: Panel, limit_store: SqlLimitStore, as_admin: FlaskClient, upstreams: Upstreams
 ) -> None:
-    ledger.epoch("s1")  # the tables are there
+    limit_store.epoch("s1")  # the tables are there
     said: list[str] = []
-    event.listen(ledger._engine, "before_cursor_execute", lambda c, cursor, statement, *rest: said.append(statement))
+    event.listen(
+        limit_store._engine, "before_cursor_execute", lambda c, cursor, statement, *rest: said.append(statement)
+    )
 
     with upstreams.openproject.counting() as tracker, upstreams.xwiki.counting() as wiki:
         as_admin.get("/admin/")
@@ -170,8 +178,10 @@ def test_traffic_is_read_without_asking_an_upstream_and_in_one_query(
     assert [statement.split()[0] for statement in said] == ["BEGIN", "SELECT"]
 
 
-def test_the_overview_refreshes_the_traffic_too(panel: Panel, ledger: SqlLedger, as_admin: FlaskClient) -> None:
-    break_down(ledger, config(panel))
+def test_the_overview_refreshes_the_traffic_too(
+    panel: Panel, limit_store: SqlLimitStore, as_admin: FlaskClient
+) -> None:
+    break_down(limit_store, config(panel))
 
     part = as_admin.get("/admin/integrations", headers={"HX-Request": "true"}).text
 

@@ -26,7 +26,7 @@ class Flow:
 
 
 def flows(panel: Panel, sources: Sequence[Source]) -> list[Flow]:
-    """The sources, in their order. Ledger and call log are each asked once for all of them, and no upstream."""
+    """The sources, in their order. LimitStore and call log are each asked once for all of them, and no upstream."""
     known, on = call_query.outcomes(), panel.switches.connector_on()
     return [
         Flow(
