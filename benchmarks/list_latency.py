@@ -16,7 +16,7 @@ from urllib.parse import quote
 from flask import Flask
 
 from panel import create_app
-from panel.accounts.api_tokens import Wish
+from panel.accounts.api_tokens import TokenRequest
 from panel.accounts.principal import SCOPES, Principal
 from panel.config import load
 from panel.connector import Caller
@@ -114,7 +114,7 @@ def _panel(folder: Path, server: RunningServer, ids: list[str], ttl: str) -> Ask
         visitor = Visitor(Principal("benchmark", "local", SCOPES["write"]), Caller("benchmark", "benchmark"))
         for reference in ids:
             services.links.link(visitor, "openproject", CASE, reference)
-        token = services.access.create_token(Wish("benchmark", "read"), by=ME)
+        token = services.access.create_token(TokenRequest("benchmark", "read"), by=ME)
         headers = {"Authorization": f"Bearer {token}"}
     client = app.test_client()
 

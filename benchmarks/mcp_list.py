@@ -16,7 +16,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from panel import create_app
-from panel.accounts.api_tokens import Wish
+from panel.accounts.api_tokens import TokenRequest
 from panel.accounts.principal import SCOPES, Principal
 from panel.config import load
 from panel.connector import Caller
@@ -104,7 +104,7 @@ def _prepared(settings: dict[str, str], location: str, numbers: list[int]) -> st
         who = Visitor(Principal("bench", "local", SCOPES["write"]), Caller("test", "bench"))
         for number in numbers:
             services.links.link(who, "openproject", ObjectRef("demo", "case", "1"), str(number))
-        return services.access.create_token(Wish("bench", "read"), by=ME)
+        return services.access.create_token(TokenRequest("bench", "read"), by=ME)
 
 
 def _asker(port: int, token: str, method: str, path: str, body: str | None) -> Callable[[], bytes]:

@@ -15,7 +15,7 @@ from panel.connector import Caller, SourceConfig, Upstream
 from panel.core.domain import now
 from panel.sandbox.openproject import OAUTH_CLIENT, OAUTH_SECRET
 from panel.services import Panel
-from panel.sources.oauth import Visit
+from panel.sources.oauth import ConsentVisit
 from panel.storage.engine import db
 from panel.storage.models import OauthGrant, User
 
@@ -55,8 +55,8 @@ def consent(address: str, decision: str = "allow") -> dict[str, list[str]]:
     return parse_qs(urlsplit(answer.headers["Location"]).query)
 
 
-def visit(params: dict[str, list[str]], user_id: int, browser: str = BROWSER) -> Visit:
-    return Visit(params, user_id, browser, CALLBACK)
+def visit(params: dict[str, list[str]], user_id: int, browser: str = BROWSER) -> ConsentVisit:
+    return ConsentVisit(params, user_id, browser, CALLBACK)
 
 
 def begin(services: Panel, user_id: int, slug: str = "openproject", browser: str = BROWSER) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from flask import Flask
 from flask.testing import FlaskClient
 
-from panel.accounts.people import Knock
+from panel.accounts.people import SignInAttempt
 from panel.core.domain import ObjectRef
 from panel.logs.audit import Actor
 from panel.sandbox.openproject import OpenProjectStandIn
@@ -74,12 +74,12 @@ def actor(name: str) -> Actor:
 
 def signs_in(services: Panel, name: str, password: str, address: str = "192.0.2.1") -> bool:
     """Whether this name and password let somebody in."""
-    return services.people.sign_in(name, password, Knock(address), by=CONSOLE) is not None
+    return services.people.sign_in(name, password, SignInAttempt(address), by=CONSOLE) is not None
 
 
 def api_token(app: Flask, scope: str, name: str = "script", **limits: Any) -> str:
     """A new API token."""
-    from panel.accounts.api_tokens import Wish
+    from panel.accounts.api_tokens import TokenRequest
 
     with app.app_context():
-        return str(app.extensions["leafpanel"].access.create_token(Wish(name, scope, **limits), by=CONSOLE))
+        return str(app.extensions["leafpanel"].access.create_token(TokenRequest(name, scope, **limits), by=CONSOLE))

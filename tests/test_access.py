@@ -7,7 +7,7 @@ import pytest
 import time_machine
 from support import CONSOLE
 
-from panel.accounts.api_tokens import Access, Wish
+from panel.accounts.api_tokens import Access, TokenRequest
 from panel.accounts.principal import Action, Limits, Principal
 from panel.core.domain import ObjectRef, now
 from panel.core.errors import Forbidden, InvalidInput, NotFound
@@ -25,7 +25,7 @@ def access(services: Panel) -> Access:
 
 
 def made(access: Access, scope: str = "read", **limits: Any) -> str:
-    return access.create_token(Wish("script", scope, **limits), by=CONSOLE)
+    return access.create_token(TokenRequest("script", scope, **limits), by=CONSOLE)
 
 
 @pytest.mark.parametrize(
@@ -108,17 +108,17 @@ def test_what_is_outside_of_the_limits_is_absent_before_it_is_forbidden() -> Non
 @pytest.mark.parametrize(
     ("wish", "field"),
     [
-        (Wish("", "read"), "name"),
-        (Wish("a\nb", "read"), "name"),
-        (Wish("script", "root"), "scope"),
-        (Wish("script", "read", days=0), "days"),
-        (Wish("script", "read", days=10**6), "days"),
-        (Wish("script", "read", registers=("a\nb",)), "registers"),
-        (Wish("script", "read", integrations=("jira",)), "integrations"),
-        (Wish("script", "admin", integrations=("xwiki",)), "scope"),
+        (TokenRequest("", "read"), "name"),
+        (TokenRequest("a\nb", "read"), "name"),
+        (TokenRequest("script", "root"), "scope"),
+        (TokenRequest("script", "read", days=0), "days"),
+        (TokenRequest("script", "read", days=10**6), "days"),
+        (TokenRequest("script", "read", registers=("a\nb",)), "registers"),
+        (TokenRequest("script", "read", integrations=("jira",)), "integrations"),
+        (TokenRequest("script", "admin", integrations=("xwiki",)), "scope"),
     ],
 )
-def test_a_token_that_cannot_be_is_refused_by_its_field(access: Access, wish: Wish, field: str) -> None:
+def test_a_token_that_cannot_be_is_refused_by_its_field(access: Access, wish: TokenRequest, field: str) -> None:
     with pytest.raises(InvalidInput) as refused:
         access.create_token(wish, by=CONSOLE)
 

@@ -16,12 +16,12 @@ from sqlalchemy.exc import DBAPIError
 from support import ALICE, CASE, CONSOLE, Upstreams, xwiki_values
 from trail import entries, entries_of, told
 
-from panel.accounts.api_tokens import Wish
+from panel.accounts.api_tokens import TokenRequest
 from panel.accounts.principal import Action, Principal
 from panel.core.errors import Conflict, NotFound, PanelError, ProviderUnavailable, Uncertain
 from panel.links.service import Visitor
 from panel.logs import audit
-from panel.logs.audit import Actor, Deed
+from panel.logs.audit import Actor, AuditAction
 from panel.services import Panel
 from panel.storage.engine import Model, db
 from panel.storage.models import AuditEntry
@@ -43,7 +43,7 @@ def before(services: Panel) -> int:
 
 
 def plant(**changes: Any) -> None:
-    line = {**audit.line(Deed.LINK, ALICE, subject="101", obj=CASE, integration="openproject"), **changes}
+    line = {**audit.line(AuditAction.LINK, ALICE, subject="101", obj=CASE, integration="openproject"), **changes}
     db.session.execute(insert(AuditEntry).values(line))
     db.session.commit()
 
@@ -52,7 +52,7 @@ def plant(**changes: Any) -> None:
 
 
 def test_a_line_waits_for_the_commit_of_its_change(services: Panel, before: int) -> None:
-    audit.record(Deed.CONNECTOR_ON, ALICE)
+    audit.record(AuditAction.CONNECTOR_ON, ALICE)
     db.session.rollback()
 
     assert len(entries()) == before
@@ -61,7 +61,7 @@ def test_a_line_waits_for_the_commit_of_its_change(services: Panel, before: int)
 def test_texts_that_are_too_long_are_cut_and_nothing_is_refused(app: Flask) -> None:
     long = Actor("n" * 500, "k" * 500, "f" * 500, "r" * 500)
     with app.app_context():
-        audit.record(Deed.LINK, long, subject="s" * 3000, obj=CASE, integration="i" * 500, detail="d" * 3000)
+        audit.record(AuditAction.LINK, long, subject="s" * 3000, obj=CASE, integration="i" * 500, detail="d" * 3000)
         db.session.commit()
 
     (line,) = entries_of(app)
@@ -98,7 +98,7 @@ REFUSED: dict[str, Callable[[Panel, Visitor], object]] = {
     "application of that name": lambda s, v: s.embed_apps.create("cases", ["https://c.example"], by=ALICE),
     "no older secret": lambda s, v: s.embed_apps.retire(s.embed_apps.named("Cases"), by=ALICE),
     "no origin": lambda s, v: s.embed_apps.set_origins(s.embed_apps.named("Cases"), ["x"], by=ALICE),
-    "token without a scope": lambda s, v: s.access.create_token(Wish("t", "all"), by=ALICE),
+    "token without a scope": lambda s, v: s.access.create_token(TokenRequest("t", "all"), by=ALICE),
     "person of no role": lambda s, v: s.people.create("dora", "a good password", role="king", by=ALICE),
 }
 
@@ -142,7 +142,7 @@ DONE: dict[str, Callable[[Panel, Visitor], object]] = {
     "application off": lambda s, v: s.embed_apps.switch(s.embed_apps.named("Cases"), on=False, by=ALICE),
     "application removed": lambda s, v: s.embed_apps.remove(s.embed_apps.named("Cases"), by=ALICE),
     "connector": lambda s, v: s.switches.turn_connector(on=False, by=ALICE),
-    "token": lambda s, v: s.access.create_token(Wish("t", "read"), by=ALICE),
+    "token": lambda s, v: s.access.create_token(TokenRequest("t", "read"), by=ALICE),
     "person": lambda s, v: s.people.create("dora", "a good password", role="viewer", by=ALICE),
 }
 
@@ -445,5 +445,5 @@ def test_an_operator_prunes_as_the_document_says_and_the_rest_stays_locked(app: 
 
 
 def test_deeds_that_are_in_old_lines_keep_their_words() -> None:
-    assert len({deed.value for deed in Deed}) == len(Deed)
-    assert all(re.fullmatch(r"[a-z]+(-[a-z]+)*", deed.value) and len(deed.value) <= 40 for deed in Deed)
+    assert len({deed.value for deed in AuditAction}) == len(AuditAction)
+    assert all(re.fullmatch(r"[a-z]+(-[a-z]+)*", deed.value) and len(deed.value) <= 40 for deed in AuditAction)

@@ -17,7 +17,7 @@ from flask import Flask
 from sqlalchemy import Engine, create_engine, func, insert, select
 from support import CASE, CASE_PATH, CONSOLE, Upstreams
 
-from panel.accounts.api_tokens import Wish
+from panel.accounts.api_tokens import TokenRequest
 from panel.accounts.principal import Action, Principal
 from panel.connector import Caller, SourceConfig
 from panel.connector.endpoint import outline_of
@@ -126,7 +126,7 @@ def test_a_reference_is_found_also_when_nothing_was_sent(
             services.sources.turn("xwiki", on=False, by=CONSOLE)
         if trouble == "off":
             services.switches.turn_connector(on=False, by=CONSOLE)
-        token = services.access.create_token(Wish("script", "read"), by=CONSOLE)
+        token = services.access.create_token(TokenRequest("script", "read"), by=CONSOLE)
 
     with upstreams.xwiki.counting() as requests:
         answer = connected.test_client().get(f"{CASE_PATH}/xwiki", headers={"Authorization": f"Bearer {token}"})

@@ -10,12 +10,12 @@ from flask import Flask
 from support import ALICE, CASE, CASE_PATH, Upstreams
 
 from panel.connector import Caller
-from panel.core.domain import Health, HealthStatus, Ladder
+from panel.core.domain import ConnectionTest, Health, HealthStatus
 from panel.core.errors import Conflict
 from panel.links.service import Visitor
 from panel.sandbox.xwiki_seeds import SET_UP
 from panel.services import Panel
-from panel.sources.instances import is_another
+from panel.sources.instances import differs
 from panel.storage.engine import db
 from panel.storage.models import Instance
 
@@ -45,7 +45,7 @@ def linked(panel: Panel, visitor: Visitor, leaf: str) -> None:
     panel.links.link(visitor, leaf, CASE, REFERENCES[leaf])
 
 
-def check(panel: Panel, leaf: str) -> Ladder:
+def check(panel: Panel, leaf: str) -> ConnectionTest:
     return panel.sources.test(leaf, caller=TESTER)
 
 
@@ -71,16 +71,16 @@ def test_the_test_connection_finds_another_instance(panel: Panel, upstreams: Ups
 
     ladder = check(panel, leaf)
 
-    assert (ladder.ok, ladder.warning, len(ladder.rungs)) == (True, ANOTHER[leaf], 7)
-    assert ladder.rungs[-1].name == "instance"
-    assert "The location" in ladder.rungs[-1].change
+    assert (ladder.ok, ladder.warning, len(ladder.steps)) == (True, ANOTHER[leaf], 7)
+    assert ladder.steps[-1].name == "instance"
+    assert "The location" in ladder.steps[-1].change
 
 
 @pytest.mark.usefixtures("linked")
 def test_a_later_test_of_the_same_instance_says_nothing(panel: Panel, leaf: str) -> None:
     ladder = check(panel, leaf)
 
-    assert (ladder.warning, len(ladder.rungs)) == ("", 6)
+    assert (ladder.warning, len(ladder.steps)) == ("", 6)
 
 
 @pytest.mark.usefixtures("linked")
@@ -169,7 +169,7 @@ def test_an_instance_that_does_not_tell_is_not_called_another(
 def test_the_most_telling_mark_that_both_have_decides(
     known: dict[str, str], marks: dict[str, str], another: bool
 ) -> None:
-    assert is_another(known, marks) is another
+    assert differs(known, marks) is another
 
 
 def test_a_tracker_without_a_host_name_is_known_by_its_own_name(
@@ -195,7 +195,7 @@ def test_neither_saving_nor_deleting_the_source_makes_it_forget(panel: Panel, up
     check(panel, leaf)
 
     panel.sources.change(leaf, {"name": "Another name"}, by=ALICE)
-    assert panel.sources.instances.stranger(leaf) is not None
+    assert panel.sources.instances.other_instance(leaf) is not None
     panel.sources.delete(leaf, by=ALICE)
 
     row = db.session.get(Instance, leaf, populate_existing=True)
@@ -210,7 +210,7 @@ def test_a_test_of_unsaved_settings_warns_and_keeps_nothing(panel: Panel, upstre
     ladder = panel.sources.test(leaf, {"name": "Typed"}, caller=TESTER)
 
     assert ladder.warning == ANOTHER[leaf]
-    assert panel.sources.instances.stranger(leaf) is None
+    assert panel.sources.instances.other_instance(leaf) is None
 
 
 @pytest.mark.usefixtures("linked")
@@ -221,7 +221,7 @@ def test_setting_the_address_back_ends_the_warning(panel: Panel, upstreams: Upst
     put_back(upstreams, leaf)
 
     assert check(panel, leaf).warning == ""
-    assert panel.sources.instances.stranger(leaf) is None
+    assert panel.sources.instances.other_instance(leaf) is None
 
 
 @pytest.mark.usefixtures("linked")
@@ -243,10 +243,10 @@ def test_an_instance_that_was_accepted_is_the_one_from_now_on(
 ) -> None:
     exchange(upstreams, leaf)
     check(panel, leaf)
-    stranger = panel.sources.instances.stranger(leaf)
-    assert stranger is not None
+    other_instance = panel.sources.instances.other_instance(leaf)
+    assert other_instance is not None
 
-    panel.sources.accept_instance(leaf, stranger.id, by=ALICE)
+    panel.sources.accept_instance(leaf, other_instance.id, by=ALICE)
 
     last = panel.sources.last_check(panel.sources.get(leaf))
     assert last is not None
@@ -261,15 +261,15 @@ def test_nobody_accepts_an_instance_that_he_has_not_seen(panel: Panel, upstreams
     upstreams.openproject.host_name = "one.example"
     upstreams.xwiki.add_page("Main.WebHome", created=datetime(2019, 5, 6, tzinfo=UTC))
     [check(panel, leaf) for leaf in REFERENCES]
-    seen = [panel.sources.instances.stranger(leaf) for leaf in REFERENCES]
+    seen = [panel.sources.instances.other_instance(leaf) for leaf in REFERENCES]
     upstreams.openproject.host_name = "two.example"
     upstreams.xwiki.add_page("Main.WebHome", created=datetime(2020, 5, 6, tzinfo=UTC))
     [check(panel, leaf) for leaf in REFERENCES]
 
-    for leaf, stranger in zip(REFERENCES, seen, strict=True):
-        if stranger is not None:
+    for leaf, other_instance in zip(REFERENCES, seen, strict=True):
+        if other_instance is not None:
             with pytest.raises(Conflict):
-                panel.sources.accept_instance(leaf, stranger.id, by=ALICE)
+                panel.sources.accept_instance(leaf, other_instance.id, by=ALICE)
     assert any(seen)
 
 

@@ -103,7 +103,7 @@ def test_the_ladder_is_green(services: Panel, upstreams: Upstreams, grant: str) 
     ladder = services.sources.test("openproject", caller=CALLER)
 
     assert ladder.ok, ladder
-    assert len(ladder.rungs) == 6
+    assert len(ladder.steps) == 6
 
 
 def test_a_token_is_renewed_when_less_than_a_tenth_of_its_life_is_left(
@@ -375,8 +375,8 @@ def test_a_grant_never_given_is_missing(services: Panel, upstreams: Upstreams, v
 
     assert (health.status, health.auth_status) == ("unavailable", "missing")
     assert health.reason is Reason.AUTHENTICATION_EXPIRED
-    assert [rung.ok for rung in ladder.rungs] == [True, True, True, None, False, None]
-    assert "connect" in ladder.rungs[4].change
+    assert [rung.ok for rung in ladder.steps] == [True, True, True, None, False, None]
+    assert "connect" in ladder.steps[4].change
 
 
 def test_while_the_provider_is_away_a_token_that_still_lives_is_used(

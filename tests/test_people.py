@@ -8,7 +8,7 @@ import pytest
 import time_machine
 from support import CONSOLE, signs_in
 
-from panel.accounts.people import ABSOLUTE, IDLE, ONE_TIME, Budget, Knock, People, Throttled, principal_of
+from panel.accounts.people import ABSOLUTE, IDLE, ONE_TIME, Budget, People, SignInAttempt, Throttled, principal_of
 from panel.accounts.principal import Action
 from panel.core.domain import now
 from panel.core.errors import Conflict, InvalidInput
@@ -192,7 +192,7 @@ def looked_at(people: People, names: list[str], addresses: list[str], tries: int
     count = 0
     for turn in range(tries):
         try:
-            knock = Knock(addresses[turn % len(addresses)])
+            knock = SignInAttempt(addresses[turn % len(addresses)])
             people.sign_in(names[turn % len(names)], f"wrong {turn}", knock, by=CONSOLE)
             count += 1
         except Throttled:
@@ -239,7 +239,7 @@ def test_the_owner_gets_in_from_elsewhere_while_a_stranger_guesses(services: Pan
 def test_the_owner_gets_in_with_a_known_browser_while_many_addresses_guess(services: Panel, alice: User) -> None:
     strangers = [f"203.0.113.{n}" for n in range(250)]
     looked_at(services.people, ["alice"], strangers, 500)
-    known = Knock(strangers[0], device="a browser of alice", known=alice.id)
+    known = SignInAttempt(strangers[0], device="a browser of alice", known=alice.id)
 
     assert services.people.sign_in("alice", PASSWORD, known, by=CONSOLE) is alice
 
@@ -250,7 +250,7 @@ def test_a_browser_known_for_one_person_helps_nobody_to_guess_another(people: Pe
     count = 0
     for turn in range(100):
         try:
-            people.sign_in("alice", f"wrong {turn}", Knock(STRANGER, device="bob's", known=bob.id), by=CONSOLE)
+            people.sign_in("alice", f"wrong {turn}", SignInAttempt(STRANGER, device="bob's", known=bob.id), by=CONSOLE)
             count += 1
         except Throttled:
             pass
@@ -267,11 +267,11 @@ def test_right_passwords_use_nothing_up(services: Panel) -> None:
 def test_the_wait_is_told_and_ends(people: People, alice: User, clock: time_machine.Coordinates) -> None:
     looked_at(people, ["alice"], [STRANGER], 20)
     with pytest.raises(Throttled) as refused:
-        people.sign_in("alice", "wrong", Knock(STRANGER), by=CONSOLE)
+        people.sign_in("alice", "wrong", SignInAttempt(STRANGER), by=CONSOLE)
 
     clock.shift(timedelta(seconds=refused.value.retry_after + 1))
 
-    assert people.sign_in("alice", PASSWORD, Knock(STRANGER), by=CONSOLE) is alice
+    assert people.sign_in("alice", PASSWORD, SignInAttempt(STRANGER), by=CONSOLE) is alice
 
 
 def test_those_who_guess_at_the_same_moment_share_one_budget(services: Panel) -> None:
@@ -289,6 +289,6 @@ def test_an_unknown_name_costs_a_look_at_a_hash_too(people: People, monkeypatch:
         "panel.accounts.people.check_password_hash", lambda stored, given: bool(compared.append(stored))
     )
 
-    people.sign_in("nobody", PASSWORD, Knock(STRANGER), by=CONSOLE)
+    people.sign_in("nobody", PASSWORD, SignInAttempt(STRANGER), by=CONSOLE)
 
     assert [stored.partition(":")[0] for stored in compared] == ["scrypt"]

@@ -17,10 +17,10 @@ from flask import Flask
 from sqlalchemy import Engine, create_engine, insert, select, update
 from support import ALICE, CASE_PATH, CONSOLE, MakeApp, Upstreams, openproject_values, xwiki_values
 
-from panel.accounts.api_tokens import Wish
+from panel.accounts.api_tokens import TokenRequest
 from panel.config import Config, load, new_encryption_key, parse_keys
 from panel.credentials.rotation import SETTLE_S, rotate
-from panel.credentials.vault import Belonging, Key, Unreadable, Vault, keys_of, read_own_keys, write_own_keys
+from panel.credentials.vault import AssociatedData, Key, Unreadable, Vault, keys_of, read_own_keys, write_own_keys
 from panel.sources.service import Sources
 from panel.storage.engine import Model, db
 from panel.storage.models import OauthAttempt, OauthGrant, Source, User
@@ -33,8 +33,8 @@ def config_of(folder: Path, **settings: str) -> Config:
     return load({"PANEL_INSTANCE_DIR": str(folder), **settings})
 
 
-def belonging_of(number: int) -> Belonging:
-    return Belonging(f"{number:032}", "basic", ORIGIN)
+def belonging_of(number: int) -> AssociatedData:
+    return AssociatedData(f"{number:032}", "basic", ORIGIN)
 
 
 def fill(engine: Engine, vault: Vault, count: int) -> None:
@@ -51,12 +51,12 @@ def unreadable(engine: Engine, vault: Vault) -> list[str]:
     """Opens every stored secret, as a request would: first the row, then the key."""
     with engine.connect() as connection:
         rows = connection.execute(select(Source.id, Source.secret)).all()
-    return [row.id for row in rows if not _opens(vault, row.secret, Belonging(row.id, "basic", ORIGIN))]
+    return [row.id for row in rows if not _opens(vault, row.secret, AssociatedData(row.id, "basic", ORIGIN))]
 
 
-def _opens(vault: Vault, sealed: str | None, belonging: Belonging) -> bool:
+def _opens(vault: Vault, sealed: str | None, associated_data: AssociatedData) -> bool:
     try:
-        return sealed is not None and vault.open(sealed, belonging).startswith("secret ")
+        return sealed is not None and vault.open(sealed, associated_data).startswith("secret ")
     except Unreadable:
         return False
 
@@ -95,7 +95,10 @@ def test_tokens_and_visits_of_oauth_are_sealed_anew_too(engine: Engine, config: 
     vault = Vault(keys_of(config))
     fill(engine, vault, 1)
     source_id = f"{0:032}"
-    grant, attempt = Belonging(source_id, "oauth2-grant", ORIGIN), Belonging(source_id, "oauth2-attempt", ORIGIN)
+    grant, attempt = (
+        AssociatedData(source_id, "oauth2-grant", ORIGIN),
+        AssociatedData(source_id, "oauth2-attempt", ORIGIN),
+    )
     with engine.begin() as connection:
         connection.execute(insert(User).values(id=1, name="alice", password_hash="!"))
         connection.execute(insert(OauthGrant).values(source_id=source_id, sealed=vault.seal("tokens", grant)))
@@ -256,7 +259,7 @@ def test_without_its_key_only_what_it_sealed_is_unreadable_until_it_is_back(
 
 def _reason(app: Flask, leaf: str) -> str | None:
     with app.app_context():
-        token = app.extensions["leafpanel"].access.create_token(Wish("probe", "read"), by=CONSOLE)
+        token = app.extensions["leafpanel"].access.create_token(TokenRequest("probe", "read"), by=CONSOLE)
     answer = app.test_client().get(f"{CASE_PATH}/{leaf}", headers={"Authorization": f"Bearer {token}"})
     return (answer.json or {}).get("details", {}).get("reason")
 
@@ -323,7 +326,7 @@ def test_what_is_saved_during_rotations_is_kept(connected: Flask, upstreams: Ups
     with connected.app_context():
         row = db.session.scalars(select(Source).where(Source.slug == "xwiki")).one()
         fresh = Vault(lambda: read_own_keys(config))
-        assert fresh.open(str(row.secret), Belonging(row.id, row.auth_kind, row.secret_origin)) == last
+        assert fresh.open(str(row.secret), AssociatedData(row.id, row.auth_kind, row.secret_origin)) == last
 
 
 def test_a_save_that_sealed_before_the_key_was_retired_is_sealed_again(
@@ -333,8 +336,8 @@ def test_a_save_that_sealed_before_the_key_was_retired_is_sealed_again(
     config: Config = connected.extensions["leafpanel"].config
     seal, rotated = Vault.seal, []
 
-    def sealing(self: Vault, text: str, belonging: Belonging) -> str:
-        sealed = seal(self, text, belonging)
+    def sealing(self: Vault, text: str, associated_data: AssociatedData) -> str:
+        sealed = seal(self, text, associated_data)
         if text == "typed" and not rotated:
             rotated.append(True)
             write_own_keys(config, (Key.of(b"n" * 32),))
@@ -346,7 +349,7 @@ def test_a_save_that_sealed_before_the_key_was_retired_is_sealed_again(
         row = db.session.scalars(select(Source).where(Source.slug == "xwiki")).one()
         fresh = Vault(lambda: read_own_keys(config))
 
-        assert fresh.open(str(row.secret), Belonging(row.id, row.auth_kind, row.secret_origin)) == "typed"
+        assert fresh.open(str(row.secret), AssociatedData(row.id, row.auth_kind, row.secret_origin)) == "typed"
 
 
 def test_a_text_that_was_saved_meanwhile_is_not_written_over(
@@ -356,12 +359,12 @@ def test_a_text_that_was_saved_meanwhile_is_not_written_over(
     fill(engine, vault, 3)
     opened, saved = Vault.open, []
 
-    def opening(self: Vault, sealed: str, belonging: Belonging) -> str:
-        text = opened(self, sealed, belonging)
+    def opening(self: Vault, sealed: str, associated_data: AssociatedData) -> str:
+        text = opened(self, sealed, associated_data)
         if not saved:
-            saved.append(vault.seal("secret of somebody", belonging))
+            saved.append(vault.seal("secret of somebody", associated_data))
             with engine.begin() as connection:
-                connection.execute(update(Source).where(Source.id == belonging.source_id).values(secret=saved[0]))
+                connection.execute(update(Source).where(Source.id == associated_data.source_id).values(secret=saved[0]))
         return text
 
     monkeypatch.setattr(Vault, "open", opening)

@@ -159,7 +159,7 @@ def test_the_ladder_is_green_against_a_real_wiki(xwiki: Sources) -> None:
     ladder = xwiki.test("xwiki", caller=TESTER)
 
     assert ladder.ok, ladder
-    assert [rung.name for rung in ladder.rungs] == ["address", "tls", "http", "product", "identity", "reading"]
+    assert [rung.name for rung in ladder.steps] == ["address", "tls", "http", "product", "identity", "reading"]
     check = xwiki.last_check(xwiki.get("xwiki"))
     assert check is not None
     assert (check.status, check.upstream_user) == ("ok", "alice")
@@ -178,8 +178,8 @@ def test_a_wrong_password_at_a_modern_wiki_fails_at_who_am_i(xwiki: Sources) -> 
 
     assert ladder.problem is not None
     assert ladder.problem.reason is Reason.CREDENTIALS_REJECTED
-    assert [rung.ok for rung in ladder.rungs] == [True, True, True, True, False, None]
-    assert "secret" in ladder.rungs[4].change.lower()
+    assert [rung.ok for rung in ladder.steps] == [True, True, True, True, False, None]
+    assert "secret" in ladder.steps[4].change.lower()
 
 
 def test_testing_unsaved_values_stores_nothing(xwiki: Sources) -> None:

@@ -14,7 +14,7 @@ from flask import Flask
 from sqlalchemy import select
 from support import CASE, CASE_PATH, CONSOLE, MakeApp, Upstreams, openproject_values, xwiki_values
 
-from panel.accounts.api_tokens import Wish
+from panel.accounts.api_tokens import TokenRequest
 from panel.connector import Breaker, Caller, Connector, Deadline, SourceConfig, Traffic, traffic_of
 from panel.connector.limiter import Counts, Limiter, Rate
 from panel.core.domain import Reason
@@ -480,7 +480,7 @@ Headers = Callable[[Flask, str], dict[str, str]]
 def headers(app: Flask) -> dict[str, str]:
     with app.app_context():
         return {
-            "Authorization": f"Bearer {app.extensions['leafpanel'].access.create_token(Wish('t', 'write'), by=CONSOLE)}"
+            "Authorization": f"Bearer {app.extensions['leafpanel'].access.create_token(TokenRequest('t', 'write'), by=CONSOLE)}"
         }
 
 

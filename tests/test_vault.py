@@ -5,9 +5,9 @@ import os
 
 import pytest
 
-from panel.credentials.vault import Belonging, Key, Unreadable, Vault
+from panel.credentials.vault import AssociatedData, Key, Unreadable, Vault
 
-HERE = Belonging("source-1", "basic", "https://wiki.example.org")
+HERE = AssociatedData("source-1", "basic", "https://wiki.example.org")
 OLD, NEW = Key.of(b"o" * 32), Key.of(b"n" * 32)
 
 

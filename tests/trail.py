@@ -15,7 +15,7 @@ def entries() -> list[AuditEntry]:
 
 
 def told(*, after: int = 0) -> list[tuple[str, str]]:
-    """Deed and subject of each line but the first ``after``."""
+    """AuditAction and subject of each line but the first ``after``."""
     return [(entry.deed, entry.subject) for entry in entries()][after:]
 
 

@@ -16,7 +16,7 @@ from panel.core.domain import now
 from panel.core.errors import InvalidInput, NotFound
 from panel.core.text import one_line
 from panel.logs import audit
-from panel.logs.audit import Actor, Deed
+from panel.logs.audit import Actor, AuditAction
 from panel.storage.engine import STORAGE_FAILURES, db
 from panel.storage.models import ApiToken
 
@@ -31,7 +31,7 @@ TOUCHED = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class TokenRequest:
     """What a new token is to be, as typed. Empty lists are no limit; no days is for ever."""
 
     name: str
@@ -47,29 +47,29 @@ class Access:
     def __init__(self, integrations: Callable[[], Collection[str]]) -> None:
         self._integrations = integrations
 
-    def create_token(self, wish: Wish, *, by: Actor) -> str:
+    def create_token(self, request: TokenRequest, *, by: Actor) -> str:
         """A new API token, returned this once. Raises InvalidInput naming the field."""
-        registers, leaves = self._limits(wish)
-        name = one_line("name", wish.name, 200)
-        if wish.scope not in SCOPES:
+        registers, leaves = self._limits(request)
+        name = one_line("name", request.name, 200)
+        if request.scope not in SCOPES:
             raise InvalidInput("scope", f"The scope must be one of {', '.join(SCOPES)}.")
-        if wish.days is not None and not 0 < wish.days <= LONGEST_DAYS:
+        if request.days is not None and not 0 < request.days <= LONGEST_DAYS:
             raise InvalidInput("days", f"A token lasts from 1 to {LONGEST_DAYS} days, or for ever when left empty.")
         token = TOKEN_PREFIX + secrets.token_urlsafe(32)
         row = ApiToken(
-            name=name, scope=wish.scope, token_hash=_token_hash(token), created_by=by.name,
+            name=name, scope=request.scope, token_hash=_token_hash(token), created_by=by.name,
             registers=registers, integrations=leaves,
-            expires_at=now() + timedelta(days=wish.days) if wish.days is not None else None,
+            expires_at=now() + timedelta(days=request.days) if request.days is not None else None,
         )  # fmt: skip
         db.session.add(row)
-        audit.record(Deed.TOKEN_ISSUED, by, subject=row.name, detail=row.scope)
+        audit.record(AuditAction.TOKEN_ISSUED, by, subject=row.name, detail=row.scope)
         db.session.commit()
         return token
 
-    def _limits(self, wish: Wish) -> tuple[list[str] | None, list[str] | None]:
+    def _limits(self, request: TokenRequest) -> tuple[list[str] | None, list[str] | None]:
         """Raises InvalidInput."""
-        registers, leaves = [*dict.fromkeys(wish.registers)], [*dict.fromkeys(wish.integrations)]
-        if wish.scope == "admin" and (registers or leaves):
+        registers, leaves = [*dict.fromkeys(request.registers)], [*dict.fromkeys(request.integrations)]
+        if request.scope == "admin" and (registers or leaves):
             raise InvalidInput("scope", "An admin token cannot be limited: whoever holds it changes every source.")
         for register in registers:
             one_line("registers", register, 255, what="A register")
@@ -91,7 +91,7 @@ class Access:
 
     def revoke_token(self, token: ApiToken, *, by: Actor) -> None:
         db.session.delete(token)
-        audit.record(Deed.TOKEN_REVOKED, by, subject=token.name, detail=token.scope)
+        audit.record(AuditAction.TOKEN_REVOKED, by, subject=token.name, detail=token.scope)
         db.session.commit()
 
     def by_token(self, token: str) -> Principal | None:

@@ -22,9 +22,9 @@ from panel.accounts.principal import Action, Limits, Principal
 from panel.core.domain import ObjectRef
 from panel.core.errors import Conflict, InvalidInput, NotFound, PanelError
 from panel.core.text import one_line
-from panel.credentials.vault import Belonging, Unreadable, Vault
+from panel.credentials.vault import AssociatedData, Unreadable, Vault
 from panel.logs import audit
-from panel.logs.audit import Actor, Deed
+from panel.logs.audit import Actor, AuditAction
 from panel.storage.engine import db
 from panel.storage.models import EmbedApp, EmbedKey
 
@@ -45,7 +45,7 @@ _LONGEST_TOKEN = 6000
 _FAR = 10**12
 """Seconds further than any clock."""
 _HEADER = frozenset({"alg", "kid", "typ"})
-"""What a header may hold. A key or an address of one is never taken from a token, nor an extension we do not know."""
+"""What a header may allows. A key or an address of one is never taken from a token, nor an extension we do not know."""
 
 
 class BadToken(PanelError):
@@ -95,7 +95,7 @@ class EmbedApps:
         app = EmbedApp(name=name, origins=clean_origins(origins))
         db.session.add(app)
         db.session.flush()
-        return self._new_secret(app, Deed.EMBED_APP_CREATED, by)
+        return self._new_secret(app, AuditAction.EMBED_APP_CREATED, by)
 
     def all(self) -> list[EmbedApp]:
         return list(db.session.scalars(select(EmbedApp).order_by(EmbedApp.name)))
@@ -123,7 +123,7 @@ class EmbedApps:
         """A second secret beside the first, so that the application changes over without a gap. Raises Conflict."""
         if len(self.keys(app)) > 1:
             raise Conflict(f"{app.name} has two secrets already. Retire the old one first.")
-        return self._new_secret(app, Deed.EMBED_APP_ROTATED, by)
+        return self._new_secret(app, AuditAction.EMBED_APP_ROTATED, by)
 
     def retire(self, app: EmbedApp, *, by: Actor) -> None:
         """End the older of two secrets. Raises Conflict when there is only one."""
@@ -132,33 +132,33 @@ class EmbedApps:
             raise Conflict(f"{app.name} has only one secret. Make a new one first.")
         older = [key.kid for key in keys[1:]]
         db.session.execute(delete(EmbedKey).where(EmbedKey.kid.in_(older)))
-        audit.record(Deed.EMBED_APP_RETIRED, by, subject=app.name, detail=", ".join(older))
+        audit.record(AuditAction.EMBED_APP_RETIRED, by, subject=app.name, detail=", ".join(older))
         db.session.commit()
 
     def set_origins(self, app: EmbedApp, origins: Iterable[str], *, by: Actor) -> None:
         """Raises InvalidInput."""
         wanted = clean_origins(origins)
         if wanted != app.origins:
-            audit.record(Deed.EMBED_APP_CHANGED, by, subject=app.name, detail=_origins_in_words(wanted))
+            audit.record(AuditAction.EMBED_APP_CHANGED, by, subject=app.name, detail=_origins_in_words(wanted))
         app.origins = wanted
         db.session.commit()
 
     def switch(self, app: EmbedApp, *, on: bool, by: Actor) -> None:
         """A switched off application's tokens end at once."""
         if app.disabled is on:
-            audit.record(Deed.EMBED_APP_ENABLED if on else Deed.EMBED_APP_DISABLED, by, subject=app.name)
+            audit.record(AuditAction.EMBED_APP_ENABLED if on else AuditAction.EMBED_APP_DISABLED, by, subject=app.name)
         app.disabled = not on
         db.session.commit()
 
     def remove(self, app: EmbedApp, *, by: Actor) -> None:
         db.session.delete(app)
-        audit.record(Deed.EMBED_APP_DELETED, by, subject=app.name)
+        audit.record(AuditAction.EMBED_APP_DELETED, by, subject=app.name)
         db.session.commit()
 
-    def _new_secret(self, app: EmbedApp, deed: Deed, by: Actor) -> Secret:
+    def _new_secret(self, app: EmbedApp, deed: AuditAction, by: Actor) -> Secret:
         kid, value = f"lpk_{secrets.token_hex(8)}", secrets.token_urlsafe(32)
         db.session.add(EmbedKey(kid=kid, app_id=app.id, sealed=self._vault.seal(value, _belonging(app.id, kid))))
-        detail = kid if deed is Deed.EMBED_APP_ROTATED else f"{kid}, {_origins_in_words(app.origins)}"
+        detail = kid if deed is AuditAction.EMBED_APP_ROTATED else f"{kid}, {_origins_in_words(app.origins)}"
         audit.record(deed, by, subject=app.name, detail=detail)
         db.session.commit()
         return Secret(app.name, kid, value, tuple(app.origins))
@@ -249,8 +249,8 @@ def _origin(text: str) -> str:
     return f"{scheme}://{host}" if port in (None, usual) else f"{scheme}://{host}:{int(port)}"
 
 
-def _belonging(app_id: str, kid: str) -> Belonging:
-    return Belonging(app_id, "embed-app", kid)
+def _belonging(app_id: str, kid: str) -> AssociatedData:
+    return AssociatedData(app_id, "embed-app", kid)
 
 
 # --- reading a token -------------------------------------------------------------------------------------------------

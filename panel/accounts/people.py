@@ -19,7 +19,7 @@ from panel.core.domain import now
 from panel.core.errors import Conflict, InvalidInput, NotFound, PanelError
 from panel.core.text import one_line
 from panel.logs import audit
-from panel.logs.audit import Actor, Deed
+from panel.logs.audit import Actor, AuditAction
 from panel.storage.engine import db
 from panel.storage.models import User, UserSession
 
@@ -69,7 +69,7 @@ class Throttled(PanelError):
 
 
 @dataclass(frozen=True, slots=True)
-class Knock:
+class SignInAttempt:
     """From where somebody tries to sign in. ``known`` is the person who signed in there before, if anybody."""
 
     address: str
@@ -93,7 +93,7 @@ class People:
         admin = db.session.scalar(select(User).order_by(User.id).limit(1))
         if admin is not None and not admin.must_choose:
             return None
-        deed = Deed.PASSWORD_RESET if admin is not None else Deed.PERSON_ADDED
+        deed = AuditAction.PASSWORD_RESET if admin is not None else AuditAction.PERSON_ADDED
         if admin is None:
             admin = User(name="admin", role="admin")
             db.session.add(admin)
@@ -145,7 +145,7 @@ class People:
 
     def _add(self, user: User, by: Actor) -> None:
         db.session.add(user)
-        audit.record(Deed.PERSON_ADDED, by, subject=user.name, detail=user.role)
+        audit.record(AuditAction.PERSON_ADDED, by, subject=user.name, detail=user.role)
         try:
             db.session.commit()
         except IntegrityError:
@@ -156,7 +156,7 @@ class People:
         """A new one-time password, returned this once; every session of theirs ends."""
         password = _give_one_time_password(user)
         self._end_sessions(user)
-        audit.record(Deed.PASSWORD_RESET, by, subject=user.name)
+        audit.record(AuditAction.PASSWORD_RESET, by, subject=user.name)
         db.session.commit()
         return password
 
@@ -167,7 +167,7 @@ class People:
         if role != "admin":
             self._keep_an_administrator(user)
         user.role = role
-        audit.record(Deed.ROLE_CHANGED, by, subject=user.name, detail=role)
+        audit.record(AuditAction.ROLE_CHANGED, by, subject=user.name, detail=role)
         db.session.commit()
 
     def switch(self, user: User, *, on: bool, by: Actor) -> None:
@@ -178,7 +178,7 @@ class People:
             self._keep_an_administrator(user)
             self._end_sessions(user)
         user.disabled = not on
-        audit.record(Deed.PERSON_ENABLED if on else Deed.PERSON_DISABLED, by, subject=user.name)
+        audit.record(AuditAction.PERSON_ENABLED if on else AuditAction.PERSON_DISABLED, by, subject=user.name)
         db.session.commit()
 
     def _keep_an_administrator(self, but: User) -> None:
@@ -191,15 +191,15 @@ class People:
         """Set a person's own password and end every session of theirs. Raises InvalidInput."""
         user.password_hash, user.must_choose, user.one_time_until = _hash(password), False, None
         self._end_sessions(user)
-        audit.record(Deed.PASSWORD_CHANGED, by, subject=user.name)
+        audit.record(AuditAction.PASSWORD_CHANGED, by, subject=user.name)
         db.session.commit()
 
     # --- signing in ----------------------------------------------------------------------------------------------
 
-    def sign_in(self, name: str, password: str, knock: Knock, *, by: Actor) -> User | None:
+    def sign_in(self, name: str, password: str, sign_in_attempt: SignInAttempt, *, by: Actor) -> User | None:
         """The person with this name and password. Takes the same time for an unknown name. Raises Throttled."""
         user = self._find(name)
-        budgets = _budgets(name, user, knock)
+        budgets = _budgets(name, user, sign_in_attempt)
         wait = self._meter.spend(budgets)
         if wait > 0:
             self._tell_of_guessing(user, by)
@@ -213,7 +213,7 @@ class People:
         """One line for each account in an hour, however many are refused."""
         if user is None or self._meter.spend([(_digest(f"told {user.id}"), ONE_LINE)]) > 0:
             return
-        audit.record(Deed.SIGN_IN_THROTTLED, by, subject=user.name)
+        audit.record(AuditAction.SIGN_IN_THROTTLED, by, subject=user.name)
         db.session.commit()
 
     def _find(self, name: str) -> User | None:
@@ -227,7 +227,7 @@ class People:
         db.session.execute(delete(UserSession).where(UserSession.began_at < moment - ABSOLUTE))
         db.session.add(UserSession(id_hash=_digest(proof), user_id=user.id, began_at=moment, seen_at=moment))
         user.last_seen_at = moment
-        audit.record(Deed.SIGNED_IN, by)
+        audit.record(AuditAction.SIGNED_IN, by)
         db.session.commit()
         return proof
 
@@ -249,7 +249,7 @@ class People:
     def end_session(self, proof: str, *, by: Actor | None = None) -> None:
         ended = db.session.execute(delete(UserSession).where(UserSession.id_hash == _digest(proof)))
         if by is not None and ended.rowcount:  # type: ignore[attr-defined]
-            audit.record(Deed.SIGNED_OUT, by)
+            audit.record(AuditAction.SIGNED_OUT, by)
         db.session.commit()
 
     def _end_sessions(self, user: User) -> None:
@@ -301,11 +301,11 @@ def _nobody() -> str:
 # --- budgets ---------------------------------------------------------------------------------------------------------
 
 
-def _budgets(name: str, user: User | None, knock: Knock) -> list[tuple[str, Budget]]:
+def _budgets(name: str, user: User | None, sign_in_attempt: SignInAttempt) -> list[tuple[str, Budget]]:
     account = name.strip().lower()
-    if user is not None and knock.device and knock.known == user.id:
-        return [(_digest(f"device {knock.device} {user.id}"), PER_DEVICE)]
-    address = _network(knock.address)
+    if user is not None and sign_in_attempt.device and sign_in_attempt.known == user.id:
+        return [(_digest(f"device {sign_in_attempt.device} {user.id}"), PER_DEVICE)]
+    address = _network(sign_in_attempt.address)
     return [
         (_digest(f"account and address {address} {account}"), PER_ACCOUNT_AND_ADDRESS),
         (_digest(f"account {account}"), PER_ACCOUNT),

@@ -41,7 +41,7 @@ class Limits:
     registers: frozenset[str] | None = None
     integrations: frozenset[str] | None = None
 
-    def hold(self, obj: ObjectRef) -> bool:
+    def allows(self, obj: ObjectRef) -> bool:
         return self.object in (None, obj) and (self.registers is None or obj.register in self.registers)
 
 
@@ -66,17 +66,17 @@ class Principal:
     def is_admin(self) -> bool:
         return Action.ADMIN in self.can
 
-    def stay(self, obj: ObjectRef | None, integration: str = "") -> None:
+    def check_scope(self, obj: ObjectRef | None, integration: str = "") -> None:
         """Raises NotFound for an object or integration outside of the limits, whatever is or is not there."""
         if self.limits is None:
             return
-        outside = obj is not None and not self.limits.hold(obj)
+        outside = obj is not None and not self.limits.allows(obj)
         if outside or (integration and not self.sees(integration)):
             raise NotFound("There is nothing at this address.")
 
     def require(self, action: Action, obj: ObjectRef | None = None, integration: str = "") -> None:
         """Raises NotFound outside of the limits, and Forbidden."""
-        self.stay(obj, integration)
+        self.check_scope(obj, integration)
         if not self.may(action):
             raise Forbidden(
                 f"This needs the right to {action.value}."

@@ -28,7 +28,7 @@ from panel.connector.response import Answer
 from panel.connector.shared_cache import CachedAnswer, NoSharedCache, SharedCache, fetch_once
 from panel.connector.source import AuthKind, SourceConfig
 from panel.connector.transport import Call, Reply, Transport
-from panel.core.domain import Problem, Reason, Rung
+from panel.core.domain import Problem, Reason, Step
 from panel.core.errors import InvalidInput, ProviderUnavailable
 
 T = TypeVar("T")
@@ -142,13 +142,13 @@ class Connector:
         call = Call("POST", endpoint, target, headers, form.encode(), True, source.ca_file)
         return Upstream(self, source, caller, None, deadline, endpoint=endpoint).made(call, _REFUSALS)
 
-    def probe_address(self, source: SourceConfig, *, deadline_s: float) -> tuple[Rung, Problem | None]:
+    def probe_address(self, source: SourceConfig, *, deadline_s: float) -> tuple[Step, Problem | None]:
         return self._probes.address(source, Deadline(deadline_s))
 
-    def probe_tls(self, source: SourceConfig, *, deadline_s: float) -> tuple[Rung, Problem | None]:
+    def probe_tls(self, source: SourceConfig, *, deadline_s: float) -> tuple[Step, Problem | None]:
         return self._probes.tls(source, Deadline(deadline_s))
 
-    def probe_http(self, source: SourceConfig, *, deadline_s: float) -> tuple[Rung, Problem | None]:
+    def probe_http(self, source: SourceConfig, *, deadline_s: float) -> tuple[Step, Problem | None]:
         return self._probes.http(source, Deadline(deadline_s))
 
 

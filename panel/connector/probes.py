@@ -1,4 +1,4 @@
-"""The first rungs of Test connection, which need no knowledge of the upstream: address, TLS, HTTP."""
+"""The first steps of Test connection, which need no knowledge of the upstream: address, TLS, HTTP."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from panel.connector.endpoint import Endpoint, parse_endpoint
 from panel.connector.headers import USER_AGENT, extra_headers
 from panel.connector.source import SourceConfig
 from panel.connector.transport import Call, Reply, Transport
-from panel.core.domain import Problem, Reason, Rung
+from panel.core.domain import Problem, Reason, Step
 from panel.core.errors import InvalidInput, ProviderUnavailable
 
-Finding = tuple[Rung, Problem | None]
+Finding = tuple[Step, Problem | None]
 
 _MEDIA_TYPE = re.compile(r"[a-z0-9.+-]{1,40}/[a-z0-9.+-]{1,40}")
 _NAMES = {"application/json": "JSON", "application/hal+json": "JSON", "text/html": "HTML", "application/xml": "XML"}
@@ -39,38 +39,38 @@ class Probes:
         self._transport = transport
 
     def address(self, source: SourceConfig, deadline: Deadline) -> Finding:
-        """Rung "address": does the name resolve, and may its addresses be called?"""
+        """Step "address": does the name resolve, and may its addresses be called?"""
 
-        def step(endpoint: Endpoint) -> str:
+        def act(endpoint: Endpoint) -> str:
             judged = self._guard.judge(endpoint, deadline, credential=source.signs_in)
             where = " and ".join(str(address) for address in judged.addresses[:3])
             kind = "a public address" if judged.is_public else f"a private address, opened by {SETTING}"
             return f"{endpoint.host} is {where}, {kind}."
 
-        return _rung("address", source, step)
+        return _step("address", source, act)
 
     def tls(self, source: SourceConfig, deadline: Deadline) -> Finding:
-        """Rung "tls": is there a certificate that we trust for this host?"""
+        """Step "tls": is there a certificate that we trust for this host?"""
 
-        def step(endpoint: Endpoint) -> str:
+        def act(endpoint: Endpoint) -> str:
             if not endpoint.is_tls:
                 return "No TLS: plain http."
             certificate = self._transport.certificate(_bare_call(source, endpoint), deadline)
             until = datetime.fromtimestamp(ssl.cert_time_to_seconds(str(certificate["notAfter"])), UTC)
             return f"Certificate valid until {until.day} {until:%b %Y}, issued for this host."
 
-        return _rung("tls", source, step)
+        return _step("tls", source, act)
 
     def http(self, source: SourceConfig, deadline: Deadline) -> Finding:
-        """Rung "http": does anything answer HTTP there? Asked without the credential."""
+        """Step "http": does anything answer HTTP there? Asked without the credential."""
 
-        def step(endpoint: Endpoint) -> str:
+        def act(endpoint: Endpoint) -> str:
             reply = self._transport.head(_bare_call(source, endpoint), deadline)
             if reply.status >= 500 or reply.status == 429 or _moved(reply, endpoint):
                 raise ProviderUnavailable(problem_of_status(reply.status, reply.headers, endpoint))
             return f"GET {endpoint.path or '/'} answered {reply.status}{_with_kind(reply)}."
 
-        return _rung("http", source, step)
+        return _step("http", source, act)
 
 
 def _bare_call(source: SourceConfig, endpoint: Endpoint) -> Call:
@@ -90,21 +90,21 @@ def _moved(reply: Reply, endpoint: Endpoint) -> bool:
     return target is not None and target != endpoint.origin and parse_endpoint(target).host == endpoint.host
 
 
-def _rung(name: str, source: SourceConfig, step: Callable[[Endpoint], str]) -> Finding:
+def _step(name: str, source: SourceConfig, act: Callable[[Endpoint], str]) -> Finding:
     started, tried = time.monotonic(), "Reading the address."
     try:
         endpoint = parse_endpoint(source.root)
         tried = f"{_TRIED[name]} {endpoint.origin}."
-        message, problem = step(endpoint), None
+        message, problem = act(endpoint), None
     except InvalidInput as exc:
         message, problem = str(exc), Problem(Reason.SOURCE_INVALID, str(exc))
     except ProviderUnavailable as exc:
         message, problem = str(exc), exc.problem
     took = round((time.monotonic() - started) * 1000)
     if problem is None:
-        return Rung(name, True, message, took_ms=took), None
+        return Step(name, True, message, took_ms=took), None
     change, field = _remedy(problem)
-    return Rung(name, False, message, tried, message, change, field, took), problem
+    return Step(name, False, message, tried, message, change, field, took), problem
 
 
 def _remedy(problem: Problem) -> tuple[str, str]:

@@ -187,8 +187,8 @@ class Health:
 
 
 @dataclass(frozen=True, slots=True)
-class Rung:
-    """One step of the Test connection ladder. ``ok`` is None when it was not tried."""
+class Step:
+    """One step of Test connection. ``ok`` is None when it was not tried."""
 
     name: str
     ok: bool | None
@@ -204,22 +204,22 @@ class Rung:
 
 
 @dataclass(frozen=True, slots=True)
-class Ladder:
-    """The whole answer of Test connection, rung by rung."""
+class ConnectionTest:
+    """The whole answer of Test connection, step by step."""
 
-    rungs: tuple[Rung, ...]
+    steps: tuple[Step, ...]
     problem: Problem | None = None
     identity: Identity | None = None
     took_ms: int = 0
 
     @property
     def ok(self) -> bool:
-        return all(rung.ok for rung in self.rungs)
+        return all(step.ok for step in self.steps)
 
     @property
     def warning(self) -> str:
         """What a passed test still has to say, or nothing."""
-        return next((rung.message for rung in self.rungs if rung.warns), "")
+        return next((step.message for step in self.steps if step.warns), "")
 
 
 @dataclass(frozen=True, slots=True)

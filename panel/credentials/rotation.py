@@ -20,9 +20,9 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from panel.config import Config
 from panel.core.errors import Conflict
-from panel.credentials.vault import Belonging, Key, Unreadable, Vault, new_key, read_own_keys, write_own_keys
+from panel.credentials.vault import AssociatedData, Key, Unreadable, Vault, new_key, read_own_keys, write_own_keys
 from panel.logs import audit
-from panel.logs.audit import Actor, Deed
+from panel.logs.audit import Actor, AuditAction
 from panel.storage.models import AuditEntry, EmbedApp, EmbedKey, OauthAttempt, OauthGrant, Source
 
 BATCH = 500
@@ -44,15 +44,15 @@ class Rotation:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
-    """One place where sealed texts are kept: its column, its row's key, and to what a text there belongs."""
+class SealedColumn:
+    """One place where sealed texts are column: its column, its row's key, and to what a text there belongs."""
 
     column: InstrumentedAttribute[Any]
     key: InstrumentedAttribute[Any]
     owner_id: InstrumentedAttribute[Any]
-    belonging: Callable[[Row[Any]], Belonging]
+    associated_data: Callable[[Row[Any]], AssociatedData]
     owner: tuple[InstrumentedAttribute[Any], ...] = (Source.id, Source.slug, Source.auth_kind, Source.secret_origin)
-    """What a belonging is made of; the second says to people whose it is."""
+    """What a associated_data is made of; the second says to people whose it is."""
     passing: bool = False
     """Lives for minutes, so that one which does not open is nobody's loss."""
 
@@ -65,25 +65,27 @@ class Kept:
 
 
 PLACES = (
-    Kept(Source.secret, Source.id, Source.id, lambda row: Belonging(row.id, row.auth_kind, row.secret_origin)),
-    Kept(
+    SealedColumn(
+        Source.secret, Source.id, Source.id, lambda row: AssociatedData(row.id, row.auth_kind, row.secret_origin)
+    ),
+    SealedColumn(
         OauthGrant.sealed,
         OauthGrant.source_id,
         OauthGrant.source_id,
-        lambda row: Belonging(row.id, "oauth2-grant", row.secret_origin),
+        lambda row: AssociatedData(row.id, "oauth2-grant", row.secret_origin),
     ),
-    Kept(
+    SealedColumn(
         OauthAttempt.sealed_verifier,
         OauthAttempt.state_hash,
         OauthAttempt.source_id,
-        lambda row: Belonging(row.id, "oauth2-attempt", row.secret_origin),
+        lambda row: AssociatedData(row.id, "oauth2-attempt", row.secret_origin),
         passing=True,
     ),
-    Kept(
+    SealedColumn(
         EmbedKey.sealed,
         EmbedKey.kid,
         EmbedKey.app_id,
-        lambda row: Belonging(row.id, "embed-app", row.row_key),
+        lambda row: AssociatedData(row.id, "embed-app", row.row_key),
         owner=(EmbedApp.id, EmbedApp.name),
     ),
 )
@@ -100,7 +102,7 @@ def rotate(engine: Engine, config: Config, *, by: Actor) -> Rotation:
         with _alone(config):
             done = _onto_a_new_key(engine, config)
     with engine.begin() as connection:
-        connection.execute(insert(AuditEntry).values(audit.line(Deed.KEYS_ROTATED, by, detail=_in_words(done))))
+        connection.execute(insert(AuditEntry).values(audit.line(AuditAction.KEYS_ROTATED, by, detail=_in_words(done))))
     return done
 
 
@@ -112,7 +114,7 @@ def _in_words(done: Rotation) -> str:
 def _onto_the_setting(engine: Engine, keys: tuple[Key, ...]) -> Rotation:
     vault, older = Vault(lambda: keys), tuple(key.id for key in keys[1:])
     done = 0
-    while sealed := _seal_anew(engine, vault):
+    while sealed := _reseal(engine, vault):
         done += sealed
     with engine.connect() as connection:
         _, unreadable = _left(connection, vault)
@@ -125,7 +127,7 @@ def _onto_a_new_key(engine: Engine, config: Config) -> Rotation:
     write_own_keys(config, keys)
     vault, done = Vault(lambda: keys), 0
     while True:
-        done += _seal_anew(engine, vault)
+        done += _reseal(engine, vault)
         with _writers_waiting(engine) as connection:
             openable, unreadable = _left(connection, vault)
             if openable:
@@ -134,59 +136,59 @@ def _onto_a_new_key(engine: Engine, config: Config) -> Rotation:
                 write_own_keys(config, keys[:1])
             break
     time.sleep(SETTLE_S)
-    done += _seal_anew(engine, vault)
+    done += _reseal(engine, vault)
     retired = () if unreadable else tuple(key.id for key in older)
     return Rotation(keys[0].id, done, retired, unreadable=unreadable)
 
 
-def _seal_anew(engine: Engine, vault: Vault) -> int:
+def _reseal(engine: Engine, vault: Vault) -> int:
     """One walk over all places, in short transactions. Returns how many texts opened and were sealed anew."""
-    return sum(_seal_place_anew(engine, vault, kept) for kept in PLACES)
+    return sum(_reseal_column(engine, vault, column) for column in PLACES)
 
 
-def _seal_place_anew(engine: Engine, vault: Vault, kept: Kept) -> int:
+def _reseal_column(engine: Engine, vault: Vault, column: SealedColumn) -> int:
     done, after = 0, ""
     while True:
         with engine.connect() as connection:
-            query = kept.not_sealed_with(vault.newest).where(kept.key > after).limit(BATCH)
+            query = column.not_sealed_with(vault.newest).where(column.key > after).limit(BATCH)
             rows = connection.execute(query).all()
         if not rows:
             return done
         after = rows[-1].row_key
-        changes = [change for row in rows if (change := _change(vault, kept, row)) is not None]
+        changes = [change for row in rows if (change := _change(vault, column, row)) is not None]
         if changes:
             with engine.begin() as connection:
-                connection.execute(_swap(kept), changes)
+                connection.execute(_swap(column), changes)
         done += len(changes)
 
 
-def _change(vault: Vault, kept: Kept, row: Row[Any]) -> dict[str, str] | None:
-    belonging = kept.belonging(row)
+def _change(vault: Vault, column: SealedColumn, row: Row[Any]) -> dict[str, str] | None:
+    associated_data = column.associated_data(row)
     try:
         return {
             "row": row.row_key,
             "before": row.sealed,
-            "after": vault.seal(vault.open(row.sealed, belonging), belonging),
+            "after": vault.seal(vault.open(row.sealed, associated_data), associated_data),
         }
     except Unreadable:
         return None
 
 
-def _swap(kept: Kept) -> Any:
+def _swap(column: SealedColumn) -> Any:
     """Replace a text only where it still is the one that was opened. The row's revision stays: its value does too."""
-    table = kept.column.class_.__table__
-    mine = (table.c[kept.key.key] == bindparam("row"), table.c[kept.column.key] == bindparam("before"))
-    return update(table).where(*mine).values({kept.column.key: bindparam("after")})
+    table = column.column.class_.__table__
+    mine = (table.c[column.key.key] == bindparam("row"), table.c[column.column.key] == bindparam("before"))
+    return update(table).where(*mine).values({column.column.key: bindparam("after")})
 
 
 def _left(connection: Connection, vault: Vault) -> tuple[bool, tuple[str, ...]]:
     """Whether an older key still has to open something, and whose texts no key opens."""
     openable, unreadable = False, set()
-    for kept in PLACES:
-        for row in connection.execute(kept.not_sealed_with(vault.newest)):
-            if _change(vault, kept, row) is not None:
+    for column in PLACES:
+        for row in connection.execute(column.not_sealed_with(vault.newest)):
+            if _change(vault, column, row) is not None:
                 openable = True
-            elif not kept.passing:
+            elif not column.passing:
                 unreadable.add(row.owner)
     return openable, tuple(sorted(unreadable))
 
@@ -235,4 +237,4 @@ def _lock_tables(connection: Connection) -> None:
 
 
 def _tables() -> Sequence[str]:
-    return [kept.column.class_.__tablename__ for kept in PLACES]
+    return [column.column.class_.__tablename__ for column in PLACES]

@@ -27,7 +27,7 @@ class Unreadable(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Belonging:
+class AssociatedData:
     """What a credential is bound to. Change one part and it does not open any more."""
 
     source_id: str
@@ -54,12 +54,12 @@ class Vault:
     def __init__(self, keys: Callable[[], tuple[Key, ...]]) -> None:
         self._keys = keys
 
-    def seal(self, text: str, belonging: Belonging) -> str:
+    def seal(self, text: str, associated_data: AssociatedData) -> str:
         key, nonce = self._keys()[0], secrets.token_bytes(12)
-        sealed = nonce + AESGCM(key.raw).encrypt(nonce, text.encode(), belonging.as_bytes())
+        sealed = nonce + AESGCM(key.raw).encrypt(nonce, text.encode(), associated_data.as_bytes())
         return f"v1.{key.id}.{base64.urlsafe_b64encode(sealed).decode()}"
 
-    def open(self, sealed: str, belonging: Belonging) -> str:
+    def open(self, sealed: str, associated_data: AssociatedData) -> str:
         """Raises Unreadable."""
         version, _, rest = sealed.partition(".")
         key_id, _, packed = rest.partition(".")
@@ -68,7 +68,7 @@ class Vault:
             raise Unreadable("no key for this credential")
         try:
             raw = base64.urlsafe_b64decode(packed)
-            return AESGCM(key.raw).decrypt(raw[:12], raw[12:], belonging.as_bytes()).decode()
+            return AESGCM(key.raw).decrypt(raw[:12], raw[12:], associated_data.as_bytes()).decode()
         except (InvalidTag, ValueError) as exc:
             raise Unreadable("the credential does not open") from exc
 

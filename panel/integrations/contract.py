@@ -56,15 +56,15 @@ class Integration(ABC):
 
     @abstractmethod
     def probe_product(self, upstream: Upstream) -> str:
-        """Rung "is it …?": prove the product and return its version ("" when it does not tell)."""
+        """Step "is it …?": prove the product and return its version ("" when it does not tell)."""
 
     @abstractmethod
     def probe_identity(self, upstream: Upstream) -> Identity:
-        """Rung "who am I?". Raises ProviderUnavailable(credentials-rejected) when the upstream does not know us."""
+        """Step "who am I?". Raises ProviderUnavailable(credentials-rejected) when the upstream does not know us."""
 
     @abstractmethod
     def probe_reading(self, upstream: Upstream) -> str:
-        """Rung "may I read?": one sentence on what the account can see; raises when it may not read at all."""
+        """Step "may I read?": one sentence on what the account can see; raises when it may not read at all."""
 
     def fingerprint(self, upstream: Upstream) -> Mapping[str, str]:
         """What tells this instance from others of its kind, by name and the most telling first.

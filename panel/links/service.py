@@ -32,8 +32,14 @@ from panel.core.errors import (
 from panel.integrations.contract import Integration
 from panel.integrations.registry import Registry
 from panel.logs import audit
-from panel.logs.audit import Actor, Deed
-from panel.sources.service import Sources, health_of_identity, health_of_problem, health_of_stranger, told_facts
+from panel.logs.audit import Actor, AuditAction
+from panel.sources.service import (
+    Sources,
+    health_of_identity,
+    health_of_other_instance,
+    health_of_problem,
+    instance_facts,
+)
 from panel.storage.engine import STORAGE_FAILURES, db
 from panel.storage.models import CreateIntent, Link
 
@@ -180,9 +186,9 @@ class Links:
         try:
             with self._open(visitor, leaf, fresh=True) as upstream:
                 health = health_of_identity(leaf.check(upstream))
-                facts = upstream.remember("fingerprint", FINGERPRINT_S, lambda: told_facts(leaf, upstream))
-            stranger = self._sources.instances.note(leaf.id, facts)
-            health = health if stranger is None else health_of_stranger(health, stranger, leaf)
+                facts = upstream.remember("fingerprint", FINGERPRINT_S, lambda: instance_facts(leaf, upstream))
+            other_instance = self._sources.instances.note(leaf.id, facts)
+            health = health if other_instance is None else health_of_other_instance(health, other_instance, leaf)
         except ProviderUnavailable as exc:
             health = health_of_problem(exc.problem)
         source = self._sources.find(leaf.id)
@@ -212,7 +218,7 @@ class Links:
             raise InvalidInput("reference", "“reference” is missing: give an address, id or reference.")
         with self._open(visitor, leaf, pointers=self.pointers(leaf, obj), fresh=True) as upstream:
             item = leaf.resolve(upstream, text.strip())
-        link = self._add(visitor, leaf, obj, item.reference, Deed.LINK)
+        link = self._add(visitor, leaf, obj, item.reference, AuditAction.LINK)
         if link is None:
             raise AlreadyLinked(f"This {leaf.descriptor.noun} is already linked.")
         return Row(self._pointer(leaf, link), item)
@@ -253,17 +259,24 @@ class Links:
                 return leaf.create(upstream, values)
         except PanelError as exc:
             if exc.in_doubt:
-                self._note_doubt(Deed.CREATE_UNCERTAIN, visitor, leaf, obj)
+                self._note_doubt(AuditAction.CREATE_UNCERTAIN, visitor, leaf, obj)
             raise
 
     def _point(self, visitor: Visitor, leaf: Integration, obj: ObjectRef, item: Item) -> Row:
         """The pointer to a thing that was just made, which somebody may have linked in the moment since."""
-        audit.record(Deed.CREATE, visitor.actor, subject=item.reference, obj=obj, integration=leaf.id)
+        audit.record(AuditAction.CREATE, visitor.actor, subject=item.reference, obj=obj, integration=leaf.id)
         link = self._add(visitor, leaf, obj, item.reference) or self._link(leaf, obj, item.reference)
         return Row(self._pointer(leaf, link), item)
 
     def _note_doubt(
-        self, deed: Deed, visitor: Visitor, leaf: Integration, obj: ObjectRef, *, subject: str = "", detail: str = ""
+        self,
+        deed: AuditAction,
+        visitor: Visitor,
+        leaf: Integration,
+        obj: ObjectRef,
+        *,
+        subject: str = "",
+        detail: str = "",
     ) -> None:
         """A write was sent and no whole answer came. That is what the caller must hear, whatever our storage does."""
         try:
@@ -308,7 +321,7 @@ class Links:
     def _repeat(self, visitor: Visitor, leaf: Integration, obj: ObjectRef, intent: CreateIntent) -> Row:
         """The answer of an earlier create, read from the upstream again."""
         reference = str(intent.reference)
-        link = self._add(visitor, leaf, obj, reference, Deed.LINK) or self._link(leaf, obj, reference)
+        link = self._add(visitor, leaf, obj, reference, AuditAction.LINK) or self._link(leaf, obj, reference)
         pointer = self._pointer(leaf, link)
         with self._open(visitor, leaf, pointers=[pointer], fresh=True) as upstream:
             return Row(pointer, leaf.fetch(upstream, reference))
@@ -326,9 +339,9 @@ class Links:
                 item = leaf.update(upstream, reference, changes)
         except PanelError as exc:
             if exc.in_doubt:
-                self._note_doubt(Deed.UPDATE_UNCERTAIN, visitor, leaf, obj, subject=reference, detail=named)
+                self._note_doubt(AuditAction.UPDATE_UNCERTAIN, visitor, leaf, obj, subject=reference, detail=named)
             raise
-        audit.record(Deed.UPDATE, visitor.actor, subject=reference, obj=obj, integration=leaf.id, detail=named)
+        audit.record(AuditAction.UPDATE, visitor.actor, subject=reference, obj=obj, integration=leaf.id, detail=named)
         db.session.commit()
         return Row(pointer, item)
 
@@ -339,12 +352,12 @@ class Links:
         link = self._link(leaf, obj, reference)
         if not db.session.execute(delete(Link).where(Link.id == link.id)).rowcount:  # type: ignore[attr-defined]
             raise NotFound(f"This {leaf.descriptor.noun} is not linked here.")
-        audit.record(Deed.UNLINK, visitor.actor, subject=reference, obj=obj, integration=leaf.id)
+        audit.record(AuditAction.UNLINK, visitor.actor, subject=reference, obj=obj, integration=leaf.id)
         db.session.commit()
 
     # --- rehearsing: what a write would meet, without writing anywhere ---------------------------------------------
 
-    def rehearse_link(self, visitor: Visitor, integration: str, obj: ObjectRef, text: str) -> Item:
+    def dry_run_link(self, visitor: Visitor, integration: str, obj: ObjectRef, text: str) -> Item:
         """What ``link`` would point to. Raises what ``link`` would raise."""
         visitor.principal.require(Action.LINK, obj, integration)
         leaf = self._registry.get(integration)
@@ -354,7 +367,7 @@ class Links:
             raise AlreadyLinked(f"This {leaf.descriptor.noun} is already linked.")
         return item
 
-    def rehearse_create(self, visitor: Visitor, integration: str, values: Mapping[str, Any]) -> None:
+    def dry_run_create(self, visitor: Visitor, integration: str, values: Mapping[str, Any]) -> None:
         """Check required fields and that the source can be read. Only the upstream knows the rest, once it is asked."""
         visitor.principal.require(Action.CREATE, None, integration)
         leaf = self._registry.get(integration)
@@ -365,7 +378,7 @@ class Links:
         with self._open(visitor, leaf) as upstream:
             leaf.check(upstream)
 
-    def rehearse_update(
+    def dry_run_update(
         self, visitor: Visitor, integration: str, obj: ObjectRef, reference: str, changes: Mapping[str, Any]
     ) -> Row:
         """The thing as ``update`` would find it. Raises NotSupported, InvalidInput, NotFound."""
@@ -380,7 +393,7 @@ class Links:
         with self._open(visitor, leaf, pointers=[pointer], fresh=True) as upstream:
             return Row(pointer, leaf.fetch(upstream, reference))
 
-    def rehearse_unlink(self, visitor: Visitor, integration: str, obj: ObjectRef, reference: str) -> Pointer:
+    def dry_run_unlink(self, visitor: Visitor, integration: str, obj: ObjectRef, reference: str) -> Pointer:
         """The pointer that ``unlink`` would forget. Raises NotFound."""
         visitor.principal.require(Action.UNLINK, obj, integration)
         leaf = self._registry.get(integration)
@@ -420,7 +433,7 @@ class Links:
         return set(db.session.scalars(query))
 
     def _add(
-        self, visitor: Visitor, leaf: Integration, obj: ObjectRef, reference: str, deed: Deed | None = None
+        self, visitor: Visitor, leaf: Integration, obj: ObjectRef, reference: str, deed: AuditAction | None = None
     ) -> Link | None:
         """Store a pointer; None when it was there already. The database decides, so that two clicks make one.
 

@@ -14,7 +14,7 @@ from panel.storage.engine import db
 from panel.storage.models import AuditEntry
 
 
-class Deed(StrEnum):
+class AuditAction(StrEnum):
     """What was done. A word stays what it is for ever, since old lines hold it."""
 
     LINK = "link"
@@ -72,7 +72,7 @@ class Actor:
 
 
 def record(
-    deed: Deed,
+    deed: AuditAction,
     actor: Actor,
     *,
     subject: str = "",
@@ -88,7 +88,7 @@ def record(
 
 
 def line(
-    deed: Deed,
+    deed: AuditAction,
     actor: Actor,
     *,
     subject: str = "",

@@ -6,31 +6,31 @@ from collections.abc import Mapping
 from typing import Any
 
 from panel.logs import audit
-from panel.logs.audit import Actor, Deed
+from panel.logs.audit import Actor, AuditAction
 from panel.sources.draft import AUTH_SHAPES
 
 Values = Mapping[str, Any]
 """A source in its JSON shape, where ``secretSet`` stands for the secret."""
 
 
-def tell(deed: Deed, slug: str, by: Actor, detail: str = "") -> None:
+def tell(deed: AuditAction, slug: str, by: Actor, detail: str = "") -> None:
     audit.record(deed, by, subject=slug, integration=slug, detail=detail)
 
 
 def tell_turned(slug: str, by: Actor, *, was: bool, on: bool) -> None:
     if was is not on:
-        tell(Deed.SOURCE_ENABLED if on else Deed.SOURCE_DISABLED, slug, by)
+        tell(AuditAction.SOURCE_ENABLED if on else AuditAction.SOURCE_DISABLED, slug, by)
 
 
-def tell_saved(deed: Deed, before: Values | None, after: Values, by: Actor, *, typed_for: str) -> None:
+def tell_saved(deed: AuditAction, before: Values | None, after: Values, by: Actor, *, typed_for: str) -> None:
     """The lines of what is saved; a save that leaves everything as it was has none.
 
     ``typed_for`` holds the origins for which a secret was typed, "" when none was.
     """
-    slug, detail = after["slug"], "new" if deed is Deed.SOURCE_IMPORTED else ""
+    slug, detail = after["slug"], "new" if deed is AuditAction.SOURCE_IMPORTED else ""
     if before is not None:
         detail = _changes(before, after)
-    if detail or deed is not Deed.SOURCE_CHANGED:
+    if detail or deed is not AuditAction.SOURCE_CHANGED:
         tell(deed, slug, by, detail)
     if before is not None:
         tell_turned(slug, by, was=before["enabled"], on=after["enabled"])
@@ -38,9 +38,9 @@ def tell_saved(deed: Deed, before: Values | None, after: Values, by: Actor, *, t
     if typed_for and has:
         name = AUTH_SHAPES[after["auth"]["type"]].secret
         places = " and ".join(typed_for.split())
-        tell(Deed.SECRET_SET, slug, by, f"auth.{name} {'replaced' if had else 'set'}, for {places}")
+        tell(AuditAction.SECRET_SET, slug, by, f"auth.{name} {'replaced' if had else 'set'}, for {places}")
     elif had and not has:
-        tell(Deed.SECRET_REMOVED, slug, by)
+        tell(AuditAction.SECRET_REMOVED, slug, by)
 
 
 def _changes(before: Values, after: Values) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from panel.logs import audit
-from panel.logs.audit import Actor, Deed
+from panel.logs.audit import Actor, AuditAction
 from panel.storage.engine import db
 from panel.storage.models import Switch
 
@@ -28,7 +28,7 @@ class Switches:
     def turn_connector(self, *, on: bool, by: Actor) -> None:
         row = db.session.get(Switch, _CONNECTOR) or Switch(name=_CONNECTOR, value="on")
         if (row.value == "on") is not on:
-            audit.record(Deed.CONNECTOR_ON if on else Deed.CONNECTOR_OFF, by)
+            audit.record(AuditAction.CONNECTOR_ON if on else AuditAction.CONNECTOR_OFF, by)
         row.value = "on" if on else "off"
         db.session.add(row)
         db.session.commit()

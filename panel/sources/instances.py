@@ -20,7 +20,7 @@ from panel.storage.models import Instance, Link
 
 
 @dataclass(frozen=True, slots=True)
-class Stranger:
+class OtherInstance:
     """The upstream that answers is another instance than the one that ``links`` links were made in."""
 
     links: int
@@ -33,25 +33,25 @@ class Stranger:
 
 
 class Instances:
-    def stranger(self, integration: str) -> Stranger | None:
+    def other_instance(self, integration: str) -> OtherInstance | None:
         """What the last check found, when that is another instance than the links'."""
         row = db.session.get(Instance, integration)
-        return self._stranger(integration, row.other) if row is not None and row.other else None
+        return self._other_instance(integration, row.other) if row is not None and row.other else None
 
-    def compare(self, integration: str, facts: Mapping[str, str]) -> Stranger | None:
+    def compare(self, integration: str, facts: Mapping[str, str]) -> OtherInstance | None:
         """Whether ``facts`` (``Integration.fingerprint``) are of another instance. Nothing is kept of them."""
-        row, marks = db.session.get(Instance, integration), _marks(integration, facts)
-        if row is None or not is_another(row.marks, marks):
+        row, marks = db.session.get(Instance, integration), _fingerprints(integration, facts)
+        if row is None or not differs(row.marks, marks):
             return None
-        return self._stranger(integration, marks)
+        return self._other_instance(integration, marks)
 
-    def note(self, integration: str, facts: Mapping[str, str]) -> Stranger | None:
+    def note(self, integration: str, facts: Mapping[str, str]) -> OtherInstance | None:
         """The same, and keep what was found. Facts that are not told now change nothing."""
-        marks = _marks(integration, facts)
+        marks = _fingerprints(integration, facts)
         if not marks:
-            return self.stranger(integration)
+            return self.other_instance(integration)
         row = db.session.get(Instance, integration) or Instance(integration=integration, marks={})
-        found = self._stranger(integration, marks) if is_another(row.marks, marks) else None
+        found = self._other_instance(integration, marks) if differs(row.marks, marks) else None
         if found is not None:
             row.other = marks
         else:
@@ -64,22 +64,22 @@ class Instances:
             db.session.rollback()
         return found
 
-    def accept(self, integration: str, stranger: str) -> None:
-        """From now on the links are those of the instance that ``stranger`` names; the caller commits.
+    def accept(self, integration: str, other_instance: str) -> None:
+        """From now on the links are those of the instance that ``other_instance`` names; the caller commits.
 
         Raises Conflict when the last check found another one, or none.
         """
-        row, found = db.session.get(Instance, integration), self.stranger(integration)
-        if row is None or row.other is None or found is None or found.id != stranger:
+        row, found = db.session.get(Instance, integration), self.other_instance(integration)
+        if row is None or row.other is None or found is None or found.id != other_instance:
             raise Conflict("This is no longer what the last check found. Test the connection again.")
         _become(row, row.other)
 
-    def _stranger(self, integration: str, marks: Mapping[str, str]) -> Stranger | None:
+    def _other_instance(self, integration: str, marks: Mapping[str, str]) -> OtherInstance | None:
         links = db.session.scalar(select(func.count()).select_from(Link).where(Link.integration == integration)) or 0
-        return Stranger(links, _digest("\n".join(marks.values()))[:16]) if links else None
+        return OtherInstance(links, _digest("\n".join(marks.values()))[:16]) if links else None
 
 
-def is_another(known: Mapping[str, str], marks: Mapping[str, str]) -> bool:
+def differs(known: Mapping[str, str], marks: Mapping[str, str]) -> bool:
     """The most telling mark that both have decides. What only one of them has, says nothing."""
     name = next((name for name in marks if name in known), None)
     return name is not None and marks[name] != known[name]
@@ -87,14 +87,14 @@ def is_another(known: Mapping[str, str], marks: Mapping[str, str]) -> bool:
 
 def _become(row: Instance, marks: Mapping[str, str]) -> None:
     """Know an instance by ``marks``. Those of the same one that were told before are kept."""
-    kept = {} if is_another(row.marks, marks) else row.marks
+    kept = {} if differs(row.marks, marks) else row.marks
     if {**kept, **marks} != row.marks:
         row.marks, row.known_at = {**kept, **marks}, now()
     if row.other is not None:
         row.other = None
 
 
-def _marks(integration: str, facts: Mapping[str, str]) -> dict[str, str]:
+def _fingerprints(integration: str, facts: Mapping[str, str]) -> dict[str, str]:
     return {name: _digest(f"{integration}\n{name}\n{value}") for name, value in facts.items() if value}
 
 

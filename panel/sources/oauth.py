@@ -231,7 +231,7 @@ class Oauth:
         return address
 
     def finish(
-        self, visit: Visit, config_of: Callable[[str], SourceConfig], caller: Caller, *, by: Actor
+        self, visit: ConsentVisit, config_of: Callable[[str], SourceConfig], caller: Caller, *, by: Actor
     ) -> SourceConfig:
         """Exchange the code of a visit for a grant and store it. A visit is used up by this, however it ends.
 
@@ -256,7 +256,7 @@ class Oauth:
         return source
 
     def _exchanged(
-        self, visit: Visit, verifier: str, source: SourceConfig, client: OauthClient, caller: Caller
+        self, visit: ConsentVisit, verifier: str, source: SourceConfig, client: OauthClient, caller: Caller
     ) -> Tokens:
         """https://www.rfc-editor.org/rfc/rfc6749#section-4.1.3 with https://www.rfc-editor.org/rfc/rfc7636#section-4.5"""
         form = prepare_token_request(
@@ -270,7 +270,7 @@ class Oauth:
 
 
 @dataclass(frozen=True, slots=True)
-class Visit:
+class ConsentVisit:
     """Somebody comes back from the provider. ``browser`` is what only the session knows in which the visit began."""
 
     params: Mapping[str, Sequence[str]] = field(repr=False)
@@ -286,7 +286,7 @@ class Visit:
         return values[0] if values else ""
 
 
-def _check_issuer(visit: Visit, client: OauthClient) -> None:
+def _check_issuer(visit: ConsentVisit, client: OauthClient) -> None:
     """Who answers must be who was asked, where the provider says who it is: https://www.rfc-editor.org/rfc/rfc9207."""
     issuer = visit.only("iss")
     if not issuer and "iss" not in visit.params:
@@ -301,7 +301,7 @@ def _check_issuer(visit: Visit, client: OauthClient) -> None:
         raise ConnectFailed("The answer comes from another provider than the one that was asked.")
 
 
-def _check_consent(visit: Visit) -> None:
+def _check_consent(visit: ConsentVisit) -> None:
     error = visit.only("error")
     if error == "access_denied":
         raise ConnectFailed("Access was not given: it was declined at the provider.")

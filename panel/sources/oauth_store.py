@@ -16,9 +16,9 @@ from sqlalchemy.exc import IntegrityError
 
 from panel.connector import SourceConfig
 from panel.core.domain import AuthStatus, now
-from panel.credentials.vault import Belonging, Vault
+from panel.credentials.vault import AssociatedData, Vault
 from panel.logs import audit
-from panel.logs.audit import Actor, Deed
+from panel.logs.audit import Actor, AuditAction
 from panel.sources.oauth_responses import Tokens
 from panel.storage.models import AuditEntry, OauthAttempt, OauthGrant
 
@@ -96,7 +96,7 @@ class Grants:
         """Store a grant that a person has just given, whoever else is renewing an older one."""
         self.prepare(source.id)
         mine = update(OauthGrant).where(OauthGrant.source_id == source.id).values(self._values(source, tokens))
-        told = audit.line(Deed.OAUTH_CONNECTED, by, subject=source.slug, integration=source.slug)
+        told = audit.line(AuditAction.OAUTH_CONNECTED, by, subject=source.slug, integration=source.slug)
         with self._engine.begin() as connection:
             if not connection.execute(mine).rowcount:
                 return False
@@ -140,9 +140,9 @@ def _at(source_id: str, version: int) -> Any:
     return update(OauthGrant).where(OauthGrant.source_id == source_id, OauthGrant.version == version)
 
 
-def belonging_of(source: SourceConfig) -> Belonging:
+def belonging_of(source: SourceConfig) -> AssociatedData:
     """Tokens open for the source and the origins for which they were given."""
-    return Belonging(source.id, "oauth2-grant", source.auth.oauth.origins if source.auth.oauth else "")
+    return AssociatedData(source.id, "oauth2-grant", source.auth.oauth.origins if source.auth.oauth else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,8 +193,8 @@ class Attempts:
         return self._vault.open(attempt.sealed_verifier, _attempt_belonging(source))
 
 
-def _attempt_belonging(source: SourceConfig) -> Belonging:
-    return Belonging(source.id, "oauth2-attempt", source.auth.oauth.origins if source.auth.oauth else "")
+def _attempt_belonging(source: SourceConfig) -> AssociatedData:
+    return AssociatedData(source.id, "oauth2-attempt", source.auth.oauth.origins if source.auth.oauth else "")
 
 
 def _hash(state: str, browser: str) -> str:

@@ -31,16 +31,27 @@ from panel.connector import (
     origin_of,
     traffic_of,
 )
-from panel.core.domain import AuthStatus, Cause, Health, HealthStatus, Identity, Ladder, Problem, Reason, Rung, now
+from panel.core.domain import (
+    AuthStatus,
+    Cause,
+    ConnectionTest,
+    Health,
+    HealthStatus,
+    Identity,
+    Problem,
+    Reason,
+    Step,
+    now,
+)
 from panel.core.errors import Conflict, InvalidInput, NotFound, PanelError, ProviderUnavailable, Rejected
-from panel.credentials.vault import Belonging, Unreadable, Vault
+from panel.credentials.vault import AssociatedData, Unreadable, Vault
 from panel.integrations.contract import Integration
 from panel.integrations.registry import Registry
-from panel.logs.audit import Actor, Deed
+from panel.logs.audit import Actor, AuditAction
 from panel.sources.audit_lines import tell, tell_saved, tell_turned
 from panel.sources.connector_switch import Switches
 from panel.sources.draft import AUTH_SHAPES, Draft, auth_kind, read_draft
-from panel.sources.instances import Instances, Stranger
+from panel.sources.instances import Instances, OtherInstance
 from panel.sources.yaml_file import read_source_file, write_source_file
 from panel.storage.engine import db
 from panel.storage.models import Link, OauthAttempt, OauthGrant, Source, SourceCheck
@@ -158,7 +169,7 @@ class Sources:
         draft = read_draft(values)
         if self.find(draft.slug) is not None:
             raise Conflict(f"There is a source “{draft.slug}” already.")
-        return self._store(_new(draft.slug), draft, by=by, deed=Deed.SOURCE_CREATED)
+        return self._store(_new(draft.slug), draft, by=by, deed=AuditAction.SOURCE_CREATED)
 
     def change(self, slug: str, values: Mapping[str, Any], *, by: Actor, revision: int | None = None) -> Saved:
         """Change what ``values`` names and keep the rest.
@@ -172,7 +183,7 @@ class Sources:
         draft = read_draft(self._merged(source, values))
         if draft.slug != slug:
             raise InvalidInput("slug", "The slug of a source cannot change: its integration and links use it.")
-        return self._store(source, draft, by=by, deed=Deed.SOURCE_CHANGED)
+        return self._store(source, draft, by=by, deed=AuditAction.SOURCE_CHANGED)
 
     def turn(self, slug: str, *, on: bool, by: Actor) -> None:
         """Switch a source on or off. Nothing else is checked, so that a source can always be switched off."""
@@ -198,7 +209,7 @@ class Sources:
                 f"auth.{shape.secret}", f"“auth.{shape.secret}” is missing: the file must bring the secret along."
             )
         source = self.find(draft.slug) or _new(draft.slug)
-        return self._store(source, draft, by=by, deed=Deed.SOURCE_IMPORTED), file.notes
+        return self._store(source, draft, by=by, deed=AuditAction.SOURCE_IMPORTED), file.notes
 
     def export(self, slug: str) -> str:
         """The source as a YAML file with placeholders in place of secrets."""
@@ -207,7 +218,7 @@ class Sources:
     def delete(self, slug: str, *, by: Actor) -> None:
         """Forget a source and its credential. The pointers stay and can be unlinked or served again."""
         db.session.delete(self.get(slug))
-        tell(Deed.SOURCE_DELETED, slug, by)
+        tell(AuditAction.SOURCE_DELETED, slug, by)
         self._commit(slug)
 
     def _merged(self, source: Source, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -221,7 +232,7 @@ class Sources:
             after = {**before, **after} if kind == source.auth_kind else after
         return {**merged, "auth": after}
 
-    def _store(self, source: Source, draft: Draft, *, by: Actor, deed: Deed) -> Saved:
+    def _store(self, source: Source, draft: Draft, *, by: Actor, deed: AuditAction) -> Saved:
         root = self._root(draft.slug, draft.location)
         warnings = self._check_transport(draft, root)
         self._check_ca_file(draft)
@@ -266,8 +277,8 @@ class Sources:
     def _secret_text(self, source: Source) -> str | None:
         """The stored secret, None when there is none or it cannot be read."""
         try:
-            belonging = Belonging(source.id, source.auth_kind, source.secret_origin)
-            return self._vault.open(source.secret, belonging) if source.secret is not None else None
+            associated_data = AssociatedData(source.id, source.auth_kind, source.secret_origin)
+            return self._vault.open(source.secret, associated_data) if source.secret is not None else None
         except Unreadable:
             return None
 
@@ -275,8 +286,8 @@ class Sources:
         """Keys may be rotated between sealing and the first write; after that none is retired before we commit."""
         if source.secret is None or draft.secret is None or self._vault.is_current(source.secret):
             return
-        belonging = Belonging(source.id, draft.auth_kind, source.secret_origin)
-        source.secret = self._vault.seal(draft.secret, belonging)
+        associated_data = AssociatedData(source.id, draft.auth_kind, source.secret_origin)
+        source.secret = self._vault.seal(draft.secret, associated_data)
 
     def _store_secret(self, source: Source, draft: Draft, root: str, by: Actor) -> None:
         secret_key = AUTH_SHAPES[draft.auth_kind].secret
@@ -284,8 +295,8 @@ class Sources:
         if secret_key is None:
             source.secret, source.secret_origin, source.secret_set_at, source.secret_set_by = None, "", None, ""
         elif draft.secret is not None:
-            belonging = Belonging(source.id, draft.auth_kind, origin)
-            source.secret, source.secret_origin = self._vault.seal(draft.secret, belonging), origin
+            associated_data = AssociatedData(source.id, draft.auth_kind, origin)
+            source.secret, source.secret_origin = self._vault.seal(draft.secret, associated_data), origin
             source.secret_set_at, source.secret_set_by = now(), by.name
         elif source.secret is None:
             raise InvalidInput(f"auth.{secret_key}", f"“auth.{secret_key}” is missing.")
@@ -379,8 +390,8 @@ class Sources:
         secret = None
         if source.secret is not None:
             try:
-                belonging = Belonging(source.id, source.auth_kind, source.secret_origin)
-                secret = Secret(self._vault.open(source.secret, belonging))
+                associated_data = AssociatedData(source.id, source.auth_kind, source.secret_origin)
+                secret = Secret(self._vault.open(source.secret, associated_data))
             except Unreadable as exc:
                 problem = missing(source.slug, integration)
                 raise ProviderUnavailable(Problem(Reason.SOURCE_UNREADABLE, problem.message)) from exc
@@ -388,8 +399,8 @@ class Sources:
 
     # --- testing -------------------------------------------------------------------------------------------------
 
-    def test(self, slug: str, values: Mapping[str, Any] | None = None, *, caller: Caller) -> Ladder:
-        """Climb the Test connection ladder of a stored source, or of ``values`` laid over it without saving.
+    def test(self, slug: str, values: Mapping[str, Any] | None = None, *, caller: Caller) -> ConnectionTest:
+        """Run Test connection for a stored source, or of ``values`` laid over it without saving.
 
         A stored secret is used at the origin for which it was typed, and nowhere else. Raises InvalidInput and
         Rejected for values that could not be saved either.
@@ -401,15 +412,15 @@ class Sources:
             config = self._config_to_test(slug, source, values)
         except ProviderUnavailable as exc:
             self._connector.journal.note(slug, caller, exc.reason)
-            return Ladder((_unusable(exc.problem), *_not_tried(1)), exc.problem)
+            return ConnectionTest((_unusable(exc.problem), *_not_tried(1)), exc.problem)
         stored = source is not None and values is None
-        ladder = self._climb(config, leaf, caller, stored=stored)
-        ladder = replace(ladder, took_ms=int((time.monotonic() - started) * 1000))
-        if ladder.problem is not None:
-            self._connector.journal.note(slug, caller, ladder.problem.reason)
+        result = self._run(config, leaf, caller, stored=stored)
+        result = replace(result, took_ms=int((time.monotonic() - started) * 1000))
+        if result.problem is not None:
+            self._connector.journal.note(slug, caller, result.problem.reason)
         if source is not None and stored:
-            self.note_check(source.id, _health_of(ladder), ladder.took_ms)
-        return ladder
+            self.note_check(source.id, _health_of(result), result.took_ms)
+        return result
 
     def _config_to_test(self, slug: str, source: Source | None, values: Mapping[str, Any] | None) -> SourceConfig:
         if not self._switches.connector_on():
@@ -433,32 +444,32 @@ class Sources:
         auth = _auth(draft.auth_kind, draft.auth_fields, secret, origins=_binding(root, draft) if same else "")
         return _config(source.id if source else "unsaved", draft, root, auth, revision=-1)
 
-    def _climb(self, config: SourceConfig, leaf: Integration | None, caller: Caller, *, stored: bool) -> Ladder:
+    def _run(self, config: SourceConfig, leaf: Integration | None, caller: Caller, *, stored: bool) -> ConnectionTest:
         deadline = max(TEST_DEADLINE_S, config.timeout_s or 0)
-        rungs: list[Rung] = []
+        steps: list[Step] = []
         for probe in (self._connector.probe_address, self._connector.probe_tls, self._connector.probe_http):
-            rung, problem = probe(config, deadline_s=deadline)
-            rungs.append(rung)
+            step, problem = probe(config, deadline_s=deadline)
+            steps.append(step)
             if problem is not None:
-                return Ladder((*rungs, *_not_tried(len(rungs))), problem)
+                return ConnectionTest((*steps, *_not_tried(len(steps))), problem)
         if leaf is None:
-            return Ladder(tuple(rungs))
+            return ConnectionTest(tuple(steps))
         with self._connector.open(config, caller, judge=leaf.judge, deadline_s=deadline, test=True) as upstream:
-            ladder = _climb_leaf(rungs, leaf, upstream)
-            facts = told_facts(leaf, upstream) if ladder.ok else {}
-        stranger = self.instances.note(leaf.id, facts) if stored else self.instances.compare(leaf.id, facts)
-        if stranger is None or not ladder.ok:
-            return ladder
-        return replace(ladder, rungs=(*ladder.rungs, _another(stranger, leaf, config, stored=stored)))
+            result = _run_leaf_steps(steps, leaf, upstream)
+            facts = instance_facts(leaf, upstream) if result.ok else {}
+        other_instance = self.instances.note(leaf.id, facts) if stored else self.instances.compare(leaf.id, facts)
+        if other_instance is None or not result.ok:
+            return result
+        return replace(result, steps=(*result.steps, _another(other_instance, leaf, config, stored=stored)))
 
-    def accept_instance(self, slug: str, stranger: str, *, by: Actor) -> None:
+    def accept_instance(self, slug: str, other_instance: str, *, by: Actor) -> None:
         """Say that the instance which the last check found is the one that is meant. Raises NotFound and Conflict."""
         source = self.get(slug)
-        self.instances.accept(slug, stranger)
+        self.instances.accept(slug, other_instance)
         check = self.last_check(source)
         if check is not None and check.status == HealthStatus.DEGRADED and check.reason is None:
             check.status = HealthStatus.OK
-        tell(Deed.INSTANCE_ACCEPTED, slug, by)
+        tell(AuditAction.INSTANCE_ACCEPTED, slug, by)
         db.session.commit()
 
     def note_check(self, source_id: str, health: Health, took_ms: int) -> None:
@@ -493,12 +504,12 @@ def health_of_identity(identity: Identity) -> Health:
     return Health(HealthStatus.OK, AuthStatus.CONFIGURED, "The source answers.", None, identity.user, identity.version)
 
 
-def health_of_stranger(health: Health, stranger: Stranger, leaf: Integration) -> Health:
+def health_of_other_instance(health: Health, other_instance: OtherInstance, leaf: Integration) -> Health:
     """What a check that went well says of an instance that the links were not made in."""
-    return replace(health, status=HealthStatus.DEGRADED, message=stranger.sentence(leaf.descriptor.upstream))
+    return replace(health, status=HealthStatus.DEGRADED, message=other_instance.sentence(leaf.descriptor.upstream))
 
 
-def told_facts(leaf: Integration, upstream: Upstream) -> Mapping[str, str]:
+def instance_facts(leaf: Integration, upstream: Upstream) -> Mapping[str, str]:
     """What tells the instance. That it cannot be asked is no failure of a check that went well."""
     try:
         return leaf.fingerprint(upstream)
@@ -506,31 +517,31 @@ def told_facts(leaf: Integration, upstream: Upstream) -> Mapping[str, str]:
         return {}
 
 
-def _health_of(ladder: Ladder) -> Health:
-    if ladder.problem is not None:
-        return health_of_problem(ladder.problem)
-    health = health_of_identity(ladder.identity or Identity(None, None))
-    return replace(health, status=HealthStatus.DEGRADED, message=ladder.warning) if ladder.warning else health
+def _health_of(result: ConnectionTest) -> Health:
+    if result.problem is not None:
+        return health_of_problem(result.problem)
+    health = health_of_identity(result.identity or Identity(None, None))
+    return replace(health, status=HealthStatus.DEGRADED, message=result.warning) if result.warning else health
 
 
-def _unusable(problem: Problem) -> Rung:
-    """The first rung of a source that cannot even be tried."""
+def _unusable(problem: Problem) -> Step:
+    """The failed first step of a source that cannot be tried."""
     change, field = {
         Reason.SOURCE_UNREADABLE: ("The secret: type it again.", "auth"),
         Reason.SOURCE_INVALID: ("The location.", "location"),
     }.get(problem.reason, ("Turn the connector on.", ""))
-    return Rung("address", False, problem.message, "Reading the source.", problem.message, change, field)
+    return Step("address", False, problem.message, "Reading the source.", problem.message, change, field)
 
 
-RUNGS = ("address", "tls", "http", "product", "identity", "reading")
+STEPS = ("address", "tls", "http", "product", "identity", "reading")
 
 
-def _not_tried(done: int) -> tuple[Rung, ...]:
-    return tuple(Rung(name, None, "Not tried: the step before failed.") for name in RUNGS[done:])
+def _not_tried(done: int) -> tuple[Step, ...]:
+    return tuple(Step(name, None, "Not tried: the step before failed.") for name in STEPS[done:])
 
 
-def _climb_leaf(rungs: list[Rung], leaf: Integration, upstream: Upstream) -> Ladder:
-    """The three rungs that only the leaf can judge: is it the product, who am I, may I read."""
+def _run_leaf_steps(steps: list[Step], leaf: Integration, upstream: Upstream) -> ConnectionTest:
+    """The three steps that only the leaf can judge: is it the product, who am I, may I read."""
     identity = Identity(None, None)
     version = ""
 
@@ -547,26 +558,26 @@ def _climb_leaf(rungs: list[Rung], leaf: Integration, upstream: Upstream) -> Lad
 
     if upstream.source.auth.oauth is not None:
         # Without a token no call is made at all, so that none of the steps could tell what is wrong.
-        rung, problem = _step("identity", _signing_in(upstream), leaf, upstream.source)
+        step, problem = _attempt("identity", _signing_in(upstream), leaf, upstream.source)
         if problem is not None:
-            skipped = Rung("product", None, "Not tried: there is no token to ask with.")
-            return Ladder((*rungs, skipped, rung, *_not_tried(5)), problem)
-    for name, step in (("product", product), ("identity", who), ("reading", lambda: leaf.probe_reading(upstream))):
-        rung, problem = _step(name, step, leaf, upstream.source)
-        rungs.append(rung)
+            skipped = Step("product", None, "Not tried: there is no token to ask with.")
+            return ConnectionTest((*steps, skipped, step, *_not_tried(5)), problem)
+    for name, act in (("product", product), ("identity", who), ("reading", lambda: leaf.probe_reading(upstream))):
+        step, problem = _attempt(name, act, leaf, upstream.source)
+        steps.append(step)
         if problem is not None:
-            return Ladder((*rungs, *_not_tried(len(rungs))), problem)
-    return Ladder(tuple(rungs), None, identity)
+            return ConnectionTest((*steps, *_not_tried(len(steps))), problem)
+    return ConnectionTest(tuple(steps), None, identity)
 
 
-def _another(stranger: Stranger, leaf: Integration, source: SourceConfig, *, stored: bool) -> Rung:
-    """The rung that warns: everything works, but not where the links were made."""
+def _another(other_instance: OtherInstance, leaf: Integration, source: SourceConfig, *, stored: bool) -> Step:
+    """The step that warns: everything works, but not where the links were made."""
     upstream = leaf.descriptor.upstream
     meant = "say so" if stored else "save it, test again and say so"
     change = f"The location, if {upstream} is elsewhere. If this one is meant, {meant}: the links then lead into it."
     tried = f"Comparing {source.root} with where the links were made."
-    found = stranger.sentence(upstream)
-    return Rung("instance", True, found, tried, "Another instance.", change, "location", warns=True)
+    found = other_instance.sentence(upstream)
+    return Step("instance", True, found, tried, "Another instance.", change, "location", warns=True)
 
 
 def _signing_in(upstream: Upstream) -> Callable[[], str]:
@@ -577,19 +588,19 @@ def _signing_in(upstream: Upstream) -> Callable[[], str]:
     return sign_in
 
 
-def _step(name: str, step: Callable[[], str], leaf: Integration, source: SourceConfig) -> tuple[Rung, Problem | None]:
+def _attempt(name: str, act: Callable[[], str], leaf: Integration, source: SourceConfig) -> tuple[Step, Problem | None]:
     started = time.monotonic()
     try:
-        message, problem = step(), None
+        message, problem = act(), None
     except ProviderUnavailable as exc:
         message, problem = exc.problem.message, exc.problem
     except PanelError as exc:
         message, problem = str(exc), Problem(Reason.UNEXPECTED_RESPONSE, str(exc))
     took = int((time.monotonic() - started) * 1000)
     if problem is None:
-        return Rung(name, True, message, took_ms=took), None
+        return Step(name, True, message, took_ms=took), None
     tried, change, field = _remedy(name, problem, leaf, source)
-    return Rung(name, False, message, tried, problem.message, change, field, took), problem
+    return Step(name, False, message, tried, problem.message, change, field, took), problem
 
 
 def _remedy(name: str, problem: Problem, leaf: Integration, source: SourceConfig) -> tuple[str, str, str]:

@@ -18,12 +18,12 @@ import click
 from flask import Flask, current_app
 from flask.cli import AppGroup, with_appcontext
 
-from panel.accounts.api_tokens import Wish
+from panel.accounts.api_tokens import TokenRequest
 from panel.accounts.embed_tokens import GRANTABLE, Secret
 from panel.accounts.principal import ROLES, SCOPES, Principal
 from panel.config import ConfigError
 from panel.connector import Caller
-from panel.core.domain import Ladder, ObjectRef
+from panel.core.domain import ConnectionTest, ObjectRef
 from panel.core.errors import PanelError
 from panel.credentials.rotation import Rotation, rotate
 from panel.logs import audit_query
@@ -31,7 +31,7 @@ from panel.logs.audit import Actor
 from panel.logs.audit_query import Wanted
 from panel.storage.engine import STORAGE_FAILURES, db
 from panel.web.admin.audit import entry_json
-from panel.web.api.views import ladder_json
+from panel.web.api.views import test_json
 from panel.web.context import panel
 from panel.web.error_bodies import storage_words
 from panel.web.export import json_lines
@@ -56,7 +56,7 @@ def install(app: Flask) -> None:
     app.cli.add_command(embed_url)
 
 
-def plainly(command: F) -> F:
+def friendly_errors(command: F) -> F:
     """Turn what can go wrong into one sentence and exit 1."""
 
     @wraps(command)
@@ -95,7 +95,7 @@ def _print_json(data: Any) -> None:
 
 @sources.command("list")
 @as_json
-@plainly
+@friendly_errors
 def list_sources(as_json: bool) -> None:
     """All sources."""
     rows = [panel().sources.values(source) for source in panel().sources.all()]
@@ -111,7 +111,7 @@ def list_sources(as_json: bool) -> None:
 @sources.command("show")
 @click.argument("slug")
 @as_json
-@plainly
+@friendly_errors
 def show_source(slug: str, as_json: bool) -> None:
     """One source, without its secret."""
     values = panel().sources.values(panel().sources.get(slug))
@@ -138,7 +138,7 @@ def _assignments(context: click.Context, parameter: click.Parameter, given: tupl
     "--set", "sets", multiple=True, metavar="KEY=VALUE", callback=_assignments, help="Lay a value over the file."
 )
 @as_json
-@plainly
+@friendly_errors
 def import_source(file: Path, sets: dict[str, str], as_json: bool) -> None:
     """Create or update a source from a YAML file; ${NAME} is taken from the environment."""
     saved, notes = panel().sources.import_file(file.read_bytes(), by=console(), sets=sets)
@@ -153,7 +153,7 @@ def import_source(file: Path, sets: dict[str, str], as_json: bool) -> None:
 
 @sources.command("export")
 @click.argument("slug")
-@plainly
+@friendly_errors
 def export_source(slug: str) -> None:
     """A source as YAML, with placeholders in place of secrets."""
     click.echo(panel().sources.export(slug), nl=False)
@@ -163,30 +163,30 @@ def export_source(slug: str) -> None:
 @click.argument("slug")
 @click.option("--accept-instance", is_flag=True, help="Say that another instance than the links' is meant.")
 @as_json
-@plainly
+@friendly_errors
 def test_source(slug: str, accept_instance: bool, as_json: bool) -> None:
     """Ask the real upstream with the stored credential, step by step."""
     panel().sources.get(slug)
-    ladder = panel().sources.test(slug, caller=Caller("test", "console"))
-    stranger = panel().sources.instances.stranger(slug) if ladder.warning else None
+    test = panel().sources.test(slug, caller=Caller("test", "console"))
+    other = panel().sources.instances.other_instance(slug) if test.warning else None
     if as_json:
-        _print_json(ladder_json(ladder))
+        _print_json(test_json(test))
     else:
-        _print_ladder(ladder)
-    if not ladder.ok:
+        _print_test(test)
+    if not test.ok:
         sys.exit(1)
-    if accept_instance and stranger is not None:
-        panel().sources.accept_instance(slug, stranger.id, by=console())
+    if accept_instance and other is not None:
+        panel().sources.accept_instance(slug, other.id, by=console())
         click.echo("The links lead into this instance now.", err=as_json)
 
 
-def _print_ladder(ladder: Ladder) -> None:
+def _print_test(test: ConnectionTest) -> None:
     marks = {True: "ok  ", False: "FAIL", None: "-   "}
-    for rung in ladder.rungs:
-        mark = "WARN" if rung.warns else marks[rung.ok]
-        click.echo(f"{mark}  {rung.name:<10} {rung.message}", err=rung.ok is False)
-        if (rung.ok is False or rung.warns) and rung.change:
-            click.echo(f"      {'change':<10} {rung.change}", err=True)
+    for step in test.steps:
+        mark = "WARN" if step.warns else marks[step.ok]
+        click.echo(f"{mark}  {step.name:<10} {step.message}", err=step.ok is False)
+        if (step.ok is False or step.warns) and step.change:
+            click.echo(f"      {'change':<10} {step.change}", err=True)
 
 
 # --- people and tokens -----------------------------------------------------------------------------------------------
@@ -197,7 +197,7 @@ def _print_ladder(ladder: Ladder) -> None:
 @click.option("--admin", is_flag=True, help="Short for --role admin.")
 @click.option("--role", type=click.Choice([*ROLES]), default="editor", show_default=True)
 @click.option("--password-stdin", is_flag=True, required=True, help="Read the password from standard input.")
-@plainly
+@friendly_errors
 def create_user(name: str, admin: bool, role: str, password_stdin: bool) -> None:
     """Add a person. The password comes from standard input, so that no process list shows it."""
     password = sys.stdin.readline().rstrip("\r\n")
@@ -207,7 +207,7 @@ def create_user(name: str, admin: bool, role: str, password_stdin: bool) -> None
 
 @users.command("list")
 @as_json
-@plainly
+@friendly_errors
 def list_users(as_json: bool) -> None:
     """All people who sign in."""
     rows = [{"name": user.name, "role": user.role, "on": not user.disabled} for user in panel().people.all()]
@@ -221,7 +221,7 @@ def list_users(as_json: bool) -> None:
 @users.command("reset")
 @click.argument("name")
 @as_json
-@plainly
+@friendly_errors
 def reset_user(name: str, as_json: bool) -> None:
     """Give somebody a one-time password, print it once, and end their sessions."""
     user = panel().people.named(name)
@@ -235,7 +235,7 @@ def reset_user(name: str, as_json: bool) -> None:
 @users.command("switch")
 @click.argument("name")
 @click.argument("state", type=click.Choice(["on", "off"]))
-@plainly
+@friendly_errors
 def switch_user(name: str, state: str) -> None:
     """Keep somebody out (off), or let them in again (on)."""
     user = panel().people.named(name)
@@ -250,12 +250,12 @@ def switch_user(name: str, state: str) -> None:
 @click.option("--register", "registers", multiple=True, help="Limit it to objects of this register; more than one may.")
 @click.option("--integration", "leaves", multiple=True, help="Limit it to this integration; more than one may.")
 @as_json
-@plainly
+@friendly_errors
 def create_token(
     name: str, scope: str, days: int | None, registers: tuple[str, ...], leaves: tuple[str, ...], as_json: bool
 ) -> None:
     """Make an API token and print it once."""
-    token = panel().access.create_token(Wish(name, scope, days, registers, leaves), by=console())
+    token = panel().access.create_token(TokenRequest(name, scope, days, registers, leaves), by=console())
     if as_json:
         _print_json({"token": token})
         return
@@ -269,7 +269,7 @@ def create_token(
 @click.argument("name")
 @click.option("--origin", "origins", multiple=True, required=True, help="Where its pages come from; more than one may.")
 @as_json
-@plainly
+@friendly_errors
 def create_embed_app(name: str, origins: tuple[str, ...], as_json: bool) -> None:
     """Let an application show the tab, and print its secret once."""
     _print_secret(panel().embed_apps.create(name, origins, by=console()), as_json=as_json)
@@ -277,7 +277,7 @@ def create_embed_app(name: str, origins: tuple[str, ...], as_json: bool) -> None
 
 @embed_apps.command("list")
 @as_json
-@plainly
+@friendly_errors
 def list_embed_apps(as_json: bool) -> None:
     """All embedding applications, without their secrets."""
     apps = panel().embed_apps
@@ -298,7 +298,7 @@ def list_embed_apps(as_json: bool) -> None:
 @embed_apps.command("rotate")
 @click.argument("name")
 @as_json
-@plainly
+@friendly_errors
 def rotate_embed_app(name: str, as_json: bool) -> None:
     """Make a second secret beside the first, and print it once."""
     app = panel().embed_apps.named(name)
@@ -307,7 +307,7 @@ def rotate_embed_app(name: str, as_json: bool) -> None:
 
 @embed_apps.command("retire")
 @click.argument("name")
-@plainly
+@friendly_errors
 def retire_embed_app(name: str) -> None:
     """End the older of two secrets."""
     app = panel().embed_apps.named(name)
@@ -333,7 +333,7 @@ def _print_secret(made: Secret, *, as_json: bool) -> None:
 @click.option("--minutes", type=click.IntRange(1, 15), default=15, show_default=True)
 @as_json
 @with_appcontext
-@plainly
+@friendly_errors
 def embed_url(
     register: str, schema: str, object_id: str, name: str, can: tuple[str, ...], sub: str, minutes: int, as_json: bool
 ) -> None:
@@ -355,7 +355,7 @@ def embed_url(
 
 @keys.command("rotate")
 @as_json
-@plainly
+@friendly_errors
 def rotate_keys(as_json: bool) -> None:
     """Encrypt every credential with a new key while the panel runs, and retire the old one."""
     done = rotate(db.engine, panel().config, by=console())
@@ -387,7 +387,7 @@ def _print_rotation(done: Rotation) -> None:
 @click.command()
 @click.argument("state", type=click.Choice(["on", "off"]))
 @with_appcontext
-@plainly
+@friendly_errors
 def connector(state: str) -> None:
     """Switch every outgoing call on or off, in running processes too."""
     if state == "on" and panel().switches.locked_off:
@@ -400,7 +400,7 @@ def connector(state: str) -> None:
 @click.option("--since", type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]), help="A day or moment of local time.")
 @as_json
 @with_appcontext
-@plainly
+@friendly_errors
 def audit(since: datetime | None, as_json: bool) -> None:
     """The audit trail, newest line first."""
     entries = audit_query.every_line(Wanted(since=since.astimezone() if since is not None else None))
@@ -422,7 +422,7 @@ def audit(since: datetime | None, as_json: bool) -> None:
 @click.option("--scope", type=click.Choice(["read", "write"]), default="read", show_default=True)
 @click.option("--name", default="local agent", show_default=True, help="Shown as the one who linked.")
 @with_appcontext
-@plainly
+@friendly_errors
 def mcp(scope: str, name: str) -> None:
     """Serve one AI agent over standard input and output."""
     from panel.web.mcp.server import serve_stdio
@@ -433,7 +433,7 @@ def mcp(scope: str, name: str) -> None:
 @click.command()
 @as_json
 @with_appcontext
-@plainly
+@friendly_errors
 def doctor(as_json: bool) -> None:
     """Look at settings, database and sources, and say what is wrong."""
     findings = _findings()
@@ -458,7 +458,7 @@ def _findings() -> list[tuple[str, bool, str]]:
         if leaf.id not in known:
             findings.append((leaf.id, False, "There is no source yet."))
             continue
-        ladder = panel().sources.test(leaf.id, caller=Caller("test", "console"))
-        said = ladder.problem.message if ladder.problem else ladder.warning
+        test = panel().sources.test(leaf.id, caller=Caller("test", "console"))
+        said = test.problem.message if test.problem else test.warning
         findings.append((leaf.id, not said, said or "The source answers."))
     return findings

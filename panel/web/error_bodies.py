@@ -107,9 +107,9 @@ def unavailable(problem: Problem, integration: str, pointers: tuple[Pointer, ...
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """One state panel of the tab. ``tone`` is neutral, amber or red; ``action`` names the button for this reader."""
+    """One notice of the tab. ``severity`` is neutral, amber or red; ``action`` names the button for this reader."""
 
-    tone: str
+    severity: str
     icon: str
     title: str
     text: str

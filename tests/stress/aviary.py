@@ -22,7 +22,7 @@ from servers import RedisServer
 from support import CASE, CONSOLE, Upstreams, openproject_values, signed_in_client, xwiki_values
 
 from panel import create_app
-from panel.accounts.api_tokens import Wish
+from panel.accounts.api_tokens import TokenRequest
 from panel.accounts.principal import Action, Principal
 from panel.config import load
 from panel.connector import Caller
@@ -138,7 +138,7 @@ class Aviary:
             self.canaries["one-time password"] = people.first_admin_password(by=CONSOLE) or ""
             people.create("pat", self.canaries["person"], role="admin", by=CONSOLE)
             scopes = ("read", "write", "admin")
-            tokens = {scope: access.create_token(Wish(f"{scope} token", scope), by=CONSOLE) for scope in scopes}
+            tokens = {scope: access.create_token(TokenRequest(f"{scope} token", scope), by=CONSOLE) for scope in scopes}
             made = self.panel.embed_apps.create("Cases", ["https://cases.example"], by=CONSOLE)
             app = self.panel.embed_apps.named("Cases")
             rights = ["view", "link", "create", "update", "unlink"]

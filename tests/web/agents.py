@@ -20,7 +20,7 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.types import CallToolResult, Tool
 from support import CONSOLE
 
-from panel.accounts.api_tokens import Wish
+from panel.accounts.api_tokens import TokenRequest
 from panel.sandbox.standin import RunningServer
 from panel.services import Panel
 
@@ -57,7 +57,7 @@ class Served:
 
     def token(self, scope: str = "write", **limits: Any) -> str:
         with self.app.app_context():
-            return self.services.access.create_token(Wish(f"{scope} agent", scope, **limits), by=CONSOLE)
+            return self.services.access.create_token(TokenRequest(f"{scope} agent", scope, **limits), by=CONSOLE)
 
     def bearer(self, scope: str = "write", **limits: Any) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.token(scope, **limits)}"}

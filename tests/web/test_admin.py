@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 from pages import Behind, links, post
 from support import ALICE, CASE, CONSOLE, MakeApp, Upstreams, actor, signed_in_client, signs_in, xwiki_values
 
-from panel.accounts.api_tokens import Wish
+from panel.accounts.api_tokens import TokenRequest
 from panel.connector import Caller
 from panel.links.service import Visitor
 from panel.sources.service import Sources
@@ -351,7 +351,7 @@ def test_a_token_without_a_name_is_refused_at_its_field(as_admin: FlaskClient, b
 
 
 def test_revoking_a_token_is_asked_first(as_admin: FlaskClient, behind: Behind) -> None:
-    behind.access.create_token(Wish("Agent", "read"), by=CONSOLE)
+    behind.access.create_token(TokenRequest("Agent", "read"), by=CONSOLE)
     [token] = behind.access.tokens()
     path = f"/admin/tokens/{token.id}/revoke"
 

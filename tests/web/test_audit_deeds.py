@@ -20,7 +20,7 @@ from test_oauth_pages import come_back, go
 from trail import entries_of, text_of
 from werkzeug.test import TestResponse
 
-from panel.logs.audit import Deed
+from panel.logs.audit import AuditAction
 from panel.storage.models import AuditEntry
 
 SECRET = "canary-secret-41d8"
@@ -47,9 +47,9 @@ class World:
         return self.keep(self.app.test_client().open(path, method=method, json=body, headers=known))
 
     def token(self, scope: str) -> str:
-        from panel.accounts.api_tokens import Wish
+        from panel.accounts.api_tokens import TokenRequest
 
-        token = str(self.behind.access.create_token(Wish(f"{scope} script", scope), by=CONSOLE))
+        token = str(self.behind.access.create_token(TokenRequest(f"{scope} script", scope), by=CONSOLE))
         self.secrets.append(token)
         return token
 
@@ -261,105 +261,107 @@ WIKI = {"subject": "xwiki", "integration": "xwiki"}
 CASES = {"subject": "Cases"}
 BOB = {"subject": "bob"}
 
-ROWS: list[tuple[Deed, Callable[[World], object], dict[str, Any]]] = [
-    (Deed.LINK, World.link, {**SCRIPT, **LINKED}),
-    (Deed.LINK, link_in_the_tab, {**PERSON, "face": "tab", **LINKED}),
-    (Deed.LINK, link_when_embedded, {"who": "carol", "kind": re.compile("embed:[0-9a-f]{32}"), "face": "embed", **LINKED}),
-    (Deed.CREATE, create_by_json, {**SCRIPT, **MADE}),
-    (Deed.CREATE, lambda w: w.tab("new", projectId="1", subject=TITLE), {**PERSON, "face": "tab", **MADE}),
-    (Deed.CREATE_UNCERTAIN, create_without_answer, {**SCRIPT, **LINKED, "subject": ""}),
-    (Deed.UPDATE, update_by_json, {**SCRIPT, **LINKED, "detail": "subject, assignee"}),
-    (Deed.UPDATE_UNCERTAIN, update_without_answer, {**SCRIPT, **LINKED, "detail": "subject"}),
-    (Deed.UNLINK, unlink_by_json, {**SCRIPT, **LINKED}),
-    (Deed.UNLINK, unlink_in_the_tab, {**PERSON, "face": "tab", **LINKED}),
+ROWS: list[tuple[AuditAction, Callable[[World], object], dict[str, Any]]] = [
+    (AuditAction.LINK, World.link, {**SCRIPT, **LINKED}),
+    (AuditAction.LINK, link_in_the_tab, {**PERSON, "face": "tab", **LINKED}),
+    (AuditAction.LINK, link_when_embedded, {"who": "carol", "kind": re.compile("embed:[0-9a-f]{32}"), "face": "embed", **LINKED}),
+    (AuditAction.CREATE, create_by_json, {**SCRIPT, **MADE}),
+    (AuditAction.CREATE, lambda w: w.tab("new", projectId="1", subject=TITLE), {**PERSON, "face": "tab", **MADE}),
+    (AuditAction.CREATE_UNCERTAIN, create_without_answer, {**SCRIPT, **LINKED, "subject": ""}),
+    (AuditAction.UPDATE, update_by_json, {**SCRIPT, **LINKED, "detail": "subject, assignee"}),
+    (AuditAction.UPDATE_UNCERTAIN, update_without_answer, {**SCRIPT, **LINKED, "detail": "subject"}),
+    (AuditAction.UNLINK, unlink_by_json, {**SCRIPT, **LINKED}),
+    (AuditAction.UNLINK, unlink_in_the_tab, {**PERSON, "face": "tab", **LINKED}),
     #
-    (Deed.SOURCE_CREATED, new_source, {**ADMIN_SCRIPT, "subject": "other", "integration": "other", "detail": ""}),
-    (Deed.SOURCE_CHANGED, source_by_form, {**PERSON, **WIKI, "detail": "name, rate_limit"}),
-    (Deed.SOURCE_CHANGED, without_secret, {**ADMIN_SCRIPT, **WIKI, "detail": "auth.type, auth.username"}),
-    (Deed.SOURCE_ENABLED, lambda w: w.press(f"{turned_off(w)}/enabled", value="on"), {**PERSON, **WIKI}),
-    (Deed.SOURCE_DISABLED, turned_off, {**PERSON, **WIKI}),
+    (AuditAction.SOURCE_CREATED, new_source, {**ADMIN_SCRIPT, "subject": "other", "integration": "other", "detail": ""}),
+    (AuditAction.SOURCE_CHANGED, source_by_form, {**PERSON, **WIKI, "detail": "name, rate_limit"}),
+    (AuditAction.SOURCE_CHANGED, without_secret, {**ADMIN_SCRIPT, **WIKI, "detail": "auth.type, auth.username"}),
+    (AuditAction.SOURCE_ENABLED, lambda w: w.press(f"{turned_off(w)}/enabled", value="on"), {**PERSON, **WIKI}),
+    (AuditAction.SOURCE_DISABLED, turned_off, {**PERSON, **WIKI}),
     (
-        Deed.SOURCE_DISABLED,
+        AuditAction.SOURCE_DISABLED,
         lambda w: w.json("PATCH", "/api/sources/xwiki", {"enabled": False}, "admin"),
         {**ADMIN_SCRIPT, **WIKI},
     ),
-    (Deed.SOURCE_IMPORTED, imported, {**COMMAND, **WIKI}),
-    (Deed.INSTANCE_ACCEPTED, accepted, {**COMMAND, "subject": "openproject", "integration": "openproject"}),
-    (Deed.SOURCE_DELETED, lambda w: w.press("/admin/sources/xwiki/delete"), {**PERSON, **WIKI}),
-    (Deed.SOURCE_DELETED, lambda w: w.json("DELETE", "/api/sources/xwiki", None, "admin"), {**ADMIN_SCRIPT, **WIKI}),
-    (Deed.SECRET_SET, secret_by_form, {**PERSON, **WIKI, "detail": re.compile(r"auth\.password replaced, for http://\S+")}),
-    (Deed.SECRET_SET, new_source, {**ADMIN_SCRIPT, "subject": "other", "detail": "auth.token set, for https://other.example"}),
-    (Deed.SECRET_SET, imported, {**COMMAND, **WIKI}),
-    (Deed.SECRET_REMOVED, without_secret, {**ADMIN_SCRIPT, **WIKI}),
-    (Deed.OAUTH_CONNECTED, connected_by_oauth, {**PERSON, "subject": "openproject", "integration": "openproject"}),
+    (AuditAction.SOURCE_IMPORTED, imported, {**COMMAND, **WIKI}),
+    (AuditAction.INSTANCE_ACCEPTED, accepted, {**COMMAND, "subject": "openproject", "integration": "openproject"}),
+    (AuditAction.SOURCE_DELETED, lambda w: w.press("/admin/sources/xwiki/delete"), {**PERSON, **WIKI}),
+    (AuditAction.SOURCE_DELETED, lambda w: w.json("DELETE", "/api/sources/xwiki", None, "admin"), {**ADMIN_SCRIPT, **WIKI}),
+    (AuditAction.SECRET_SET, secret_by_form, {**PERSON, **WIKI, "detail": re.compile(r"auth\.password replaced, for http://\S+")}),
+    (AuditAction.SECRET_SET, new_source, {**ADMIN_SCRIPT, "subject": "other", "detail": "auth.token set, for https://other.example"}),
+    (AuditAction.SECRET_SET, imported, {**COMMAND, **WIKI}),
+    (AuditAction.SECRET_REMOVED, without_secret, {**ADMIN_SCRIPT, **WIKI}),
+    (AuditAction.OAUTH_CONNECTED, connected_by_oauth, {**PERSON, "subject": "openproject", "integration": "openproject"}),
     #
     (
-        Deed.EMBED_APP_CREATED,
+        AuditAction.EMBED_APP_CREATED,
         lambda w: w.press("/admin/embedding", name="Cases", origins="https://cases.example.org"),
         {**PERSON, **CASES, "detail": re.compile(r"lpk_\w+, origins https://cases\.example\.org")},
     ),
     (
-        Deed.EMBED_APP_CREATED,
+        AuditAction.EMBED_APP_CREATED,
         lambda w: w.secrets.append(
             w.command("embed-app", "create", "Cases", "--origin", "https://c.example").split("secret")[1].strip()
         ),
         {**COMMAND, **CASES},
     ),
     (
-        Deed.EMBED_APP_CHANGED,
+        AuditAction.EMBED_APP_CHANGED,
         on_page(World.application, origins="https://new.example"),
         {**PERSON, **CASES, "detail": "origins https://new.example"},
     ),
-    (Deed.EMBED_APP_ROTATED, with_two_secrets, {**PERSON, **CASES, "detail": re.compile(r"lpk_\w+")}),
-    (Deed.EMBED_APP_RETIRED, on_page(with_two_secrets, "/retire"), {**PERSON, **CASES, "detail": re.compile(r"lpk_\w+")}),
-    (Deed.EMBED_APP_DISABLED, switched_off, {**PERSON, **CASES}),
-    (Deed.EMBED_APP_DELETED, deleted_application, {**PERSON, **CASES}),
-    (Deed.EMBED_APP_ENABLED, on_page(switched_off, "/switch", value="on"), {**PERSON, **CASES}),
+    (AuditAction.EMBED_APP_ROTATED, with_two_secrets, {**PERSON, **CASES, "detail": re.compile(r"lpk_\w+")}),
+    (AuditAction.EMBED_APP_RETIRED, on_page(with_two_secrets, "/retire"), {**PERSON, **CASES, "detail": re.compile(r"lpk_\w+")}),
+    (AuditAction.EMBED_APP_DISABLED, switched_off, {**PERSON, **CASES}),
+    (AuditAction.EMBED_APP_DELETED, deleted_application, {**PERSON, **CASES}),
+    (AuditAction.EMBED_APP_ENABLED, on_page(switched_off, "/switch", value="on"), {**PERSON, **CASES}),
     #
-    (Deed.CONNECTOR_OFF, disconnected, PERSON),
-    (Deed.CONNECTOR_OFF, lambda w: w.command("connector", "off"), COMMAND),
-    (Deed.CONNECTOR_ON, on_page(disconnected, value="on"), PERSON),
+    (AuditAction.CONNECTOR_OFF, disconnected, PERSON),
+    (AuditAction.CONNECTOR_OFF, lambda w: w.command("connector", "off"), COMMAND),
+    (AuditAction.CONNECTOR_ON, on_page(disconnected, value="on"), PERSON),
     (
-        Deed.KEYS_ROTATED,
+        AuditAction.KEYS_ROTATED,
         lambda w: w.command("keys", "rotate"),
         {**COMMAND, "detail": re.compile(r"key \w+, 2 sealed anew, retired \w+")},
     ),
     #
-    (Deed.TOKEN_ISSUED, lambda w: w.press("/admin/tokens", name="agent", scope="read"), {**PERSON, "subject": "agent"}),
-    (Deed.TOKEN_ISSUED, lambda w: w.command("token", "create", "agent", "--scope", "read"), {**COMMAND, "subject": "agent"}),
-    (Deed.TOKEN_REVOKED, revoked, {**PERSON, "subject": "read script"}),
-    (Deed.PERSON_ADDED, lambda w: w.press("/admin/people", name="bob", role="viewer"), {**PERSON, **BOB, "detail": "viewer"}),
+    (AuditAction.TOKEN_ISSUED, lambda w: w.press("/admin/tokens", name="agent", scope="read"), {**PERSON, "subject": "agent"}),
+    (AuditAction.TOKEN_ISSUED, lambda w: w.command("token", "create", "agent", "--scope", "read"), {**COMMAND, "subject": "agent"}),
+    (AuditAction.TOKEN_REVOKED, revoked, {**PERSON, "subject": "read script"}),
+    (AuditAction.PERSON_ADDED, lambda w: w.press("/admin/people", name="bob", role="viewer"), {**PERSON, **BOB, "detail": "viewer"}),
     (
-        Deed.PERSON_ADDED,
+        AuditAction.PERSON_ADDED,
         lambda w: w.command("user", "create", "bob", "--password-stdin", stdin=SECRET),
         {**COMMAND, **BOB, "detail": "editor"},
     ),
-    (Deed.PERSON_DISABLED, kept_out, {**PERSON, **BOB}),
-    (Deed.PERSON_ENABLED, on_page(kept_out, "/switch", value="on"), {**PERSON, **BOB}),
-    (Deed.PASSWORD_RESET, on_page(World.person, "/reset"), {**PERSON, **BOB}),
-    (Deed.PASSWORD_CHANGED, own_password, {**PERSON, "who": "dora", "subject": "dora"}),
-    (Deed.ROLE_CHANGED, on_page(World.person, role="viewer"), {**PERSON, **BOB, "detail": re.compile("viewer")}),
-    (Deed.SIGNED_IN, sign_in, {**PERSON, "who": "bob"}),
-    (Deed.SIGNED_OUT, sign_out, PERSON),
-    (Deed.SIGN_IN_THROTTLED, throttled, {**PERSON, "who": "bob", "subject": "bob"}),
+    (AuditAction.PERSON_DISABLED, kept_out, {**PERSON, **BOB}),
+    (AuditAction.PERSON_ENABLED, on_page(kept_out, "/switch", value="on"), {**PERSON, **BOB}),
+    (AuditAction.PASSWORD_RESET, on_page(World.person, "/reset"), {**PERSON, **BOB}),
+    (AuditAction.PASSWORD_CHANGED, own_password, {**PERSON, "who": "dora", "subject": "dora"}),
+    (AuditAction.ROLE_CHANGED, on_page(World.person, role="viewer"), {**PERSON, **BOB, "detail": re.compile("viewer")}),
+    (AuditAction.SIGNED_IN, sign_in, {**PERSON, "who": "bob"}),
+    (AuditAction.SIGNED_OUT, sign_out, PERSON),
+    (AuditAction.SIGN_IN_THROTTLED, throttled, {**PERSON, "who": "bob", "subject": "bob"}),
 ]  # fmt: skip
 
 
 def test_every_deed_has_a_row() -> None:
-    assert {deed for deed, _, _ in ROWS} == set(Deed)
+    assert {deed for deed, _, _ in ROWS} == set(AuditAction)
 
 
 @pytest.mark.parametrize(
     ("deed", "work", "expected"), ROWS, ids=[f"{deed}-by-{line['face']}" for deed, _, line in ROWS]
 )
-def test_a_deed_is_told(world: World, deed: Deed, work: Callable[[World], object], expected: dict[str, Any]) -> None:
+def test_a_deed_is_told(
+    world: World, deed: AuditAction, work: Callable[[World], object], expected: dict[str, Any]
+) -> None:
     work(world)
 
     told = entries_of(world.app)
     found = [entry for entry in told if entry.deed == deed]
     assert found, [entry.deed for entry in told]
     assert_says(found[-1], expected)
-    if deed is not Deed.SIGN_IN_THROTTLED:
+    if deed is not AuditAction.SIGN_IN_THROTTLED:
         assert found[-1].request_id == world.reference
     assert_tells_no_secret(told, world)
 

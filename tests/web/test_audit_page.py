@@ -19,7 +19,7 @@ from support import ALICE, CASE, CASE_PATH, signed_in_client
 
 from panel.core.domain import ObjectRef, now
 from panel.logs import audit
-from panel.logs.audit import Actor, Deed
+from panel.logs.audit import Actor, AuditAction
 from panel.storage.engine import db
 from panel.storage.models import AuditEntry
 from panel.web.admin.audit import LABELS
@@ -29,7 +29,9 @@ ANNA = Actor("anna", "session", "tab", "LP-AAAA-01")
 AGENT = Actor("agent", "token", "MCP", "LP-BBBB-02")
 
 
-def plant(app: Flask, deed: Deed = Deed.LINK, by: Actor = ANNA, at: datetime | None = None, **more: Any) -> None:
+def plant(
+    app: Flask, deed: AuditAction = AuditAction.LINK, by: Actor = ANNA, at: datetime | None = None, **more: Any
+) -> None:
     with app.app_context():
         known = {"subject": "101", "obj": CASE, "integration": "openproject", **more}
         line = {**audit.line(deed, by, **known), "at": at or now()}
@@ -50,7 +52,7 @@ def shown(page: str) -> set[str]:
 
 
 def test_a_line_tells_who_did_what_to_which_object_and_how(app: Flask, as_admin: FlaskClient) -> None:
-    plant(app, Deed.UPDATE, detail="status, assignee")
+    plant(app, AuditAction.UPDATE, detail="status, assignee")
 
     page = as_admin.get(TRAIL)
 
@@ -87,10 +89,10 @@ def test_a_new_panel_has_no_lines_yet(app: Flask) -> None:
     assert "No lines yet Every change gets a line here." in words(alice.get(TRAIL).text)
 
 
-@pytest.mark.parametrize("deed", Deed)
-def test_every_deed_has_words_and_can_be_asked_for(app: Flask, as_admin: FlaskClient, deed: Deed) -> None:
+@pytest.mark.parametrize("deed", AuditAction)
+def test_every_deed_has_words_and_can_be_asked_for(app: Flask, as_admin: FlaskClient, deed: AuditAction) -> None:
     plant(app, deed, subject=f"thing-{deed}")
-    plant(app, Deed.LINK if deed is not Deed.LINK else Deed.UNLINK, subject="another")
+    plant(app, AuditAction.LINK if deed is not AuditAction.LINK else AuditAction.UNLINK, subject="another")
 
     page = as_admin.get(f"{TRAIL}?deed={deed}")
 
@@ -100,7 +102,7 @@ def test_every_deed_has_words_and_can_be_asked_for(app: Flask, as_admin: FlaskCl
 
 def test_a_deed_of_a_later_version_is_shown_by_its_word(app: Flask, as_admin: FlaskClient) -> None:
     with app.app_context():
-        line = {**audit.line(Deed.LINK, ANNA), "deed": "moved-house"}
+        line = {**audit.line(AuditAction.LINK, ANNA), "deed": "moved-house"}
         db.session.execute(insert(AuditEntry).values(line))
         db.session.commit()
 
@@ -163,10 +165,10 @@ DAY = datetime(2026, 3, 14, 12, tzinfo=UTC)
 
 @pytest.fixture
 def trail(app: Flask, as_admin: FlaskClient) -> FlaskClient:
-    plant(app, Deed.LINK, ANNA, DAY, subject="A")
+    plant(app, AuditAction.LINK, ANNA, DAY, subject="A")
     plant(
         app,
-        Deed.CREATE,
+        AuditAction.CREATE,
         AGENT,
         DAY + timedelta(days=1),
         subject="B",
@@ -175,7 +177,7 @@ def trail(app: Flask, as_admin: FlaskClient) -> FlaskClient:
     )
     plant(
         app,
-        Deed.UNLINK,
+        AuditAction.UNLINK,
         ANNA,
         DAY + timedelta(days=2),
         subject="C",
@@ -286,7 +288,7 @@ def test_what_was_asked_for_stays_in_the_form(trail: FlaskClient) -> None:
 def test_pages_keep_what_was_asked_for_and_lead_back(app: Flask, as_admin: FlaskClient) -> None:
     for number in range(120):
         plant(app, subject=str(number))
-    plant(app, Deed.UNLINK)
+    plant(app, AuditAction.UNLINK)
 
     first = as_admin.get(f"{TRAIL}?deed=link")
     second = as_admin.get(next(link for link in links(first) if "before=" in link).replace("&amp;", "&"))
@@ -314,7 +316,7 @@ def test_the_reference_of_an_answer_is_found(app: Flask, connected: Flask, as_ad
 
 
 def test_the_files_hold_every_field_of_a_line(app: Flask, as_admin: FlaskClient) -> None:
-    plant(app, Deed.UPDATE, detail="status", at=DAY)
+    plant(app, AuditAction.UPDATE, detail="status", at=DAY)
 
     table = as_admin.get(f"{TRAIL}.csv?deed=update")
     data = as_admin.get(f"{TRAIL}.json?deed=update")
@@ -336,7 +338,14 @@ def test_the_files_hold_every_field_of_a_line(app: Flask, as_admin: FlaskClient)
 @pytest.mark.parametrize("column", ["who", "object id", "subject", "detail"])
 def test_no_cell_is_a_formula(app: Flask, as_admin: FlaskClient, start: str, column: str) -> None:
     evil = f"{start}HYPERLINK(1)"
-    plant(app, Deed.UPDATE, Actor(evil, "session", "tab"), obj=ObjectRef(evil, evil, evil), subject=evil, detail=evil)
+    plant(
+        app,
+        AuditAction.UPDATE,
+        Actor(evil, "session", "tab"),
+        obj=ObjectRef(evil, evil, evil),
+        subject=evil,
+        detail=evil,
+    )
 
     file = as_admin.get(f"{TRAIL}.csv?deed=update").text
     row = next(csv.DictReader(io.StringIO(file, newline="")))
@@ -347,7 +356,7 @@ def test_no_cell_is_a_formula(app: Flask, as_admin: FlaskClient, start: str, col
 @pytest.mark.parametrize("count", [0, 1, 1000, 1001, 2300])
 def test_all_lines_come_along_past_one_portion(app: Flask, as_admin: FlaskClient, count: int) -> None:
     with app.app_context():
-        lines = [audit.line(Deed.UPDATE, ANNA, subject=str(number)) for number in range(count)]
+        lines = [audit.line(AuditAction.UPDATE, ANNA, subject=str(number)) for number in range(count)]
         if lines:
             db.session.execute(insert(AuditEntry), lines)
             db.session.commit()
@@ -361,7 +370,7 @@ def test_all_lines_come_along_past_one_portion(app: Flask, as_admin: FlaskClient
 
 def test_a_file_is_sent_while_it_is_read(app: Flask, as_admin: FlaskClient) -> None:
     with app.app_context():
-        db.session.execute(insert(AuditEntry), [audit.line(Deed.UPDATE, ANNA)] * 1500)
+        db.session.execute(insert(AuditEntry), [audit.line(AuditAction.UPDATE, ANNA)] * 1500)
         db.session.commit()
 
     answer = as_admin.get(f"{TRAIL}.csv?deed=update", buffered=False)
@@ -375,8 +384,10 @@ def test_a_file_is_sent_while_it_is_read(app: Flask, as_admin: FlaskClient) -> N
 
 
 def test_the_command_prints_what_there_is(app: Flask) -> None:
-    plant(app, Deed.UPDATE, detail="status", at=datetime(2026, 3, 14, 12, tzinfo=UTC))
-    plant(app, Deed.LINK, Actor("eve\x1b[2J", "token", "MCP"), at=datetime(2026, 5, 1, tzinfo=UTC), subject="x\ny")
+    plant(app, AuditAction.UPDATE, detail="status", at=datetime(2026, 3, 14, 12, tzinfo=UTC))
+    plant(
+        app, AuditAction.LINK, Actor("eve\x1b[2J", "token", "MCP"), at=datetime(2026, 5, 1, tzinfo=UTC), subject="x\ny"
+    )
 
     def run(*options: str) -> str:
         result = app.test_cli_runner().invoke(args=["audit", *options])

@@ -41,7 +41,7 @@ def test_an_empty_log_says_so_and_what_it_keeps(as_admin: FlaskClient) -> None:
 
     assert 'aria-current="page">Sources</a>' in as_admin.get(LOG).text
     assert "No calls yet Every call to a source gets a line here." in page
-    assert "CachedAnswer for 7 days. Never logged: bodies, credentials, query values." in page
+    assert "Kept for 7 days. Never logged: bodies, credentials, query values." in page
 
 
 def test_a_line_tells_what_was_asked_and_how_it_ended(app: Flask, as_admin: FlaskClient) -> None:

@@ -69,10 +69,10 @@ def test_the_overview_asks_for_a_decision(as_admin: FlaskClient) -> None:
 def test_saying_that_it_is_meant_ends_the_warning(as_admin: FlaskClient) -> None:
     climbed(as_admin)
     page = as_admin.get(TRACKER).text
-    [stranger] = re.findall(r'name="stranger" value="(\w+)"', page)
+    [other_instance] = re.findall(r'name="other_instance" value="(\w+)"', page)
 
     answer = as_admin.post(
-        f"{TRACKER}/instance", data={"csrf_token": csrf(as_admin.get(TRACKER)), "stranger": stranger}
+        f"{TRACKER}/instance", data={"csrf_token": csrf(as_admin.get(TRACKER)), "other_instance": other_instance}
     )
     after = as_admin.get(TRACKER).text
 
@@ -87,7 +87,7 @@ def test_saying_that_it_is_meant_ends_the_warning(as_admin: FlaskClient) -> None
 def test_what_was_not_seen_is_not_accepted(as_admin: FlaskClient) -> None:
     climbed(as_admin)
 
-    said = post(as_admin, f"{TRACKER}/instance", {"stranger": "0" * 16}, follow_redirects=True).text
+    said = post(as_admin, f"{TRACKER}/instance", {"other_instance": "0" * 16}, follow_redirects=True).text
 
     assert "no longer what the last check found" in said
     assert 'id="instance"' in said

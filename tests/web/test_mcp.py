@@ -22,7 +22,7 @@ from support import CASE_PATH, Upstreams, signed_in_client
 from panel.links.service import Links
 from panel.storage.engine import db
 from panel.storage.models import Link
-from panel.web.mcp import tool
+from panel.web.mcp.tool import TEXT_LENGTH
 
 PAGE, PACKAGE = "xwiki:Sandbox.TestPage1", "101"
 WRITING = {
@@ -506,7 +506,7 @@ def test_a_hundred_hostile_titles_change_nothing_and_are_marked(served: Served, 
     assert (result.meta or {})["untrusted"] == ["/items", "/results"]
     assert hidden_in(text) == set()
     assert "⟦U+200B⟧hidden⟦U+2060⟧" in text
-    assert max(len(row["title"]) for row in result.structured_content["items"]) <= tool.TEXT_LENGTH + 1
+    assert max(len(row["title"]) for row in result.structured_content["items"]) <= TEXT_LENGTH + 1
     jsonschema_rs.validator_for(tool.output_schema).validate(result.structured_content)
 
 

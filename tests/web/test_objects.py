@@ -554,9 +554,9 @@ FAULTS = [
 ]
 
 
-@pytest.mark.parametrize(("fault", "tone", "title", "code"), FAULTS)
+@pytest.mark.parametrize(("fault", "severity", "title", "code"), FAULTS)
 def test_says_why_and_still_shows_where_the_pointers_lead(
-    editor: FlaskClient, linked: Link, upstreams: Upstreams, fault: str, tone: str, title: str, code: str
+    editor: FlaskClient, linked: Link, upstreams: Upstreams, fault: str, severity: str, title: str, code: str
 ) -> None:
     linked("openproject", "101", "102")
     upstreams.openproject.fault = fault
@@ -564,7 +564,7 @@ def test_says_why_and_still_shows_where_the_pointers_lead(
     page = get(editor, leaf("openproject"))
 
     assert page.status == 503
-    assert page.texts(f".lp-{tone} h2") == [title]
+    assert page.texts(f".lp-{severity} h2") == [title]
     assert page.texts(".lp-technical code") == [code]
     assert page.texts(".lp-summary") == ["2 linked work packages , shown as references"]
     assert page.texts("a.lp-title") == ["#102", "#101"]
@@ -835,7 +835,7 @@ def test_what_is_missing_is_named_at_once_and_nothing_is_asked_to_be_created(
 def test_the_upstreams_own_sentence_stands_beside_its_field(editor: FlaskClient, connected: Flask) -> None:
     page = send(
         editor, get(editor, leaf("openproject", "/new")), "#lp-new",
-        {"projectId": "1", "type": "Nonsense", "subject": "CachedAnswer", "description": "CachedAnswer too"},
+        {"projectId": "1", "type": "Nonsense", "subject": "Kept", "description": "Kept too"},
     )  # fmt: skip
 
     assert page.status == 422
@@ -844,8 +844,8 @@ def test_the_upstreams_own_sentence_stands_beside_its_field(editor: FlaskClient,
     assert page.texts("#new-type-error") == ["This project has no type “Nonsense”."]
     assert page.find("#new-type").attributes["aria-describedby"] == "new-type-error"
     assert [node.attributes["id"] for node in page.all("[autofocus]")] == ["new-type"]
-    assert page.find("#new-subject").attributes["value"] == "CachedAnswer"
-    assert page.texts("#new-description") == ["CachedAnswer too"]
+    assert page.find("#new-subject").attributes["value"] == "Kept"
+    assert page.texts("#new-description") == ["Kept too"]
     assert count(connected, "openproject") == 0
 
 
@@ -905,13 +905,13 @@ def test_a_create_that_meets_a_failure_keeps_everything_typed(editor: FlaskClien
     page = get(editor, leaf("openproject", "/new"))
     upstreams.openproject.fault = "unauthorized"
 
-    after = send(editor, page, "#lp-new", {"projectId": "1", "subject": "CachedAnswer", "description": "Too"})
+    after = send(editor, page, "#lp-new", {"projectId": "1", "subject": "Kept", "description": "Too"})
 
     assert after.status == 503
     assert after.texts(".lp-refused h3") == ["OpenProject authentication failed"]
     assert "Nothing was created." in after.text
     assert after.find("#new-projectId option[selected]").attributes["value"] == "1"
-    assert after.find("#new-subject").attributes["value"] == "CachedAnswer"
+    assert after.find("#new-subject").attributes["value"] == "Kept"
 
 
 def test_the_create_form_is_not_offered_while_the_upstream_is_away(editor: FlaskClient, upstreams: Upstreams) -> None:

@@ -92,7 +92,7 @@ class _Reader:
 
     def __init__(self, source: str, marks: re.Pattern[str], depth: int = 0) -> None:
         self._source = source
-        self._marks = marks
+        self._fingerprints = marks
         self._depth = depth
         self._at = 0
         self._kept: list[str] = []
@@ -100,7 +100,7 @@ class _Reader:
 
     def text(self) -> str:
         while self._at < len(self._source) and self._length < _ENOUGH:
-            found = self._marks.search(self._source, self._at)
+            found = self._fingerprints.search(self._source, self._at)
             self._keep(self._source[self._at : found.start() if found else None])
             self._at = found.end() if found else len(self._source)
             if found:
@@ -158,7 +158,7 @@ class _Reader:
             return
         label, arrow, target = inner.rpartition(">>")
         shown = label if arrow else _shown_target(target)
-        self._keep(_Reader(shown, self._marks, self._depth + 1).text() if self._depth < _DEEPEST else shown)
+        self._keep(_Reader(shown, self._fingerprints, self._depth + 1).text() if self._depth < _DEEPEST else shown)
 
     def _inside_link(self) -> str | None:
         still_open = 1

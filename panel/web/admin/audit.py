@@ -13,7 +13,7 @@ from flask import Blueprint, Response, render_template, request, url_for
 from panel.core.domain import now
 from panel.core.errors import InvalidInput
 from panel.logs import audit_query
-from panel.logs.audit import Deed
+from panel.logs.audit import AuditAction
 from panel.logs.audit_query import Wanted
 from panel.storage.models import AuditEntry
 from panel.storage.paging import Lines
@@ -34,59 +34,59 @@ KEYS = (
     "detail",
 )  # fmt: skip
 
-WORDS: Mapping[str, Mapping[Deed, str]] = {
+WORDS: Mapping[str, Mapping[AuditAction, str]] = {
     "Links": {
-        Deed.LINK: "Linked",
-        Deed.UNLINK: "Unlinked",
-        Deed.CREATE: "Created",
-        Deed.CREATE_UNCERTAIN: "Create unanswered",
-        Deed.UPDATE: "Changed upstream",
-        Deed.UPDATE_UNCERTAIN: "Change unanswered",
+        AuditAction.LINK: "Linked",
+        AuditAction.UNLINK: "Unlinked",
+        AuditAction.CREATE: "Created",
+        AuditAction.CREATE_UNCERTAIN: "Create unanswered",
+        AuditAction.UPDATE: "Changed upstream",
+        AuditAction.UPDATE_UNCERTAIN: "Change unanswered",
     },
     "Sources": {
-        Deed.SOURCE_CREATED: "Source made",
-        Deed.SOURCE_CHANGED: "Source changed",
-        Deed.SOURCE_IMPORTED: "Source imported",
-        Deed.SOURCE_ENABLED: "Source switched on",
-        Deed.SOURCE_DISABLED: "Source switched off",
-        Deed.SOURCE_DELETED: "Source deleted",
-        Deed.INSTANCE_ACCEPTED: "Other instance accepted",
-        Deed.SECRET_SET: "Secret typed",
-        Deed.SECRET_REMOVED: "Secret removed",
-        Deed.OAUTH_CONNECTED: "Access given (OAuth)",
+        AuditAction.SOURCE_CREATED: "Source made",
+        AuditAction.SOURCE_CHANGED: "Source changed",
+        AuditAction.SOURCE_IMPORTED: "Source imported",
+        AuditAction.SOURCE_ENABLED: "Source switched on",
+        AuditAction.SOURCE_DISABLED: "Source switched off",
+        AuditAction.SOURCE_DELETED: "Source deleted",
+        AuditAction.INSTANCE_ACCEPTED: "Other instance accepted",
+        AuditAction.SECRET_SET: "Secret typed",
+        AuditAction.SECRET_REMOVED: "Secret removed",
+        AuditAction.OAUTH_CONNECTED: "Access given (OAuth)",
     },
     "Connector and keys": {
-        Deed.CONNECTOR_ON: "Connector on",
-        Deed.CONNECTOR_OFF: "Connector off",
-        Deed.KEYS_ROTATED: "Keys rotated",
+        AuditAction.CONNECTOR_ON: "Connector on",
+        AuditAction.CONNECTOR_OFF: "Connector off",
+        AuditAction.KEYS_ROTATED: "Keys rotated",
     },
     "Embedding": {
-        Deed.EMBED_APP_CREATED: "Application added",
-        Deed.EMBED_APP_CHANGED: "Origins changed",
-        Deed.EMBED_APP_ROTATED: "New embed secret",
-        Deed.EMBED_APP_RETIRED: "Embed secret retired",
-        Deed.EMBED_APP_ENABLED: "Application on",
-        Deed.EMBED_APP_DISABLED: "Application off",
-        Deed.EMBED_APP_DELETED: "Application removed",
+        AuditAction.EMBED_APP_CREATED: "Application added",
+        AuditAction.EMBED_APP_CHANGED: "Origins changed",
+        AuditAction.EMBED_APP_ROTATED: "New embed secret",
+        AuditAction.EMBED_APP_RETIRED: "Embed secret retired",
+        AuditAction.EMBED_APP_ENABLED: "Application on",
+        AuditAction.EMBED_APP_DISABLED: "Application off",
+        AuditAction.EMBED_APP_DELETED: "Application removed",
     },
     "API tokens": {
-        Deed.TOKEN_ISSUED: "Token issued",
-        Deed.TOKEN_REVOKED: "Token revoked",
+        AuditAction.TOKEN_ISSUED: "Token issued",
+        AuditAction.TOKEN_REVOKED: "Token revoked",
     },
     "People": {
-        Deed.PERSON_ADDED: "Person added",
-        Deed.PERSON_ENABLED: "Person let in again",
-        Deed.PERSON_DISABLED: "Person kept out",
-        Deed.ROLE_CHANGED: "Role changed",
-        Deed.PASSWORD_RESET: "Password reset",
-        Deed.PASSWORD_CHANGED: "Own password changed",
-        Deed.SIGNED_IN: "Signed in",
-        Deed.SIGNED_OUT: "Signed out",
-        Deed.SIGN_IN_THROTTLED: "Sign-in slowed down",
+        AuditAction.PERSON_ADDED: "Person added",
+        AuditAction.PERSON_ENABLED: "Person let in again",
+        AuditAction.PERSON_DISABLED: "Person kept out",
+        AuditAction.ROLE_CHANGED: "Role changed",
+        AuditAction.PASSWORD_RESET: "Password reset",
+        AuditAction.PASSWORD_CHANGED: "Own password changed",
+        AuditAction.SIGNED_IN: "Signed in",
+        AuditAction.SIGNED_OUT: "Signed out",
+        AuditAction.SIGN_IN_THROTTLED: "Sign-in slowed down",
     },
 }
 LABELS = {deed.value: label for group in WORDS.values() for deed, label in group.items()}
-DOUBTFUL = frozenset({Deed.CREATE_UNCERTAIN, Deed.UPDATE_UNCERTAIN, Deed.SIGN_IN_THROTTLED})
+DOUBTFUL = frozenset({AuditAction.CREATE_UNCERTAIN, AuditAction.UPDATE_UNCERTAIN, AuditAction.SIGN_IN_THROTTLED})
 
 
 @dataclass(frozen=True, slots=True)

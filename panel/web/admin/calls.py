@@ -52,7 +52,7 @@ class Line:
     """One call in words."""
 
     call: Call
-    tone: str
+    severity: str
     outcome: str
     came_back: str
     cause: Cause | None
@@ -61,10 +61,10 @@ class Line:
     @classmethod
     def of(cls, call: Call) -> Line:
         reason = call_query.reason_of(call)
-        tone = "bad" if call.reason else "none" if (call.status or 200) >= 400 else "ok"
+        severity = "bad" if call.reason else "none" if (call.status or 200) >= 400 else "ok"
         outcome = call.reason or f"{call.status}, {size(call.size)}"
         cause = reason.cause if reason is not None else None
-        return cls(call, tone, outcome, _came_back(call), cause, HELP[reason] if reason is not None else "")
+        return cls(call, severity, outcome, _came_back(call), cause, HELP[reason] if reason is not None else "")
 
 
 def _came_back(call: Call) -> str:

@@ -9,7 +9,7 @@ from werkzeug import Response
 
 from panel.core.domain import Cause
 from panel.core.errors import PanelError, ProviderUnavailable
-from panel.sources.oauth import ConnectFailed, Visit
+from panel.sources.oauth import ConnectFailed, ConsentVisit
 from panel.web.auth.session import current_user
 from panel.web.context import acting, admitted, panel, visitor
 
@@ -33,7 +33,7 @@ def connect(slug: str) -> Page:
 
 @bp.get("/oauth/callback")
 def callback() -> Page:
-    visit = Visit(request.args.to_dict(flat=False), _user_id(), session.get("oauth", ""), _callback_address())
+    visit = ConsentVisit(request.args.to_dict(flat=False), _user_id(), session.get("oauth", ""), _callback_address())
     caller = visitor(admitted(), "admin").caller
     try:
         source = panel().oauth.finish(visit, panel().sources.config_of_id, caller, by=acting())

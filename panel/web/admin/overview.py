@@ -9,7 +9,7 @@ from flask import flash, make_response, redirect, render_template, request, url_
 from werkzeug import Response
 
 from panel.logs import call_query
-from panel.web.admin.status import last_checked, standings
+from panel.web.admin.status import integration_statuses, last_checked
 from panel.web.admin.traffic import flows
 from panel.web.context import acting, admitted, panel, visitor
 from panel.web.htmx import vary_on_fragment, wants_fragment
@@ -30,7 +30,7 @@ def integrations() -> Page:
 
 
 def _integrations() -> dict[str, Any]:
-    rows, switches = standings(panel()), panel().switches
+    rows, switches = integration_statuses(panel()), panel().switches
     return {
         "rows": rows,
         "needing": [row for row in rows if row.needs_somebody],

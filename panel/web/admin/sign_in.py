@@ -11,7 +11,15 @@ from panel.accounts.people import Throttled, principal_of
 from panel.core.errors import InvalidInput
 from panel.storage.models import User
 from panel.web.auth import resume_form
-from panel.web.auth.session import arriving, begin_session, current_user, end_session, knock, own_path, remember_device
+from panel.web.auth.session import (
+    arriving,
+    begin_session,
+    current_user,
+    end_session,
+    own_path,
+    remember_device,
+    sign_in_attempt,
+)
 from panel.web.context import acting, panel
 from panel.web.formatting import waited
 
@@ -25,7 +33,7 @@ def sign_in() -> Page:
         return redirect(target or _first_page(user), 303) if user is not None else _sign_in_form(target)
     name, sealed = request.form.get("name", ""), request.form.get(resume_form.FIELD, "")
     try:
-        user = panel().people.sign_in(name, request.form.get("password", ""), knock(), by=arriving(name))
+        user = panel().people.sign_in(name, request.form.get("password", ""), sign_in_attempt(), by=arriving(name))
     except Throttled as exc:
         return _later(_sign_in_form(target, name=name, error=_told(exc), sealed=sealed), exc)
     if user is None:
@@ -89,7 +97,7 @@ def _choose_password(user: User) -> None:
     """Raises InvalidInput naming the field."""
     new, again, people = request.form.get("password", ""), request.form.get("again", ""), panel().people
     present = request.form.get("current", "")
-    if not user.must_choose and people.sign_in(user.name, present, knock(), by=acting()) is None:
+    if not user.must_choose and people.sign_in(user.name, present, sign_in_attempt(), by=acting()) is None:
         raise InvalidInput("current", "This is not your present password.")
     if new != again:
         raise InvalidInput("again", "The two new passwords differ.")

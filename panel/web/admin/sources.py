@@ -8,7 +8,7 @@ from typing import Any
 from flask import Blueprint, Response, flash, redirect, render_template, request, session, url_for
 from werkzeug import Response as AnyResponse
 
-from panel.core.domain import Ladder, now
+from panel.core.domain import ConnectionTest, now
 from panel.core.errors import Conflict, InvalidInput, NotFound, PanelError, Rejected
 from panel.integrations.contract import Integration
 from panel.logs import call_query
@@ -18,7 +18,7 @@ from panel.storage.models import Source
 from panel.web.admin import source_import
 from panel.web.admin.calls import chart
 from panel.web.admin.source_form import SourceForm, empty_form, stored_form, typed_form, values_of
-from panel.web.admin.status import auth_mark, health_mark, known_check
+from panel.web.admin.status import auth_badge, health_badge, known_check
 from panel.web.admin.test_report import report
 from panel.web.admin.traffic import flows
 from panel.web.context import acting, admitted, panel, request_id, visitor
@@ -113,7 +113,7 @@ def _refused(form: SourceForm, exc: PanelError) -> Page:
     return _page(form.with_error(exc)), 409
 
 
-def _page(form: SourceForm, *, ladder: Ladder | None = None) -> str:
+def _page(form: SourceForm, *, ladder: ConnectionTest | None = None) -> str:
     stored = panel().sources.find(form.slug) if form.stored is not None else None
     check, consent = known_check(panel(), stored), None
     if stored is not None and (consent := panel().sources.consent(stored)) is not None:
@@ -131,9 +131,9 @@ def _page(form: SourceForm, *, ladder: Ladder | None = None) -> str:
         chart=chart(form.slug) if stored is not None else None,
         flow=flows(panel(), [stored])[0] if stored is not None else None,
         check=check,
-        auth=auth_mark(stored, check, consent),
-        health=health_mark(stored, check, connector_on=panel().switches.connector_on()),
-        stranger=panel().sources.instances.stranger(form.slug) if stored is not None else None,
+        auth=auth_badge(stored, check, consent),
+        health=health_badge(stored, check, connector_on=panel().switches.connector_on()),
+        other_instance=panel().sources.instances.other_instance(form.slug) if stored is not None else None,
         report=report(ladder, form) if ladder is not None else None,
         tested_at=now(),
         reference=request_id(),
@@ -198,9 +198,9 @@ def ladder(slug: str) -> Page:
         form=form,
         source=source,
         check=check,
-        auth=auth_mark(source, check, panel().sources.consent(source)),
-        health=health_mark(source, check, connector_on=panel().switches.connector_on()),
-        stranger=panel().sources.instances.stranger(slug),
+        auth=auth_badge(source, check, panel().sources.consent(source)),
+        health=health_badge(source, check, connector_on=panel().switches.connector_on()),
+        other_instance=panel().sources.instances.other_instance(slug),
         report=report(found, form) if found is not None else None,
         tested_at=now(),
         reference=request_id(),
@@ -221,7 +221,7 @@ def _back_to(slug: str) -> AnyResponse:
 def instance(slug: str) -> Page:
     """Say that the other instance, which the last test found, is meant."""
     try:
-        panel().sources.accept_instance(slug, request.form.get("stranger", ""), by=acting())
+        panel().sources.accept_instance(slug, request.form.get("other_instance", ""), by=acting())
     except Conflict as exc:
         flash(str(exc), "warn")
         return _back_to(slug)

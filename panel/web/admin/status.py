@@ -9,23 +9,23 @@ from datetime import datetime
 from panel.core.domain import AuthStatus, HealthStatus, Problem, Reason
 from panel.integrations.contract import Integration
 from panel.services import Panel
-from panel.sources.instances import Stranger
+from panel.sources.instances import OtherInstance
 from panel.sources.service import Usage
 from panel.storage.models import Source, SourceCheck
 from panel.web.error_bodies import Notice, notice
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
-    """One state: a word, its tone (``ok``, ``warn``, ``bad`` or ``none``), and a small line beneath."""
+class Badge:
+    """One state: a word, its severity (``ok``, ``warn``, ``bad`` or ``none``), and a small line beneath."""
 
     word: str
-    tone: str
+    severity: str
     detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class IntegrationStatus:
     """A row of the overview. ``notice`` says what is wrong when somebody must act."""
 
     leaf: Integration
@@ -33,15 +33,15 @@ class Standing:
     check: SourceCheck | None
     usage: Usage
     origin: str
-    auth: Mark
-    health: Mark
+    auth: Badge
+    health: Badge
     notice: Notice | None = None
-    stranger: Stranger | None = None
+    other_instance: OtherInstance | None = None
     """Set when everything works, but in another instance than the one that the links were made in."""
 
     @property
     def needs_somebody(self) -> bool:
-        return self.notice is not None or self.stranger is not None
+        return self.notice is not None or self.other_instance is not None
 
     @property
     def rank(self) -> int:
@@ -50,7 +50,7 @@ class Standing:
             return 0
         if self.source is None:
             return 3
-        return 1 if self.health.tone in ("warn", "bad") else 2
+        return 1 if self.health.severity in ("warn", "bad") else 2
 
 
 REASONS = {
@@ -73,43 +73,43 @@ REASONS = {
     Reason.TOO_LARGE: "answer too large",
 }
 
-AUTH_MARKS = {
+AUTH_BADGES = {
     AuthStatus.CONFIGURED: ("Configured", "ok"),
     AuthStatus.MISSING: ("Missing", "warn"),
     AuthStatus.EXPIRED: ("Expired", "warn"),
     AuthStatus.UNKNOWN: ("Unknown", "none"),
 }
 
-HEALTH_MARKS = {
+HEALTH_BADGES = {
     HealthStatus.OK: ("OK", "ok"),
     HealthStatus.DEGRADED: ("Degraded", "warn"),
     HealthStatus.UNAVAILABLE: ("Unavailable", "bad"),
 }
 
 
-def standings(panel: Panel) -> list[Standing]:
+def integration_statuses(panel: Panel) -> list[IntegrationStatus]:
     """Every integration, those that need somebody first."""
-    rows = [standing(panel, leaf) for leaf in panel.registry.all()]
+    rows = [integration_status(panel, leaf) for leaf in panel.registry.all()]
     return sorted(rows, key=lambda row: row.rank)
 
 
-def standing(panel: Panel, leaf: Integration) -> Standing:
+def integration_status(panel: Panel, leaf: Integration) -> IntegrationStatus:
     source = panel.sources.find(leaf.id)
     usage = panel.sources.usage(leaf.id)
     check = known_check(panel, source)
     consent = panel.sources.consent(source) if source is not None else None
     failing = _notice(leaf, source, check, usage, consent)
     settled = source is None or not source.enabled or failing is not None
-    return Standing(
+    return IntegrationStatus(
         leaf,
         source,
         check,
         usage,
         origin="built in" if type(leaf).__module__.startswith("panel.") else type(leaf).__module__.partition(".")[0],
-        auth=auth_mark(source, check, consent),
-        health=health_mark(source, check, connector_on=panel.switches.connector_on()),
+        auth=auth_badge(source, check, consent),
+        health=health_badge(source, check, connector_on=panel.switches.connector_on()),
         notice=failing,
-        stranger=None if settled else panel.sources.instances.stranger(leaf.id),
+        other_instance=None if settled else panel.sources.instances.other_instance(leaf.id),
     )
 
 
@@ -122,24 +122,24 @@ def known_check(panel: Panel, source: Source | None) -> SourceCheck | None:
     return None if _reason(check) in (Reason.CONNECTOR_DISABLED, Reason.SOURCE_DISABLED) else check
 
 
-def last_checked(rows: Sequence[Standing]) -> datetime | None:
+def last_checked(rows: Sequence[IntegrationStatus]) -> datetime | None:
     return max((row.check.checked_at for row in rows if row.check is not None), default=None)
 
 
 NO_CONSENT = {AuthStatus.MISSING: "not connected yet", AuthStatus.EXPIRED: "connect again"}
 
 
-def auth_mark(source: Source | None, check: SourceCheck | None, consent: AuthStatus | None) -> Mark:
+def auth_badge(source: Source | None, check: SourceCheck | None, consent: AuthStatus | None) -> Badge:
     """``consent`` is what is stored of the access that a person gives; where there is none, no check knows better."""
     if source is None:
-        return Mark("Missing", "none", "no source")
+        return Badge("Missing", "none", "no source")
     if consent in NO_CONSENT:
-        return Mark(*AUTH_MARKS[consent], NO_CONSENT[consent])
+        return Badge(*AUTH_BADGES[consent], NO_CONSENT[consent])
     if check is None:
-        return Mark("Unknown", "none", "not checked yet")
-    word, tone = AUTH_MARKS[AuthStatus(check.auth_status)]
+        return Badge("Unknown", "none", "not checked yet")
+    word, severity = AUTH_BADGES[AuthStatus(check.auth_status)]
     refused = _reason(check) in (Reason.CREDENTIALS_REJECTED, Reason.FORBIDDEN)
-    return Mark(word, "warn" if refused else tone, _auth_detail(source, check))
+    return Badge(word, "warn" if refused else severity, _auth_detail(source, check))
 
 
 def _auth_detail(source: Source, check: SourceCheck) -> str:
@@ -155,22 +155,22 @@ def _auth_detail(source: Source, check: SourceCheck) -> str:
     return "not reached" if reason is not None else ""
 
 
-def health_mark(source: Source | None, check: SourceCheck | None, *, connector_on: bool) -> Mark:
+def health_badge(source: Source | None, check: SourceCheck | None, *, connector_on: bool) -> Badge:
     if source is None:
-        return Mark("Not checked", "none")
+        return Badge("Not checked", "none")
     if not connector_on:
-        return Mark("Not checked", "none", "the connector is off")
+        return Badge("Not checked", "none", "the connector is off")
     if not source.enabled:
-        return Mark("Not checked", "none", "the source is switched off")
+        return Badge("Not checked", "none", "the source is switched off")
     if check is None:
-        return Mark("Not checked", "none")
-    word, tone = HEALTH_MARKS[HealthStatus(check.status)]
+        return Badge("Not checked", "none")
+    word, severity = HEALTH_BADGES[HealthStatus(check.status)]
     reason = _reason(check)
     if reason is not None:
-        return Mark(word, tone, REASONS.get(reason, ""))
+        return Badge(word, severity, REASONS.get(reason, ""))
     if check.status == HealthStatus.DEGRADED:
-        return Mark(word, tone, "another instance")
-    return Mark(word, tone, f"{check.took_ms} ms" if check.took_ms else "")
+        return Badge(word, severity, "another instance")
+    return Badge(word, severity, f"{check.took_ms} ms" if check.took_ms else "")
 
 
 def _notice(

@@ -1,36 +1,36 @@
-"""The Test connection ladder in words: titles, the headline, and the one button of the rung that failed."""
+"""Test connection in words: titles, the headline, and the one button of the step that failed."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from panel.core.domain import Ladder, Reason, Rung
+from panel.core.domain import ConnectionTest, Reason, Step
 from panel.web.admin.source_form import SourceForm
 from panel.web.error_bodies import notice
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """One rung as it is shown. ``button`` leads to the field ``anchor`` of the form."""
+class StepView:
+    """One step as it is shown. ``button`` leads to the field ``anchor`` of the form."""
 
     title: str
-    rung: Rung
+    step: Step
     says: str
     button: str = ""
     anchor: str = ""
 
     @property
-    def tone(self) -> str:
-        if self.rung.warns:
+    def severity(self) -> str:
+        if self.step.warns:
             return "warn"
-        return {True: "ok", False: "bad", None: "none"}[self.rung.ok]
+        return {True: "ok", False: "bad", None: "none"}[self.step.ok]
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
     headline: str
-    tone: str
-    steps: tuple[Step, ...]
+    severity: str
+    steps: tuple[StepView, ...]
     took: str
     upstream: str
 
@@ -51,10 +51,10 @@ BUTTONS = {
 }
 
 
-def report(ladder: Ladder, form: SourceForm) -> Report:
-    steps = tuple(_step(rung, ladder, form) for rung in ladder.rungs)
-    tone = "warn" if ladder.warning else "ok" if ladder.ok else "bad"
-    return Report(_headline(ladder), tone, steps, _took(ladder.took_ms), form.upstream)
+def report(test: ConnectionTest, form: SourceForm) -> Report:
+    views = tuple(_step_view(step, test, form) for step in test.steps)
+    severity = "warn" if test.warning else "ok" if test.ok else "bad"
+    return Report(_headline(test), severity, views, _took(test.took_ms), form.upstream)
 
 
 def _took(ms: int) -> str:
@@ -63,20 +63,20 @@ def _took(ms: int) -> str:
     return f"{ms} ms in all" if ms < 1000 else f"{ms / 1000:.1f} s in all"
 
 
-def _headline(ladder: Ladder) -> str:
-    steps = [rung for rung in ladder.rungs if not rung.warns]
-    passed, total = sum(rung.ok is True for rung in steps), len(steps)
-    if ladder.ok:
-        return f"All {total} steps passed" + ("; another instance answers" if ladder.warning else "")
-    if ladder.problem is not None and ladder.problem.reason is Reason.CONNECTOR_DISABLED:
+def _headline(test: ConnectionTest) -> str:
+    steps = [step for step in test.steps if not step.warns]
+    passed, total = sum(step.ok is True for step in steps), len(steps)
+    if test.ok:
+        return f"All {total} steps passed" + ("; another instance answers" if test.warning else "")
+    if test.problem is not None and test.problem.reason is Reason.CONNECTOR_DISABLED:
         return "Not tested: the connector is off"
-    if ladder.problem is not None and ladder.problem.reason is Reason.SOURCE_UNREADABLE:
+    if test.problem is not None and test.problem.reason is Reason.SOURCE_UNREADABLE:
         return "Not tested: the stored secret cannot be read"
-    failed = next((rung.name for rung in ladder.rungs if rung.ok is False), "")
+    failed = next((step.name for step in test.steps if step.ok is False), "")
     return f"{passed} of {total} steps passed; {FAILED.get(failed, 'one failed')}"
 
 
-def _step(rung: Rung, ladder: Ladder, form: SourceForm) -> Step:
+def _step_view(step: Step, test: ConnectionTest, form: SourceForm) -> StepView:
     titles = {
         "address": "Address",
         "tls": "TLS",
@@ -86,24 +86,24 @@ def _step(rung: Rung, ladder: Ladder, form: SourceForm) -> Step:
         "reading": "May I read?",
         "instance": "Is it the same one?",
     }
-    title = titles.get(rung.name, rung.name)
-    if rung.warns:
-        return Step(title, rung, rung.message, BUTTONS[rung.field], rung.field)
-    if rung.ok is not False:
-        return Step(title, rung, rung.message)
-    button = _button(rung, ladder, form) if rung.field else ""
-    return Step(title, rung, _says(ladder, form) or rung.message, button, rung.field)
+    title = titles.get(step.name, step.name)
+    if step.warns:
+        return StepView(title, step, step.message, BUTTONS[step.field], step.field)
+    if step.ok is not False:
+        return StepView(title, step, step.message)
+    button = _button(step, test, form) if step.field else ""
+    return StepView(title, step, _says(test, form) or step.message, button, step.field)
 
 
-def _says(ladder: Ladder, form: SourceForm) -> str:
+def _says(test: ConnectionTest, form: SourceForm) -> str:
     """The failure in the tab's own words; what came back stands beneath, word for word."""
-    if ladder.problem is None or form.leaf is None:
+    if test.problem is None or form.leaf is None:
         return ""
-    return notice(ladder.problem, form.leaf, admin=True, links=0).text
+    return notice(test.problem, form.leaf, admin=True, links=0).text
 
 
-def _button(rung: Rung, ladder: Ladder, form: SourceForm) -> str:
+def _button(step: Step, test: ConnectionTest, form: SourceForm) -> str:
     retype = (Reason.CREDENTIALS_REJECTED, Reason.AUTHENTICATION_EXPIRED, Reason.SOURCE_UNREADABLE)
-    if rung.field == "auth" and form.preset.auth != "none" and ladder.problem and ladder.problem.reason in retype:
+    if step.field == "auth" and form.preset.auth != "none" and test.problem and test.problem.reason in retype:
         return f"Enter the {form.secret_word()} again"
-    return BUTTONS.get(rung.field, "Open the source")
+    return BUTTONS.get(step.field, "Open the source")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from werkzeug import Response
 
-from panel.accounts.api_tokens import Wish
+from panel.accounts.api_tokens import TokenRequest
 from panel.core.domain import now
 from panel.core.errors import InvalidInput
 from panel.storage.models import ApiToken
@@ -39,13 +39,13 @@ class Typed:
         return cls(**texts, integrations=tuple(request.form.getlist("integrations")))
 
     @property
-    def wish(self) -> Wish:
+    def request(self) -> TokenRequest:
         """Raises InvalidInput."""
         days = self.days.strip()
         if days and not (days.isascii() and days.isdigit() and len(days) < 9):
             raise InvalidInput("days", "Write a whole number of days, or leave it empty.")
         registers = tuple(line.strip() for line in self.registers.splitlines() if line.strip())
-        return Wish(self.name, self.scope, int(days) if days else None, registers, self.integrations)
+        return TokenRequest(self.name, self.scope, int(days) if days else None, registers, self.integrations)
 
 
 @bp.get("")
@@ -58,7 +58,7 @@ def create() -> tuple[str, int]:
     """The answer itself shows the token: nothing keeps it until a next page."""
     typed = Typed.from_request()
     try:
-        token = panel().access.create_token(typed.wish, by=acting())
+        token = panel().access.create_token(typed.request, by=acting())
     except InvalidInput as exc:
         return _page(typed, errors={exc.field: str(exc)}), 422
     return _page(made=(typed.name.strip(), token)), 201

@@ -10,7 +10,7 @@ from panel.logs import call_query
 from panel.logs.call_query import Outcomes
 from panel.services import Panel
 from panel.storage.models import Source
-from panel.web.admin.status import Mark
+from panel.web.admin.status import Badge
 from panel.web.formatting import counted, second
 
 
@@ -19,8 +19,8 @@ class Flow:
     """A source and how calls to it stand now. ``places`` is in words, such as ``2 of 8``."""
 
     source: Source
-    breaker: Mark
-    budget: Mark
+    breaker: Badge
+    budget: Badge
     places: str
     outcomes: Outcomes
 
@@ -40,24 +40,24 @@ def flows(panel: Panel, sources: Sequence[Source]) -> list[Flow]:
     ]
 
 
-def breaker(source: Source, traffic: Traffic, *, connector_on: bool) -> Mark:
+def breaker(source: Source, traffic: Traffic, *, connector_on: bool) -> Badge:
     if not connector_on:
-        return Mark("Not asked", "none", "the connector is off")
+        return Badge("Not asked", "none", "the connector is off")
     if not source.enabled:
-        return Mark("Not asked", "none", "the source is switched off")
+        return Badge("Not asked", "none", "the source is switched off")
     failed = counted(traffic.failures, "failure", "failures")
     if traffic.breaker is Breaker.OPEN and traffic.until is not None:
-        return Mark(f"Open until {second(traffic.until)}", "bad", f"{failed} in a row")
+        return Badge(f"Open until {second(traffic.until)}", "bad", f"{failed} in a row")
     if traffic.breaker is Breaker.PROBING:
-        return Mark("Probing", "warn", f"one call looks, after {failed}")
-    return Mark("Closed", "ok", f"{failed} in a row" if traffic.failures else "calls go out")
+        return Badge("Probing", "warn", f"one call looks, after {failed}")
+    return Badge("Closed", "ok", f"{failed} in a row" if traffic.failures else "calls go out")
 
 
-def budget(source: Source, traffic: Traffic) -> Mark:
+def budget(source: Source, traffic: Traffic) -> Badge:
     if traffic.held_until is not None:
-        return Mark(f"Held until {second(traffic.held_until)}", "warn", "the upstream asks us to wait")
+        return Badge(f"Held until {second(traffic.held_until)}", "warn", "the upstream asks us to wait")
     rate = Rate.of(source.rate_limit)
     if rate is None:
-        return Mark("No limit", "none")
+        return Badge("No limit", "none")
     period = source.rate_limit.partition("/")[2]
-    return Mark(f"{traffic.left:,} of {rate.count:,} left", "ok" if traffic.left else "warn", f"this {period}")
+    return Badge(f"{traffic.left:,} of {rate.count:,} left", "ok" if traffic.left else "warn", f"this {period}")

@@ -13,7 +13,7 @@ import yaml
 from flask import Blueprint, Response, jsonify, request
 from werkzeug.exceptions import HTTPException
 
-from panel.core.domain import Ladder, Rung
+from panel.core.domain import ConnectionTest, Step
 from panel.core.errors import InvalidInput, NotFound
 from panel.core.version import VERSION
 from panel.integrations.contract import Integration
@@ -252,23 +252,23 @@ def test_source(slug: str) -> Response:
     values = _payload() or None
     if values is None:
         panel().sources.get(slug)
-    return jsonify(ladder_json(panel().sources.test(slug, values, caller=visitor(who, "test").caller)))
+    return jsonify(test_json(panel().sources.test(slug, values, caller=visitor(who, "test").caller)))
 
 
-def ladder_json(ladder: Ladder) -> dict[str, Any]:
-    rungs = [_rung_json(rung) for rung in ladder.rungs]
-    problem = ladder.problem
+def test_json(test: ConnectionTest) -> dict[str, Any]:
+    steps = [_step_json(step) for step in test.steps]
+    problem = test.problem
     return {
-        "ok": ladder.ok,
-        "rungs": rungs,
+        "ok": test.ok,
+        "rungs": steps,
         "cause": problem.cause.value if problem else None,
         "reason": problem.reason.value if problem else None,
     }
 
 
-def _rung_json(rung: Rung) -> dict[str, Any]:
-    step = {"rung": rung.name, "ok": rung.ok, "message": rung.message}
-    return {**step, "warning": True} if rung.warns else step
+def _step_json(step: Step) -> dict[str, Any]:
+    body = {"rung": step.name, "ok": step.ok, "message": step.message}
+    return {**body, "warning": True} if step.warns else body
 
 
 # --- description ---------------------------------------------------------------------------------------------------

@@ -208,7 +208,7 @@ def admit() -> None:
         return
     g.principal = principal = _proved(rule)
     obj, integration = _named()
-    principal.stay(obj, integration)
+    principal.check_scope(obj, integration)
     if rule.need is not None:
         principal.require(rule.need, obj, integration)
 

@@ -9,7 +9,7 @@ from flask import current_app, g, request, session
 from itsdangerous import BadSignature, URLSafeSerializer
 from werkzeug import Response
 
-from panel.accounts.people import Knock
+from panel.accounts.people import SignInAttempt
 from panel.core.errors import PanelError
 from panel.logs.audit import Actor
 from panel.storage.models import User
@@ -60,13 +60,13 @@ def arriving(name: str) -> Actor:
 # --- browsers in which somebody signed in before ---------------------------------------------------------------------
 
 
-def knock() -> Knock:
+def sign_in_attempt() -> SignInAttempt:
     """From where somebody tries to sign in."""
     try:
         known, device = _signer().loads(request.cookies.get(panel().config.cookie(DEVICE_COOKIE), ""))
     except (BadSignature, TypeError, ValueError):
-        return Knock(request.remote_addr or "")
-    return Knock(request.remote_addr or "", str(device), known if isinstance(known, int) else None)
+        return SignInAttempt(request.remote_addr or "")
+    return SignInAttempt(request.remote_addr or "", str(device), known if isinstance(known, int) else None)
 
 
 def remember_device(response: Response, user: User) -> None:

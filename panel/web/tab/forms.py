@@ -24,7 +24,7 @@ from panel.integrations.descriptor import Field
 from panel.web.context import panel
 from panel.web.error_bodies import Notice
 from panel.web.tab.view_models import trouble
-from panel.web.tab.visit import Door
+from panel.web.tab.visit import Visit
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ def missing(fields: Iterable[Field], values: Mapping[str, str]) -> dict[str, str
 
 
 def inputs(
-    door: Door, leaf: Integration, fields: Iterable[Field], values: Mapping[str, str], errors: Mapping[str, str],
+    visit: Visit, leaf: Integration, fields: Iterable[Field], values: Mapping[str, str], errors: Mapping[str, str],
     *, reference: str | None = None,
 ) -> list[Input]:  # fmt: skip
     """The fields with what the upstream offers for each. Raises ProviderUnavailable and Forbidden."""
@@ -97,7 +97,7 @@ def inputs(
         choices: tuple[Choice, ...] = ()
         if one.kind in ("select", "suggest") and not waits:
             try:
-                choices = tuple(panel().links.choices(door.visitor, leaf.id, one.name, values, reference=reference))
+                choices = tuple(panel().links.choices(visit.visitor, leaf.id, one.name, values, reference=reference))
             except (Rejected, InvalidInput) as exc:
                 error = error or _first_sentence(exc)
         value = values.get(one.name, "")
@@ -146,13 +146,13 @@ class CreateForm:
 
 
 def create_form(
-    door: Door, leaf: Integration, values: Mapping[str, str], *, errors: Mapping[str, str] | None = None,
+    visit: Visit, leaf: Integration, values: Mapping[str, str], *, errors: Mapping[str, str] | None = None,
     summary: Summary | None = None, key: str = "", ask: bool = True,
 ) -> CreateForm:  # fmt: skip
     """The create form with these values. Without ``ask`` nothing is asked of the upstream. Raises as ``inputs``."""
     fields, errors = leaf.descriptor.create, errors or {}
     if ask:
-        drawn = inputs(door, leaf, fields, values, errors)
+        drawn = inputs(visit, leaf, fields, values, errors)
     else:
         drawn = [_as_typed(one, values.get(one.name, ""), errors.get(one.name, "")) for one in fields]
     source = panel().sources.find(leaf.id)
@@ -178,7 +178,7 @@ def elsewhere(leaf: Integration, values: Mapping[str, str]) -> str:
     return (leaf.create_elsewhere_url(config, values) or "") if config is not None else ""
 
 
-def why_not_created(door: Door, leaf: Integration, exc: PanelError) -> tuple[Summary, dict[str, str]]:
+def why_not_created(visit: Visit, leaf: Integration, exc: PanelError) -> tuple[Summary, dict[str, str]]:
     """The summary above a refused create form, and the sentences beside its fields."""
     upstream = leaf.descriptor.upstream
     names = {one.name for one in leaf.descriptor.create}
@@ -190,7 +190,7 @@ def why_not_created(door: Door, leaf: Integration, exc: PanelError) -> tuple[Sum
     if isinstance(exc, InvalidInput):
         return _refused("This cannot be created yet", {exc.field: str(exc)}, names, "")
     if isinstance(exc, ProviderUnavailable):
-        found = trouble(door, leaf, exc)
+        found = trouble(visit, leaf, exc)
         return Summary(found.title, f"{found.text} Nothing was created.", notice=found.notice), {}
     if isinstance(exc, Forbidden | AlreadyExists):
         return Summary(f"{upstream} did not accept this", f"{exc} Nothing was created."), {}
@@ -255,14 +255,14 @@ def edit_fields(leaf: Integration) -> list[Field]:
 
 
 def edit_form(
-    door: Door, leaf: Integration, row: Row, *, values: Mapping[str, str] | None = None,
+    visit: Visit, leaf: Integration, row: Row, *, values: Mapping[str, str] | None = None,
     errors: Mapping[str, str] | None = None, summary: Summary | None = None,
 ) -> EditForm:  # fmt: skip
     """The form for an item as it is now. Raises as ``inputs``."""
     fields, facts = edit_fields(leaf), row.item.facts if row.item is not None else {}
     before = {one.name: _present(facts, one.name) for one in fields}
     shown = {**before, **(values or {})}
-    drawn = inputs(door, leaf, fields, shown, errors or {}, reference=row.pointer.reference)
+    drawn = inputs(visit, leaf, fields, shown, errors or {}, reference=row.pointer.reference)
     drawn = [_with_present(one, before[one.name], facts) for one in drawn]
     labels = {one.name: {choice.value: choice.label for choice in one.choices} for one in drawn if one.choices}
     lock = facts.get("lockVersion")
@@ -337,7 +337,7 @@ def what_changed(leaf: Integration, row: Row, form: Mapping[str, str], changed: 
     return ". ".join(sentences)
 
 
-def why_not_changed(door: Door, leaf: Integration, exc: PanelError) -> tuple[Summary, dict[str, str]]:
+def why_not_changed(visit: Visit, leaf: Integration, exc: PanelError) -> tuple[Summary, dict[str, str]]:
     """The summary in a drawer whose change was refused, and the sentences beside its fields."""
     names = {one.name for one in leaf.descriptor.update}
     if isinstance(exc, Rejected | InvalidInput):
@@ -345,6 +345,6 @@ def why_not_changed(door: Door, leaf: Integration, exc: PanelError) -> tuple[Sum
         summary, known = _refused(f"{leaf.descriptor.upstream} did not accept this", fields, names, str(exc))
         return Summary(summary.title, "Nothing was changed.", summary.wrong, summary.strange), known
     if isinstance(exc, ProviderUnavailable):
-        found = trouble(door, leaf, exc)
+        found = trouble(visit, leaf, exc)
         return Summary(found.title, f"{found.text} Nothing was changed.", notice=found.notice), {}
     return Summary("This was not changed", str(exc)), {}

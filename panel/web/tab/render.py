@@ -14,11 +14,11 @@ from panel.integrations.contract import Integration
 from panel.web.context import request_id
 from panel.web.htmx import vary_on_fragment, wants_fragment
 from panel.web.tab.view_models import Sheet, sheet, strip
-from panel.web.tab.visit import Door
+from panel.web.tab.visit import Visit
 
 
 def show(
-    here: Door, mode: str, *, status: int = 200, leaf: Integration | None = None, problem: Problem | None = None,
+    here: Visit, mode: str, *, status: int = 200, leaf: Integration | None = None, problem: Problem | None = None,
     **shown: Any,
 ) -> Response:  # fmt: skip
     """The whole tab. ``mode`` names the template of what stands below the strip."""
@@ -30,14 +30,14 @@ def show(
     return vary_on_fragment(make_response(page, status))
 
 
-def show_part(here: Door, name: str, leaf: Integration, *, status: int = 200, **shown: Any) -> Response:
+def show_part(here: Visit, name: str, leaf: Integration, *, status: int = 200, **shown: Any) -> Response:
     """A part of the tab by itself."""
     page = render_template(name, **{**_common(here, leaf, late=True), **shown})
     return vary_on_fragment(make_response(page, status))
 
 
 def show_list(
-    here: Door, leaf: Integration, shown: Sheet | None = None, *, status: int = 200, fresh: tuple[str, ...] = (),
+    here: Visit, leaf: Integration, shown: Sheet | None = None, *, status: int = 200, fresh: tuple[str, ...] = (),
     headers: Mapping[str, str] | None = None, **more: Any,
 ) -> Response:  # fmt: skip
     """The list of a leaf, or why it cannot be shown: a 503, unless something else went wrong before."""
@@ -49,10 +49,10 @@ def show_list(
     return answer
 
 
-def _common(here: Door, leaf: Integration | None, *, late: bool) -> dict[str, Any]:
+def _common(here: Visit, leaf: Integration | None, *, late: bool) -> dict[str, Any]:
     """What every template of the tab may use. ``late``: it arrives in a page that people are reading already."""
     return {
-        "door": here, "leaf": leaf, "card": leaf.descriptor if leaf else None, "rows": _rows(leaf), "late": late,
+        "visit": here, "leaf": leaf, "card": leaf.descriptor if leaf else None, "rows": _rows(leaf), "late": late,
         "reference": request_id(), "sheet": None, "news": None, "trouble": None, "query": "", "focus": "",
     }  # fmt: skip
 

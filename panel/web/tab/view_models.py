@@ -15,7 +15,7 @@ from panel.web.admin.status import known_check
 from panel.web.context import leaves_for, panel
 from panel.web.error_bodies import Notice, notice, problem_of
 from panel.web.formatting import bare, key, web
-from panel.web.tab.visit import Door
+from panel.web.tab.visit import Visit
 
 EXCERPTS = 10
 """How many rows ask for the beginning of their text."""
@@ -38,15 +38,15 @@ class Tab:
     attention: bool
 
 
-def strip(door: Door, current: str = "", problem: Problem | None = None) -> list[Tab]:
+def strip(visit: Visit, current: str = "", problem: Problem | None = None) -> list[Tab]:
     """The leaves by name, with what is known of them without asking anybody. None while the connector is off."""
     if not panel().switches.connector_on():
         return []
-    counts = panel().links.counts(door.object)
-    return [_tab(door, leaf, counts.get(leaf.id, 0), current, problem) for leaf in leaves_for(door.principal)]
+    counts = panel().links.counts(visit.object)
+    return [_tab(visit, leaf, counts.get(leaf.id, 0), current, problem) for leaf in leaves_for(visit.principal)]
 
 
-def _tab(door: Door, leaf: Integration, count: int, current: str, problem: Problem | None) -> Tab:
+def _tab(visit: Visit, leaf: Integration, count: int, current: str, problem: Problem | None) -> Tab:
     source = panel().sources.find(leaf.id)
     check = known_check(panel(), source)
     failed = check is not None and check.status != HealthStatus.OK
@@ -56,7 +56,7 @@ def _tab(door: Door, leaf: Integration, count: int, current: str, problem: Probl
     return Tab(
         leaf.id,
         leaf.descriptor.label,
-        door.url("listing", integration=leaf.id, sort=None),
+        visit.url("listing", integration=leaf.id, sort=None),
         count if source is not None or count else None,
         is_current,
         attention or source is None or not source.enabled,
@@ -113,7 +113,7 @@ class Line:
         return self.item.updated if self.item is not None else None
 
 
-def line(door: Door, leaf: Integration, row: Row, *, fresh: bool = False) -> Line:
+def line(visit: Visit, leaf: Integration, row: Row, *, fresh: bool = False) -> Line:
     item = row.item
     url = item.url if item is not None else row.pointer.url
     shown = bare(row.pointer.reference, leaf)
@@ -126,14 +126,14 @@ def line(door: Door, leaf: Integration, row: Row, *, fresh: bool = False) -> Lin
         web(url),
         shown,
         fresh,
-        _changeable(door, leaf, item),
+        _changeable(visit, leaf, item),
     )
 
 
-def _changeable(door: Door, leaf: Integration, item: Item | None) -> bool:
+def _changeable(visit: Visit, leaf: Integration, item: Item | None) -> bool:
     if item is None or item.state is State.GONE or not leaf.descriptor.update:
         return False
-    return door.principal.may(Action.UPDATE) and bool(item.facts.get("canUpdate", True))
+    return visit.principal.may(Action.UPDATE) and bool(item.facts.get("canUpdate", True))
 
 
 # --- order -----------------------------------------------------------------------------------------------------------
@@ -147,8 +147,8 @@ class Sort:
     current: bool
 
 
-def sorts(door: Door, leaf: Integration, chosen: str, page: int) -> list[Sort]:
-    url = {key: door.url("listing", integration=leaf.id, sort=key, **_page(page)) for key in leaf.descriptor.sorts}
+def sorts(visit: Visit, leaf: Integration, chosen: str, page: int) -> list[Sort]:
+    url = {key: visit.url("listing", integration=leaf.id, sort=key, **_page(page)) for key in leaf.descriptor.sorts}
     return [Sort(key, label, url[key], key == chosen) for key, label in leaf.descriptor.sorts.items()]
 
 
@@ -214,10 +214,12 @@ class Sheet:
         return problem is not None and problem.reason is Reason.CONNECTOR_DISABLED
 
 
-def sheet(door: Door, leaf: Integration, *, page: int = 1, sort: str | None = None, fresh: Sequence[str] = ()) -> Sheet:
+def sheet(
+    visit: Visit, leaf: Integration, *, page: int = 1, sort: str | None = None, fresh: Sequence[str] = ()
+) -> Sheet:
     """Ask for the linked things of a leaf; why they cannot be had is part of the answer."""
-    listing = panel().links.listing(door.visitor, leaf.id, door.object, page=page)
-    lines = [line(door, leaf, row, fresh=row.pointer.reference in fresh) for row in listing.rows]
+    listing = panel().links.listing(visit.visitor, leaf.id, visit.object, page=page)
+    lines = [line(visit, leaf, row, fresh=row.pointer.reference in fresh) for row in listing.rows]
     chosen = chosen_sort(leaf, sort)
     if listing.problem is None:
         lines = _with_excerpts(leaf, in_order(lines, chosen))
@@ -226,11 +228,11 @@ def sheet(door: Door, leaf: Integration, *, page: int = 1, sort: str | None = No
         leaf,
         listing,
         lines,
-        sorts(door, leaf, chosen, page),
-        notice(listing.problem, leaf, admin=door.is_admin, links=listing.total) if listing.problem else None,
-        door.url("listing", integration=leaf.id, **_page(page)),
-        door.url("listing", integration=leaf.id, **_page(page - 1)) if page > 1 else "",
-        door.url("listing", integration=leaf.id, page=page + 1) if page < pages else "",
+        sorts(visit, leaf, chosen, page),
+        notice(listing.problem, leaf, admin=visit.is_admin, links=listing.total) if listing.problem else None,
+        visit.url("listing", integration=leaf.id, **_page(page)),
+        visit.url("listing", integration=leaf.id, **_page(page - 1)) if page > 1 else "",
+        visit.url("listing", integration=leaf.id, page=page + 1) if page < pages else "",
         _last_answer(leaf) if listing.problem else None,
     )
 
@@ -273,12 +275,12 @@ class Trouble:
     add_source: bool = False
 
 
-def trouble(door: Door, leaf: Integration, exc: PanelError) -> Trouble:
+def trouble(visit: Visit, leaf: Integration, exc: PanelError) -> Trouble:
     """An expected failure in words that can stand beside the box."""
     if isinstance(exc, ProviderUnavailable | Uncertain):
-        found = notice(problem_of(exc), leaf, admin=door.is_admin, links=len(exc.pointers))
+        found = notice(problem_of(exc), leaf, admin=visit.is_admin, links=len(exc.pointers))
         return Trouble(found.title, found.text, found)
     if isinstance(exc, WrongHost):
         title = f"This is a {leaf.descriptor.noun} of {exc.host}."
-        return Trouble(title, "There is no source for it yet.", add_source=door.is_admin)
+        return Trouble(title, "There is no source for it yet.", add_source=visit.is_admin)
     return Trouble(str(exc))

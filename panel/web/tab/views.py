@@ -35,10 +35,10 @@ from panel.web.tab.forms import (
 )
 from panel.web.tab.render import show, show_list, show_part
 from panel.web.tab.view_models import News, Sheet, first_connected, line, sheet, trouble
-from panel.web.tab.visit import Door, door, remember_place
+from panel.web.tab.visit import Visit, remember_place, visit
 
 _VIEWS: list[tuple[str, str, Callable[..., Any]]] = []
-"""Method, address and function of every view: the same tab stands behind more than one door."""
+"""Method, address and function of every view: the same tab stands behind more than one visit."""
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -64,7 +64,7 @@ def _on(method: str, rule: str) -> Callable[[View], View]:
 
 
 def blueprint(name: str, url_prefix: str) -> Blueprint:
-    """The tab behind one door. Its address names the object."""
+    """The tab behind one visit. Its address names the object."""
     made = Blueprint(name, __name__, url_prefix=f"{url_prefix}/<register>/<schema>/<object_id>")
     made.url_value_preprocessor(remember_place)
     for method, rule, view in _VIEWS:
@@ -72,12 +72,12 @@ def blueprint(name: str, url_prefix: str) -> Blueprint:
     return made
 
 
-def _redirects(here: Door) -> bool:
+def _redirects(here: Visit) -> bool:
     """After an act the browser is led to the list, where its address can follow. A token is not put into one."""
     return here.keeps_history and not wants_fragment()
 
 
-def _back(here: Door, leaf: Integration, **values: Any) -> Any:
+def _back(here: Visit, leaf: Integration, **values: Any) -> Any:
     return redirect(here.url("listing", integration=leaf.id, **values), 303)
 
 
@@ -87,7 +87,7 @@ def _back(here: Door, leaf: Integration, **values: Any) -> Any:
 @_get("")
 def page() -> Response:
     """The first leaf that has a source; without any, what is missing for each."""
-    here = door()
+    here = visit()
     leaves = leaves_for(here.principal)
     if not leaves:
         raise NotFound("No integration is installed.")
@@ -99,13 +99,13 @@ def page() -> Response:
 
 @_get(LEAF)
 def listing(integration: str) -> Response:
-    here, leaf = door(), panel().registry.get(integration)
+    here, leaf = visit(), panel().registry.get(integration)
     fresh = tuple(request.args.getlist("linked")[:200])
     shown = sheet(here, leaf, page=_page_number(), sort=request.args.get("sort"), fresh=fresh)
     return show_list(here, leaf, shown, news=_arrived(here, shown))
 
 
-def _arrived(here: Door, shown: Sheet) -> News | None:
+def _arrived(here: Visit, shown: Sheet) -> News | None:
     """What a redirect says was just done, as far as the list bears it out."""
     rows = [line for line in shown.lines if line.fresh]
     if not rows:
@@ -113,7 +113,7 @@ def _arrived(here: Door, shown: Sheet) -> News | None:
     return _linked(here, shown.leaf, [Row(line.pointer, line.item) for line in rows])
 
 
-def _linked(here: Door, leaf: Integration, rows: list[Row]) -> News:
+def _linked(here: Visit, leaf: Integration, rows: list[Row]) -> News:
     undo = tuple(row.pointer.reference for row in rows) if here.may(Action.UNLINK) else ()
     if len(rows) == 1:
         return News("Linked", line(here, leaf, rows[0]).title, undo)
@@ -130,7 +130,7 @@ def _page_number() -> int:
 @_get(f"{LEAF}/items/<path:reference>/excerpt")
 def excerpt(integration: str, reference: str) -> Response:
     """The beginning of one thing's text. It is extra: whatever goes wrong, the row stays as it is without it."""
-    here, leaf = door(), panel().registry.get(integration)
+    here, leaf = visit(), panel().registry.get(integration)
     try:
         item = panel().links.item(here.visitor, leaf.id, here.object, reference).item
     except PanelError:
@@ -146,7 +146,7 @@ def excerpt(integration: str, reference: str) -> Response:
 @_post(f"{LEAF}/search")
 def search(integration: str) -> Response:
     """What the upstream has for some words. By POST from a form that carries its token, which no address may."""
-    here, leaf = door(), panel().registry.get(integration)
+    here, leaf = visit(), panel().registry.get(integration)
     query = request.values.get("q", "").strip()[:2000]
     fragment, found, wrong, status = wants_fragment(), [], None, 200
     try:
@@ -169,7 +169,7 @@ def _is_reference(leaf: Integration, text: str) -> bool:
 @_post(f"{LEAF}/links")
 def link(integration: str) -> Any:
     """Link one or several things; what could not be linked is said, and what was typed stays."""
-    here, leaf = door(), panel().registry.get(integration)
+    here, leaf = visit(), panel().registry.get(integration)
     texts = [text for text in request.form.getlist("reference") if text.strip()][:50]
     rows, refused = _link_all(here, leaf, texts)
     if refused is not None and not rows:
@@ -182,7 +182,7 @@ def link(integration: str) -> Any:
     return show_list(here, leaf, fresh=references, news=_linked(here, leaf, rows), trouble=wrong)
 
 
-def _link_all(here: Door, leaf: Integration, texts: list[str]) -> tuple[list[Row], PanelError | None]:
+def _link_all(here: Visit, leaf: Integration, texts: list[str]) -> tuple[list[Row], PanelError | None]:
     """The new links, and the last failure. Of several, one that is linked already spoils nothing."""
     if not texts:
         return [], InvalidInput("reference", f"Choose a {leaf.descriptor.noun} first.")
@@ -202,7 +202,7 @@ def _link_all(here: Door, leaf: Integration, texts: list[str]) -> tuple[list[Row
 @_post(f"{LEAF}/unlink")
 def unlink(integration: str) -> Any:
     """Forget pointers. One that is gone already is as it should be."""
-    here, leaf = door(), panel().registry.get(integration)
+    here, leaf = visit(), panel().registry.get(integration)
     references = request.form.getlist("reference")[:50]
     if not references:
         raise InvalidInput("reference", "“reference” is missing.")
@@ -264,15 +264,15 @@ def create(integration: str) -> Any:
     return _created(here, leaf, row)
 
 
-def _creator(integration: str) -> tuple[Door, Integration]:
+def _creator(integration: str) -> tuple[Visit, Integration]:
     """Raises NotFound for a leaf that cannot."""
-    here, leaf = door(), panel().registry.get(integration)
+    here, leaf = visit(), panel().registry.get(integration)
     if not leaf.descriptor.create:
         raise NotFound(f"Nothing can be created in {leaf.descriptor.upstream} from here.")
     return here, leaf
 
 
-def _created(here: Door, leaf: Integration, row: Row) -> Any:
+def _created(here: Visit, leaf: Integration, row: Row) -> Any:
     reference = row.pointer.reference
     if _redirects(here):
         return redirect(f"{here.url('listing', integration=leaf.id, linked=reference)}#row-{row_key(reference)}", 303)
@@ -282,7 +282,7 @@ def _created(here: Door, leaf: Integration, row: Row) -> Any:
     return show_list(here, leaf, fresh=(reference,), news=news, focus=f"title-{row_key(reference)}", headers=headers)
 
 
-def _not_created(here: Door, leaf: Integration, values: dict[str, str], key: str, exc: PanelError) -> Response:
+def _not_created(here: Visit, leaf: Integration, values: dict[str, str], key: str, exc: PanelError) -> Response:
     summary, errors = why_not_created(here, leaf, exc)
     # Trying again after looking is a new request; trying again by accident must stay the old one.
     form = _form_again(here, leaf, values, errors, summary, "" if summary.uncertain else key)
@@ -290,7 +290,7 @@ def _not_created(here: Door, leaf: Integration, values: dict[str, str], key: str
 
 
 def _form_again(
-    here: Door, leaf: Integration, values: dict[str, str], errors: Mapping[str, str], summary: Summary | None, key: str
+    here: Visit, leaf: Integration, values: dict[str, str], errors: Mapping[str, str], summary: Summary | None, key: str
 ) -> CreateForm:
     """The form with everything typed; where the upstream cannot be asked now, with what is known without it."""
     away = summary is not None and (summary.notice is not None or summary.uncertain)
@@ -301,7 +301,7 @@ def _form_again(
         return create_form(here, leaf, values, errors=errors, summary=summary, key=key, ask=False)
 
 
-def _create_page(here: Door, leaf: Integration, form: CreateForm, *, status: int = 200) -> Response:
+def _create_page(here: Visit, leaf: Integration, form: CreateForm, *, status: int = 200) -> Response:
     return show(here, "create", leaf=leaf, form=form, status=status)
 
 
@@ -335,15 +335,15 @@ def update(integration: str, reference: str) -> Any:
     return _updated(here, leaf, reference, News(what_changed(leaf, row, request.form, changed)))
 
 
-def _editor(integration: str) -> tuple[Door, Integration]:
+def _editor(integration: str) -> tuple[Visit, Integration]:
     """Raises NotFound for a leaf that cannot."""
-    here, leaf = door(), panel().registry.get(integration)
+    here, leaf = visit(), panel().registry.get(integration)
     if not leaf.descriptor.update:
         raise NotFound(f"{leaf.descriptor.upstream} cannot be changed from here.")
     return here, leaf
 
 
-def _updated(here: Door, leaf: Integration, reference: str, news: News) -> Any:
+def _updated(here: Visit, leaf: Integration, reference: str, news: News) -> Any:
     if _redirects(here):
         return redirect(f"{here.url('listing', integration=leaf.id)}#row-{row_key(reference)}", 303)
     # The form asked to be replaced by its like; a saved one is replaced by the whole list instead.
@@ -351,7 +351,7 @@ def _updated(here: Door, leaf: Integration, reference: str, news: News) -> Any:
     return show_list(here, leaf, news=news, focus=f"more-{row_key(reference)}", headers=headers)
 
 
-def _clash(here: Door, leaf: Integration, reference: str, changed: dict[str, Any]) -> Response:
+def _clash(here: Visit, leaf: Integration, reference: str, changed: dict[str, Any]) -> Response:
     """Somebody else was first: show what it is now, and let the person decide."""
     try:
         fresh = edit_form(here, leaf, panel().links.item(here.visitor, leaf.id, here.object, reference))
@@ -362,7 +362,7 @@ def _clash(here: Door, leaf: Integration, reference: str, changed: dict[str, Any
     return _edit_page(here, leaf, reference, form, wanted=wanted, status=409)
 
 
-def _not_updated(here: Door, leaf: Integration, reference: str, exc: PanelError) -> Response:
+def _not_updated(here: Visit, leaf: Integration, reference: str, exc: PanelError) -> Response:
     summary, errors = why_not_changed(here, leaf, exc)
     status = 422 if isinstance(exc, InvalidInput) else status_of(exc)
     try:
@@ -374,13 +374,13 @@ def _not_updated(here: Door, leaf: Integration, reference: str, exc: PanelError)
     return _edit_page(here, leaf, reference, form, status=status)
 
 
-def _edit_refused(here: Door, leaf: Integration, reference: str, exc: PanelError) -> Response:
+def _edit_refused(here: Visit, leaf: Integration, reference: str, exc: PanelError) -> Response:
     summary, _ = why_not_changed(here, leaf, exc)
     return _edit_page(here, leaf, reference, None, summary=summary, status=status_of(exc))
 
 
 def _edit_page(
-    here: Door, leaf: Integration, reference: str, form: EditForm | None, *, summary: Summary | None = None,
+    here: Visit, leaf: Integration, reference: str, form: EditForm | None, *, summary: Summary | None = None,
     wanted: dict[str, str] | None = None, status: int = 200,
 ) -> Response:  # fmt: skip
     row = line(here, leaf, form.row) if form is not None else None

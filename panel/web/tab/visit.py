@@ -22,8 +22,8 @@ EMBEDDED = "embed"
 
 
 @dataclass(frozen=True, slots=True)
-class Door:
-    """Who asks, for which object, and how the pages on this side of the door are reached and look."""
+class Visit:
+    """Who asks, for which object, and how the pages on this side of the visit are reached and look."""
 
     principal: Principal
     object: ObjectRef
@@ -62,11 +62,11 @@ class Door:
         return url_for(f"{self.blueprint}.{view}", **{**place, **self.carried, **values})
 
 
-def door() -> Door:
-    """The door of this request, which the rule book has opened. Raises InvalidInput for an object that cannot be."""
+def visit() -> Visit:
+    """The visit of this request, which the rule book has opened. Raises InvalidInput for an object that cannot be."""
     if request.blueprint == EMBEDDED:
         return _embedded()
-    return Door(
+    return Visit(
         admitted(),
         object_ref(**g.place),
         blueprint=request.blueprint or "objects",
@@ -76,12 +76,12 @@ def door() -> Door:
     )
 
 
-def _embedded() -> Door:
+def _embedded() -> Visit:
     """By the token of an embedding application; a session counts for nothing here."""
     held = embedded()
     allow_framing_by(" ".join(held.origins))
     carried = {"theme": held.theme, **_carried()}
-    return Door(
+    return Visit(
         held.principal,
         held.object,
         face=EMBEDDED,
@@ -98,7 +98,7 @@ def _embedded() -> Door:
 
 
 def remember_place(endpoint: str | None, values: dict[str, Any] | None) -> None:
-    """Keep the object's name out of every view's arguments; ``door`` reads it."""
+    """Keep the object's name out of every view's arguments; ``visit`` reads it."""
     taken = ("register", "schema", "object_id")
     g.place = {name: (values or {}).pop(name, "") for name in taken}
 
