@@ -1,4 +1,4 @@
-"""Runs every module here that measures something, and prints what it found."""
+"""Run every benchmark module of this package and print its results."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import benchmarks
 
 def main() -> None:
     logging.getLogger("alembic.runtime.migration").setLevel(logging.WARNING)
-    for found in sorted(pkgutil.iter_modules(benchmarks.__path__), key=lambda module: module.name):
-        if found.name.startswith("_"):
+    for info in sorted(pkgutil.iter_modules(benchmarks.__path__), key=lambda module: module.name):
+        if info.name.startswith("_"):
             continue
-        module = importlib.import_module(f"benchmarks.{found.name}")
+        module = importlib.import_module(f"benchmarks.{info.name}")
         if not hasattr(module, "measure"):
             continue
-        print(f"\n{found.name}: {(module.__doc__ or '').splitlines()[0]}", flush=True)
+        print(f"\n{info.name}: {(module.__doc__ or '').splitlines()[0]}", flush=True)
         for line in module.measure():
             print(f"  {line}", flush=True)
 

@@ -1,4 +1,4 @@
-"""What the JSON list of fifty work packages costs, cold and warm, beside one bare request to the upstream."""
+"""Latency of the JSON list of fifty work packages, uncached and cached, relative to one upstream request."""
 
 from __future__ import annotations
 
@@ -29,80 +29,80 @@ from panel.services import Panel
 from panel.storage.engine import alembic
 
 LINKS, ROUNDS = 50, 100
-ME = Actor("benchmark", "local", "console")
+ACTOR = Actor("benchmark", "local", "console")
 CASE = ObjectRef("demo", "case", "1")
 PATH = "/api/objects/demo/case/1/integrations/openproject"
 
-Ask = Callable[[], bytes]
+Request = Callable[[], bytes]
 
 
 def measure() -> list[str]:
-    """Median and p95 of each, asked in turn, and the ratio to the floor."""
-    with tempfile.TemporaryDirectory() as folder, _asks(Path(folder)) as asks:
+    """Return median, p95 and ratio to the upstream request, measured in alternation."""
+    with tempfile.TemporaryDirectory() as folder, _requests(Path(folder)) as requests:
         for name in ("cold", "warm"):
-            items = json.loads(asks[name]())["items"]
+            items = json.loads(requests[name]())["items"]
             assert len(items) == LINKS
             assert {item["state"] for item in items} == {"live"}
-        times = _alternating({**asks, "floor again": asks["floor"]})
+        times = _alternate({**requests, "floor again": requests["floor"]})
     floor = statistics.median(times["floor"])
     names = {
-        "floor": "one bare upstream request",
+        "floor": "one upstream request",
         "floor again": "the same (noise)",
-        "cold": "JSON list, nothing kept",
-        "warm": "JSON list, answers kept",
+        "cold": "JSON list, uncached",
+        "warm": "JSON list, cached",
     }
     return [_line(names[name], times[name], floor) for name in names]
 
 
 def _line(name: str, seconds: list[float], floor: float) -> str:
-    middle, late = statistics.median(seconds), statistics.quantiles(seconds, n=20)[-1]
-    return f"{name:26} p50 {middle * 1000:7.2f} ms   p95 {late * 1000:7.2f} ms   × {middle / floor:5.2f}"
+    p50, p95 = statistics.median(seconds), statistics.quantiles(seconds, n=20)[-1]
+    return f"{name:26} p50 {p50 * 1000:7.2f} ms   p95 {p95 * 1000:7.2f} ms   × {p50 / floor:5.2f}"
 
 
-def _alternating(asks: dict[str, Ask]) -> dict[str, list[float]]:
-    times: dict[str, list[float]] = {name: [] for name in asks}
+def _alternate(requests: dict[str, Request]) -> dict[str, list[float]]:
+    times: dict[str, list[float]] = {name: [] for name in requests}
     for number in range(ROUNDS + 5):
-        for name, ask in asks.items():
+        for name, request in requests.items():
             started = time.perf_counter()
-            ask()
+            request()
             if number >= 5:
                 times[name].append(time.perf_counter() - started)
     return times
 
 
 @contextmanager
-def _asks(folder: Path) -> Iterator[dict[str, Ask]]:
-    """Two panels on one upstream, one that keeps answers and one that does not, and the bare upstream."""
+def _requests(folder: Path) -> Iterator[dict[str, Request]]:
+    """Yield functions that request the upstream, a panel without cache and a panel with cache."""
     tracker = OpenProjectStandIn()
     server = RunningServer(mounted(openproject=tracker))
-    ids = _added(tracker)
-    cold, warm = (_panel(folder / ttl, server, ids, ttl) for ttl in ("0", "60"))
+    ids = _add_work_packages(tracker)
+    cold, warm = (_panel_request(folder / ttl, server, ids, ttl) for ttl in ("0", "60"))
     filters = quote(json.dumps([{"id": {"operator": "=", "values": ids}}]))
     target = f"/openproject/api/v3/work_packages?filters={filters}&pageSize={LINKS}&offset=1"
-    yield {"floor": lambda: _bare(server, target), "cold": cold, "warm": warm}
+    yield {"floor": lambda: _upstream_request(server, target), "cold": cold, "warm": warm}
     server.close()
 
 
-def _added(tracker: OpenProjectStandIn) -> list[str]:
-    """Work packages in a project that the account of the benchmark sees."""
+def _add_work_packages(tracker: OpenProjectStandIn) -> list[str]:
+    """Add work packages to a project that the benchmark's account can read and return their ids."""
     packages = tracker.world.work_packages
-    model = packages[101]
+    template = packages[101]
     for number in range(5001, 5001 + LINKS):
-        packages[number] = replace(model, id=number, subject=f"Work package {number}")
+        packages[number] = replace(template, id=number, subject=f"Work package {number}")
     return [str(number) for number in range(5001, 5001 + LINKS)]
 
 
-def _bare(server: RunningServer, target: str) -> bytes:
+def _upstream_request(server: RunningServer, target: str) -> bytes:
     connection = http.client.HTTPConnection("127.0.0.1", server.port)
     connection.request("GET", target, headers={"Authorization": "Basic YXBpa2V5OlQ=", "Accept": "application/json"})
-    answer = connection.getresponse()
-    body = answer.read()
+    response = connection.getresponse()
+    body = response.read()
     connection.close()
-    assert answer.status == 200, body
+    assert response.status == 200, body
     return body
 
 
-def _panel(folder: Path, server: RunningServer, ids: list[str], ttl: str) -> Ask:
+def _panel_request(folder: Path, server: RunningServer, ids: list[str], ttl: str) -> Request:
     settings = {"PANEL_INSTANCE_DIR": str(folder), "PANEL_CACHE_TTL_S": ttl}
     app: Flask = create_app(load({**settings, "PANEL_ALLOWED_PRIVATE_HOSTS": server.host_port}))
     with app.test_request_context():
@@ -110,17 +110,17 @@ def _panel(folder: Path, server: RunningServer, ids: list[str], ttl: str) -> Ask
         services: Panel = app.extensions["leafpanel"]
         auth = {"type": "basic", "username": "apikey", "password": "T"}
         values = {"slug": "openproject", "name": "T", "location": f"{server.url}/openproject", "auth": auth}
-        services.sources.create(values, by=ME)
+        services.sources.create(values, by=ACTOR)
         visitor = Visitor(Principal("benchmark", "local", SCOPES["write"]), Caller("benchmark", "benchmark"))
         for reference in ids:
             services.links.link(visitor, "openproject", CASE, reference)
-        token = services.access.create_token(TokenRequest("benchmark", "read"), by=ME)
+        token = services.access.create_token(TokenRequest("benchmark", "read"), by=ACTOR)
         headers = {"Authorization": f"Bearer {token}"}
     client = app.test_client()
 
-    def ask() -> bytes:
-        answer = client.get(PATH, headers=headers, query_string={"_limit": LINKS})
-        assert answer.status_code == 200, answer.text
-        return answer.data
+    def request() -> bytes:
+        response = client.get(PATH, headers=headers, query_string={"_limit": LINKS})
+        assert response.status_code == 200, response.text
+        return response.data
 
-    return ask
+    return request

@@ -1,4 +1,4 @@
-"""What an agent's list costs beside the JSON list: the same question, on the same server, one connection each."""
+"""Latency of the MCP list relative to the JSON list, on the same server with one connection each."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from panel.sandbox.standin import RunningServer, mounted
 from panel.services import Panel
 from panel.storage.engine import alembic
 
-ME = Actor("benchmark", "local", "console")
+ACTOR = Actor("benchmark", "local", "console")
 ROOT = Path(__file__).parent.parent
 ROUNDS = 200
 LINKS = 20
@@ -42,35 +42,35 @@ CALL = {
 
 
 def measure() -> list[str]:
-    """Medians of both, their ratio, and the JSON list against itself as the noise of the measurement."""
+    """Return both medians, their ratio, and the ratio of two JSON runs as the noise of the measurement."""
     with ExitStack() as stack:
-        ask_json, ask_mcp = stack.enter_context(_panel())
-        assert json.loads(ask_mcp())["result"]["structuredContent"] == json.loads(ask_json())
-        times = _alternating([ask_json, ask_mcp, ask_json])
-    polled, told, again = (statistics.median(column) * 1000 for column in times)
+        json_list, mcp_list = stack.enter_context(_running_panel())
+        assert json.loads(mcp_list())["result"]["structuredContent"] == json.loads(json_list())
+        times = _alternate([json_list, mcp_list, json_list])
+    json_ms, mcp_ms, json_again_ms = (statistics.median(column) * 1000 for column in times)
     return [
-        f"JSON list, {LINKS} work packages   {polled:6.2f} ms (median of {ROUNDS})",
-        f"MCP list, the same question   {told:6.2f} ms (median of {ROUNDS})",
-        f"MCP over JSON                 {told / polled:6.2f}",
-        f"JSON over JSON (noise)        {again / polled:6.2f}",
+        f"JSON list, {LINKS} work packages   {json_ms:6.2f} ms (median of {ROUNDS})",
+        f"MCP list, same arguments      {mcp_ms:6.2f} ms (median of {ROUNDS})",
+        f"MCP over JSON                 {mcp_ms / json_ms:6.2f}",
+        f"JSON over JSON (noise)        {json_again_ms / json_ms:6.2f}",
     ]
 
 
-def _alternating(asks: list[Callable[[], bytes]]) -> list[list[float]]:
-    """Times of each, asked in turn, so that what else the machine does falls on all alike."""
-    times: list[list[float]] = [[] for _ in asks]
+def _alternate(requests: list[Callable[[], bytes]]) -> list[list[float]]:
+    """Return the times of each request. They alternate, so that other load affects all of them equally."""
+    times: list[list[float]] = [[] for _ in requests]
     for number in range(ROUNDS + 10):
-        for ask, column in zip(asks, times, strict=True):
+        for send, column in zip(requests, times, strict=True):
             start = time.perf_counter()
-            ask()
+            send()
             if number >= 10:
                 column.append(time.perf_counter() - start)
     return times
 
 
 @contextmanager
-def _panel() -> Iterator[tuple[Callable[[], bytes], Callable[[], bytes]]]:
-    """A panel as it is served, with a tracker of its own; how to ask it through JSON and through MCP."""
+def _running_panel() -> Iterator[tuple[Callable[[], bytes], Callable[[], bytes]]]:
+    """Run a panel under gunicorn and yield functions that request the list through JSON and through MCP."""
     tracker = OpenProjectStandIn()
     numbers = tracker.add_many(LINKS, 1)
     upstream, port = RunningServer(mounted(openproject=tracker)), _free_port()
@@ -79,7 +79,7 @@ def _panel() -> Iterator[tuple[Callable[[], bytes], Callable[[], bytes]]]:
             "PANEL_INSTANCE_DIR": folder, "PANEL_PORT": str(port), "PANEL_CACHE_TTL_S": "0",
             "PANEL_ALLOWED_PRIVATE_HOSTS": upstream.host_port,
         }  # fmt: skip
-        token = _prepared(settings, f"{upstream.url}/openproject", numbers)
+        token = _set_up(settings, f"{upstream.url}/openproject", numbers)
         server = subprocess.Popen(
             [sys.executable, "-m", "gunicorn", "wsgi:app", "--bind", f"127.0.0.1:{port}", "--worker-class", "gthread",
              "--threads", "8", "--no-control-socket", "--log-level", "warning"],
@@ -87,40 +87,40 @@ def _panel() -> Iterator[tuple[Callable[[], bytes], Callable[[], bytes]]]:
         )  # fmt: skip
         try:
             _wait_for(port, server)
-            yield _asker(port, token, "GET", CASE, None), _asker(port, token, "POST", "/api/mcp", json.dumps(CALL))
+            yield _request(port, token, "GET", CASE, None), _request(port, token, "POST", "/api/mcp", json.dumps(CALL))
         finally:
             server.terminate()
             server.wait(30)
             upstream.close()
 
 
-def _prepared(settings: dict[str, str], location: str, numbers: list[int]) -> str:
+def _set_up(settings: dict[str, str], location: str, numbers: list[int]) -> str:
     app = create_app(load(settings))
     with app.app_context():
         alembic.upgrade()
         services: Panel = app.extensions["leafpanel"]
         auth = {"type": "basic", "username": "apikey", "password": "T"}
-        services.sources.create({"slug": "openproject", "name": "P", "location": location, "auth": auth}, by=ME)
-        who = Visitor(Principal("bench", "local", SCOPES["write"]), Caller("test", "bench"))
+        services.sources.create({"slug": "openproject", "name": "P", "location": location, "auth": auth}, by=ACTOR)
+        visitor = Visitor(Principal("bench", "local", SCOPES["write"]), Caller("test", "bench"))
         for number in numbers:
-            services.links.link(who, "openproject", ObjectRef("demo", "case", "1"), str(number))
-        return services.access.create_token(TokenRequest("bench", "read"), by=ME)
+            services.links.link(visitor, "openproject", ObjectRef("demo", "case", "1"), str(number))
+        return services.access.create_token(TokenRequest("bench", "read"), by=ACTOR)
 
 
-def _asker(port: int, token: str, method: str, path: str, body: str | None) -> Callable[[], bytes]:
+def _request(port: int, token: str, method: str, path: str, body: str | None) -> Callable[[], bytes]:
     headers = {"Authorization": f"Bearer {token}", "Accept": "application/json, text/event-stream"}
     if body is not None:
         headers["Content-Type"] = "application/json"
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
 
-    def ask() -> bytes:
+    def send() -> bytes:
         connection.request(method, path, body, headers)
-        answer = connection.getresponse()
-        text = answer.read()
-        assert answer.status == 200, text
+        response = connection.getresponse()
+        text = response.read()
+        assert response.status == 200, text
         return text
 
-    return ask
+    return send
 
 
 def _free_port() -> int:
@@ -130,8 +130,8 @@ def _free_port() -> int:
 
 
 def _wait_for(port: int, server: subprocess.Popen[bytes]) -> None:
-    end = time.monotonic() + 30
-    while time.monotonic() < end and server.poll() is None:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline and server.poll() is None:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
         try:
             connection.request("GET", "/api/openapi.json")

@@ -1,4 +1,4 @@
-"""A host application in one file: it signs tokens with the standard library and shows Leafpanel's tab on its pages.
+"""A host application in one file: it signs tokens with the standard library and embeds Leafpanel's tab in its pages.
 
 pip install Flask
 export LEAFPANEL_URL=http://127.0.0.1:8000 LEAFPANEL_KID=… LEAFPANEL_SECRET=…
@@ -32,7 +32,7 @@ PAGE = """<!doctype html>
 <link rel="icon" href="data:,">
 <h1>{title}</h1>
 <div id="linked" data-leafpanel="/cases/{case}/leafpanel-url"></div>
-<p id="after">What follows in this page moves with the height of the tab.</p>
+<p id="after">Content below the tab moves with its height.</p>
 <script src="{panel}/static/embed.js" defer></script>
 </html>"""
 
@@ -67,9 +67,9 @@ def case_page(case: str) -> str:
 
 @app.get("/cases/<case>/leafpanel-url")
 def leafpanel_url(case: str) -> tuple[str, dict[str, str]]:
-    """Check here, as for the page itself, that this user may see this case."""
+    """Return the URL of the tab. A real application checks here, as for the page, that the user may see the case."""
     if case not in CASES:
         abort(404)
-    place = "/".join(quote(part, safe="") for part in ("demo", "case", case))
-    url = f"{PANEL}/embed/{place}?token={token('alice', 'demo', 'case', case)}"
+    object_path = "/".join(quote(part, safe="") for part in ("demo", "case", case))
+    url = f"{PANEL}/embed/{object_path}?token={token('alice', 'demo', 'case', case)}"
     return url, {"Content-Type": "text/plain", "Cache-Control": "no-store"}

@@ -1,4 +1,4 @@
-"""``python -m panel.sandbox PORT``: both stand-ins with their demo content, until stopped."""
+"""``python -m panel.sandbox PORT``: serve both stand-ins with demo content until SIGINT or SIGTERM."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from panel.sandbox.xwiki import XWikiStandIn
 
 def main() -> None:
     stop = threading.Event()
-    for name in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(name, lambda *_: stop.set())
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
     app = mounted(xwiki=XWikiStandIn(seed="demo"), openproject=OpenProjectStandIn(seed="demo"))
     server = RunningServer(app, int(sys.argv[1]))
     stop.wait()

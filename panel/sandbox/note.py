@@ -1,4 +1,7 @@
-"""The sandbox's host:port, noted in the instance folder while it runs, so that every command may reach it."""
+"""The file in the instance folder with the sandbox's host:port and process id, present while the sandbox runs.
+
+Commands that use the folder read it and treat this address as allowed.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,10 @@ def write(path: Path, host_port: str) -> None:
 
 
 def read(path: Path) -> tuple[str, ...]:
-    """The noted host:port, or nothing when no sandbox runs (a killed one may have left its note)."""
+    """Return the host:port of the running sandbox, or an empty tuple.
+
+    A killed sandbox leaves its file behind, so the process id is checked.
+    """
     try:
         host_port, pid = path.read_text("utf-8").split()
         os.kill(int(pid), 0)

@@ -1,4 +1,4 @@
-"""A stand-in of OpenProject: its API v3 as clients of work packages meet it, surprises included, kept in memory."""
+"""Stand-in of OpenProject: the part of API v3 that clients of work packages use, quirks included, in memory."""
 
 from __future__ import annotations
 
@@ -48,13 +48,13 @@ OAUTH_CLIENT, OAUTH_SECRET = "leafpanel-demo", "leafpanel-demo-secret"
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
-    """One request that has come through authentication and content type."""
+class ApiCall:
+    """An API request that has passed authentication and the content type check."""
 
     request: Request
     params: dict[str, str]
     body: dict[str, Any] | None
-    """None when nothing at all was sent."""
+    """``None`` for a request without a body."""
     user: Principal
     hal: Hal
 
@@ -72,7 +72,7 @@ class OpenProjectStandIn(StandIn):
     """Serves ``/api/v3`` and a few browser pages below its mount point.
 
     ``profile`` is "17" or "12"; ``seed`` is "fixture", "demo" or a function that fills a World. ``world`` is the state;
-    the attributes below are switches that may be thrown while it runs.
+    the other attributes are switches that can be changed while it runs.
     """
 
     product = "OpenProject"
@@ -83,32 +83,32 @@ class OpenProjectStandIn(StandIn):
         self.world = World()
         (SEEDS[seed] if isinstance(seed, str) else seed)(self.world)
         self.oauth = OAuthServer(self.world)
-        self.oauth.add_app(OAUTH_CLIENT, OAUTH_SECRET, credentials_user=self._page_reader().id)
+        self.oauth.add_app(OAUTH_CLIENT, OAUTH_SECRET, credentials_user=self._browser_user().id)
         self.login_required = True
         self.default_page_size = 20
         self.max_page_size = 1000
         self.host_name: str | None = "projecten.lindewaard.example"
-        """The host name in its settings, which need not be the one it is reached by; None is not told."""
+        """``hostName`` in the configuration, which can differ from the requested host; ``None`` omits the key."""
         self.semantic_display_ids = False
-        """Whether ``displayId`` shows ``VERG-7`` instead of the number (paths of profile 17 accept both anyway)."""
+        """Whether ``displayId`` is ``VERG-7`` instead of the number. Paths of profile 17 accept both in any case."""
         self.offers: Offers = "both"
         """Where a form lists allowed values: ``embedded``, ``linked`` or ``both``."""
         self.fail_create_after_commit = False
-        """A create is stored and then the connection is dropped without any answer."""
+        """Whether a create stores the work package and then closes the connection without a response."""
         self.cut_create_answer = False
-        """A create is stored and its answer breaks off half-way."""
+        """Whether a create stores the work package and then sends only half of the response body."""
         self.before_write: Callable[[], object] = lambda: None
-        """Called before each update, so that a test can be the other user who was faster."""
+        """Called before each update, so that a test can make a concurrent change."""
 
     # --- switches ------------------------------------------------------------------------------------------
 
     def add_work_package(self, subject: str, project_id: int, **values: Any) -> WorkPackage:
-        """Store a work package (``id``, ``status_id``, ``assignee_id``, ``due_date`` … as keywords)."""
+        """Store a work package. Keywords set its fields (``id``, ``status_id``, ``assignee_id``, ``due_date`` …)."""
         with self.world.lock:
             return self.world.add_work_package(subject, project_id, **values)
 
     def add_many(self, count: int, project_id: int, subject: str = "Work package {n}", **values: Any) -> list[int]:
-        """Store many at once and return their ids; ``{n}`` in the subject counts from 1."""
+        """Store ``count`` work packages and return their ids; ``{n}`` in the subject becomes a number from 1."""
         with self.world.lock:
             texts = (subject.format(n=number) for number in range(1, count + 1))
             return [self.world.add_work_package(text, project_id, **values).id for text in texts]
@@ -118,14 +118,14 @@ class OpenProjectStandIn(StandIn):
             del self.world.work_packages[work_package_id]
 
     def hide(self, work_package_id: int) -> None:
-        """Move a work package to a project that nobody is a member of."""
+        """Move a work package to a project without members."""
         with self.world.lock:
             types = tuple(self.world.types)
             self.world.add(Project(HIDDEN_PROJECT, "hidden", "Hidden", types, key="HID"))
             self.world.touch(work_package_id, project_id=HIDDEN_PROJECT)
 
     def touch(self, work_package_id: int, **changes: Any) -> WorkPackage:
-        """Change a work package as another user would: its lock version grows."""
+        """Change a work package as another user would; its lock version increases."""
         with self.world.lock:
             return self.world.touch(work_package_id, **changes)
 
@@ -136,41 +136,41 @@ class OpenProjectStandIn(StandIn):
             with self.world.lock:
                 return self._api(request)
         if request.path.startswith("/oauth/"):
-            return self.oauth.answer(request, self._page_reader())
-        return page_for(request, self.world, self._page_reader())
+            return self.oauth.answer(request, self._browser_user())
+        return page_for(request, self.world, self._browser_user())
 
-    def _page_reader(self) -> Principal:
-        """Whose eyes the browser pages are drawn for: the first account with an API key."""
+    def _browser_user(self) -> Principal:
+        """Return the user that browser pages are rendered for: the first account with an API key."""
         return next((person for person in self.world.principals.values() if person.tokens), ANONYMOUS)
 
     def _api(self, request: Request) -> Response:
-        """Body, authentication, content type, route: in the order in which the real server gives up."""
+        """Check body, authentication, content type and route, in the same order as the real server."""
         language = "en"
         try:
             body = _json_body(request)
-            user = self._authenticated(request)
+            user = self._authenticate(request)
             language = user.language or request.accept_languages.best_match(LANGUAGES) or "en"
             refusal = self._content_type_refusal(request)
             if refusal is not None:
                 return refusal
-            reply = self._routed(self._call(request, body, user, language))
+            reply = self._dispatch(self._call(request, body, user, language))
         except ApiError as error:
             response = _json(error.body(language), error.status)
             response.headers.extend(error.headers)
-            return self._finished(response, request)
+            return self._with_middleware_headers(response, request)
         if isinstance(reply, Response):
             return reply
         response = Response(status=reply.status) if reply.document is None else _json(reply.document, reply.status)
-        return self._finished(response, request)
+        return self._with_middleware_headers(response, request)
 
-    def _call(self, request: Request, body: dict[str, Any] | None, user: Principal, language: str) -> Call:
+    def _call(self, request: Request, body: dict[str, Any] | None, user: Principal, language: str) -> ApiCall:
         params = unpacked({key: values[-1] for key, values in request.args.lists()})
         prefix = request.root_path.rstrip("/")
         hal = Hal(self.world, user, self.profile, prefix, language, self.semantic_display_ids, self.offers)
-        return Call(request, params, body, user, hal)
+        return ApiCall(request, params, body, user, hal)
 
-    def _finished(self, response: Response, request: Request) -> Response:
-        """What the server's middleware adds: caching headers, a weak ETag with 304, and compression."""
+    def _with_middleware_headers(self, response: Response, request: Request) -> Response:
+        """Add what the server's middleware adds: caching headers, a weak ETag with 304, and compression."""
         response.headers["Cache-Control"] = "max-age=0, private, must-revalidate"
         response.headers["Vary"] = "Accept-Encoding"
         if self.profile.service_desc_link:
@@ -179,7 +179,7 @@ class OpenProjectStandIn(StandIn):
         if response.status_code == 200 and request.method in ("GET", "HEAD"):
             response.set_etag(hashlib.sha256(response.get_data()).hexdigest()[:32], weak=True)
             response.make_conditional(request)
-            response.headers.pop("Date", None)  # The server writes its own.
+            response.headers.pop("Date", None)  # The HTTP server sets its own.
         if response.status_code not in (204, 304) and request.accept_encodings["gzip"] > 0:
             response.set_data(gzip.compress(response.get_data(), 1))
             response.headers["Content-Encoding"] = "gzip"
@@ -187,7 +187,7 @@ class OpenProjectStandIn(StandIn):
 
     # --- authentication and content type -------------------------------------------------------------------
 
-    def _authenticated(self, request: Request) -> Principal:
+    def _authenticate(self, request: Request) -> Principal:
         scheme, _, credentials = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() == "basic":
             return self._user_of_basic(credentials)
@@ -198,7 +198,10 @@ class OpenProjectStandIn(StandIn):
         return ANONYMOUS
 
     def _user_of_basic(self, credentials: str) -> Principal:
-        """The user name is always ``apikey``. Wrong ones are refused even where anybody may read."""
+        """Return the owner of an API key. The user name must be ``apikey``.
+
+        Raises ApiError for wrong credentials, also on a public instance.
+        """
         try:
             name, _, token = base64.b64decode(credentials, validate=True).decode().partition(":")
         except (binascii.Error, UnicodeDecodeError):
@@ -209,10 +212,13 @@ class OpenProjectStandIn(StandIn):
         return user
 
     def _user_of_bearer(self, token: str, request: Request) -> Principal:
-        """Tokens of the OAuth server; and API keys on newer servers, but only those that begin with ``opapi-``."""
-        given = self.oauth.token_of(token)
-        if given is not None:
-            return self._user_of_token(given, request)
+        """Return the user of an OAuth token or, on newer servers, of an API key with the prefix ``opapi-``.
+
+        Raises ApiError for any other token.
+        """
+        oauth_token = self.oauth.token_of(token)
+        if oauth_token is not None:
+            return self._user_of_token(oauth_token, request)
         accepted = self.profile.bearer_api_tokens and token.startswith("opapi-")
         user = self._owner(token) if accepted else None
         if user is None or user.locked:
@@ -222,7 +228,10 @@ class OpenProjectStandIn(StandIn):
         return user
 
     def _user_of_token(self, token: Token, request: Request) -> Principal:
-        """A token without a user stands for the anonymous one; one without our scope is known, but may not enter."""
+        """Return the user of an OAuth token; without one, the anonymous user.
+
+        Raises ApiError: 403 without the scope ``api_v3``, 401 for the anonymous user if a login is required.
+        """
         if "api_v3" not in token.scope.split():
             challenge = f'{self._challenge(request, bearer=True)}, error="insufficient_scope"'
             headers = {"WWW-Authenticate": challenge}
@@ -242,18 +251,18 @@ class OpenProjectStandIn(StandIn):
         return f'Bearer {REALM}, resource_metadata="{metadata}", scope="api_v3"'
 
     def _content_type_refusal(self, request: Request) -> Response | None:
-        """A missing content type is refused in plain text, a wrong one with an error document."""
+        """Return a plain-text 406 for a missing content type. Raises ApiError 415 for a wrong one."""
         exempt = ("GET", "HEAD") if self.profile.delete_needs_content_type else ("GET", "HEAD", "DELETE")
-        given = request.headers.get("Content-Type", "").strip()
-        if request.method in exempt or given.startswith(JSON_TYPES):
+        content_type = request.headers.get("Content-Type", "").strip()
+        if request.method in exempt or content_type.startswith(JSON_TYPES):
             return None
-        if not given:
+        if not content_type:
             return Response("Missing content-type header", 406, content_type="text/plain")
-        raise ApiError(415, "TypeNotSupported", "content-type", texts={"actual": given})
+        raise ApiError(415, "TypeNotSupported", "content-type", texts={"actual": content_type})
 
     # --- routes --------------------------------------------------------------------------------------------
 
-    def _routed(self, call: Call) -> Reply | Response:
+    def _dispatch(self, call: ApiCall) -> Reply | Response:
         path = call.request.path.removeprefix("/api/v3").rstrip("/")
         method = "GET" if call.request.method == "HEAD" else call.request.method
         for verb, pattern, name in ROUTES:
@@ -263,119 +272,119 @@ class OpenProjectStandIn(StandIn):
                 return handler(call, *match.groups())
         raise not_found()
 
-    def _root(self, call: Call) -> Reply:
+    def _root(self, call: ApiCall) -> Reply:
         return Reply(call.hal.root())
 
-    def _specification(self, call: Call) -> Reply:
+    def _specification(self, call: ApiCall) -> Reply:
         if not self.profile.service_desc_link:
             raise not_found()
         info = {"title": "OpenProject API V3 (Stable)", "version": "3"}
         return Reply({"openapi": "3.1.0", "info": info, "paths": {}})
 
-    def _configuration(self, call: Call) -> Reply:
+    def _configuration(self, call: ApiCall) -> Reply:
         links = {"self": call.hal.link("/configuration")}
-        told = {"hostName": self.host_name} if self.host_name is not None else {}
+        host_name = {"hostName": self.host_name} if self.host_name is not None else {}
         options = [self.default_page_size, 100]
-        return Reply({"_type": "Configuration", **told, "perPageOptions": options, "_links": links})
+        return Reply({"_type": "Configuration", **host_name, "perPageOptions": options, "_links": links})
 
-    def _me(self, call: Call) -> Reply:
-        """Nobody stands behind an anonymous request, even where it may read: 404."""
+    def _me(self, call: ApiCall) -> Reply:
+        """An anonymous request has no user: it is a 404 even on a public instance."""
         if call.user is ANONYMOUS:
             raise not_found()
         return Reply(call.hal.principal(call.user))
 
-    def _principal(self, call: Call, kind: str, number: str) -> Reply:
+    def _principal(self, call: ApiCall, kind: str, number: str) -> Reply:
         person = self.world.principals.get(int(number))
         if person is None or person.kind != kind:
             raise not_found()
         return Reply(call.hal.principal(person))
 
-    def _statuses(self, call: Call) -> Reply:
-        self._demand_anywhere(call, Right.VIEW)
+    def _statuses(self, call: ApiCall) -> Reply:
+        self._require_anywhere(call, Right.VIEW)
         ordered = sorted(self.world.statuses.values(), key=lambda one: one.position)
         return Reply(call.hal.collection("/statuses", [call.hal.status(one) for one in ordered]))
 
-    def _status(self, call: Call, number: str) -> Reply:
-        self._demand_anywhere(call, Right.VIEW)
-        return Reply(call.hal.status(_known(self.world.statuses, number)))
+    def _status(self, call: ApiCall, number: str) -> Reply:
+        self._require_anywhere(call, Right.VIEW)
+        return Reply(call.hal.status(_find(self.world.statuses, number)))
 
-    def _types(self, call: Call) -> Reply:
-        self._demand_anywhere(call, Right.VIEW)
+    def _types(self, call: ApiCall) -> Reply:
+        self._require_anywhere(call, Right.VIEW)
         ordered = sorted(self.world.types.values(), key=lambda one: one.position)
         return Reply(call.hal.collection("/types", [call.hal.type(one) for one in ordered]))
 
-    def _type(self, call: Call, number: str) -> Reply:
-        self._demand_anywhere(call, Right.VIEW)
-        return Reply(call.hal.type(_known(self.world.types, number)))
+    def _type(self, call: ApiCall, number: str) -> Reply:
+        self._require_anywhere(call, Right.VIEW)
+        return Reply(call.hal.type(_find(self.world.types, number)))
 
-    def _priorities(self, call: Call) -> Reply:
-        self._demand_anywhere(call, Right.VIEW)
+    def _priorities(self, call: ApiCall) -> Reply:
+        self._require_anywhere(call, Right.VIEW)
         ordered = sorted(self.world.priorities.values(), key=lambda one: one.position)
         return Reply(call.hal.collection("/priorities", [call.hal.priority(one) for one in ordered]))
 
-    def _priority(self, call: Call, number: str) -> Reply:
-        self._demand_anywhere(call, Right.VIEW)
-        return Reply(call.hal.priority(_known(self.world.priorities, number)))
+    def _priority(self, call: ApiCall, number: str) -> Reply:
+        self._require_anywhere(call, Right.VIEW)
+        return Reply(call.hal.priority(_find(self.world.priorities, number)))
 
     # --- projects ------------------------------------------------------------------------------------------
 
-    def _projects(self, call: Call) -> Reply:
+    def _projects(self, call: ApiCall) -> Reply:
         return self._project_list(call, "/projects", list(self.world.projects.values()))
 
-    def _project(self, call: Call, text: str) -> Reply:
+    def _project(self, call: ApiCall, text: str) -> Reply:
         return Reply(call.hal.project(self._visible_project(call, text)))
 
-    def _available_projects(self, call: Call) -> Reply:
-        """Where the user may create; 403 when that is nowhere."""
-        self._demand_anywhere(call, Right.ADD)
-        open_to = [one for one in self.world.projects.values() if Right.ADD in self.world.rights(call.user, one.id)]
-        return self._project_list(call, "/work_packages/available_projects", open_to)
+    def _available_projects(self, call: ApiCall) -> Reply:
+        """List the projects in which the user may create; 403 if there are none."""
+        self._require_anywhere(call, Right.ADD)
+        creatable = [one for one in self.world.projects.values() if Right.ADD in self.world.rights(call.user, one.id)]
+        return self._project_list(call, "/work_packages/available_projects", creatable)
 
-    def _project_list(self, call: Call, path: str, projects: list[Project]) -> Reply:
-        seen = [one for one in projects if self.world.sees_project(call.user, one)]
-        rows = [one for one in seen if _project_matches(one, call.params.get("filters", "[]"))]
+    def _project_list(self, call: ApiCall, path: str, projects: list[Project]) -> Reply:
+        visible = [one for one in projects if self.world.sees_project(call.user, one)]
+        rows = [one for one in visible if _project_matches(one, call.params.get("filters", "[]"))]
         page, total = self._page(call), len(rows)
         shown = [call.hal.project(one) for one in page.cut(sorted(rows, key=lambda one: one.id))]
         return Reply(call.hal.paginated(path, shown, total=total, page=page, params=call.params))
 
-    def _project_types(self, call: Call, text: str) -> Reply:
+    def _project_types(self, call: ApiCall, text: str) -> Reply:
         project = self._visible_project(call, text)
-        self._demand(call, project, Right.VIEW)
+        self._require(call, project, Right.VIEW)
         types = [call.hal.type(one) for one in self.world.types_of(project.id)]
         return Reply(call.hal.collection(f"/projects/{project.id}/types", types))
 
-    def _project_assignees(self, call: Call, text: str) -> Reply:
+    def _project_assignees(self, call: ApiCall, text: str) -> Reply:
         project = self._visible_project(call, text)
-        self._demand(call, project, Right.ADD, Right.EDIT)
+        self._require(call, project, Right.ADD, Right.EDIT)
         people = [call.hal.principal(person) for person in self.world.assignees(project.id)]
         return Reply(call.hal.collection(f"/projects/{project.id}/available_assignees", people))
 
-    def _visible_project(self, call: Call, text: str) -> Project:
+    def _visible_project(self, call: ApiCall, text: str) -> Project:
         project = self.world.project(text)
         if project is None or not self.world.sees_project(call.user, project):
             raise not_found()
         return project
 
-    def _demand(self, call: Call, project: Project, *rights: Right) -> None:
+    def _require(self, call: ApiCall, project: Project, *rights: Right) -> None:
         if not self.world.rights(call.user, project.id) & set(rights):
             raise unauthorized()
 
-    def _demand_anywhere(self, call: Call, right: Right) -> None:
+    def _require_anywhere(self, call: ApiCall, right: Right) -> None:
         if not self.world.may_anywhere(call.user, right):
             raise unauthorized()
 
     # --- lists of work packages ----------------------------------------------------------------------------
 
-    def _list(self, call: Call) -> Reply:
-        self._demand_anywhere(call, Right.VIEW)
+    def _list(self, call: ApiCall) -> Reply:
+        self._require_anywhere(call, Right.VIEW)
         return self._listed(call, "/work_packages", None)
 
-    def _list_in_project(self, call: Call, text: str) -> Reply:
+    def _list_in_project(self, call: ApiCall, text: str) -> Reply:
         project = self._visible_project(call, text)
-        self._demand(call, project, Right.VIEW)
+        self._require(call, project, Right.VIEW)
         return self._listed(call, f"/projects/{project.id}/work_packages", project)
 
-    def _listed(self, call: Call, path: str, project: Project | None) -> Reply:
+    def _listed(self, call: ApiCall, path: str, project: Project | None) -> Reply:
         params = call.params
         select = Select.parse(params["select"], self.profile) if params.get("select") else None
         rows = found(params, Scope(self.world, call.user, self.profile, project.id if project else None))
@@ -386,89 +395,89 @@ class OpenProjectStandIn(StandIn):
         document = call.hal.work_packages(path, shown, total=len(rows), page=page, params=params, project=project)
         return Reply(select.reduced(document) if select else document)
 
-    def _page(self, call: Call, *, clamp: bool = True) -> Page:
+    def _page(self, call: ApiCall, *, clamp: bool = True) -> Page:
         return page_of(call.params, default=self.default_page_size, maximum=self.max_page_size, clamp=clamp)
 
     # --- one work package ----------------------------------------------------------------------------------
 
-    def _visible(self, call: Call, text: str) -> WorkPackage:
-        """Deleted, invisible and malformed are one answer."""
-        seen = find(self.world, call.user, text) if self.profile.display_ids or text.isdecimal() else None
-        if seen is None:
+    def _visible(self, call: ApiCall, text: str) -> WorkPackage:
+        """Return a visible work package. Deleted, invisible and malformed ids raise the same ApiError."""
+        work_package = find(self.world, call.user, text) if self.profile.display_ids or text.isdecimal() else None
+        if work_package is None:
             raise no_work_package()
-        return seen
+        return work_package
 
-    def _show(self, call: Call, text: str) -> Reply:
+    def _show(self, call: ApiCall, text: str) -> Reply:
         return Reply(call.hal.work_package(self._visible(call, text), embed=True))
 
-    def _schema(self, call: Call, project: str, kind: str) -> Reply:
+    def _schema(self, call: ApiCall, project: str, type_id: str) -> Reply:
         owner = self._visible_project(call, project)
-        if int(kind) not in owner.type_ids:
+        if int(type_id) not in owner.type_ids:
             raise not_found()
-        return Reply(call.hal.schema(owner.id, int(kind)))
+        return Reply(call.hal.schema(owner.id, int(type_id)))
 
-    def _assignees(self, call: Call, text: str) -> Reply:
+    def _assignees(self, call: ApiCall, text: str) -> Reply:
         one = self._visible(call, text)
         if Right.EDIT not in self.world.rights_in(call.user, one):
             raise unauthorized()
         people = [call.hal.principal(person) for person in self.world.assignees(one.project_id)]
         return Reply(call.hal.collection(f"/work_packages/{one.id}/available_assignees", people))
 
-    def _create(self, call: Call) -> Reply | Response:
+    def _create(self, call: ApiCall) -> Reply | Response:
         return self._created(call, None)
 
-    def _create_in_project(self, call: Call, text: str) -> Reply | Response:
+    def _create_in_project(self, call: ApiCall, text: str) -> Reply | Response:
         return self._created(call, self._visible_project(call, text))
 
-    def _created(self, call: Call, project: Project | None) -> Reply | Response:
-        candidate, faults = self._judged_new(call, project)
-        if faults:
-            raise one_or_many(faults)
+    def _created(self, call: ApiCall, project: Project | None) -> Reply | Response:
+        candidate, errors = self._validate_create(call, project)
+        if errors:
+            raise one_or_many(errors)
         values = {name: getattr(candidate, name) for name in CREATED_VALUES}
-        made = self.world.add_work_package(candidate.subject, candidate.project_id, **values)
-        reply = Reply(call.hal.work_package(made, embed=True), 201)
-        return self._broken_off(call, reply) or reply
+        created = self.world.add_work_package(candidate.subject, candidate.project_id, **values)
+        reply = Reply(call.hal.work_package(created, embed=True), 201)
+        return self._interrupted_response(call, reply) or reply
 
-    def _judged_new(self, call: Call, project: Project | None) -> tuple[WorkPackage, list[ApiError]]:
+    def _validate_create(self, call: ApiCall, project: Project | None) -> tuple[WorkPackage, list[ApiError]]:
         sent = write.read(call.body or {}, self.world)
         candidate = write.new_candidate(self.world, call.user, sent, project.id if project else None)
-        named = self.world.projects.get(candidate.project_id)
-        if named:
-            self._demand(call, named, Right.ADD)
+        target = self.world.projects.get(candidate.project_id)
+        if target:
+            self._require(call, target, Right.ADD)
         else:
-            self._demand_anywhere(call, Right.ADD)
-        return candidate, write.faults_of_new(self.world, sent, candidate)
+            self._require_anywhere(call, Right.ADD)
+        return candidate, write.errors_of_create(self.world, sent, candidate)
 
-    def _broken_off(self, call: Call, reply: Reply) -> Response | None:
-        """The stored work package's answer, lost on the way when one of the switches says so."""
+    def _interrupted_response(self, call: ApiCall, reply: Reply) -> Response | None:
+        """Return the dropped or truncated response that a switch demands, or ``None``."""
         if self.fail_create_after_commit:
-            return Response(_NoAnswer(call.request), reply.status, content_type=HAL_JSON)
+            return Response(_NoResponse(call.request), reply.status, content_type=HAL_JSON)
         if self.cut_create_answer:
-            whole = _json(reply.document, reply.status)
-            length = str(len(whole.get_data()))
-            half = [whole.get_data()[: int(length) // 2]]
+            complete = _json(reply.document, reply.status)
+            length = str(len(complete.get_data()))
+            half = [complete.get_data()[: int(length) // 2]]
             return Response(half, reply.status, {"Content-Length": length}, content_type=HAL_JSON)
         return None
 
-    def _update(self, call: Call, text: str) -> Reply:
+    def _update(self, call: ApiCall, text: str) -> Reply:
         self._visible(call, text)
         self.before_write()
         before = self._visible(call, text)
-        after, faults = self._judged_change(call, before)
-        if faults:
-            raise one_or_many(faults)
+        after, errors = self._validate_update(call, before)
+        if errors:
+            raise one_or_many(errors)
         if write.changed_keys(before, after, self.world):
-            bumped = replace(after, lock_version=before.lock_version + 1, updated_at=self.world.stamp())
-            self.world.work_packages[before.id] = bumped
+            updated = replace(after, lock_version=before.lock_version + 1, updated_at=self.world.stamp())
+            self.world.work_packages[before.id] = updated
         return self._show(call, str(before.id))
 
-    def _judged_change(self, call: Call, before: WorkPackage) -> tuple[WorkPackage, list[ApiError]]:
+    def _validate_update(self, call: ApiCall, before: WorkPackage) -> tuple[WorkPackage, list[ApiError]]:
         sent = write.read(call.body or {}, self.world)
-        write.check_gate(self.world, call.user, before, None if call.body is None else sent)
+        write.check_update_allowed(self.world, call.user, before, None if call.body is None else sent)
         after = write.changed_candidate(before, sent)
-        return after, write.faults_of_update(self.world, call.user, sent, before, after, self.profile)
+        return after, write.errors_of_update(self.world, call.user, sent, before, after, self.profile)
 
-    def _delete(self, call: Call, text: str) -> Reply:
+    def _delete(self, call: ApiCall, text: str) -> Reply:
         one = self._visible(call, text)
         if Right.DELETE not in self.world.rights_in(call.user, one):
             raise unauthorized()
@@ -477,23 +486,23 @@ class OpenProjectStandIn(StandIn):
 
     # --- forms ---------------------------------------------------------------------------------------------
 
-    def _create_form(self, call: Call) -> Reply:
+    def _create_form(self, call: ApiCall) -> Reply:
         return self._new_form(call, "/work_packages/form", None)
 
-    def _create_form_in_project(self, call: Call, text: str) -> Reply:
+    def _create_form_in_project(self, call: ApiCall, text: str) -> Reply:
         project = self._visible_project(call, text)
         return self._new_form(call, f"/projects/{project.id}/work_packages/form", project)
 
-    def _new_form(self, call: Call, path: str, project: Project | None) -> Reply:
-        candidate, faults = self._judged_new(call, project)
+    def _new_form(self, call: ApiCall, path: str, project: Project | None) -> Reply:
+        candidate, errors = self._validate_create(call, project)
         statuses = self.world.next_statuses(self.world.default_status().id)
-        return Reply(call.hal.form(path, candidate, statuses, faults, new=True))
+        return Reply(call.hal.form(path, candidate, statuses, errors, new=True))
 
-    def _update_form(self, call: Call, text: str) -> Reply:
+    def _update_form(self, call: ApiCall, text: str) -> Reply:
         before = self._visible(call, text)
-        after, faults = self._judged_change(call, before)
+        after, errors = self._validate_update(call, before)
         statuses = self.world.next_statuses(before.status_id)
-        return Reply(call.hal.form(f"/work_packages/{before.id}/form", after, statuses, faults, new=False))
+        return Reply(call.hal.form(f"/work_packages/{before.id}/form", after, statuses, errors, new=False))
 
 
 PROJECT = "/(?:projects|workspaces)/([^/]+)"
@@ -529,7 +538,7 @@ ROUTES: tuple[tuple[str, str, str], ...] = (
     ("POST", f"{WORK_PACKAGE}/form", "update_form"),
     ("GET", f"{WORK_PACKAGE}/available_assignees", "assignees"),
 )
-"""Method, path below ``/api/v3`` and handler; the first match answers."""
+"""Method, path below ``/api/v3`` and handler; the first match handles the request."""
 
 CREATED_VALUES = (
     "type_id", "status_id", "priority_id", "author_id", "description", "assignee_id", "responsible_id", "parent_id",
@@ -542,9 +551,9 @@ def _json(document: Document | None, status: int) -> Response:
 
 
 def _json_body(request: Request) -> dict[str, Any] | None:
-    """The body as an object, None when there is none. Read before anything else, even before authentication."""
-    given = request.headers.get("Content-Type", "").strip()
-    if request.method in ("GET", "HEAD") or not given.startswith(JSON_TYPES):
+    """Return the object in the body, or ``None``. The server parses it before authentication. Raises ApiError 400."""
+    content_type = request.headers.get("Content-Type", "").strip()
+    if request.method in ("GET", "HEAD") or not content_type.startswith(JSON_TYPES):
         return None
     raw = request.get_data()
     if not raw:
@@ -563,17 +572,17 @@ def _unauthenticated(key: str, challenge: str) -> ApiError:
     return ApiError(401, "Unauthenticated", key, headers={"WWW-Authenticate": challenge})
 
 
-def _known(shelf: Mapping[int, Any], number: str) -> Any:
-    if int(number) not in shelf:
+def _find(resources: Mapping[int, Any], number: str) -> Any:
+    if int(number) not in resources:
         raise not_found()
-    return shelf[int(number)]
+    return resources[int(number)]
 
 
 def _project_matches(project: Project, filters: str) -> bool:
-    return all(_project_meets(project, one.name, " ".join(one.values)) for one in parse_filters(filters))
+    return all(_project_meets_filter(project, one.name, " ".join(one.values)) for one in parse_filters(filters))
 
 
-def _project_meets(project: Project, name: str, text: str) -> bool:
+def _project_meets_filter(project: Project, name: str, text: str) -> bool:
     if name in ("typeahead", "name_and_identifier"):
         words = text.casefold().split()
         return all(word in project.name.casefold() or word in project.identifier for word in words)
@@ -582,8 +591,8 @@ def _project_meets(project: Project, name: str, text: str) -> bool:
     return name in ("active", "user_action", "storage")
 
 
-class _NoAnswer(Iterator[bytes]):
-    """An answer that never comes: the connection is shut before the first byte."""
+class _NoResponse(Iterator[bytes]):
+    """A response body that shuts the connection before the first byte."""
 
     def __init__(self, request: Request) -> None:
         self._connection = request.environ.get("werkzeug.socket")

@@ -1,4 +1,4 @@
-"""The refusals of OpenProject's API v3: status, identifier and a message in the reader's language."""
+"""Errors of OpenProject's API v3: status, identifier and a message in the user's language."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ MESSAGES: dict[str, tuple[str, str]] = {
         "Er is een interne fout opgetreden.",
     ),
 }  # fmt: skip
-"""Key → English and Dutch. Clients must not branch on them: a user's language changes every one."""
+"""Key → English and Dutch. Clients must not depend on these texts, which follow the user's language."""
 
 LABELS: dict[str, tuple[str, str]] = {
     "subject": ("Subject", "Onderwerp"),
@@ -149,13 +149,13 @@ LANGUAGES = ("en", "nl")
 
 
 def label(attribute: str, language: str) -> str:
-    """What people call an attribute; a name we do not know is its own label."""
+    """Return the display name of an attribute; an unknown attribute is its own label."""
     known = LABELS.get(attribute)
     return known[LANGUAGES.index(language)] if known else attribute
 
 
 class ApiError(Exception):
-    """One refusal. ``key`` names its message, in which ``attribute`` (an API name) and ``texts`` fill the gaps."""
+    """An error response. ``key`` selects the message; ``attribute`` (API name) and ``texts`` fill its placeholders."""
 
     def __init__(
         self,
@@ -197,7 +197,7 @@ def not_found() -> ApiError:
 
 
 def no_work_package() -> ApiError:
-    """The same answer for deleted, invisible and malformed: nothing tells them apart."""
+    """The same error for deleted, invisible and malformed ids: clients cannot distinguish them."""
     return ApiError(404, "NotFound", "no-work-package")
 
 
@@ -218,7 +218,7 @@ def invalid_query(message: str, *, attribute: str = "", **texts: str) -> ApiErro
 
 
 def violation(attribute: str, key: str, *, label: str = "") -> ApiError:
-    """A value that the server does not accept; ``label`` is given where the attribute has none of its own."""
+    """The error of an invalid value. ``label`` is for attributes that are not in LABELS."""
     details = {"attribute": attribute}
     return ApiError(422, "PropertyConstraintViolation", key, attribute=label or attribute, details=details)
 
@@ -228,7 +228,7 @@ def read_only(attribute: str) -> ApiError:
 
 
 def one_or_many(errors: Sequence[ApiError]) -> ApiError:
-    """A single error as it is, several inside one wrapper, whose status is 422 whatever the parts are."""
+    """Return a single error as it is, several wrapped in MultipleErrors, whose status is always 422."""
     if len(errors) == 1:
         return errors[0]
     return ApiError(422, "MultipleErrors", "multiple", errors=errors)

@@ -1,4 +1,4 @@
-"""OpenProject's resources as HAL documents, drawn for one reader: what he may not see or do is not in them."""
+"""OpenProject's resources as HAL documents for one user: what the user may not see or do is left out."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ UNDISCLOSED = "urn:openproject-org:api:v3:undisclosed"
 WRITABLE_BY_STATUS_CHANGE = frozenset({"status"})
 
 
-def time(moment: datetime) -> str:
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+def iso_time(timestamp: datetime) -> str:
+    return timestamp.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 @dataclass(frozen=True, slots=True)
 class Hal:
-    """Draws documents. ``prefix`` is the path the instance is mounted at: every href carries it."""
+    """Builds documents. ``prefix`` is the path that the instance is mounted at; every href starts with it."""
 
     world: World
     user: Principal
@@ -56,11 +56,11 @@ class Hal:
         return f"{self.prefix}/api/v3{path}"
 
     def link(self, path: str, title: str | None = None, **more: Any) -> Document:
-        titled = {} if title is None else {"title": title}
-        return {"href": self.href(path), **titled, **more}
+        optional_title = {} if title is None else {"title": title}
+        return {"href": self.href(path), **optional_title, **more}
 
-    def resource_link(self, namespace: str, thing: Status | Type | Priority | Project | Principal) -> Document:
-        return self.link(f"/{namespace}/{thing.id}", thing.name)
+    def resource_link(self, namespace: str, resource: Status | Type | Priority | Project | Principal) -> Document:
+        return self.link(f"/{namespace}/{resource.id}", resource.name)
 
     def project_link(self, project: Project | None) -> Document:
         if project is None:
@@ -93,7 +93,7 @@ class Hal:
     # --- small resources -----------------------------------------------------------------------------------
 
     def root(self) -> Document:
-        """The start page. Only an administrator is told the version."""
+        """The root of the API. Only administrators see the version."""
         links = {
             "self": self.link(""),
             "configuration": self.link("/configuration"),
@@ -113,7 +113,7 @@ class Hal:
         return {"_type": "Root", "instanceName": "OpenProject", **version, "_links": links}
 
     def principal(self, person: Principal) -> Document:
-        """A person. Login, mail and language are for himself and for administrators."""
+        """A user, group or placeholder user. Only the user and administrators see login, email and language."""
         path = f"/{person.kind}/{person.id}"
         links = {"self": self.link(path, person.name)}
         document: Document = {"_type": person.type_name, "id": person.id, "name": person.name}
@@ -180,20 +180,20 @@ class Hal:
     def paginated(
         self, path: str, elements: Sequence[Document], *, total: int, page: Page, params: Mapping[str, str]
     ) -> Document:
-        """One page. ``nextByOffset`` is there exactly when the pages so far do not add up to the total."""
+        """One page of a collection. ``nextByOffset`` is present if this page does not reach the total."""
 
-        def at(offset: object, size: object) -> str:
+        def page_href(offset: object, size: object) -> str:
             return self.href(path) + "?" + urlencode(sorted({**params, "offset": offset, "pageSize": size}.items()))
 
         links: Document = {
-            "self": {"href": at(page.offset, page.size)},
-            "jumpTo": {"href": at("{offset}", page.size), "templated": True},
-            "changeSize": {"href": at(page.offset, "{size}"), "templated": True},
+            "self": {"href": page_href(page.offset, page.size)},
+            "jumpTo": {"href": page_href("{offset}", page.size), "templated": True},
+            "changeSize": {"href": page_href(page.offset, "{size}"), "templated": True},
         }
         if page.offset * page.size < total:
-            links["nextByOffset"] = {"href": at(page.offset + 1, page.size)}
+            links["nextByOffset"] = {"href": page_href(page.offset + 1, page.size)}
         if page.offset > 1:
-            links["previousByOffset"] = {"href": at(page.offset - 1, page.size)}
+            links["previousByOffset"] = {"href": page_href(page.offset - 1, page.size)}
         return {
             "_type": "Collection", "total": total, "count": len(elements), "pageSize": page.size,
             "offset": page.offset, "_embedded": {"elements": list(elements)}, "_links": links,
@@ -206,10 +206,10 @@ class Hal:
         elements = [self.work_package(row) for row in rows]
         document = self.paginated(path, elements, total=total, page=page, params=params)
         links = document["_links"]
-        if self._may(Right.ADD, project):
+        if self._has_right(Right.ADD, project):
             links["createWorkPackage"] = self.link("/work_packages/form", method="post")
             links["createWorkPackageImmediate"] = self.link("/work_packages", method="post")
-        if self._may(Right.EDIT, project):
+        if self._has_right(Right.EDIT, project):
             links["editWorkPackage"] = self.link("/work_packages/{work_package_id}/form", method="post", templated=True)
         pairs = sorted({(row.project_id, row.type_id) for row in rows})
         if pairs:
@@ -219,7 +219,7 @@ class Hal:
         links["representations"] = []
         return {**document, "_type": "WorkPackageCollection"}
 
-    def _may(self, right: Right, project: Project | None) -> bool:
+    def _has_right(self, right: Right, project: Project | None) -> bool:
         if project is None:
             return self.world.may_anywhere(self.user, right)
         return right in self.world.rights(self.user, project.id)
@@ -227,7 +227,7 @@ class Hal:
     # --- work package --------------------------------------------------------------------------------------
 
     def work_package(self, one: WorkPackage, *, embed: bool = False) -> Document:
-        """A list's element, or with ``embed`` the single resource with status, type and people inside."""
+        """An element of a list, or with ``embed`` the single resource with embedded status, type and users."""
         document: Document = {"_type": "WorkPackage", "id": one.id}
         if self.profile.display_ids:
             document["displayId"] = self.world.semantic_id(one) if self.semantic_display_ids else str(one.id)
@@ -235,7 +235,7 @@ class Hal:
             "lockVersion": one.lock_version, "subject": one.subject, "description": self.formatted(one.description),
             "scheduleManually": True, **self._dates(one), "estimatedTime": None, "derivedEstimatedTime": None,
             "ignoreNonWorkingDays": False, "percentageDone": None, "derivedPercentageDone": None,
-            "createdAt": time(one.created_at), "updatedAt": time(one.updated_at), **self._custom_texts(one),
+            "createdAt": iso_time(one.created_at), "updatedAt": iso_time(one.updated_at), **self._custom_texts(one),
         }  # fmt: skip
         if embed:
             document["_embedded"] = self._embedded(one)
@@ -260,23 +260,23 @@ class Hal:
         return self.link(f"/custom_options/{chosen}", field.options.get(int(chosen)))
 
     def value_links(self, one: WorkPackage) -> Document:
-        """The links that are values of the work package: also the writable part of a form's payload."""
+        """The links that hold values of the work package. The payload of a form contains the same links."""
         world = self.world
-        lists = [field for field in self._custom_fields(one) if field.options]
+        list_fields = [field for field in self._custom_fields(one) if field.options]
         return {
             "project": self.project_link(world.projects.get(one.project_id)),
-            "type": self._known_link("types", world.types.get(one.type_id)),
-            "status": self._known_link("statuses", world.statuses.get(one.status_id)),
-            "priority": self._known_link("priorities", world.priorities.get(one.priority_id)),
+            "type": self._link_or_null("types", world.types.get(one.type_id)),
+            "status": self._link_or_null("statuses", world.statuses.get(one.status_id)),
+            "priority": self._link_or_null("priorities", world.priorities.get(one.priority_id)),
             "assignee": self.principal_link(one.assignee_id),
             "responsible": self.principal_link(one.responsible_id),
             "parent": self.parent_link(one.parent_id),
             "version": {"href": None}, "category": {"href": None},
-            **{field.key: self.option_link(field, one.custom.get(field.id)) for field in lists},
+            **{field.key: self.option_link(field, one.custom.get(field.id)) for field in list_fields},
         }  # fmt: skip
 
-    def _known_link(self, namespace: str, thing: Status | Type | Priority | None) -> Document:
-        return self.resource_link(namespace, thing) if thing else {"href": None}
+    def _link_or_null(self, namespace: str, resource: Status | Type | Priority | None) -> Document:
+        return self.resource_link(namespace, resource) if resource else {"href": None}
 
     def _links(self, one: WorkPackage) -> Document:
         path, rights = f"/work_packages/{one.id}", self.world.rights_in(self.user, one)
@@ -317,13 +317,13 @@ class Hal:
 
     def _schema(self, project_id: int, type_id: int, writable: frozenset[str] | None) -> Document:
         def attribute(key: str, kind: str, name: str, *, required: bool, **more: Any) -> Document:
-            may = writable is None or key in writable
-            return {"type": kind, "name": name, "required": required, "hasDefault": False, "writable": may, **more}
+            granted = writable is None or key in writable
+            return {"type": kind, "name": name, "required": required, "hasDefault": False, "writable": granted, **more}
 
         linked: Document = {"location": "_links"}
         defaulted: Document = {**linked, "hasDefault": True}
         fixed: Document = {"required": True, "writable": False, "hasDefault": False}
-        customs = {
+        custom_attributes = {
             field.key: attribute(
                 field.key, "CustomOption" if field.options else "String", field.name, required=field.required,
                 **(linked if field.options else {}),
@@ -348,21 +348,21 @@ class Hal:
             "assignee": attribute("assignee", "User", "Assignee", required=False, **linked),
             "responsible": attribute("responsible", "User", "Accountable", required=False, **linked),
             "parent": attribute("parent", "WorkPackage", "Parent", required=False, **linked),
-            **customs,
+            **custom_attributes,
         }  # fmt: skip
 
     def form(
         self, path: str, candidate: WorkPackage, statuses: Sequence[Status], errors: Sequence[ApiError], *, new: bool
     ) -> Document:
-        """What a candidate would be, what may still be chosen, and what is wrong with it."""
-        edits = new or Right.EDIT in self.world.rights_in(self.user, candidate)
-        schema = self._schema(candidate.project_id, candidate.type_id, None if edits else WRITABLE_BY_STATUS_CHANGE)
-        self._offer_choices(schema, candidate, statuses)
-        where = f"/projects/{candidate.project_id}" if new else f"/work_packages/{candidate.id}"
+        """A form for a candidate: its payload, its schema with allowed values, and its validation errors."""
+        can_edit = new or Right.EDIT in self.world.rights_in(self.user, candidate)
+        schema = self._schema(candidate.project_id, candidate.type_id, None if can_edit else WRITABLE_BY_STATUS_CHANGE)
+        self._add_allowed_values(schema, candidate, statuses)
+        parent_path = f"/projects/{candidate.project_id}" if new else f"/work_packages/{candidate.id}"
         schema["project"]["_links"] = {"allowedValues": self.link("/work_packages/available_projects")}
         if candidate.project_id in self.world.projects:
             for role in ("assignee", "responsible"):
-                schema[role]["_links"] = {"allowedValues": self.link(f"{where}/available_assignees")}
+                schema[role]["_links"] = {"allowedValues": self.link(f"{parent_path}/available_assignees")}
         return {
             "_type": "Form",
             "_embedded": {
@@ -372,26 +372,26 @@ class Hal:
             "_links": self._form_links(path, candidate, valid=not errors, new=new),
         }  # fmt: skip
 
-    def _offer_choices(self, schema: Document, candidate: WorkPackage, statuses: Sequence[Status]) -> None:
+    def _add_allowed_values(self, schema: Document, candidate: WorkPackage, statuses: Sequence[Status]) -> None:
         world = self.world
         priorities = sorted(world.priorities.values(), key=lambda one: one.position)
         types = world.types_of(candidate.project_id)
-        offered: dict[str, list[tuple[Document, Document]]] = {
+        allowed: dict[str, list[tuple[Document, Document]]] = {
             "status": [(self.resource_link("statuses", one), self.status(one)) for one in statuses],
             "type": [(self.resource_link("types", one), self.type(one)) for one in types],
             "priority": [(self.resource_link("priorities", one), self.priority(one)) for one in priorities],
         }
         for field in self._custom_fields(candidate):
             if field.options:
-                offered[field.key] = [self._option(field, number) for number in field.options]
-        for key, choices in offered.items():
-            self._offer(schema[key], choices)
+                allowed[field.key] = [self._option(field, number) for number in field.options]
+        for key, choices in allowed.items():
+            self._set_allowed_values(schema[key], choices)
 
     def _option(self, field: CustomField, number: int) -> tuple[Document, Document]:
         link = self.option_link(field, str(number))
         return link, {"_type": "CustomOption", "id": number, "value": field.options[number], "_links": {"self": link}}
 
-    def _offer(self, attribute: Document, choices: Sequence[tuple[Document, Document]]) -> None:
+    def _set_allowed_values(self, attribute: Document, choices: Sequence[tuple[Document, Document]]) -> None:
         if self.offers in ("both", "linked"):
             attribute["_links"] = {"allowedValues": [link for link, _ in choices]}
         if self.offers in ("both", "embedded"):

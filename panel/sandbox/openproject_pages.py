@@ -1,4 +1,4 @@
-"""The stand-in's browser pages: enough to land on when a link is opened, badged so that nobody takes them for real."""
+"""Browser pages of the stand-in: targets for links, each with a banner that marks it as a sandbox."""
 
 from __future__ import annotations
 
@@ -28,35 +28,35 @@ PATHS = {
 }
 
 
-def page_for(request: Request, world: World, reader: Principal) -> Response:
-    """The page at a path, as ``reader`` would see it."""
+def page_for(request: Request, world: World, viewer: Principal) -> Response:
+    """Render the page at the request's path, as ``viewer`` sees it."""
     for name in ("new", "start", "work-package"):
         match = re.fullmatch(PATHS[name], request.path)
         if match:
             with world.lock:
-                return _draw(match.groupdict(), world, reader, request.root_path.rstrip("/"))
+                return _render(match.groupdict(), world, viewer, request.root_path.rstrip("/"))
     return _missing()
 
 
-def _draw(ids: dict[str, str], world: World, reader: Principal, prefix: str) -> Response:
+def _render(ids: dict[str, str], world: World, viewer: Principal, prefix: str) -> Response:
     if "work_package" in ids:
-        found = find(world, reader, ids["work_package"])
+        found = find(world, viewer, ids["work_package"])
         return _work_package(found, world) if found else _missing()
     if "project" in ids:
         project = world.project(ids["project"])
-        return _new(project) if project and world.sees_project(reader, project) else _missing()
-    return _start(world.visible(reader), prefix)
+        return _new(project) if project and world.sees_project(viewer, project) else _missing()
+    return _start(world.visible(viewer), prefix)
 
 
-def find(world: World, reader: Principal, text: str) -> WorkPackage | None:
-    """A visible work package by its number or its semantic id (``VERG-7``)."""
+def find(world: World, viewer: Principal, text: str) -> WorkPackage | None:
+    """Find a visible work package by its number or its semantic id (``VERG-7``)."""
     if re.fullmatch("[0-9]{1,18}", text):
-        return world.sees(reader, int(text))
-    return next((one for one in world.visible(reader) if world.semantic_id(one) == text), None)
+        return world.sees(viewer, int(text))
+    return next((one for one in world.visible(viewer) if world.semantic_id(one) == text), None)
 
 
 def show(title: str, body: Markup, status: int = 200) -> Response:
-    """A whole page with the banner."""
+    """Render a complete page with the banner."""
     html = PAGE.format(title=title, banner=BANNER, style=STYLE, body=body)
     headers = {
         "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self'",
@@ -74,7 +74,7 @@ def _start(rows: list[WorkPackage], prefix: str) -> Response:
 
 def _work_package(one: WorkPackage, world: World) -> Response:
     assignee = world.principals.get(one.assignee_id or 0)
-    facts = {
+    values = {
         "Project": world.projects[one.project_id].name,
         "Type": world.types[one.type_id].name,
         "Status": world.statuses[one.status_id].name,
@@ -82,10 +82,10 @@ def _work_package(one: WorkPackage, world: World) -> Response:
         "Assignee": assignee.name if assignee else "-",
         "Finish date": one.due_date or "-",
     }
-    fact = Markup("<dt>{}</dt><dd>{}</dd>")
-    drawn = Markup("").join(fact.format(term, value) for term, value in facts.items())
+    entry = Markup("<dt>{}</dt><dd>{}</dd>")
+    entries = Markup("").join(entry.format(term, value) for term, value in values.items())
     text = escape(one.description or "")
-    return show(f"#{one.id} {one.subject}", Markup("<dl>{}</dl><p>{}</p>").format(drawn, text))
+    return show(f"#{one.id} {one.subject}", Markup("<dl>{}</dl><p>{}</p>").format(entries, text))
 
 
 def _new(project: Project) -> Response:

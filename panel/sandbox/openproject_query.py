@@ -1,4 +1,4 @@
-"""How OpenProject reads ``filters``, ``sortBy``, paging, ``select`` and ``eprops`` of a work package list."""
+"""Parameters of a work package list: ``filters``, ``sortBy``, paging, ``select`` and ``eprops``."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from panel.sandbox.openproject_state import Principal, Profile, WorkPackage, Wor
 T = TypeVar("T")
 
 OPEN_ONLY = '[{"status":{"operator":"o","values":[]}}]'
-"""What a list without ``filters`` is filtered by."""
+"""The default of ``filters``."""
 
 OPERATORS: dict[str, tuple[str, ...]] = {
     "id": ("=", "!"),
@@ -38,21 +38,21 @@ FILTER_LABELS = {"id": "ID", "subject_or_id": "Subject or ID", "typeahead": "Typ
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """One condition; ``name`` is normalised, ``given`` is how the client wrote it."""
+    """One condition. ``name`` is normalised, ``raw_name`` is the name that the client sent."""
 
     name: str
-    given: str
+    raw_name: str
     operator: str
     values: tuple[str, ...]
 
     @property
     def label(self) -> str:
-        return FILTER_LABELS.get(self.name, self.name if self.name in OPERATORS else self.given.capitalize())
+        return FILTER_LABELS.get(self.name, self.name if self.name in OPERATORS else self.raw_name.capitalize())
 
 
 @dataclass(frozen=True)
 class Scope:
-    """Whose eyes a query is read with, and in which project (None: everywhere)."""
+    """The user and the project that a query is evaluated for; ``project_id=None`` means all projects."""
 
     world: World
     user: Principal
@@ -64,7 +64,7 @@ class Scope:
         return self.world.visible(self.user, self.project_id)
 
     def allowed(self, name: str) -> set[str] | None:
-        """The values that a list filter accepts, compared as text; None for a filter by words."""
+        """Return the values that a list filter accepts, as text; ``None`` for a text filter."""
         world = self.world
         sources: dict[str, Callable[[], Iterable[int]]] = {
             "id": lambda: (one.id for one in self.visible),
@@ -85,7 +85,7 @@ class Scope:
 
 
 def unpacked(params: Mapping[str, str]) -> dict[str, str]:
-    """The parameters with those inside ``eprops`` (base64 of deflated JSON) laid over them."""
+    """Return the parameters, overridden by those inside ``eprops`` (base64 of deflated JSON). Raises BadRequest."""
     if "eprops" not in params:
         return dict(params)
     try:
@@ -108,7 +108,7 @@ def _inflated(packed: bytes, limit: int = 10_000_000) -> bytes:
 
 
 def to_i(text: str) -> int:
-    """A number as Ruby reads it: leading digits count, everything else is nothing."""
+    """Parse a number like Ruby's ``to_i``: leading digits count, anything else is 0."""
     match = re.match(r"\s*([+-]?[0-9]+)", text)
     return int(match[1]) if match else 0
 
@@ -125,7 +125,7 @@ class Page:
 
 
 def page_of(params: Mapping[str, str], *, default: int, maximum: int, clamp: bool = True) -> Page:
-    """The page asked for. Too large a size is cut to the maximum silently; 0 and nonsense show no rows at all."""
+    """Return the requested page. A size above the maximum is clamped; 0 and non-numbers give a page without rows."""
     offset = max(to_i(params.get("offset", "1")), 1)
     size = to_i(params["pageSize"]) if "pageSize" in params else default
     if not clamp:
@@ -139,14 +139,14 @@ def page_of(params: Mapping[str, str], *, default: int, maximum: int, clamp: boo
 
 
 def normalised(name: str) -> str:
-    """One name for ``status``, ``statusId`` and ``status_id``."""
+    """Return the same name for ``status``, ``statusId`` and ``status_id``."""
     snake = re.sub("([A-Z])", r"_\1", name).lower()
     short = snake if snake == "subject_or_id" else snake.removesuffix("_id")
     return "assignee" if short == "assigned_to" else short
 
 
-def parsed(text: str) -> list[Any]:
-    """A JSON array in a parameter. Anything else is an invalid query with the parser's words."""
+def parse_array(text: str) -> list[Any]:
+    """Parse a JSON array in a parameter. Raises InvalidQuery with the parser's message."""
     try:
         value = json.loads(text)
     except ValueError as exc:
@@ -157,23 +157,23 @@ def parsed(text: str) -> list[Any]:
 
 
 def parse_filters(text: str) -> list[Filter]:
-    return [_filter(entry) for entry in parsed(text)]
+    return [_filter(entry) for entry in parse_array(text)]
 
 
 def _filter(entry: Any) -> Filter:
     if not isinstance(entry, dict) or not entry:
         raise invalid_query("unknown-filter", attribute=str(entry))
-    given, condition = next(iter(entry.items()))
+    raw_name, condition = next(iter(entry.items()))
     if not isinstance(condition, dict):
-        raise invalid_query("filter-operator", attribute=given.capitalize())
+        raise invalid_query("filter-operator", attribute=raw_name.capitalize())
     values = condition.get("values")
     listed = values if isinstance(values, list) else [] if values is None else [values]
     texts = tuple(value if isinstance(value, str) else json.dumps(value) for value in listed)
-    return Filter(normalised(given), given, str(condition.get("operator")), texts)
+    return Filter(normalised(raw_name), raw_name, str(condition.get("operator")), texts)
 
 
-def problem_of(one: Filter, scope: Scope) -> ApiError | None:
-    """Why a filter is refused. A list filter is all or nothing and does not tell which value was wrong."""
+def error_of(one: Filter, scope: Scope) -> ApiError | None:
+    """Return the error of a filter, or ``None``. One invalid value fails a list filter; the error does not name it."""
     if one.name not in OPERATORS:
         return invalid_query("unknown-filter", attribute=one.label)
     if one.operator not in OPERATORS[one.name]:
@@ -188,15 +188,15 @@ def problem_of(one: Filter, scope: Scope) -> ApiError | None:
     return None
 
 
-def subset_of(filters: Sequence[Filter], scope: Scope) -> list[Filter]:
-    """What ``valid_subset`` leaves: bad values go, and a filter without a good one goes whole, filtering nothing."""
-    narrowed = []
+def valid_subset_of(filters: Sequence[Filter], scope: Scope) -> list[Filter]:
+    """Apply ``valid_subset``: drop invalid values, and drop a filter that has no valid value left."""
+    valid = []
     for one in filters:
         allowed = scope.allowed(one.name)
-        kept = one if allowed is None else replace(one, values=tuple(value for value in one.values if value in allowed))
-        if problem_of(kept, scope) is None:
-            narrowed.append(kept)
-    return narrowed
+        part = one if allowed is None else replace(one, values=tuple(value for value in one.values if value in allowed))
+        if error_of(part, scope) is None:
+            valid.append(part)
+    return valid
 
 
 def matches(one: Filter, work_package: WorkPackage, scope: Scope) -> bool:
@@ -223,15 +223,15 @@ def _matches_words(one: Filter, work_package: WorkPackage, scope: Scope) -> bool
         return (text.casefold() in subject) == (one.operator == "~")
     words = text.casefold().split()
     if one.name == "typeahead":
-        return all(_typed_ahead(word, work_package, scope) for word in words)
+        return all(_matches_typeahead(word, work_package, scope) for word in words)
     if one.name == "search":
         subject += "\n" + (work_package.description or "").casefold()
     found = all(word in subject for word in words)
     return found or (one.name == "subject_or_id" and text == str(work_package.id))
 
 
-def _typed_ahead(word: str, work_package: WorkPackage, scope: Scope) -> bool:
-    """Whether one word is in the subject, the project's name or the id, and on a newer server in type or status."""
+def _matches_typeahead(word: str, work_package: WorkPackage, scope: Scope) -> bool:
+    """Whether a word occurs in subject, project name or id, and on newer servers in type or status."""
     world = scope.world
     texts = [work_package.subject, world.projects[work_package.project_id].name]
     if scope.profile.wide_typeahead:
@@ -248,12 +248,12 @@ def _typed_ahead(word: str, work_package: WorkPackage, scope: Scope) -> bool:
 # --- order -----------------------------------------------------------------------------------------------------
 
 
-def _person(world: World, number: int | None) -> tuple[str, str, int] | None:
-    person = world.principals.get(number or 0)
-    if person is None:
+def _user_sort_key(world: World, number: int | None) -> tuple[str, str, int] | None:
+    principal = world.principals.get(number or 0)
+    if principal is None:
         return None
-    first, last = person.first_and_last
-    return last, first, person.id
+    first, last = principal.first_and_last
+    return last, first, principal.id
 
 
 SORTS: dict[str, Callable[[World, WorkPackage], Any]] = {
@@ -264,8 +264,8 @@ SORTS: dict[str, Callable[[World, WorkPackage], Any]] = {
     "start_date": lambda _, one: one.start_date,
     "due_date": lambda _, one: one.due_date,
     "project": lambda world, one: world.projects[one.project_id].name.casefold(),
-    "assignee": lambda world, one: _person(world, one.assignee_id),
-    "author": lambda world, one: _person(world, one.author_id),
+    "assignee": lambda world, one: _user_sort_key(world, one.assignee_id),
+    "author": lambda world, one: _user_sort_key(world, one.author_id),
     "status": lambda world, one: world.statuses[one.status_id].position,
     "type": lambda world, one: world.types[one.type_id].position,
     "priority": lambda world, one: world.priorities[one.priority_id].position,
@@ -273,9 +273,9 @@ SORTS: dict[str, Callable[[World, WorkPackage], Any]] = {
 
 
 def parse_sorts(text: str) -> list[tuple[str, bool]]:
-    """Pairs of column and "descending"; ``["updatedAt","desc"]`` and ``"updatedAt:desc"`` are the same."""
+    """Return pairs of column and "descending". ``["updatedAt","desc"]`` and ``"updatedAt:desc"`` are equivalent."""
     sorts = []
-    for entry in parsed(text):
+    for entry in parse_array(text):
         parts = entry.split(":") if isinstance(entry, str) else entry
         if not isinstance(parts, list) or not parts:
             raise invalid_query("sort-column", attribute=str(entry))
@@ -284,7 +284,7 @@ def parse_sorts(text: str) -> list[tuple[str, bool]]:
 
 
 def in_order(world: World, rows: Iterable[WorkPackage], sorts: Sequence[tuple[str, bool]]) -> list[WorkPackage]:
-    """Rows by the given columns, by id where they agree; those without a value come last either way."""
+    """Sort rows by the columns, then by id. Rows without a value come last in both directions."""
     ordered = sorted(rows, key=lambda one: one.id)
     for column, descending in reversed(sorts):
         keyed = [(SORTS[column](world, one), one) for one in ordered]
@@ -294,16 +294,16 @@ def in_order(world: World, rows: Iterable[WorkPackage], sorts: Sequence[tuple[st
 
 
 def found(params: Mapping[str, str], scope: Scope) -> list[WorkPackage]:
-    """All work packages that a query asks for, in its order. Raises InvalidQuery, MultipleErrors for several faults."""
+    """Return the matching work packages in the requested order. Raises InvalidQuery, or MultipleErrors."""
     filters = parse_filters(params.get("filters", params.get("filter", OPEN_ONLY)))
     sorts = parse_sorts(params.get("sortBy", "[]"))
     if scope.profile.valid_subset and params.get("valid_subset"):
-        filters = subset_of(filters, scope)
+        filters = valid_subset_of(filters, scope)
         sorts = [sort for sort in sorts if sort[0] in SORTS]
-    problems = [problem for problem in (problem_of(one, scope) for one in filters) if problem]
-    problems += [invalid_query("sort-column", attribute=column) for column, _ in sorts if column not in SORTS]
-    if problems:
-        raise one_or_many(problems)
+    errors = [error for error in (error_of(one, scope) for one in filters) if error]
+    errors += [invalid_query("sort-column", attribute=column) for column, _ in sorts if column not in SORTS]
+    if errors:
+        raise one_or_many(errors)
     rows = [row for row in scope.visible if all(matches(one, row, scope) for one in filters)]
     return in_order(scope.world, rows, sorts)
 
@@ -323,32 +323,32 @@ MODERN_ELEMENT_SELECTS = ("displayId", "status", "type")
 
 @dataclass(frozen=True, slots=True)
 class Select:
-    """Which parts of a list a client asked for."""
+    """The parts of a list that a client selects."""
 
     collection: frozenset[str]
     elements: frozenset[str]
 
     @classmethod
     def parse(cls, text: str, profile: Profile) -> Select:
-        """Raises InvalidSignal, naming everything that is not supported and everything that is."""
-        of_elements = ELEMENT_SELECTS + (MODERN_ELEMENT_SELECTS if profile.selects_status_and_type else ())
-        supported = [*COLLECTION_SELECTS, *(f"elements/{name}" for name in of_elements)]
-        asked = [part.strip() for part in text.split(",") if part.strip()]
-        unknown = [part for part in asked if part not in supported]
+        """Parse ``select``. Raises InvalidSignal, which names the unsupported and the supported parts."""
+        element_selects = ELEMENT_SELECTS + (MODERN_ELEMENT_SELECTS if profile.selects_status_and_type else ())
+        supported = [*COLLECTION_SELECTS, *(f"elements/{name}" for name in element_selects)]
+        requested = [part.strip() for part in text.split(",") if part.strip()]
+        unknown = [part for part in requested if part not in supported]
         if unknown:
             texts = {"asked": ", ".join(unknown), "supported": ", ".join(supported)}
             raise ApiError(400, "InvalidSignal", "select", texts=texts)
-        elements = {part.removeprefix("elements/") for part in asked if part.startswith("elements/")}
-        collection = {part for part in asked if "/" not in part}
-        return cls(_expanded(collection, COLLECTION_SELECTS), _expanded(elements, of_elements))
+        elements = {part.removeprefix("elements/") for part in requested if part.startswith("elements/")}
+        collection = {part for part in requested if "/" not in part}
+        return cls(_expanded(collection, COLLECTION_SELECTS), _expanded(elements, element_selects))
 
     def reduced(self, document: dict[str, Any]) -> dict[str, Any]:
-        """A full list document with only the selected parts left."""
-        slim = _only(document, self.collection)
+        """Return a list document reduced to the selected parts."""
+        reduced_document = _only(document, self.collection)
         if self.elements:
             rows = document["_embedded"]["elements"]
-            slim["_embedded"] = {"elements": [_only(row, self.elements) for row in rows]}
-        return slim
+            reduced_document["_embedded"] = {"elements": [_only(row, self.elements) for row in rows]}
+        return reduced_document
 
 
 def _expanded(names: set[str], supported: tuple[str, ...]) -> frozenset[str]:
@@ -356,6 +356,6 @@ def _expanded(names: set[str], supported: tuple[str, ...]) -> frozenset[str]:
 
 
 def _only(document: dict[str, Any], names: frozenset[str]) -> dict[str, Any]:
-    slim = {key: value for key, value in document.items() if key in names}
+    reduced_document = {key: value for key, value in document.items() if key in names}
     links = {key: value for key, value in document["_links"].items() if key in names}
-    return slim | {"_links": links} if links else slim
+    return reduced_document | {"_links": links} if links else reduced_document

@@ -1,4 +1,4 @@
-"""What an OpenProject stand-in starts with: a small invented municipality, or the fixture that the tests rely on."""
+"""Initial content of the OpenProject stand-in: a small fictional municipality, or the fixture that the tests use."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TASK, MILESTONE, REQUEST, DEFECT = 1, 2, 3, 4
 LOW, NORMAL, HIGH = 7, 8, 9
 
 
-def _kinds(world: World) -> None:
+def _add_types_and_priorities(world: World) -> None:
     world.add(
         Type(TASK, "Task", "#1A67A3", 1, is_default=True),
         Type(MILESTONE, "Milestone", "#35C53F", 2, is_milestone=True),
@@ -44,10 +44,10 @@ def _kinds(world: World) -> None:
 def fixture(world: World) -> None:
     """User 5 (token T) is a member of project 1 and cannot see project 2; statuses New, In progress, Closed.
 
-    Others: 6 may only read (token V), 7 is in no project (N), 8 may only change the status (S), 9 is administrator (A),
-    10 is locked (L).
+    Other users: 6 may only read (token V), 7 is in no project (N), 8 may only change the status (S), 9 is an
+    administrator (A), 10 is locked (L).
     """
-    _kinds(world)
+    _add_types_and_priorities(world)
     world.add(
         Status(1, "New", "#1098AD", 1, is_default=True),
         Status(2, "In progress", "#E67700", 2),
@@ -81,15 +81,15 @@ LEAFPANEL, NOOR, SAM, ILSE, BUILDING_TEAM, ADMIN = 21, 4, 5, 6, 30, 3
 
 
 def demo(world: World) -> None:
-    """An invented Dutch municipality. The account ``leafpanel`` has the API key ``opapi-leafpanel-demo``."""
-    _kinds(world)
-    _demo_statuses(world)
-    _demo_people(world)
-    _demo_projects(world)
-    _demo_work_packages(world)
+    """A fictional Dutch municipality. The account ``leafpanel`` has the API key ``opapi-leafpanel-demo``."""
+    _add_types_and_priorities(world)
+    _add_demo_statuses(world)
+    _add_demo_users(world)
+    _add_demo_projects(world)
+    _add_demo_work_packages(world)
 
 
-def _demo_statuses(world: World) -> None:
+def _add_demo_statuses(world: World) -> None:
     world.add(
         Status(NEW, "New", "#1098AD", 1, is_default=True),
         Status(IN_PROGRESS, "In progress", "#E67700", 2),
@@ -107,7 +107,7 @@ def _demo_statuses(world: World) -> None:
     }
 
 
-def _demo_people(world: World) -> None:
+def _add_demo_users(world: World) -> None:
     world.add(
         Principal(LEAFPANEL, "leafpanel", login="leafpanel", tokens=(DEMO_API_KEY,), language="en"),
         Principal(ADMIN, "Beheer", login="beheer", admin=True, language="nl"),
@@ -118,7 +118,7 @@ def _demo_people(world: World) -> None:
     )
 
 
-def _demo_projects(world: World) -> None:
+def _add_demo_projects(world: World) -> None:
     options = {1: "Omgevingsplanactiviteit bouwwerk", 2: "Parkeerontheffing", 3: "Evenement", 4: "Kapvergunning"}
     requests = CustomField(1, "Zaaktype", frozenset({PUBLIC_SPACE}), frozenset({REQUEST}), options=options)
     world.add(
@@ -136,41 +136,41 @@ def _demo_projects(world: World) -> None:
     world.join(ILSE, SECRET)
 
 
-def _demo_work_packages(world: World) -> None:
+def _add_demo_work_packages(world: World) -> None:
     today = date.today()
 
-    def put(
+    def add(
         number: int, project: int, subject: str, status: int, *, age: int, due: int | None = None, **more: Any
     ) -> None:
         day = None if due is None else today + timedelta(days=due)
-        written = datetime.now(UTC).replace(microsecond=0) - timedelta(days=age, minutes=number % 60)
+        updated = datetime.now(UTC).replace(microsecond=0) - timedelta(days=age, minutes=number % 60)
         world.add_work_package(
-            subject, project, id=number, status_id=status, due_date=day, created_at=written - timedelta(days=9),
-            updated_at=written, lock_version=number % 4, **{"author_id": NOOR, "type_id": TASK, **more},
+            subject, project, id=number, status_id=status, due_date=day, created_at=updated - timedelta(days=9),
+            updated_at=updated, lock_version=number % 4, **{"author_id": NOOR, "type_id": TASK, **more},
         )  # fmt: skip
 
-    put(1534, PERMITS, "Advies welstandscommissie verwerken", IN_PROGRESS, age=1, due=-3, assignee_id=NOOR,
+    add(1534, PERMITS, "Advies welstandscommissie verwerken", IN_PROGRESS, age=1, due=-3, assignee_id=NOOR,
         description="De commissie adviseert **positief onder voorwaarden**.")  # fmt: skip
-    put(1528, PERMITS, "Constructieve toets dakkapel Kerkstraat 12", IN_PROGRESS, age=2, due=11, priority_id=HIGH,
+    add(1528, PERMITS, "Constructieve toets dakkapel Kerkstraat 12", IN_PROGRESS, age=2, due=11, priority_id=HIGH,
         assignee_id=BUILDING_TEAM, description="Berekening van de gordingen ontbreekt nog.")  # fmt: skip
-    put(1541, PERMITS, "Aanvullende gegevens opvragen bij aanvrager", NEW, age=3, due=4)
-    put(1512, PUBLIC_SPACE, "Parkeerontheffing bouwplaats", ON_HOLD, age=7, type_id=REQUEST, assignee_id=SAM,
+    add(1541, PERMITS, "Aanvullende gegevens opvragen bij aanvrager", NEW, age=3, due=4)
+    add(1512, PUBLIC_SPACE, "Parkeerontheffing bouwplaats", ON_HOLD, age=7, type_id=REQUEST, assignee_id=SAM,
         custom={1: "2"})  # fmt: skip
-    put(1497, PERMITS, "Ontvankelijkheidstoets aanvraag", CLOSED, age=11, due=-12, type_id=MILESTONE, assignee_id=ILSE)
-    put(1490, PERMITS, "Publicatie in het gemeenteblad", CLOSED, age=16, due=-15, assignee_id=ILSE, priority_id=LOW)
-    put(1493, PERMITS, "Besluit omgevingsvergunning", NEW, age=5, due=28, type_id=MILESTONE, assignee_id=NOOR)
-    put(1501, PERMITS, "Zienswijze van de buren beoordelen", ON_HOLD, age=4, due=-1, priority_id=HIGH)
-    put(1505, PUBLIC_SPACE, "Losliggende tegel Marktplein", TESTED, age=2, due=1, type_id=DEFECT, assignee_id=SAM)
-    put(1508, PUBLIC_SPACE, "Kapotte lantaarnpaal Havenweg 3", REJECTED, age=20, type_id=DEFECT)
-    put(1516, PUBLIC_SPACE, '<img src=x onerror=alert(1)> & "co"', NEW, age=6, type_id=DEFECT, assignee_id=ILSE,
+    add(1497, PERMITS, "Ontvankelijkheidstoets aanvraag", CLOSED, age=11, due=-12, type_id=MILESTONE, assignee_id=ILSE)
+    add(1490, PERMITS, "Publicatie in het gemeenteblad", CLOSED, age=16, due=-15, assignee_id=ILSE, priority_id=LOW)
+    add(1493, PERMITS, "Besluit omgevingsvergunning", NEW, age=5, due=28, type_id=MILESTONE, assignee_id=NOOR)
+    add(1501, PERMITS, "Zienswijze van de buren beoordelen", ON_HOLD, age=4, due=-1, priority_id=HIGH)
+    add(1505, PUBLIC_SPACE, "Losliggende tegel Marktplein", TESTED, age=2, due=1, type_id=DEFECT, assignee_id=SAM)
+    add(1508, PUBLIC_SPACE, "Kapotte lantaarnpaal Havenweg 3", REJECTED, age=20, type_id=DEFECT)
+    add(1516, PUBLIC_SPACE, '<img src=x onerror=alert(1)> & "co"', NEW, age=6, type_id=DEFECT, assignee_id=ILSE,
         description="<script>alert(2)</script> Een onderwerp dat als tekst moet verschijnen.")  # fmt: skip
-    put(1519, PUBLIC_SPACE, "Boomstructuurplan: inspraak verwerken", IN_PROGRESS, age=0, due=2, assignee_id=SAM)
-    put(1522, COUNCIL, "Raadsvoorstel parkeerbeleid", IN_PROGRESS, age=1, due=9, assignee_id=ILSE, priority_id=HIGH)
-    put(1525, COUNCIL, "Beantwoording schriftelijke vragen", NEW, age=8, due=-6)
-    put(1530, COUNCIL, "Begroting 2027 vastgesteld", NEW, age=12, due=60, type_id=MILESTONE)
-    put(1538, PERMITS, "Advies brandweer opvragen: dakkapel Kerkstraat 12", NEW, age=0, due=0, assignee_id=NOOR,
+    add(1519, PUBLIC_SPACE, "Boomstructuurplan: inspraak verwerken", IN_PROGRESS, age=0, due=2, assignee_id=SAM)
+    add(1522, COUNCIL, "Raadsvoorstel parkeerbeleid", IN_PROGRESS, age=1, due=9, assignee_id=ILSE, priority_id=HIGH)
+    add(1525, COUNCIL, "Beantwoording schriftelijke vragen", NEW, age=8, due=-6)
+    add(1530, COUNCIL, "Begroting 2027 vastgesteld", NEW, age=12, due=60, type_id=MILESTONE)
+    add(1538, PERMITS, "Advies brandweer opvragen: dakkapel Kerkstraat 12", NEW, age=0, due=0, assignee_id=NOOR,
         description="Graag advies over de vluchtroute via de dakkapel aan de voorzijde.")  # fmt: skip
-    put(1500, SECRET, "Vertrouwelijk onderzoek", IN_PROGRESS, age=3, author_id=ILSE, assignee_id=ILSE)
+    add(1500, SECRET, "Vertrouwelijk onderzoek", IN_PROGRESS, age=3, author_id=ILSE, assignee_id=ILSE)
 
 
 SEEDS: dict[str, Seed] = {"fixture": fixture, "demo": demo}

@@ -1,4 +1,4 @@
-"""What the OpenProject stand-in holds in memory: people, projects, work packages and who may see or do what."""
+"""In-memory state of the OpenProject stand-in: users, projects, work packages and permissions."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """How one generation of OpenProject behaves, as far as a client of work packages can notice."""
+    """The behaviour of one OpenProject version, as far as clients of work packages depend on it."""
 
     version: str
     display_ids: bool
     """Work packages have a ``displayId``, and paths accept semantic ids such as ``VERG-7``."""
     valid_subset: bool
-    """``valid_subset`` drops bad filter values; an older server ignores the parameter and refuses the filter."""
+    """``valid_subset`` drops invalid filter values; an older server ignores the parameter and rejects the filter."""
     bearer_api_tokens: bool
     bearer_challenge: bool
-    """Whether a request without credentials is asked for Bearer rather than Basic."""
+    """Whether a request without credentials gets a Bearer challenge instead of a Basic one."""
     service_desc_link: bool
     workspaces: bool
     wide_typeahead: bool
-    """Whether type-ahead also looks at type, status and the words "open" and "closed"."""
+    """Whether type-ahead also matches type, status and the words "open" and "closed"."""
     selects_status_and_type: bool
     rechecks_required_fields: bool
     """Whether each update validates all required custom fields, sent or not."""
@@ -49,7 +49,7 @@ PROFILES = {
 
 
 class Right(StrEnum):
-    """The permissions that decide what a client of work packages gets to see and do."""
+    """The permissions that affect clients of work packages."""
 
     VIEW = "view_work_packages"
     ADD = "add_work_packages"
@@ -61,7 +61,7 @@ class Right(StrEnum):
 
 MEMBER = frozenset({Right.VIEW, Right.ADD, Right.EDIT, Right.ASSIGNABLE})
 UPDATING = frozenset({Right.EDIT, Right.CHANGE_STATUS})
-"""Either of them opens the door to PATCH."""
+"""PATCH requires at least one of them."""
 
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 NOT_SET = 0
@@ -72,7 +72,7 @@ UNKNOWN = -1
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """A user, group or placeholder user. ``kind`` is its namespace in the API's addresses."""
+    """A user, group or placeholder user. ``kind`` is its namespace in API paths."""
 
     id: int
     name: str
@@ -99,7 +99,7 @@ ANONYMOUS = Principal(2, "Anonymous")
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """``kind`` is its namespace in links (portfolios and programs on newer servers); ``key`` begins semantic ids."""
+    """``kind`` is the namespace in links (portfolios and programs on newer servers); ``key`` prefixes semantic ids."""
 
     id: int
     identifier: str
@@ -141,7 +141,7 @@ class Priority:
 
 @dataclass(frozen=True, slots=True)
 class CustomField:
-    """A field of some projects and types. With ``options`` (id → value) it is a list, else free text."""
+    """A field of some projects and types: a list if it has ``options`` (id → value), otherwise free text."""
 
     id: int
     name: str
@@ -157,7 +157,7 @@ class CustomField:
 
 @dataclass(frozen=True, slots=True)
 class WorkPackage:
-    """One version of a work package; a change makes a new one."""
+    """One version of a work package. A change creates a new instance."""
 
     id: int
     project_id: int
@@ -182,7 +182,7 @@ class WorkPackage:
 
 
 class World:
-    """The whole state of one stand-in. Callers hold ``lock`` for as long as an answer takes."""
+    """The state of one stand-in. Callers hold ``lock`` while they build a response."""
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
@@ -203,26 +203,26 @@ class World:
         self._sequences: Counter[int] = Counter()
         self._latest = LONG_AGO
 
-    # --- filling -------------------------------------------------------------------------------------------
+    # --- changes -------------------------------------------------------------------------------------------
 
-    def add(self, *things: Principal | Project | Type | Status | Priority | CustomField) -> None:
-        shelves: dict[type, dict[int, Any]] = {
+    def add(self, *resources: Principal | Project | Type | Status | Priority | CustomField) -> None:
+        tables: dict[type, dict[int, Any]] = {
             Principal: self.principals, Project: self.projects, Type: self.types, Status: self.statuses,
             Priority: self.priorities, CustomField: self.custom_fields,
         }  # fmt: skip
-        for thing in things:
-            shelves[type(thing)][thing.id] = thing
+        for resource in resources:
+            tables[type(resource)][resource.id] = resource
 
     def join(self, principal_id: int, project_id: int, rights: Iterable[Right] = MEMBER) -> None:
-        """Give a principal exactly these rights in a project."""
+        """Set the rights of a principal in a project."""
         self.memberships[principal_id, project_id] = frozenset(rights)
 
     def share(self, principal_id: int, work_package_id: int, rights: Iterable[Right] = (Right.VIEW,)) -> None:
-        """Show one work package to somebody who need not see its project."""
+        """Grant rights in one work package, independently of its project."""
         self.shares[principal_id, work_package_id] = frozenset(rights)
 
     def add_work_package(self, subject: str, project_id: int, **values: Any) -> WorkPackage:
-        """Store a new work package; what is left out gets the instance's defaults."""
+        """Store a new work package; missing values are the instance's defaults."""
         number = values.pop("id", None) or self._last_id + 1
         self._last_id = max(self._last_id, number)
         self._sequences[project_id] += 1
@@ -233,35 +233,35 @@ class World:
             "created_at": stamp, "updated_at": values.get("created_at", stamp),
             "sequence": self._sequences[project_id],
         }  # fmt: skip
-        made = WorkPackage(id=number, project_id=project_id, subject=subject, **{**defaults, **values})
-        self.work_packages[number] = made
-        return made
+        created = WorkPackage(id=number, project_id=project_id, subject=subject, **{**defaults, **values})
+        self.work_packages[number] = created
+        return created
 
     def touch(self, work_package_id: int, **changes: Any) -> WorkPackage:
-        """Change a work package as another user would: the lock version grows."""
+        """Change a work package as another user would; the lock version increases."""
         old = self.work_packages[work_package_id]
-        bumped = {"lock_version": old.lock_version + 1, "updated_at": self.stamp(), **changes}
-        self.work_packages[work_package_id] = replace(old, **bumped)
+        updated = {"lock_version": old.lock_version + 1, "updated_at": self.stamp(), **changes}
+        self.work_packages[work_package_id] = replace(old, **updated)
         return self.work_packages[work_package_id]
 
     def stamp(self) -> datetime:
-        """The present in milliseconds, later than every stamp before it, so that "latest first" is never a draw."""
-        present = datetime.now(UTC)
-        present = present.replace(microsecond=present.microsecond // 1000 * 1000)
-        self._latest = max(present, self._latest + timedelta(milliseconds=1))
+        """Return the current time in milliseconds, later than every previous stamp: sorting by it has no ties."""
+        now = datetime.now(UTC)
+        now = now.replace(microsecond=now.microsecond // 1000 * 1000)
+        self._latest = max(now, self._latest + timedelta(milliseconds=1))
         return self._latest
 
-    # --- looking up ----------------------------------------------------------------------------------------
+    # --- lookup --------------------------------------------------------------------------------------------
 
     def first_type(self, project_id: int) -> int:
-        """The type that a project puts first, or NOT_SET."""
+        """Return the id of the project's first type, or NOT_SET."""
         types = self.types_of(project_id)
         return types[0].id if types else NOT_SET
 
     def types_of(self, project_id: int) -> list[Type]:
         project = self.projects.get(project_id)
         enabled = project.type_ids if project else ()
-        return sorted((self.types[number] for number in enabled), key=lambda kind: kind.position)
+        return sorted((self.types[number] for number in enabled), key=lambda one: one.position)
 
     def default_status(self) -> Status:
         return next(status for status in self.statuses.values() if status.is_default)
@@ -270,7 +270,7 @@ class World:
         return next(priority for priority in self.priorities.values() if priority.is_default)
 
     def next_statuses(self, status_id: int) -> list[Status]:
-        """The present status and those the workflow allows next, by position."""
+        """Return the current status and those that the workflow allows next, by position."""
         allowed = {status_id, *self.transitions.get(status_id, ())}
         reachable = [self.statuses[number] for number in allowed if number in self.statuses]
         return sorted(reachable, key=lambda status: status.position)
@@ -280,17 +280,17 @@ class World:
         return [one for one in fields if project_id in one.project_ids and type_id in one.type_ids]
 
     def assignees(self, project_id: int) -> list[Principal]:
-        here = [(who, rights) for (who, where), rights in self.memberships.items() if where == project_id]
-        able = [self.principals[who] for who, rights in here if Right.ASSIGNABLE in rights]
-        return sorted((one for one in able if not one.locked), key=lambda one: (one.name, one.id))
+        members = [(member, rights) for (member, project), rights in self.memberships.items() if project == project_id]
+        assignable = [self.principals[member] for member, rights in members if Right.ASSIGNABLE in rights]
+        return sorted((one for one in assignable if not one.locked), key=lambda one: (one.name, one.id))
 
     def project(self, text: str) -> Project | None:
-        """A project by its number or its identifier, visible or not."""
+        """Find a project by its number or its identifier, regardless of visibility."""
         if re.fullmatch("[0-9]+", text):
             return self.projects.get(int(text))
         return next((project for project in self.projects.values() if project.identifier == text), None)
 
-    # --- who may what --------------------------------------------------------------------------------------
+    # --- permissions ---------------------------------------------------------------------------------------
 
     def rights(self, user: Principal, project_id: int) -> frozenset[Right]:
         if user.admin:
@@ -305,21 +305,24 @@ class World:
         return user.admin or project.public or (user.id, project.id) in self.memberships
 
     def may_anywhere(self, user: Principal, *wanted: Right) -> bool:
-        shared = (rights for (who, _), rights in self.shares.items() if who == user.id)
+        shared = (rights for (principal_id, _), rights in self.shares.items() if principal_id == user.id)
         held = frozenset[Right]().union(*(self.rights(user, number) for number in self.projects), *shared)
         return bool(held & set(wanted))
 
     def visible(self, user: Principal, project_id: int | None = None) -> list[WorkPackage]:
-        """The work packages a user sees, by id."""
+        """Return the work packages that a user sees, ordered by id."""
         readable = {number for number in self.projects if Right.VIEW in self.rights(user, number)}
-        shared = {number for (who, number), rights in self.shares.items() if who == user.id and Right.VIEW in rights}
+        shared = {
+            number for (principal_id, number), rights in self.shares.items()
+            if principal_id == user.id and Right.VIEW in rights
+        }  # fmt: skip
         return [
             one for number, one in sorted(self.work_packages.items())
             if (one.project_id in readable or number in shared) and project_id in (None, one.project_id)
         ]  # fmt: skip
 
     def sees(self, user: Principal, work_package_id: int | None) -> WorkPackage | None:
-        """The work package behind an id, or None when it does not exist or this user may not see it."""
+        """Return the work package, or ``None`` if it does not exist or the user may not see it."""
         found = self.work_packages.get(work_package_id or NOT_SET)
         return found if found and Right.VIEW in self.rights_in(user, found) else None
 

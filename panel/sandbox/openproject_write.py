@@ -1,4 +1,4 @@
-"""How OpenProject reads and judges the body of a create, an update or a form."""
+"""Parses and validates the body of a create, an update or a form, as OpenProject does."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ NAMESPACES: dict[str, tuple[str, ...]] = {
     "parent": ("work_packages",),
     "author": ("users",),
 }
-"""Link → the resources it may point to."""
+"""Link → the namespaces of the resources that it may point to."""
 
 REQUIRED_LINKS = frozenset({"project", "type", "status", "priority"})
 SUBJECT_LIMIT = 255
@@ -40,18 +40,18 @@ SUBJECT_LIMIT = 255
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """What a body asks for: values by field of WorkPackage, custom values by field id, and a lock version."""
+    """A parsed body: values by field of WorkPackage, custom values by field id, and a lock version."""
 
     values: dict[str, Any] = field(default_factory=dict)
     custom: dict[int, str] = field(default_factory=dict)
     stamps: dict[str, str] = field(default_factory=dict)
-    """Read-only times that were sent all the same."""
+    """Read-only timestamps in the body, which are errors."""
     lock_version: Any = None
     validate_custom_fields: bool = False
 
 
 def read(body: Mapping[str, Any], world: World) -> Sent:
-    """Read a body. Raises BadRequest, ResourceTypeMismatch or PropertyFormatError before anything is judged."""
+    """Parse a body. Raises BadRequest, ResourceTypeMismatch or PropertyFormatError, before any validation."""
     values: dict[str, Any] = {}
     if "subject" in body:
         values["subject"] = "" if body["subject"] is None else str(body["subject"])
@@ -63,8 +63,8 @@ def read(body: Mapping[str, Any], world: World) -> Sent:
     custom |= {one.id: _text(body[one.key]) for one in texts}
     stamps = {key: str(body[key]) for key in ("createdAt", "updatedAt") if body.get(key) is not None}
     meta = body.get("_meta")
-    asks = isinstance(meta, Mapping) and meta.get("validateCustomFields") is True
-    return Sent(values | links, custom, stamps, body.get("lockVersion"), asks)
+    validate = isinstance(meta, Mapping) and meta.get("validateCustomFields") is True
+    return Sent(values | links, custom, stamps, body.get("lockVersion"), validate)
 
 
 def _text(value: Any) -> str:
@@ -72,9 +72,9 @@ def _text(value: Any) -> str:
 
 
 def _raw_text(value: Any) -> str | None:
-    """The text of a formattable property: its ``raw``.
+    """Return the ``raw`` text of a formattable property.
 
-    A plain string is not refused, but asked for its part "raw", as Ruby does with ``"text"["raw"]``: the text is lost.
+    A plain string is accepted, but its text is lost: Ruby's ``"text"["raw"]`` returns "raw" or nil.
     """
     if isinstance(value, Mapping):
         raw = value.get("raw")
@@ -123,11 +123,11 @@ def _href(key: str, link: Any) -> str | None:
 
 def _option(one: CustomField, link: Any) -> str:
     href = _href(one.key, link)
-    return "" if href is None else _matched(one.key, ("custom_options",), href)
+    return "" if href is None else _id_in(one.key, ("custom_options",), href)
 
 
-def _matched(key: str, namespaces: tuple[str, ...], href: str) -> str:
-    """The id at a link's end. The start is not looked at: a host or a sub-path before it does no harm."""
+def _id_in(key: str, namespaces: tuple[str, ...], href: str) -> str:
+    """Return the id at the end of a link; host and sub-path are ignored. Raises ResourceTypeMismatch."""
     match = re.search("/api/v3/([a-z_]+)/([^/?#]+)$", href)
     if match and match[1] in namespaces:
         return match[2]
@@ -140,10 +140,10 @@ def _matched(key: str, namespaces: tuple[str, ...], href: str) -> str:
 
 
 def _resource(key: str, href: str | None, world: World) -> int | None:
-    """The id that a link names: NOT_SET or None where it is cleared, UNKNOWN where there is no such thing."""
+    """Return the id in a link: NOT_SET or ``None`` if it is cleared, UNKNOWN if the resource does not exist."""
     if href is None:
         return NOT_SET if key in REQUIRED_LINKS else None
-    text = _matched(key, NAMESPACES[key], href)
+    text = _id_in(key, NAMESPACES[key], href)
     if key == "project":
         project = world.project(text)
         return project.id if project else UNKNOWN
@@ -154,15 +154,15 @@ def _resource(key: str, href: str | None, world: World) -> int | None:
 
 
 def new_candidate(world: World, user: Principal, sent: Sent, project_id: int | None) -> WorkPackage:
-    """A new work package as sent, with the instance's defaults in the gaps. ``project_id`` is the one in the path."""
+    """Return the new work package with the instance's defaults. ``project_id`` is the project in the path."""
     project = project_id or sent.values.get("project_id", NOT_SET)
     values = {key: value for key, value in sent.values.items() if key not in ("author_id", "project_id")}
     type_id = values.pop("type_id", NOT_SET) or world.first_type(project)
     status_id = values.pop("status_id", NOT_SET) or world.default_status().id
     priority_id = values.pop("priority_id", NOT_SET) or world.default_priority().id
     subject = values.pop("subject", "")
-    made = WorkPackage(NOT_SET, project, type_id, status_id, priority_id, user.id, subject, custom=dict(sent.custom))
-    return replace(made, **values)
+    created = WorkPackage(NOT_SET, project, type_id, status_id, priority_id, user.id, subject, custom=dict(sent.custom))
+    return replace(created, **values)
 
 
 def changed_candidate(before: WorkPackage, sent: Sent) -> WorkPackage:
@@ -171,7 +171,7 @@ def changed_candidate(before: WorkPackage, sent: Sent) -> WorkPackage:
 
 
 def changed_keys(before: WorkPackage, after: WorkPackage, world: World) -> set[str]:
-    """The API names of everything that differs."""
+    """Return the API names of the values that differ."""
     names = {
         "subject": "subject", "description": "description", "start_date": "startDate", "due_date": "dueDate",
         **{f"{key}_id": key for key in NAMESPACES if key != "author"},
@@ -181,8 +181,8 @@ def changed_keys(before: WorkPackage, after: WorkPackage, world: World) -> set[s
     return changed | {one.key for one in fields if before.custom.get(one.id, "") != after.custom.get(one.id, "")}
 
 
-def check_gate(world: World, user: Principal, before: WorkPackage, sent: Sent | None) -> None:
-    """Whether an update is looked at at all: refused without any right to change, and with another lock version."""
+def check_update_allowed(world: World, user: Principal, before: WorkPackage, sent: Sent | None) -> None:
+    """Raise ApiError if the user has no right to update, or if the lock version differs."""
     if not world.rights_in(user, before) & UPDATING:
         raise unauthorized()
     if sent is not None and not _same_version(sent.lock_version, before.lock_version):
@@ -195,88 +195,96 @@ def _same_version(sent: Any, current: int) -> bool:
     return str(sent).strip() == str(current)
 
 
-def faults_of_new(world: World, sent: Sent, candidate: WorkPackage) -> list[ApiError]:
-    faults = [read_only(key) for key in sent.stamps]
+def errors_of_create(world: World, sent: Sent, candidate: WorkPackage) -> list[ApiError]:
+    errors = [read_only(key) for key in sent.stamps]
     if sent.values.get("author_id") is not None:
-        faults.append(read_only("author"))
+        errors.append(read_only("author"))
     required = world.custom_fields_of(candidate.project_id, candidate.type_id)
     start = world.next_statuses(world.default_status().id)
-    return [*_faults(world, candidate, None, {one.id for one in start}), *faults, *_custom_faults(required, candidate)]
+    return [
+        *_value_errors(world, candidate, None, {one.id for one in start}),
+        *errors,
+        *_custom_errors(required, candidate),
+    ]
 
 
-def faults_of_update(
+def errors_of_update(
     world: World, user: Principal, sent: Sent, before: WorkPackage, after: WorkPackage, profile: Profile
 ) -> list[ApiError]:
-    """Everything wrong with an update; only values that change are judged by the writer's rights."""
+    """Return all errors of an update. The user's rights are checked only for values that change."""
     changed = changed_keys(before, after, world)
     allowed = changed if Right.EDIT in world.rights_in(user, before) else changed & WRITABLE_BY_STATUS_CHANGE
     if after.project_id in world.projects and Right.ADD not in world.rights(user, after.project_id):
         allowed = allowed - {"project"}
-    faults = [read_only(key) for key in sorted(changed - allowed)] + [read_only(key) for key in sent.stamps]
+    errors = [read_only(key) for key in sorted(changed - allowed)] + [read_only(key) for key in sent.stamps]
     if sent.values.get("author_id") not in (None, before.author_id):
-        faults.append(read_only("author"))
+        errors.append(read_only("author"))
     fields = world.custom_fields_of(after.project_id, after.type_id)
     if not (profile.rechecks_required_fields or sent.validate_custom_fields):
         fields = [one for one in fields if one.id in sent.custom]
     reachable = {one.id for one in world.next_statuses(before.status_id)}
-    return [*_faults(world, after, before, reachable), *faults, *_custom_faults(fields, after)]
+    return [*_value_errors(world, after, before, reachable), *errors, *_custom_errors(fields, after)]
 
 
-def _faults(world: World, one: WorkPackage, before: WorkPackage | None, reachable: set[int]) -> list[ApiError]:
-    """What is wrong with the values themselves. People are judged only when they change."""
-    found = [
-        _subject_fault(one.subject),
-        _type_fault(world, one),
+def _value_errors(world: World, one: WorkPackage, before: WorkPackage | None, reachable: set[int]) -> list[ApiError]:
+    """Return the errors of the values. Assignee and responsible are checked only if they change."""
+    keys = [
+        _subject_error(one.subject),
+        _type_error(world, one),
         None if one.project_id in world.projects else "blank",
-        _status_fault(world, one.status_id, reachable),
-        _known_fault(one.priority_id, world.priorities),
+        _status_error(world, one.status_id, reachable),
+        _reference_error(one.priority_id, world.priorities),
     ]
-    faults = [
-        violation(attribute, fault)
-        for attribute, fault in zip(("subject", "type", "project", "status", "priority"), found, strict=True)
-        if fault
+    errors = [
+        violation(attribute, error)
+        for attribute, error in zip(("subject", "type", "project", "status", "priority"), keys, strict=True)
+        if error
     ]
     for role in ("assignee", "responsible"):
-        person = getattr(one, f"{role}_id")
-        stays = before is not None and person == getattr(before, f"{role}_id")
-        if person is not None and not stays and person not in {able.id for able in world.assignees(one.project_id)}:
-            faults.append(violation(role, "not-assignable"))
+        person_id = getattr(one, f"{role}_id")
+        unchanged = before is not None and person_id == getattr(before, f"{role}_id")
+        if (
+            person_id is not None
+            and not unchanged
+            and person_id not in {allowed.id for allowed in world.assignees(one.project_id)}
+        ):
+            errors.append(violation(role, "not-assignable"))
     if one.parent_id is not None and one.parent_id not in world.work_packages:
-        faults.append(violation("parent", "inexistent"))
-    return faults
+        errors.append(violation("parent", "inexistent"))
+    return errors
 
 
-def _subject_fault(subject: str) -> str | None:
+def _subject_error(subject: str) -> str | None:
     if not subject.strip():
         return "blank"
     return "too-long" if len(subject) > SUBJECT_LIMIT else None
 
 
-def _known_fault(number: int, known: Mapping[int, Any]) -> str | None:
+def _reference_error(number: int, existing: Mapping[int, Any]) -> str | None:
     if number == NOT_SET:
         return "blank"
-    return None if number in known else "inexistent"
+    return None if number in existing else "inexistent"
 
 
-def _type_fault(world: World, one: WorkPackage) -> str | None:
+def _type_error(world: World, one: WorkPackage) -> str | None:
     project = world.projects.get(one.project_id)
-    fault = _known_fault(one.type_id, world.types)
-    if fault or project is None:
-        return fault
+    error = _reference_error(one.type_id, world.types)
+    if error or project is None:
+        return error
     return None if one.type_id in project.type_ids else "inclusion"
 
 
-def _status_fault(world: World, number: int, reachable: set[int]) -> str | None:
-    fault = _known_fault(number, world.statuses)
-    return fault or (None if number in reachable else "transition")
+def _status_error(world: World, number: int, reachable: set[int]) -> str | None:
+    error = _reference_error(number, world.statuses)
+    return error or (None if number in reachable else "transition")
 
 
-def _custom_faults(fields: list[CustomField], one: WorkPackage) -> list[ApiError]:
-    judged = [(field, _custom_fault(field, one.custom.get(field.id) or "")) for field in fields]
-    return [violation(field.key, fault, label=field.name) for field, fault in judged if fault]
+def _custom_errors(fields: list[CustomField], one: WorkPackage) -> list[ApiError]:
+    checked = [(field, _custom_error(field, one.custom.get(field.id) or "")) for field in fields]
+    return [violation(field.key, error, label=field.name) for field, error in checked if error]
 
 
-def _custom_fault(field: CustomField, value: str) -> str | None:
+def _custom_error(field: CustomField, value: str) -> str | None:
     if not value.strip():
         return "blank" if field.required else None
     if field.options and value not in map(str, field.options):

@@ -1,7 +1,7 @@
-"""What both stand-ins share: a record of requests, fault switches, the sandbox badge, and a real HTTP server.
+"""Base of the stand-ins: recorded requests, fault switches, the ``X-Sandbox`` header, and a real HTTP server.
 
-A stand-in behaves as the real upstream does, over real HTTP, with its state in memory. It serves ``make run`` and the
-tests; the panel itself never imports it.
+A stand-in behaves like the real upstream over real HTTP and holds its state in memory. ``make run`` and the tests use
+it; the panel itself never imports it.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ Wsgi = Callable[[dict[str, Any], Any], Iterable[bytes]]
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """One request as it arrived: what the tests count."""
+    """One received request, with the status of its response."""
 
     method: str
     path: str
-    """The raw path as sent, still percent-encoded."""
+    """The path as sent, percent-encoded."""
     query: str
     status: int
     headers: dict[str, str] = field(default_factory=dict)
@@ -38,7 +38,7 @@ class Recorded:
         return parse_qsl(self.query, keep_blank_values=True)
 
 
-def _html(_: Request) -> Response:
+def _login_page(_: Request) -> Response:
     return Response("<!doctype html><title>Log in</title><form><input name=user></form>", mimetype="text/html")
 
 
@@ -49,7 +49,7 @@ def _hang(_: Request) -> Response:
 
 FAULTS: dict[str, Callable[[Request], Response]] = {
     "hang": _hang,
-    "login-page": _html,
+    "login-page": _login_page,
     "empty-body": lambda _: Response("", 200, content_type="application/json"),
     "empty-object": lambda _: Response("{}", 200, content_type="application/json"),
     "wrong-type": lambda _: Response("{}", 200, content_type="text/plain"),
@@ -63,11 +63,11 @@ FAULTS: dict[str, Callable[[Request], Response]] = {
     "redirect": lambda _: Response("", 302, {"Location": "https://elsewhere.example/login"}),
     "huge": lambda _: Response(b'{"x":"' + b"a" * 12_000_000 + b'"}', 200, content_type="application/json"),
 }
-"""Fault switches by name; each answers in place of the upstream."""
+"""Faults by name. Each returns a response that replaces the upstream's own."""
 
 
 class StandIn:
-    """Base of both stand-ins. Subclasses implement ``answer(request)`` for paths below their mount point."""
+    """Base class of the stand-ins. Subclasses implement ``answer(request)`` for paths below their mount point."""
 
     product = "Upstream"
 
@@ -75,7 +75,7 @@ class StandIn:
         self.requests: list[Recorded] = []
         self.fault: str | None = None
         self.fault_only: Callable[[Request], bool] = lambda request: True
-        """Limits a fault to some requests (a test may set it)."""
+        """Restricts ``fault`` to the requests for which this returns true."""
         self._lock = threading.Lock()
 
     def answer(self, request: Request) -> Response:
@@ -100,7 +100,7 @@ class StandIn:
 
     @contextmanager
     def counting(self) -> Iterator[list[Recorded]]:
-        """The requests that arrive inside the block, also where it ends in an exception."""
+        """Collect the requests received inside the block, also if the block raises."""
         before = len(self.requests)
         seen: list[Recorded] = []
         try:
@@ -109,7 +109,7 @@ class StandIn:
             seen.extend(self.requests[before:])
 
     def _control(self, request: Request) -> Response:
-        """``/_sandbox/requests`` shows the record; ``POST /_sandbox/fault`` throws a switch by ``name``."""
+        """Serve ``/_sandbox/requests`` (recorded requests) and ``POST /_sandbox/fault`` (set the fault ``name``)."""
         if request.path == "/_sandbox/requests":
             return Response(json.dumps([asdict(r) for r in self.requests]), content_type="application/json")
         if request.path == "/_sandbox/fault" and request.method == "POST":
@@ -125,11 +125,11 @@ class _QuietHandler(WSGIRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def log(self, *args: object, **kwargs: object) -> None:
-        """The record is the log."""
+        """Log nothing: ``StandIn.requests`` holds every request."""
 
 
 class RunningServer:
-    """A stand-in served over real HTTP on loopback until ``close``."""
+    """Serves a WSGI application over real HTTP on loopback until ``close``."""
 
     def __init__(self, app: Wsgi, port: int = 0, host: str = "127.0.0.1") -> None:
         self._server: BaseWSGIServer = make_server(host, port, app, threaded=True, request_handler=_QuietHandler)
@@ -147,6 +147,6 @@ class RunningServer:
 
 
 def mounted(**standins: Wsgi) -> Wsgi:
-    """Several stand-ins on one port, each below its own path: ``mounted(xwiki=…, openproject=…)``."""
+    """Return one WSGI application with each stand-in below its name: ``mounted(xwiki=…, openproject=…)``."""
     missing: Wsgi = Response("Leafpanel sandbox. Try /xwiki/ or /openproject/.\n", 404)
     return DispatcherMiddleware(missing, {f"/{name}": app for name, app in standins.items()})

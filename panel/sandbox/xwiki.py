@@ -1,7 +1,7 @@
-"""A stand-in of xWiki: its REST API over state in memory, with the surprises of the real server, and plain pages.
+"""Stand-in of xWiki: its REST API over in-memory state, with the quirks of the real server, and browser pages.
 
-``mounted(xwiki=XWikiStandIn())`` serves it at ``/xwiki``; served by itself it is an instance at the server's root.
-The members below ``__init__`` are what a test or a demonstration turns.
+``mounted(xwiki=XWikiStandIn())`` serves it at ``/xwiki``; served alone it is an instance at the server's root.
+The members below ``__init__`` are switches for tests and demonstrations.
 """
 
 from __future__ import annotations
@@ -26,22 +26,22 @@ from panel.sandbox.xwiki_state import HOME, Page, Reference, Translation, User, 
 from panel.sandbox.xwiki_views import Views
 
 SIMPLE_TYPES = (FORM, "multipart/form-data", TEXT)
-"""Content types that a form of a foreign site can send, so that a POST with one needs the form token."""
+"""Content types that a form of another site can send. A POST with one requires the form token (CSRF)."""
 
 VIEW_ACTIONS = ("view", "edit", "inline", "get", "viewrev")
 
 
 @dataclass(frozen=True, slots=True)
-class Visit:
-    """Who a request comes from, as the server sees it."""
+class Authentication:
+    """The user of a request; ``None`` is a guest."""
 
     user: User | None
     session: str | None = None
-    """A session cookie to set, since the login was remembered just now."""
+    """The session cookie to set after a login."""
 
 
 class XWikiStandIn(StandIn):
-    """The stand-in. ``solr_lag`` seconds pass before searches know a change; None waits for ``index()``."""
+    """The stand-in. Searches find a change after ``solr_lag`` seconds; with ``None`` only after ``index()``."""
 
     product = "xWiki"
 
@@ -57,9 +57,9 @@ class XWikiStandIn(StandIn):
         self.wiki = Wiki(solr_lag)
         self.query_types = set(self.profile.query_types)
         self.bearer_tokens: dict[str, str] = {}
-        """Token to login, as the OpenID Connect provider extension knows them; without it Bearer is ignored."""
+        """Token → login, as in the OpenID Connect provider extension. Unknown Bearer tokens are ignored."""
         self.fail_put_after_commit = False
-        """A PUT is carried out, and then the connection drops before any answer."""
+        """Whether a PUT is executed and the connection then closed without a response."""
         self._state = threading.RLock()
         self._sessions: dict[str, str] = {}
         self._form_tokens: dict[str | None, str] = {}
@@ -71,7 +71,7 @@ class XWikiStandIn(StandIn):
     # --- switches --------------------------------------------------------------------------------------------
 
     def seed_demo(self) -> None:
-        """The wiki of an invented municipality, with the accounts ``leafpanel`` and ``alice``."""
+        """Add the wiki of a fictional municipality, with the accounts ``leafpanel`` and ``alice``."""
         xwiki_seeds.fill_with_demo(self)
 
     def add_user(
@@ -82,7 +82,7 @@ class XWikiStandIn(StandIn):
         return user
 
     def grant_programming(self, login: str, *, granted: bool = True) -> None:
-        """Give or take the programming right, which opens every space and shows hidden pages in Solr."""
+        """Grant or revoke the programming right, which gives access to every space and to hidden pages in Solr."""
         with self._state:
             self.wiki.users[login] = replace(self.wiki.users[login], programming=granted)
 
@@ -101,7 +101,7 @@ class XWikiStandIn(StandIn):
         parent: str = "",
         indexed: bool = True,
     ) -> Page:
-        """Put a page there, or replace it, past all rights."""
+        """Store or replace a page without checking rights."""
         when = modified or moment()
         major, _, minor = version.partition(".")
         page = Page(
@@ -128,12 +128,12 @@ class XWikiStandIn(StandIn):
     def add_translation(self, reference: str, language: str, *, title: str, content: str = "") -> None:
         with self._state:
             page = self.page(reference)
-            words = {**page.translations, language: Translation(title, content)}
-            self.wiki.store(replace(page, translations=words))
+            translations = {**page.translations, language: Translation(title, content)}
+            self.wiki.store(replace(page, translations=translations))
             self.wiki.index_now(page.reference)
 
     def page(self, reference: str) -> Page:
-        """The page as it is now. Raises KeyError."""
+        """Return the current version of a page. Raises KeyError."""
         with self._state:
             return self.wiki.pages[Reference.parse(reference)]
 
@@ -150,21 +150,21 @@ class XWikiStandIn(StandIn):
             self.wiki.rename(Reference.parse(old), Reference.parse(new))
 
     def lock_page(self, reference: str, *, locked: bool = True) -> None:
-        """As if somebody had it open in the editor."""
+        """Lock a page, as an open editor does, or unlock it."""
         with self._state:
             (self.wiki.locked.add if locked else self.wiki.locked.discard)(Reference.parse(reference))
 
-    def deny_view(self, place: str, *, except_for: Iterable[str] = ()) -> None:
-        """Close a space (with all below it) or a page to everyone but the given logins."""
+    def deny_view(self, prefix: str, *, except_for: Iterable[str] = ()) -> None:
+        """Deny view on a page, or on a space with everything below it, except for the given logins."""
         with self._state:
-            self.wiki.private[place] = frozenset(except_for)
+            self.wiki.private[prefix] = frozenset(except_for)
 
-    def allow_view(self, place: str) -> None:
+    def allow_view(self, prefix: str) -> None:
         with self._state:
-            self.wiki.private.pop(place, None)
+            self.wiki.private.pop(prefix, None)
 
     def index(self) -> None:
-        """Let Solr catch up."""
+        """Index all pending changes."""
         with self._state:
             self.wiki.index()
 
@@ -178,7 +178,7 @@ class XWikiStandIn(StandIn):
 
     @property
     def xwql_enabled(self) -> bool:
-        """Whether ``/query`` accepts database queries; once switched off they are answered 400."""
+        """Whether ``/query`` accepts database queries; if not, they are 400."""
         return "xwql" in self.query_types
 
     @xwql_enabled.setter
@@ -194,7 +194,7 @@ class XWikiStandIn(StandIn):
             # https://tomcat.apache.org/tomcat-10.1-doc/config/http.html (encodedSolidusHandling)
             return message("HTTP Status 400 – Bad Request", 400)
         names = [part.partition(";")[0] for part in raw.split("/")]
-        segments = [unquote_plus(name) for at, name in enumerate(names) if name or at == len(names) - 1]
+        segments = [unquote_plus(name) for index, name in enumerate(names) if name or index == len(names) - 1]
         if any(segment in (".", "..") for segment in segments):
             return message("HTTP Status 400 – Bad Request", 400)
         with self._state:
@@ -204,19 +204,19 @@ class XWikiStandIn(StandIn):
 
     def _rest(self, request: Request, segments: list[str], raw: str) -> Response:
         try:
-            visit = self._identify(request)
+            authentication = self._authenticate(request)
         except Refused as refused:
             response = refused.response()
             response.headers["WWW-Authenticate"] = 'Basic realm="XWiki"'
-            return self._with_headers(request, response, Visit(None))
+            return self._with_headers(request, response, Authentication(None))
         try:
-            self._require_form_token(request, visit.user)
-            response = self._call(request, segments, raw, visit.user).answer()
+            self._require_form_token(request, authentication.user)
+            response = self._call(request, segments, raw, authentication.user).answer()
         except Refused as refused:
             response = refused.response()
         if self.fail_put_after_commit and response.status_code in (201, 202):
             response = DroppedConnection(status=response.status_code)
-        return self._with_headers(request, response, visit)
+        return self._with_headers(request, response, authentication)
 
     def _call(self, request: Request, segments: list[str], raw: str, user: User | None) -> RestCall:
         views = self._views(request)
@@ -231,29 +231,29 @@ class XWikiStandIn(StandIn):
         base = f"{request.scheme}://{request.host}{context}"
         return Views(self.wiki, self.profile, base, context, request.args.get("prettyNames") == "true")
 
-    # --- who is it? ------------------------------------------------------------------------------------------
+    # --- authentication --------------------------------------------------------------------------------------
 
-    def _identify(self, request: Request) -> Visit:
-        """The user, or nobody: wrong credentials are no error but for old servers. Raises Refused."""
-        remembered = self._sessions.get(request.cookies.get("JSESSIONID", ""))
-        if remembered is not None:
-            return Visit(self.wiki.users.get(remembered))
+    def _authenticate(self, request: Request) -> Authentication:
+        """Authenticate a request. Wrong credentials make it a guest; old servers reject them. Raises Refused."""
+        session_login = self._sessions.get(request.cookies.get("JSESSIONID", ""))
+        if session_login is not None:
+            return Authentication(self.wiki.users.get(session_login))
         authorization = request.authorization
         if authorization is None:
-            return Visit(None)
+            return Authentication(None)
         if authorization.type == "bearer":
-            return Visit(self.wiki.users.get(self.bearer_tokens.get(authorization.token or "", "")))
+            return Authentication(self.wiki.users.get(self.bearer_tokens.get(authorization.token or "", "")))
         user = self._by_password(authorization.username or "", authorization.password or "")
         if user is None and self.profile.rejects_wrong_password:
             raise Refused(401)
-        if user is None or not self.profile.keeps_login:
-            return Visit(user)
-        return Visit(user, self._session_of(user))
+        if user is None or not self.profile.starts_session:
+            return Authentication(user)
+        return Authentication(user, self._session_of(user))
 
     def _by_password(self, login: str, password: str) -> User | None:
-        # A whole reference cannot arrive: Basic ends the name at the colon of ``xwiki:XWiki.alice``.
+        # Basic ends the user name at the colon, so an absolute reference (``xwiki:XWiki.alice``) cannot work.
         user = self.wiki.users.get(login.removeprefix("XWiki."))
-        # Blanks around a password are lost in the real server too.
+        # The real server also strips whitespace around a password.
         return user if user is not None and user.password == password.strip() else None
 
     def _session_of(self, user: User) -> str:
@@ -268,25 +268,27 @@ class XWikiStandIn(StandIn):
         return self._form_tokens.setdefault(user.login if user else None, secrets.token_urlsafe(16))
 
     def _require_form_token(self, request: Request, user: User | None) -> None:
-        kind = request.headers.get("Content-Type", "").lower()
-        if not self.profile.form_token or request.method != "POST" or not kind.startswith(SIMPLE_TYPES):
+        content_type = request.headers.get("Content-Type", "").lower()
+        if not self.profile.form_token or request.method != "POST" or not content_type.startswith(SIMPLE_TYPES):
             return
         if request.headers.get("XWiki-Form-Token") != self._form_token(user):
             raise Refused(403, "Invalid or missing form token.")
 
-    def _with_headers(self, request: Request, response: Response, visit: Visit) -> Response:
+    def _with_headers(self, request: Request, response: Response, authentication: Authentication) -> Response:
         response.headers["XWiki-Version"] = self.profile.version
-        if not self.profile.tells_user:
+        if not self.profile.sends_user:
             response.headers["XWiki-User"] = "XWiki.XWikiGuest"
-        elif visit.user is not None:
-            response.headers["XWiki-User"] = visit.user.reference
+        elif authentication.user is not None:
+            response.headers["XWiki-User"] = authentication.user.reference
         if self.profile.form_token:
-            response.headers["XWiki-Form-Token"] = self._form_token(visit.user)
-        if visit.session is not None:
-            response.set_cookie("JSESSIONID", visit.session, path=request.root_path.rstrip("/") or "/", httponly=True)
+            response.headers["XWiki-Form-Token"] = self._form_token(authentication.user)
+        if authentication.session is not None:
+            response.set_cookie(
+                "JSESSIONID", authentication.session, path=request.root_path.rstrip("/") or "/", httponly=True
+            )
         return response
 
-    # --- pages for a browser ---------------------------------------------------------------------------------
+    # --- browser pages ---------------------------------------------------------------------------------------
 
     def _browser_page(self, request: Request, segments: list[str]) -> Response:
         views = self._views(request)
@@ -304,7 +306,7 @@ class XWikiStandIn(StandIn):
         return page_document(page, views)
 
     def _page_at(self, names: list[str]) -> Page | None:
-        """A terminal page first, else the home of the space of that name."""
+        """Find the terminal page, otherwise the home page of the space with that name."""
         if names and names[-1] != "":
             terminal = Reference(tuple(names[:-1]), names[-1])
             if terminal in self.wiki.pages:
@@ -314,7 +316,7 @@ class XWikiStandIn(StandIn):
 
 
 class DroppedConnection(Response):
-    """An answer that never arrives: the connection closes instead."""
+    """A response that closes the connection without sending anything."""
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         connection = environ.get("werkzeug.socket")
@@ -325,7 +327,7 @@ class DroppedConnection(Response):
 
 
 def _raw_path(request: Request) -> str:
-    """The path below the mount point as it was sent: decoding it whole would lose ``%2F`` and ``+``."""
+    """Return the undecoded path below the mount point: decoding it as a whole would lose ``%2F`` and ``+``."""
     environ = request.environ
     raw: str = environ.get("REQUEST_URI") or environ.get("RAW_URI") or request.full_path
     path = raw.partition("?")[0]

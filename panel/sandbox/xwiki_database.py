@@ -1,4 +1,4 @@
-"""The database behind xWiki, as far as REST reaches it: XWQL fragments over documents, and LIKE patterns."""
+"""xWiki's database, as far as REST gives access to it: XWQL fragments over documents, and LIKE patterns."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from panel.sandbox.xwiki_state import Page
 
 
 class BadFragment(ValueError):
-    """The database does not understand the query."""
+    """The query has a syntax error or names an unknown property."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,61 +44,61 @@ PROPERTIES: dict[str, Value] = {
 
 
 def like(pattern: str, value: str) -> bool:
-    """SQL's LIKE: ``%`` for anything, ``_`` for one character."""
+    """Match like SQL's LIKE: ``%`` is any text, ``_`` one character."""
     parts = (".*" if char == "%" else "." if char == "_" else re.escape(char) for char in pattern)
     return re.fullmatch("".join(parts), value, re.DOTALL) is not None
 
 
-def contains(needle: str, value: str) -> bool:
-    """How REST looks for a substring: ``upper(value) like '%NEEDLE%'``."""
-    return like(f"%{needle.upper()}%", value.upper())
+def contains(substring: str, value: str) -> bool:
+    """Match a substring as REST does: ``upper(value) like '%SUBSTRING%'``."""
+    return like(f"%{substring.upper()}%", value.upper())
 
 
 def select(pages: Iterable[Page], fragment: str) -> list[Row]:
-    """The rows of ``select … from Document as doc <fragment>``. Raises BadFragment."""
+    """Return the rows of ``select … from Document as doc <fragment>``. Raises BadFragment."""
     rows = [Row(page, language) for page in pages for language in ("", *sorted(page.translations))]
-    condition, orders = _Fragment(fragment).read()
-    found = [row for row in rows if condition(row)]
+    condition, orders = _FragmentParser(fragment).parse()
+    matching = [row for row in rows if condition(row)]
     for value, descending in reversed(orders):
-        found.sort(key=value, reverse=descending)
-    return found
+        matching.sort(key=value, reverse=descending)
+    return matching
 
 
 _TOKEN = re.compile(
-    r"\s*(?:(?P<text>'(?:''|[^'])*')|(?P<number>\d+)|(?P<word>[A-Za-z_][\w.]*)|(?P<mark><>|!=|<=|>=|[=<>(),]))"
+    r"\s*(?:(?P<text>'(?:''|[^'])*')|(?P<number>\d+)|(?P<word>[A-Za-z_][\w.]*)|(?P<symbol><>|!=|<=|>=|[=<>(),]))"
 )
 
 
 def _tokens(fragment: str) -> list[tuple[str, str]]:
-    found, at = [], 0
+    tokens, position = [], 0
     fragment = fragment.rstrip()
-    while at < len(fragment):
-        match = _TOKEN.match(fragment, at)
+    while position < len(fragment):
+        match = _TOKEN.match(fragment, position)
         if match is None:
-            raise BadFragment(f"unexpected char: '{fragment[at:].strip()[:1]}'")
+            raise BadFragment(f"unexpected char: '{fragment[position:].strip()[:1]}'")
         kind = match.lastgroup or ""
-        found.append((kind, match[kind]))
-        at = match.end()
-    return found
+        tokens.append((kind, match[kind]))
+        position = match.end()
+    return tokens
 
 
-class _Fragment:
-    """A recursive descent over ``[where …] [order by …]``."""
+class _FragmentParser:
+    """A recursive descent parser of ``[where …] [order by …]``."""
 
     def __init__(self, fragment: str) -> None:
         self._tokens = _tokens(fragment)
-        self._at = 0
+        self._position = 0
 
-    def read(self) -> tuple[Value, list[tuple[Value, bool]]]:
-        condition: Value = self._either() if self._word("where") else (lambda row: True)
+    def parse(self) -> tuple[Value, list[tuple[Value, bool]]]:
+        condition: Value = self._disjunction() if self._word("where") else (lambda row: True)
         orders = []
         if self._word("order"):
             self._expect("by")
             orders.append(self._order())
-            while self._mark(","):
+            while self._symbol(","):
                 orders.append(self._order())
-        if self._at < len(self._tokens):
-            raise BadFragment(f"unexpected token: {self._tokens[self._at][1]}")
+        if self._position < len(self._tokens):
+            raise BadFragment(f"unexpected token: {self._tokens[self._position][1]}")
         return condition, orders
 
     def _order(self) -> tuple[Value, bool]:
@@ -108,24 +108,24 @@ class _Fragment:
             self._word("asc")
         return value, descending
 
-    def _either(self) -> Value:
-        left = self._both()
+    def _disjunction(self) -> Value:
+        left = self._conjunction()
         while self._word("or"):
-            left = _either(left, self._both())
+            left = _any_of(left, self._conjunction())
         return left
 
-    def _both(self) -> Value:
-        left = self._negated()
+    def _conjunction(self) -> Value:
+        left = self._negation()
         while self._word("and"):
-            left = _both(left, self._negated())
+            left = _all_of(left, self._negation())
         return left
 
-    def _negated(self) -> Value:
+    def _negation(self) -> Value:
         if self._word("not"):
-            inner = self._negated()
+            inner = self._negation()
             return lambda row: not inner(row)
-        if self._mark("("):
-            inner = self._either()
+        if self._symbol("("):
+            inner = self._disjunction()
             self._expect(")")
             return inner
         return self._comparison()
@@ -145,22 +145,22 @@ class _Fragment:
     def _in(self, left: Value) -> Value:
         self._expect("(")
         options = [self._value()]
-        while self._mark(","):
+        while self._symbol(","):
             options.append(self._value())
         self._expect(")")
         return lambda row: left(row) in [option(row) for option in options]
 
     def _equality(self, left: Value) -> Value:
-        if self._mark("="):
+        if self._symbol("="):
             right = self._value()
             return lambda row: left(row) == right(row)
-        if self._mark("<>") or self._mark("!="):
+        if self._symbol("<>") or self._symbol("!="):
             right = self._value()
             return lambda row: left(row) != right(row)
         raise BadFragment("expecting a comparison")
 
     def _value(self) -> Value:
-        kind, text = self._take()
+        kind, text = self._next()
         if kind == "text":
             return _constant(text[1:-1].replace("''", "'"))
         if kind == "number":
@@ -178,39 +178,39 @@ class _Fragment:
         return lambda row: getattr(str(inner(row)), function)()
 
     def _word(self, word: str) -> bool:
-        return self._skip(("word", word))
+        return self._accept(("word", word))
 
-    def _mark(self, mark: str) -> bool:
-        return self._skip(("mark", mark))
+    def _symbol(self, symbol: str) -> bool:
+        return self._accept(("symbol", symbol))
 
-    def _skip(self, wanted: tuple[str, str]) -> bool:
-        if self._at < len(self._tokens):
-            kind, text = self._tokens[self._at]
-            if (kind, text.lower()) == wanted:
-                self._at += 1
+    def _accept(self, token: tuple[str, str]) -> bool:
+        if self._position < len(self._tokens):
+            kind, text = self._tokens[self._position]
+            if (kind, text.lower()) == token:
+                self._position += 1
                 return True
         return False
 
     def _expect(self, text: str) -> None:
-        if self._take()[1].lower() != text:
+        if self._next()[1].lower() != text:
             raise BadFragment(f"expecting {text}")
 
-    def _take(self) -> tuple[str, str]:
-        if self._at >= len(self._tokens):
+    def _next(self) -> tuple[str, str]:
+        if self._position >= len(self._tokens):
             raise BadFragment("unexpected end of subtree")
-        self._at += 1
-        return self._tokens[self._at - 1]
+        self._position += 1
+        return self._tokens[self._position - 1]
 
 
 def _constant(value: Any) -> Value:
     return lambda row: value
 
 
-def _either(left: Value, right: Value) -> Value:
+def _any_of(left: Value, right: Value) -> Value:
     return lambda row: left(row) or right(row)
 
 
-def _both(left: Value, right: Value) -> Value:
+def _all_of(left: Value, right: Value) -> Value:
     return lambda row: left(row) and right(row)
 
 

@@ -1,4 +1,4 @@
-"""Pages of the demonstration wiki: an invented Dutch municipality, in xWiki's own syntax."""
+"""Pages of the demo wiki: a fictional Dutch municipality, in xWiki's own syntax."""
 
 from __future__ import annotations
 

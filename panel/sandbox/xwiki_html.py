@@ -1,4 +1,4 @@
-"""The stand-in's pages for a browser. Every one says that it is a sandbox, and shows text as text."""
+"""Browser pages of the stand-in. Each has a sandbox banner and escapes all text."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from werkzeug.wrappers import Response
 from panel.sandbox.xwiki_state import Page
 from panel.sandbox.xwiki_views import Views
 
-BADGE = "Sandbox stand-in of xWiki – not a real wiki"
+BANNER = "Sandbox stand-in of xWiki – not a real wiki"
 
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; margin: 0; color: #1b1f24; background: #fff; }
@@ -27,12 +27,12 @@ pre { white-space: pre-wrap; overflow-wrap: anywhere; background: #f6f8fa; borde
 
 
 def document(title: str, body: str, status: int = 200, *, attributes: str = "") -> Response:
-    """A whole page around finished markup."""
+    """Render a complete page around ``body``, which is markup."""
     text = (
         f'<!doctype html><html lang="nl"{attributes}><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{escape(title)} – sandbox</title><style>{_STYLE}</style></head>"
-        f'<body><header role="banner">{BADGE}</header><main>{body}</main></body></html>'
+        f'<body><header role="banner">{BANNER}</header><main>{body}</main></body></html>'
     )
     response = Response(text, status, content_type="text/html;charset=utf-8")
     response.headers["Content-Security-Policy"] = (
@@ -47,15 +47,15 @@ def message(title: str, status: int) -> Response:
 
 
 def page_document(page: Page, views: Views) -> Response:
-    """One page: its title, where it is, and its source as it was written."""
+    """Render a page: title, breadcrumb and source text."""
     reference = page.reference
-    steps = [escape(step["label"]) for step in views.hierarchy(reference)["items"][1:]]
+    breadcrumb = [escape(item["label"]) for item in views.hierarchy(reference)["items"][1:]]
     attributes = (
         f' data-xwiki-reference="{escape(reference.id)}"'
         f' data-xwiki-rest-url="{escape(views.page_address(reference).removeprefix(views.base))}"'
     )
     body = (
-        f'<nav><a href="{escape(views.context)}/">All pages</a> · {" › ".join(steps)}</nav>'
+        f'<nav><a href="{escape(views.context)}/">All pages</a> · {" › ".join(breadcrumb)}</nav>'
         f"<h1>{escape(page.plain_title)}</h1><pre>{escape(page.content)}</pre>"
         f"<footer>{escape(reference.id)} · version {page.version} · "
         f"{escape(views.wiki.display_name(page.author))}, {page.date:%Y-%m-%d %H:%M} UTC</footer>"

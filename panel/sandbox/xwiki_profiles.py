@@ -1,4 +1,4 @@
-"""How versions of xWiki differ where a client notices: one value per generation of servers."""
+"""Differences between xWiki versions that matter to clients: one profile per generation."""
 
 from __future__ import annotations
 
@@ -7,30 +7,30 @@ from dataclasses import dataclass
 RECENT_PAGE_KEYS = frozenset(
     {"rawTitle", "enforceRequiredRights", "originalMetadataAuthor", "originalMetadataAuthorName", "hierarchy"}
 )
-"""Keys of a page's JSON that older servers do not know at all."""
+"""Keys of a page's JSON that older servers do not send."""
 
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """The switches of one generation."""
+    """The behaviour of one generation."""
 
     version: str
     rejects_wrong_password: bool = False
-    """Wrong Basic credentials are answered 401; otherwise the request silently goes on as guest."""
-    tells_user: bool = True
-    """``XWiki-User`` names who logged in; otherwise it was written before Basic was read and says guest for all."""
-    keeps_login: bool = True
-    """A successful Basic login stays in the HTTP session, whatever credentials come with the cookie later."""
+    """Wrong Basic credentials are a 401; otherwise the request continues as guest."""
+    sends_user: bool = True
+    """``XWiki-User`` names the user; otherwise it is set before Basic is evaluated and always names the guest."""
+    starts_session: bool = True
+    """A Basic login starts an HTTP session, which takes precedence over credentials in later requests."""
     form_token: bool = True
-    """There is an ``XWiki-Form-Token``, and simple POSTs need it."""
+    """Responses have an ``XWiki-Form-Token``, which POSTs with a simple content type require."""
     page_keys: frozenset[str] = RECENT_PAGE_KEYS
     query_types: frozenset[str] = frozenset({"solr", "hql", "xwql"})
     refuses_unknown_query_type: bool = False
     """400 for a query type that is not allowed; otherwise the component lookup fails with 500."""
     number_limit: int | None = None
-    """Largest ``number`` accepted; None means that there is no limit."""
+    """Largest accepted ``number``; ``None`` means no limit."""
     keyword_source: str = "database"
-    """Where ``/search`` looks: ``database`` (substring) or ``solr`` (words)."""
+    """What ``/search`` uses: ``database`` (substring) or ``solr`` (words)."""
     newer_resources: frozenset[str] = frozenset({"client", "children"})
 
 
@@ -38,8 +38,8 @@ PROFILES: dict[str, Profile] = {
     "legacy": Profile(
         "12.10.11",
         rejects_wrong_password=True,
-        tells_user=False,
-        keeps_login=False,
+        sends_user=False,
+        starts_session=False,
         form_token=False,
         page_keys=frozenset(),
         newer_resources=frozenset(),

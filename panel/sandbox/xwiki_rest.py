@@ -1,4 +1,4 @@
-"""The REST resources of the stand-in: one request, already identified, to its answer."""
+"""REST resources of the stand-in: route an authenticated request and build its response."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _QUERY_TEMPLATE = (
 
 
 class Refused(Exception):
-    """The request ends here with a status and, at most, plain text: xWiki's errors are never JSON."""
+    """An error response: a status and at most plain text. xWiki's errors are never JSON."""
 
     def __init__(self, status: int, text: str = "") -> None:
         super().__init__(status, text)
@@ -51,14 +51,14 @@ class Refused(Exception):
 
 @dataclass(slots=True)
 class RestCall:
-    """One request to ``/rest``, with everything that answering it takes."""
+    """A request to ``/rest`` with the state that its response depends on."""
 
     request: Request
     method: str
     segments: list[str]
     """The path below ``/rest``, split and decoded segment by segment."""
     address: str
-    """The absolute address of the request, without its query."""
+    """The absolute URL of the request, without its query."""
     user: User | None
     wiki: Wiki
     profile: Profile
@@ -112,9 +112,9 @@ class RestCall:
             case [*spaces, "pages", name]:
                 return self._page_resource(Reference(_space_names(spaces), name))
             case [*spaces, "pages", name, tail]:
-                return self._below_page(Reference(_space_names(spaces), name), tail)
-            case [*spaces, "pages", name, tail, which]:
-                return self._one_below_page(Reference(_space_names(spaces), name), tail, which)
+                return self._page_subresource(Reference(_space_names(spaces), name), tail)
+            case [*spaces, "pages", name, tail, item]:
+                return self._page_subresource_item(Reference(_space_names(spaces), name), tail, item)
             case [*spaces, "pages"]:
                 return self._shown("pages", self._pages_of(_space_names(spaces)))
             case [*spaces, "search"]:
@@ -133,7 +133,7 @@ class RestCall:
         return self._shown("page", self.views.page(self._page(reference)))
 
     def _page(self, reference: Reference) -> Page:
-        """The page, when this user may view its place (asked first, so a closed place never tells what it holds)."""
+        """Return a page. The view right is checked first, so a denied space does not reveal whether a page exists."""
         self._require_view(reference)
         page = self.wiki.pages.get(reference)
         if page is None:
@@ -188,7 +188,7 @@ class RestCall:
             return change_from(self.request.form)
         raise Refused(415)
 
-    def _below_page(self, reference: Reference, tail: str) -> Response:
+    def _page_subresource(self, reference: Reference, tail: str) -> Response:
         page = self._page(reference)
         match tail:
             case "children":
@@ -201,13 +201,13 @@ class RestCall:
                 return self._shown("history", self._history(reference))
         raise Refused(404)
 
-    def _one_below_page(self, reference: Reference, tail: str, which: str) -> Response:
+    def _page_subresource_item(self, reference: Reference, tail: str, item: str) -> Response:
         page = self._page(reference)
-        if tail == "translations" and which in page.translations:
-            return self._shown("page", self.views.page(page.translated(which), language=which))
+        if tail == "translations" and item in page.translations:
+            return self._shown("page", self.views.page(page.translated(item), language=item))
         if tail == "history":
             for version in self.wiki.history[reference]:
-                if version.version == which:
+                if version.version == item:
                     return self._shown("page", self.views.page(version))
         raise Refused(404)
 
@@ -276,12 +276,12 @@ class RestCall:
         visible = self._visible_window(found, default=25)
         return {"links": [], "historySummaries": [self.views.history_summary(page) for page in visible]}
 
-    # --- searching -------------------------------------------------------------------------------------------
+    # --- search ----------------------------------------------------------------------------------------------
 
     def _search(self, spaces: tuple[str, ...] | None) -> Bean:
         keywords = self.request.args.get("q", "")
-        asked = [scope.upper() for scope in self.request.args.getlist("scope")]
-        scopes = [scope for scope in SCOPES if scope in asked] or ["CONTENT"]
+        requested = [scope.upper() for scope in self.request.args.getlist("scope")]
+        scopes = [scope for scope in SCOPES if scope in requested] or ["CONTENT"]
         hits: list[Bean] = []
         self._limit(None)
         if keywords.strip():
@@ -303,7 +303,7 @@ class RestCall:
             and spaces in (None, page.reference.spaces)
             and any(contains(keywords, text) for text in _scope_texts(page, scopes))
         ]
-        # Twice the asked rows are read before rights are checked, so denied ones are made up for to a point.
+        # The server reads twice the requested rows before it checks rights, which replaces some of the denied ones.
         start, number = self._limit(None)
         read = found[start : None if number is None else start + 2 * number]
         return [page for page in read if self.wiki.may_view(self.user, page.reference)][:number]
@@ -382,7 +382,7 @@ class RestCall:
     # --- paging ----------------------------------------------------------------------------------------------
 
     def _visible_window(self, pages: Sequence[Page], *, default: int | None = None) -> list[Page]:
-        """A page of rows, from which rights take some away afterwards: it may be short, or empty, and not the last."""
+        """Return the visible rows of a page. Rights are checked after paging, so any page can be short or empty."""
         return [page for page in self._window(pages, default=default) if self.wiki.may_view(self.user, page.reference)]
 
     def _window(self, rows: Sequence[T], *, default: int | None = None) -> Sequence[T]:
@@ -390,7 +390,7 @@ class RestCall:
         return rows[start : None if number is None else start + number]
 
     def _limit(self, default: int | None) -> tuple[int, int | None]:
-        """``start`` and ``number``; None for no limit. Raises Refused."""
+        """Return ``start`` and ``number``; ``None`` means no limit. Raises Refused."""
         start, number = self._number("start") or 0, self._number("number")
         limit = self.profile.number_limit
         if limit is None:
@@ -406,7 +406,7 @@ class RestCall:
         try:
             return int(value) if value else None
         except ValueError as exc:
-            # A query parameter that cannot be converted makes JAX-RS find no resource.
+            # JAX-RS finds no resource if a query parameter cannot be converted.
             raise Refused(404) from exc
 
     # --- representation --------------------------------------------------------------------------------------
@@ -422,9 +422,9 @@ class RestCall:
         return Response(body, status, headers, content_type=media)
 
     def _media(self) -> str:
-        """XML unless asked otherwise; ``?media=`` stands in for the Accept header."""
-        asked = self.request.args.get("media", "")
-        accept = _SHORT_MEDIA.get(asked, asked if "/" in asked else self.request.headers.get("Accept", ""))
+        """Negotiate the media type. XML is the default; ``?media=`` replaces the Accept header. Raises Refused."""
+        media = self.request.args.get("media", "")
+        accept = _SHORT_MEDIA.get(media, media if "/" in media else self.request.headers.get("Accept", ""))
         best = parse_accept_header(accept or "*/*", MIMEAccept).best_match([XML, JSON])
         if best is None:
             raise Refused(406)
@@ -432,7 +432,7 @@ class RestCall:
 
 
 def _space_names(segments: Sequence[str]) -> tuple[str, ...]:
-    """The spaces of ``A/spaces/B``. Raises Refused."""
+    """Return the space names in ``A/spaces/B``. Raises Refused."""
     if any(keyword != "spaces" for keyword in segments[1::2]):
         raise Refused(500, "Malformed URL: the spaces section is invalid.")
     names = tuple(segments[::2])

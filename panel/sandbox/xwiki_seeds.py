@@ -1,4 +1,4 @@
-"""What a stand-in of xWiki starts with: a handful of telling pages for tests, or a small municipality's wiki."""
+"""Initial content of the xWiki stand-in: a few pages for tests, or the wiki of a fictional municipality."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 
 SET_UP = datetime(2024, 3, 1, 9, 12, 44, 318000, tzinfo=UTC)
-"""When the wiki was made, and with it its home page. A stand-in that starts anew is the same wiki still."""
+"""Creation time of the home page. It is constant, so a restarted stand-in is recognised as the same wiki."""
 
 
 def fill_with_cases(standin: XWikiStandIn) -> None:
-    """One page of each kind: nested, terminal, with a dot in its name, closed and hidden."""
+    """Add one page of each kind: nested, terminal, with a dot in its name, denied and hidden."""
     standin.add_user("alice", "secret", name="Alice Liddell", edits=["Sandbox"])
     standin.add_user("bob", "builder", name="Bob Jansen", edits=["Dev"])
     standin.add_page("Main.WebHome", title="Home", content="Welcome.", created=SET_UP)
@@ -31,7 +31,7 @@ def fill_with_cases(standin: XWikiStandIn) -> None:
 
 
 def fill_with_demo(standin: XWikiStandIn) -> None:
-    """An invented municipality: cases, permits, policy, templates and answers for the front desk."""
+    """Add a fictional municipality: cases, permits, policy, templates and a knowledge base for the front desk."""
     standin.add_user("leafpanel", "leafpanel-demo", name="Leafpanel", edits=["Zaken", "Sandbox"])
     standin.add_user("alice", "secret", name="Alice de Vries", edits=["Sandbox"])
     now = moment()

@@ -1,7 +1,7 @@
-"""A Solr small enough to read: the query language as far as clients of xWiki use it, over the indexed pages.
+"""Solr search over the indexed pages: the part of the query language that clients of xWiki use.
 
 Text fields match whole words, ``*`` and ``?`` are wildcards, exact fields match the whole value, and clauses are
-optional unless ``AND``, ``+``, ``-`` or ``NOT`` says otherwise. What is not understood raises BadQuery.
+optional unless ``AND``, ``+``, ``-`` or ``NOT`` applies. Unsupported syntax raises BadQuery.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from panel.sandbox.xwiki_state import HOME, WIKI, Page
 
 EXACT_FIELDS = {"reference", "fullname", "name_exact", "space_exact", "wiki", "hidden", "type", "version", "locale"}
 TEXT_FIELDS = {"title": 10.0, "name": 10.0, "doccontent": 2.0, "doccontentraw": 0.4, "space": 0.016, "spaces": 0.016}
-"""Fields that are cut into words, with what a match in them is worth to words that name no field."""
+"""Fields that are split into words, with their boost in clauses without a field."""
 
 SORT_KEYS: dict[str, Callable[[Hit], Any]] = {
     "date": lambda hit: hit.page.date,
@@ -30,11 +30,11 @@ SORT_KEYS: dict[str, Callable[[Hit], Any]] = {
 
 Fields = Mapping[str, str]
 Match = Callable[[Fields], float]
-"""What a clause makes of a document: its score, or 0 when it does not match."""
+"""Returns the score of a document for a clause, 0 if it does not match."""
 
 
 class BadQuery(ValueError):
-    """The search engine does not understand the query."""
+    """The query has a syntax error or an unknown sort field."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +49,8 @@ def words(text: str) -> list[str]:
 
 
 def solr_search(pages: Iterable[Page], query: str, *, with_hidden: bool, order: str = "score desc") -> list[Hit]:
-    """Every indexed document that matches, best first or in the asked order. Translations are documents too."""
-    match = _Parser(query).whole()
+    """Return the matching documents, best first or in ``order``. Translations are documents too."""
+    match = _Parser(query).parse()
     key, descending = _sort_key(order)
     hits = []
     for page in pages:
@@ -105,115 +105,115 @@ _TOKEN = re.compile(
     )""",
     re.VERBOSE,
 )
-_NEVER = re.compile(r"[\[\]{}]")
+_UNSUPPORTED = re.compile(r"[\[\]{}]")
 
 
 def _tokens(query: str) -> list[tuple[str, str]]:
-    found, at = [], 0
+    tokens, position = [], 0
     query = query.rstrip()
-    while at < len(query):
-        match = _TOKEN.match(query, at)
+    while position < len(query):
+        match = _TOKEN.match(query, position)
         if match is None:
-            raise BadQuery(f"Cannot parse '{query}': lexical error at column {at}")
+            raise BadQuery(f"Cannot parse '{query}': lexical error at column {position}")
         kind = match.lastgroup or ""
-        found.append((kind, match[kind]))
-        at = match.end()
-    return found
+        tokens.append((kind, match[kind]))
+        position = match.end()
+    return tokens
 
 
 class _Parser:
-    """Lucene's classic reading: a flat list of clauses, each of which may, must or must not match."""
+    """Lucene's classic parser: a flat list of clauses, each of which may, must or must not match."""
 
     def __init__(self, query: str) -> None:
         self._query = query
         self._tokens = _tokens(query)
-        self._at = 0
+        self._position = 0
 
-    def whole(self) -> Match:
+    def parse(self) -> Match:
         match = self._clauses(None)
         if self._peek() is not None:
-            raise self._broken()
+            raise self._syntax_error()
         return match
 
     def _clauses(self, field: str | None) -> Match:
-        found: list[tuple[str, Match]] = []
+        clauses: list[tuple[str, Match]] = []
         while (token := self._peek()) is not None and token != ("bracket", ")"):
-            joined = self._operator()
+            operator = self._operator()
             must_not = self._negation()
             required = self._sign() == "+"
-            if joined == "AND" and found and found[-1][0] == "may":
-                found[-1] = ("must", found[-1][1])
-            occurrence = "not" if must_not else "must" if joined == "AND" or required else "may"
-            found.append((occurrence, self._clause(field)))
-        if not found:
-            raise self._broken()
-        return _combined(found)
+            if operator == "AND" and clauses and clauses[-1][0] == "may":
+                clauses[-1] = ("must", clauses[-1][1])
+            occurrence = "not" if must_not else "must" if operator == "AND" or required else "may"
+            clauses.append((occurrence, self._clause(field)))
+        if not clauses:
+            raise self._syntax_error()
+        return _combined(clauses)
 
     def _operator(self) -> str:
         token = self._peek()
         if token in (("term", "AND"), ("term", "OR"), ("term", "&&"), ("term", "||")):
-            self._at += 1
+            self._position += 1
             return "AND" if token[1] in ("AND", "&&") else "OR"
         return ""
 
     def _negation(self) -> bool:
         if self._peek() in (("term", "NOT"), ("sign", "-"), ("sign", "!")):
-            self._at += 1
+            self._position += 1
             return True
         return False
 
     def _sign(self) -> str:
         token = self._peek()
         if token == ("sign", "+"):
-            self._at += 1
+            self._position += 1
             return "+"
         return ""
 
     def _clause(self, field: str | None) -> Match:
-        kind, text = self._take()
+        kind, text = self._next()
         if kind == "field":
-            return self._fielded(text)
+            return self._field_clause(text)
         if kind == "bracket" and text == "(":
             match = self._clauses(field)
-            if self._take() != ("bracket", ")"):
-                raise self._broken()
+            if self._next() != ("bracket", ")"):
+                raise self._syntax_error()
         elif kind == "all" or text == "*":
-            match = _everything
+            match = _match_all
         elif kind == "phrase":
             match = _phrase(field, _unescaped(text[1:-1]))
-        elif kind == "term" and text not in ("AND", "OR", "NOT") and not _NEVER.search(text):
+        elif kind == "term" and text not in ("AND", "OR", "NOT") and not _UNSUPPORTED.search(text):
             match = _term(field, text)
         else:
-            raise self._broken()
+            raise self._syntax_error()
         return self._boosted(match)
 
-    def _fielded(self, name: str) -> Match:
+    def _field_clause(self, name: str) -> Match:
         if name in EXACT_FIELDS or name in TEXT_FIELDS:
             return self._clause(name)
-        # A field that the index does not have is read as a plain word, as edismax does.
-        kind, text = self._take()
+        # As in edismax, an unknown field is a plain word.
+        kind, text = self._next()
         if kind not in ("term", "phrase"):
-            raise self._broken()
+            raise self._syntax_error()
         return _phrase(None, f"{name} {text}")
 
     def _boosted(self, match: Match) -> Match:
         token = self._peek()
         if token is None or token[0] != "boost":
             return match
-        factor = float(self._take()[1][1:])
+        factor = float(self._next()[1][1:])
         return lambda fields: match(fields) * factor
 
     def _peek(self) -> tuple[str, str] | None:
-        return self._tokens[self._at] if self._at < len(self._tokens) else None
+        return self._tokens[self._position] if self._position < len(self._tokens) else None
 
-    def _take(self) -> tuple[str, str]:
+    def _next(self) -> tuple[str, str]:
         token = self._peek()
         if token is None:
-            raise self._broken()
-        self._at += 1
+            raise self._syntax_error()
+        self._position += 1
         return token
 
-    def _broken(self) -> BadQuery:
+    def _syntax_error(self) -> BadQuery:
         return BadQuery(f"org.apache.solr.search.SyntaxError: Cannot parse '{self._query}'")
 
 
@@ -233,7 +233,7 @@ def _combined(clauses: list[tuple[str, Match]]) -> Match:
     return match
 
 
-def _everything(_: Fields) -> float:
+def _match_all(_: Fields) -> float:
     return 1.0
 
 
@@ -247,10 +247,10 @@ def _phrase(field: str | None, text: str) -> Match:
     wanted = words(text)
 
     def matches(value: str) -> bool:
-        have = words(value)
-        return any(have[at : at + len(wanted)] == wanted for at in range(len(have))) if wanted else False
+        present = words(value)
+        return any(present[at : at + len(wanted)] == wanted for at in range(len(present))) if wanted else False
 
-    return _over_text(field, matches)
+    return _match_text_fields(field, matches)
 
 
 def _term(field: str | None, raw: str) -> Match:
@@ -259,24 +259,28 @@ def _term(field: str | None, raw: str) -> Match:
     pattern = _unescaped(raw)
     if field in EXACT_FIELDS:
         return lambda fields: float(fnmatchcase(fields[field], pattern))
-    return _over_text(field, lambda value: any(fnmatchcase(word, pattern.lower()) for word in words(value)))
+    return _match_text_fields(field, lambda value: any(fnmatchcase(word, pattern.lower()) for word in words(value)))
 
 
-def _over_text(field: str | None, matches: Callable[[str], bool]) -> Match:
+def _match_text_fields(field: str | None, matches: Callable[[str], bool]) -> Match:
     weights = {field: 1.0} if field else TEXT_FIELDS
     return lambda fields: sum(weight for name, weight in weights.items() if matches(fields[name]))
 
 
-# --- keywords, as a search box sends them ----------------------------------------------------------------------
+# --- keyword search --------------------------------------------------------------------------------------------
 
 
 def keyword_search(pages: Iterable[Page], keywords: str, scopes: Iterable[str]) -> list[Hit]:
-    """Pages by words of a search box: any word counts, the last may be a beginning, titles weigh most."""
+    """Find pages by keywords: any word matches, the last one also as a prefix; titles have the highest weight."""
     wanted = words(keywords)
-    asked = set(scopes)
+    searched = set(scopes)
     hits = []
     for page in pages:
-        score = 0.0 if page.hidden else sum(_keyword_scores(page, wanted, asked)) + _exact(page, keywords, asked)
+        score = (
+            0.0
+            if page.hidden
+            else sum(_keyword_scores(page, wanted, searched)) + _exact_match_score(page, keywords, searched)
+        )
         if score:
             hits.append(Hit(page, "", score))
     return sorted(hits, key=lambda hit: (-hit.score, hit.page.reference.full_name))
@@ -284,19 +288,19 @@ def keyword_search(pages: Iterable[Page], keywords: str, scopes: Iterable[str]) 
 
 def _keyword_scores(page: Page, wanted: list[str], scopes: set[str]) -> Iterable[float]:
     names = [] if page.reference.name == HOME else words(page.reference.name)
-    places = {
+    weighted_words = {
         "TITLE": [(4.0, words(page.plain_title))],
         "NAME": [(1.0, words(" ".join(page.reference.spaces))), (2.0, names)],
         "CONTENT": [(1.0, words(page.content))],
     }
-    for scope in scopes & places.keys():
-        for weight, have in places[scope]:
-            yield weight * sum(word in have for word in wanted)
-            # The content is searched without wildcards: that would cost too much.
-            if scope != "CONTENT" and wanted and any(word.startswith(wanted[-1]) for word in have):
+    for scope in scopes & weighted_words.keys():
+        for weight, present in weighted_words[scope]:
+            yield weight * sum(word in present for word in wanted)
+            # The content is searched without wildcards, which would be too slow.
+            if scope != "CONTENT" and wanted and any(word.startswith(wanted[-1]) for word in present):
                 yield weight
 
 
-def _exact(page: Page, keywords: str, scopes: set[str]) -> float:
-    """A typed reference finds its page before all others."""
+def _exact_match_score(page: Page, keywords: str, scopes: set[str]) -> float:
+    """Boost the page whose reference equals the keywords."""
     return 1000.0 if "NAME" in scopes and page.reference.id == f"{WIKI}:{keywords.removeprefix(f'{WIKI}:')}" else 0.0

@@ -1,4 +1,4 @@
-"""What the stand-in of xWiki remembers: pages with their history, users, rights, locks, and a Solr index that lags."""
+"""In-memory state of the xWiki stand-in: pages with history, users, rights, locks, and a Solr index with a delay."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ WIKI = "xwiki"
 
 
 def escape_name(name: str, *, separators: str = ".") -> str:
-    r"""A name as it is written inside a reference: ``07. Dev`` is ``07\. Dev``."""
+    r"""Escape a name for use in a reference: ``07. Dev`` becomes ``07\. Dev``."""
     return re.sub(f"[\\\\{re.escape(separators)}]", lambda match: "\\" + match.group(), name)
 
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """Where a document is: its spaces from the outside in, and its name."""
+    """The reference of a document: its spaces, outermost first, and its name."""
 
     spaces: tuple[str, ...]
     name: str
 
     @classmethod
     def parse(cls, text: str) -> Reference:
-        r"""Read ``[xwiki:]A.B.C``, where a backslash makes the next character literal."""
+        r"""Parse ``[xwiki:]A.B.C``, in which a backslash escapes the next character. Raises ValueError."""
         parts = re.findall(r"((?:\\.|[^\\.])*)(?:\.|$)", text.removeprefix(f"{WIKI}:"))[:-1]
         names = [re.sub(r"\\(.)", r"\1", part) for part in parts]
         if len(names) < 2 or not all(names):
@@ -51,17 +51,17 @@ class Reference:
 
     @property
     def parent(self) -> Reference | None:
-        """The page one step up: a terminal page's own space, a nested page's outer space."""
+        """The parent: the home of the own space for a terminal page, of the outer space for a nested page."""
         spaces = self.spaces[:-1] if self.is_home else self.spaces
         return Reference(spaces, HOME) if spaces else None
 
     @property
     def own_name(self) -> str:
-        """What people call the page when it has no title."""
+        """The name of a page without a title."""
         return self.spaces[-1] if self.is_home else self.name
 
     def below(self, prefix: str) -> bool:
-        """Whether this is the page or lies in the space that ``prefix`` names."""
+        """Whether ``prefix`` names this page or a space that contains it."""
         return self.full_name == prefix or self.full_name.startswith(f"{prefix}.")
 
 
@@ -101,9 +101,9 @@ class Page:
     created: datetime
     author: str
     date: datetime
-    """When anything of the document last changed: what searches show."""
+    """Last change of the document, which search results show."""
     content_date: datetime
-    """When its content last changed: what a page shows as ``modified``."""
+    """Last change of the content, which a page shows as ``modified``."""
     syntax: str = "xwiki/2.1"
     parent: str = ""
     hidden: bool = False
@@ -122,18 +122,18 @@ class Page:
 
     @property
     def parent_name(self) -> str:
-        """The full name of the parent: the stored one, or else the page one step up."""
+        """The full name of the stored parent, otherwise of the parent in the hierarchy."""
         outer = self.reference.parent
         return self.parent or (outer.full_name if outer else "")
 
     def translated(self, language: str) -> Page:
-        words = self.translations[language]
-        return replace(self, title=words.title, content=words.content)
+        translation = self.translations[language]
+        return replace(self, title=translation.title, content=translation.content)
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What a PUT carries; None leaves a field as it is. ``hidden`` is always written, as the real server does."""
+    """The values of a PUT; ``None`` keeps a field. ``hidden`` is always written, as on the real server."""
 
     title: str | None = None
     content: str | None = None
@@ -145,24 +145,24 @@ class Change:
 
     @property
     def saves(self) -> bool:
-        """Whether there is anything that makes the server save an existing page."""
+        """Whether the server saves an existing page for this change."""
         return self.objects or any(value is not None for value in (self.title, self.content, self.syntax, self.parent))
 
 
 def moment() -> datetime:
-    """Now, to the second: the database keeps no more."""
+    """Return the current time in whole seconds, which is the precision of the database."""
     return datetime.now(UTC).replace(microsecond=0)
 
 
 class Wiki:
-    """The whole state. Not thread-safe by itself: the stand-in answers under one lock."""
+    """The state. It is not thread-safe: the stand-in handles each request under one lock."""
 
     def __init__(self, solr_lag: float | None) -> None:
         self.pages: dict[Reference, Page] = {}
         self.history: dict[Reference, list[Page]] = {}
         self.users: dict[str, User] = {}
         self.private: dict[str, frozenset[str]] = {}
-        """Space or page to the logins that may view it all the same."""
+        """Denied space or page → the logins that may view it."""
         self.guests_may_view = True
         self.locked: set[Reference] = set()
         self.solr_lag = solr_lag
@@ -185,7 +185,7 @@ class Wiki:
         return user.programming or any(reference.below(space) for space in user.edits)
 
     def display_name(self, author: str) -> str:
-        """A user's own name for ``XWiki.login``."""
+        """Return the display name of ``XWiki.login``."""
         login = author.rpartition(".")[2]
         user = self.users.get(login)
         return user.name if user and user.name else login
@@ -193,15 +193,15 @@ class Wiki:
     # --- pages -----------------------------------------------------------------------------------------------
 
     def store(self, page: Page) -> Page:
-        """Keep a version and leave it for the index to notice."""
+        """Store a version; the index is updated later."""
         self.pages[page.reference] = page
         self.history.setdefault(page.reference, []).append(page)
-        self._touch(page.reference)
+        self._schedule_indexing(page.reference)
         return page
 
     def remove(self, reference: Reference) -> None:
         del self.pages[reference]
-        self._touch(reference)
+        self._schedule_indexing(reference)
 
     def rename(self, old: Reference, new: Reference) -> Page:
         page = replace(self.pages[old], reference=new)
@@ -210,7 +210,7 @@ class Wiki:
         return self.store(page)
 
     def save(self, reference: Reference, change: Change, user: User, *, minor: bool = False) -> Page:
-        """Create or overwrite a page the way a PUT does: silently, whatever was there."""
+        """Create or overwrite a page as a PUT does, without a conflict check."""
         before = self.pages.get(reference)
         if before is None:
             return self.store(self._created(reference, change, user))
@@ -244,38 +244,38 @@ class Wiki:
         )
 
     def in_order(self) -> list[Page]:
-        """Every page by full name, in binary order."""
+        """Return all pages by full name, in binary order."""
         return sorted(self.pages.values(), key=lambda page: page.reference.full_name)
 
     def spaces(self) -> list[tuple[str, ...]]:
-        """Every space that holds a page somewhere below it, outer before inner."""
+        """Return every space with a page at any depth, outer before inner."""
         found = {reference.spaces[:depth] for reference in self.pages for depth in range(1, len(reference.spaces) + 1)}
         return sorted(found)
 
     # --- the Solr index --------------------------------------------------------------------------------------
 
-    def _touch(self, reference: Reference) -> None:
+    def _schedule_indexing(self, reference: Reference) -> None:
         due = float("inf") if self.solr_lag is None else time.monotonic() + self.solr_lag
         self._pending.append((due, reference))
 
     def indexed(self) -> Iterator[Page]:
-        """Pages as the index knows them now, which may be some time ago."""
+        """Return the indexed pages, which can be older than the stored ones."""
         now = time.monotonic()
-        self._catch_up([reference for due, reference in self._pending if due <= now])
+        self._update_index([reference for due, reference in self._pending if due <= now])
         self._pending = [entry for entry in self._pending if entry[0] > now]
         return iter(sorted(self._index.values(), key=lambda page: page.reference.full_name))
 
     def index(self) -> None:
-        """Let the index catch up with everything at once."""
-        self._catch_up([reference for _, reference in self._pending])
+        """Index all pending changes now."""
+        self._update_index([reference for _, reference in self._pending])
         self._pending.clear()
 
     def index_now(self, reference: Reference) -> None:
-        """Let the index know one page at once."""
+        """Index one page now."""
         self._pending = [entry for entry in self._pending if entry[1] != reference]
-        self._catch_up([reference])
+        self._update_index([reference])
 
-    def _catch_up(self, references: Iterable[Reference]) -> None:
+    def _update_index(self, references: Iterable[Reference]) -> None:
         for reference in references:
             page = self.pages.get(reference)
             if page is None:

@@ -1,4 +1,4 @@
-"""The beans of xWiki's REST API: a wiki's state in the key shapes that the real server sends."""
+"""The beans of xWiki's REST API: the state of a wiki with the keys that the real server sends."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PAGE_KEYS = (
     "attachments", "hierarchy", "rights",
 )  # fmt: skip
 _SUMMARY_KEYS = PAGE_KEYS[: PAGE_KEYS.index("language")]
-_DRIFTING_KEYS = {
+_VERSION_DEPENDENT_KEYS = {
     "rawTitle", "enforceRequiredRights", "originalMetadataAuthor", "originalMetadataAuthorName", "hierarchy", "rights",
 }  # fmt: skip
 _HIT_KEYS = (
@@ -38,7 +38,7 @@ def milliseconds(moment: datetime) -> int:
 
 
 def display_title(page: Page) -> str:
-    """The title as a page shows it: rendered, so with entities in it."""
+    """Return the rendered title, in which characters are HTML entities."""
     return html.escape(page.plain_title, quote=False)
 
 
@@ -48,13 +48,13 @@ def rest_spaces(spaces: Sequence[str]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Views:
-    """Makes beans whose links start at ``base``, the address of the instance as this request reached it."""
+    """Builds beans. Their links start with ``base``, the URL of the instance in this request."""
 
     wiki: Wiki
     profile: Profile
     base: str
     context: str
-    """The path part of ``base``: empty when xWiki is mounted at the server's root."""
+    """The path of ``base``; empty if xWiki is mounted at the server's root."""
     pretty_names: bool = False
 
     # --- addresses -------------------------------------------------------------------------------------------
@@ -67,7 +67,7 @@ class Views:
         return self.rest(f"/wikis/{WIKI}{rest_spaces(reference.spaces)}/pages/{name}{tail}")
 
     def view_path(self, reference: Reference) -> str:
-        """The path that a browser opens; a space's home is its address with a slash at the end."""
+        """Return the browser path of a page; the path of a space's home ends with a slash."""
         names = (*reference.spaces, "" if reference.is_home else reference.name)
         return f"{self.context}/bin/view/" + "/".join(quote(name, safe="") for name in names)
 
@@ -109,7 +109,7 @@ class Views:
     # --- pages -----------------------------------------------------------------------------------------------
 
     def page(self, page: Page, *, language: str = "") -> Bean:
-        """The whole page, raw content included."""
+        """A complete page with raw content."""
         bean = self._shared(page) | {
             "language": language,
             "majorVersion": page.major,
@@ -117,30 +117,30 @@ class Views:
             "hidden": page.hidden,
             "created": milliseconds(page.created),
             "creator": page.creator,
-            "creatorName": self._pretty(page.creator),
+            "creatorName": self._pretty_name(page.creator),
             "modified": milliseconds(page.content_date),
             "modifier": page.author,
-            "modifierName": self._pretty(page.author),
+            "modifierName": self._pretty_name(page.author),
             "originalMetadataAuthor": f"{WIKI}:{page.author}",
-            "originalMetadataAuthorName": self._pretty(page.author),
+            "originalMetadataAuthorName": self._pretty_name(page.author),
             "comment": page.comment,
             "content": page.content,
             "hierarchy": self.hierarchy(page.reference),
             "rights": [],
         }
         bean["links"] = [*bean["links"], self.link("self", self.page_address(page.reference))]
-        return self._known(PAGE_KEYS, bean)
+        return self._with_profile_keys(PAGE_KEYS, bean)
 
     def summary(self, page: Page) -> Bean:
-        """What lists of a space or of children show."""
+        """A page in the list of a space or of children."""
         bean = self._shared(page)
         bean["links"] = [*bean["links"], self.link("page", self.page_address(page.reference))]
-        return self._known(_SUMMARY_KEYS, bean)
+        return self._with_profile_keys(_SUMMARY_KEYS, bean)
 
     def reduced_summary(self, page: Page) -> Bean:
-        """What ``/wikis/{wiki}/pages`` shows: the stored title, one link, no version."""
+        """A page in ``/wikis/{wiki}/pages``: the stored title, one link, no version."""
         reference = page.reference
-        return self._known(
+        return self._with_profile_keys(
             _SUMMARY_KEYS,
             self._names(reference)
             | {
@@ -161,7 +161,7 @@ class Views:
             "parentId": existing.id if existing else "",
             "version": page.version,
             "author": page.author,
-            "authorName": self._pretty(page.author),
+            "authorName": self._pretty_name(page.author),
             "translations": self.translations(page),
             "syntax": page.syntax,
         }
@@ -198,16 +198,16 @@ class Views:
         return {"links": [], "translations": found, "default": "en" if found else None}
 
     def hierarchy(self, reference: Reference) -> Bean:
-        """The way from the wiki to the document; labels are plain titles when pretty names were asked for."""
-        items = [self._step(WIKI, WIKI, "wiki", f"{self.base}/bin/view/Main/")]
+        """The path from the wiki to the document. Labels are plain titles if pretty names are requested."""
+        items = [self._hierarchy_item(WIKI, WIKI, "wiki", f"{self.base}/bin/view/Main/")]
         for depth, name in enumerate(reference.spaces, start=1):
             home = Reference(reference.spaces[:depth], HOME)
-            items.append(self._step(self._label(home, name), name, "space", self.view_url(home)))
+            items.append(self._hierarchy_item(self._label(home, name), name, "space", self.view_url(home)))
         label = self._label(reference, reference.name)
-        items.append(self._step(label, reference.name, "document", self.view_url(reference)))
+        items.append(self._hierarchy_item(label, reference.name, "document", self.view_url(reference)))
         return {"items": items}
 
-    def _step(self, label: str, name: str, kind: str, url: str) -> Bean:
+    def _hierarchy_item(self, label: str, name: str, kind: str, url: str) -> Bean:
         return {"label": label, "name": name, "type": kind, "url": url}
 
     def _label(self, reference: Reference, name: str) -> str:
@@ -227,7 +227,7 @@ class Views:
             "minorVersion": page.minor,
             "modified": milliseconds(page.date),
             "modifier": page.author,
-            "modifierName": self._pretty(page.author),
+            "modifierName": self._pretty_name(page.author),
             "language": None,
             "comment": page.comment,
         }
@@ -276,7 +276,7 @@ class Views:
             "pageName": reference.name,
             "modified": milliseconds(page.date),
             "author": author,
-            "authorName": self._pretty(author),
+            "authorName": self._pretty_name(author),
             "version": page.version,
             "language": language or None,
         }
@@ -285,24 +285,26 @@ class Views:
     def results(self, hits: Iterable[Bean], address: str, template: str) -> Bean:
         return {"links": [], "searchResults": list(hits), "template": f"{self.rest(address)}?{template}"}
 
-    # --- people ----------------------------------------------------------------------------------------------
+    # --- users -----------------------------------------------------------------------------------------------
 
     def user(self, user: User | None) -> Bean:
         return {"links": [], "id": user.reference if user else f"{WIKI}:XWiki.XWikiGuest"}
 
-    def _pretty(self, author: str) -> str | None:
+    def _pretty_name(self, author: str) -> str | None:
         return self.wiki.display_name(author) if self.pretty_names else None
 
-    # --- shape -----------------------------------------------------------------------------------------------
+    # --- helpers ---------------------------------------------------------------------------------------------
 
     def _existing(self, full_name: str) -> Reference | None:
-        """The page that a stored parent names; clients may have stored anything there."""
+        """Return the reference of a stored parent if the page exists. Clients can store any text as parent."""
         try:
             reference = Reference.parse(full_name)
         except ValueError:
             return None
         return reference if reference in self.wiki.pages else None
 
-    def _known(self, keys: Iterable[str], bean: Bean) -> Bean:
-        """The bean with every key of this generation, unset ones as null."""
-        return {key: bean.get(key) for key in keys if key not in _DRIFTING_KEYS or key in self.profile.page_keys}
+    def _with_profile_keys(self, keys: Iterable[str], bean: Bean) -> Bean:
+        """Return the bean with every key of the profile; missing values are null."""
+        return {
+            key: bean.get(key) for key in keys if key not in _VERSION_DEPENDENT_KEYS or key in self.profile.page_keys
+        }

@@ -1,4 +1,4 @@
-"""xWiki's XML: the same beans as in JSON under their element names, and the page that a PUT carries."""
+"""xWiki's XML: the same beans as in JSON under their element names, and the page in a PUT."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _ELEMENT = {
     "items": "item",
     "rights": "right",
 }
-"""Names of elements whose key in JSON is the plural: lists are plural there only."""
+"""Key in JSON → name of the XML element: list keys are plural only in JSON."""
 _CLASS = {"clazz": "class"}
 
 _ATTRIBUTES = {"link": {"href", "rel", "type", "hrefLang"}, "translation": {"language"}}
@@ -33,11 +33,11 @@ _DATES = {"created", "modified"}
 
 
 class BadPage(ValueError):
-    """A body that is no page."""
+    """The body is not a page."""
 
 
 def to_xml(name: str, bean: Mapping[str, Any]) -> bytes:
-    """A bean as an XML document with ``name`` as its root element."""
+    """Serialise a bean as an XML document with the root element ``name``."""
     document: bytes = ElementTree.tostring(_element(name, bean), encoding="utf-8", xml_declaration=True)
     return document
 
@@ -72,11 +72,11 @@ def _without_control_characters(text: str) -> str:
 
 
 def read_page(body: bytes) -> Change:
-    """The change in a ``<page xmlns="http://www.xwiki.org">`` document. Raises BadPage."""
+    """Parse a ``<page xmlns="http://www.xwiki.org">`` document. Raises BadPage."""
     if b"<!DOCTYPE" in body:
         raise BadPage("A document type is not read.")
     try:
-        # Entity declarations need a document type, which was refused above.
+        # Entity declarations require a document type, which is rejected above.
         root = ElementTree.fromstring(body)  # noqa: S314
     except ElementTree.ParseError as exc:
         raise BadPage(str(exc)) from exc
@@ -87,7 +87,7 @@ def read_page(body: bytes) -> Change:
 
 
 def change_from(fields: Mapping[str, Any]) -> Change:
-    """A change from a page's fields by their bean names; those that a client cannot set are passed over."""
+    """Return the change in a page's fields, which have their bean names. Read-only fields are ignored."""
     return Change(
         title=fields.get("title"),
         content=fields.get("content"),

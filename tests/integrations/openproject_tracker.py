@@ -1,4 +1,4 @@
-"""What the tests of the OpenProject leaf share: a stand-in over real HTTP, a connector to it, and the leaf."""
+"""Helpers of the OpenProject leaf's tests: a stand-in over real HTTP, a connector to it, and the leaf."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Rewrite = Callable[[dict[str, Any]], object]
 
 @dataclass
 class Tracker:
-    """The stand-in lives on a sub-path, as real instances may."""
+    """The stand-in is mounted below a sub-path, as real instances can be."""
 
     standin: OpenProjectStandIn
     server: RunningServer
@@ -40,7 +40,7 @@ class Tracker:
     def source(
         self, token: str | None = "T", *, kind: AuthKind = AuthKind.BASIC, header: str = "Authorization"
     ) -> SourceConfig:
-        """A source for which nothing is remembered yet."""
+        """Return a source with a new revision, so that nothing is cached for it."""
         self.revision += 1
         username = "apikey" if kind is AuthKind.BASIC else ""
         auth = Auth(kind, username, header, Secret(token)) if token else Auth()
@@ -51,7 +51,7 @@ class Tracker:
         return self.connector.open(source or self.source(), caller, judge=self.leaf.judge, deadline_s=deadline_s)
 
     def reply(self, status: int, body: Any, *, path: str, method: str = "GET", kind: str = HAL) -> None:
-        """Answer ``path`` with this instead."""
+        """Replace the response to ``path``."""
         real, data = self.standin.answer, body if isinstance(body, str) else json.dumps(body)
 
         def answer(request: Request) -> Response:
@@ -62,14 +62,14 @@ class Tracker:
         self.standin.answer = answer  # type: ignore[method-assign]
 
     def rewrite(self, change: Rewrite, *, path: str, method: str = "GET") -> None:
-        """Let ``change`` work on the JSON of every answer to ``path``."""
+        """Apply ``change`` to the JSON of every response to ``path``."""
         real = self.standin.answer
 
         def answer(request: Request) -> Response:
             response = real(request)
             if (request.method, request.path) != (method, path):
                 return response
-            body = json.loads(_unpacked(response))
+            body = json.loads(_decompressed(response))
             change(body)
             return Response(json.dumps(body), response.status_code, content_type=HAL)
 
@@ -77,9 +77,9 @@ class Tracker:
 
 
 def error(identifier: str, **details: Any) -> dict[str, Any]:
-    """An error object as OpenProject sends it, in another language than ours."""
-    told = {"errorIdentifier": ERRORS + identifier, "message": "Nee.", "_embedded": {"details": details}}
-    return {"_type": "Error", **told}
+    """Return an error document as OpenProject sends it, with a Dutch message."""
+    fields = {"errorIdentifier": ERRORS + identifier, "message": "Nee.", "_embedded": {"details": details}}
+    return {"_type": "Error", **fields}
 
 
 def paths(seen: list[Recorded]) -> list[str]:
@@ -87,7 +87,7 @@ def paths(seen: list[Recorded]) -> list[str]:
 
 
 def tracker_fixture(*profiles: str) -> Any:
-    """A fixture with a tracker of its own for each test, as these generations of OpenProject behave in turn."""
+    """Return a fixture that starts a new stand-in per test, once for each profile."""
 
     @pytest.fixture(params=profiles)
     def tracker(request: pytest.FixtureRequest) -> Iterator[Tracker]:
@@ -99,6 +99,6 @@ def tracker_fixture(*profiles: str) -> Any:
     return tracker
 
 
-def _unpacked(response: Response) -> bytes:
+def _decompressed(response: Response) -> bytes:
     data = response.get_data()
     return gzip.decompress(data) if response.headers.get("Content-Encoding") == "gzip" else data

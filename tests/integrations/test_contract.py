@@ -1,4 +1,4 @@
-"""What holds for every leaf, whatever its upstream: a fault is never a result, and nothing leads out of its source."""
+"""Rules for every leaf: a fault is never a result, and every URL stays within the source."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from panel.integrations.registry import load_registry
 from panel.sandbox.standin import FAULTS, RunningServer, StandIn, mounted
 
 REGISTRY = load_registry()
-TOY = load_registry(Path(toys.__file__).parent, toys.__name__).get("notebook")
-LEAVES = [*REGISTRY.ids(), TOY.id]
+EXAMPLE = load_registry(Path(toys.__file__).parent, toys.__name__).get("notebook")
+LEAVES = [*REGISTRY.ids(), EXAMPLE.id]
 
 KNOWN = {"xwiki": "xwiki:Sandbox.TestPage1", "openproject": "101", "notebook": "1"}
 GONE = {"xwiki": "xwiki:Sandbox.Nowhere", "openproject": "999", "notebook": "999"}
@@ -39,22 +39,22 @@ REASONS = {
     "rate-limited": Reason.RATE_LIMITED, "overloaded": Reason.RATE_LIMITED, "server-error": Reason.SERVER_ERROR,
     "unavailable": Reason.SERVER_ERROR, "redirect": Reason.UNEXPECTED_REDIRECT, "huge": Reason.TOO_LARGE,
 }  # fmt: skip
-"""What each fault switch of a stand-in means, whichever upstream it stands in for."""
+"""The expected reason for each fault of a stand-in, the same for every upstream."""
 
-Ask = Callable[["Connected"], object]
-READING: dict[str, Ask] = {
+Read = Callable[["Connected"], object]
+READS: dict[str, Read] = {
     "check": lambda one: one.leaf.check(one.upstream()),
     "fetch": lambda one: one.leaf.fetch(one.upstream(), one.known),
     "fetch many": lambda one: one.leaf.fetch_many(one.upstream(), [one.known, one.gone]),
     "resolve": lambda one: one.leaf.resolve(one.upstream(), one.known),
     "search": lambda one: one.leaf.search(one.upstream(), "bridge", limit=10),
-    "search for nothing": lambda one: one.leaf.search(one.upstream(), "", limit=10),
+    "empty search": lambda one: one.leaf.search(one.upstream(), "", limit=10),
 }
 
 
 @dataclass
 class Connected:
-    """A leaf, a stand-in of its upstream, and the source that leads there."""
+    """A leaf, a stand-in of its upstream, and the source that points to it."""
 
     leaf: Integration
     standin: StandIn
@@ -76,10 +76,10 @@ class Connected:
 
 @pytest.fixture(params=LEAVES)
 def connected(request: pytest.FixtureRequest, upstreams: Upstreams) -> Iterator[Connected]:
-    notes = NotebookStandIn()
-    server = RunningServer(mounted(notebook=notes))
-    leaf = TOY if request.param == TOY.id else REGISTRY.get(request.param)
-    standin = {"xwiki": upstreams.xwiki, "openproject": upstreams.openproject, "notebook": notes}[leaf.id]
+    notebook = NotebookStandIn()
+    server = RunningServer(mounted(notebook=notebook))
+    leaf = EXAMPLE if request.param == EXAMPLE.id else REGISTRY.get(request.param)
+    standin = {"xwiki": upstreams.xwiki, "openproject": upstreams.openproject, "notebook": notebook}[leaf.id]
     values = {
         "xwiki": xwiki_values(upstreams), "openproject": openproject_values(upstreams),
         "notebook": {"location": f"{server.url}/notebook", "auth": {"username": NAME, "password": PASSWORD}},
@@ -94,40 +94,40 @@ def connected(request: pytest.FixtureRequest, upstreams: Upstreams) -> Iterator[
 # --- a fault is never a result ---------------------------------------------------------------------------------------
 
 
-def test_every_fault_has_its_reason_here() -> None:
+def test_every_fault_has_an_expected_reason() -> None:
     assert FAULTS.keys() == REASONS.keys()
 
 
-# What is too large is too large for every operation; one says so.
-CASES = [
-    (fault, operation) for fault in REASONS for operation in READING if fault != "huge" or operation == "fetch many"
-]
+# The size limit is the same for every operation, so one of them is enough.
+CASES = [(fault, operation) for fault in REASONS for operation in READS if fault != "huge" or operation == "fetch many"]
 
 
 @pytest.mark.parametrize(("fault", "operation"), CASES)
-def test_a_fault_is_told_and_nothing_is_called_empty(connected: Connected, fault: str, operation: str) -> None:
+def test_a_fault_raises_its_reason_and_is_never_an_empty_result(
+    connected: Connected, fault: str, operation: str
+) -> None:
     connected.standin.fault = fault
 
-    with pytest.raises(ProviderUnavailable) as told:
-        READING[operation](connected)
+    with pytest.raises(ProviderUnavailable) as caught:
+        READS[operation](connected)
 
-    assert told.value.reason is REASONS[fault]
+    assert caught.value.reason is REASONS[fault]
 
 
 @pytest.mark.parametrize("fault", REASONS)
-def test_a_fault_while_creating_is_told_and_creates_nothing_twice(connected: Connected, fault: str) -> None:
+def test_a_fault_during_create_is_raised_and_the_create_is_not_repeated(connected: Connected, fault: str) -> None:
     connected.standin.fault = fault
 
-    with pytest.raises((ProviderUnavailable, Uncertain)), connected.standin.counting() as asked:
+    with pytest.raises((ProviderUnavailable, Uncertain)), connected.standin.counting() as requests:
         connected.leaf.create(connected.upstream(), NEW[connected.leaf.id])
 
-    assert len([one for one in asked if one.method in ("POST", "PUT")]) <= 1
+    assert len([one for one in requests if one.method in ("POST", "PUT")]) <= 1
 
 
-# --- what is there, and what is not ------------------------------------------------------------------------------------
+# --- live and gone items -----------------------------------------------------------------------------------------------
 
 
-def test_one_that_is_gone_spoils_nothing(connected: Connected) -> None:
+def test_a_gone_item_does_not_affect_the_others(connected: Connected) -> None:
     items = connected.leaf.fetch_many(connected.upstream(), [connected.known, connected.gone])
 
     assert {text: item.state for text, item in items.items()} == {
@@ -136,30 +136,30 @@ def test_one_that_is_gone_spoils_nothing(connected: Connected) -> None:
     }
 
 
-def test_one_that_is_gone_is_not_found(connected: Connected) -> None:
-    for look in (connected.leaf.fetch, connected.leaf.resolve):
+def test_a_gone_item_is_not_found(connected: Connected) -> None:
+    for read in (connected.leaf.fetch, connected.leaf.resolve):
         with pytest.raises(NotFound):
-            look(connected.upstream(), connected.gone)
+            read(connected.upstream(), connected.gone)
 
 
-def test_what_is_found_can_be_linked_by_its_reference(connected: Connected) -> None:
-    made = connected.leaf.create(connected.upstream(), NEW[connected.leaf.id])
+def test_a_created_item_resolves_by_its_reference_and_its_url(connected: Connected) -> None:
+    created = connected.leaf.create(connected.upstream(), NEW[connected.leaf.id])
 
-    assert connected.leaf.resolve(connected.upstream(), made.reference).reference == made.reference
-    assert connected.leaf.resolve(connected.upstream(), made.url).reference == made.reference
+    assert connected.leaf.resolve(connected.upstream(), created.reference).reference == created.reference
+    assert connected.leaf.resolve(connected.upstream(), created.url).reference == created.reference
 
 
-def test_an_address_of_another_host_is_told_apart(connected: Connected) -> None:
-    with pytest.raises(WrongHost) as told, connected.standin.counting() as asked:
+def test_a_url_of_another_host_is_rejected_without_a_request(connected: Connected) -> None:
+    with pytest.raises(WrongHost) as caught, connected.standin.counting() as requests:
         connected.leaf.resolve(connected.upstream(), "https://elsewhere.example/bin/view/Main/")
 
-    assert (told.value.field, told.value.host, asked) == ("reference", "elsewhere.example", [])
+    assert (caught.value.field, caught.value.host, requests) == ("reference", "elsewhere.example", [])
 
 
-# --- shape -------------------------------------------------------------------------------------------------------------
+# --- URLs, rows and state ----------------------------------------------------------------------------------------------
 
 
-def test_addresses_open_in_a_browser_and_stay_in_the_source(connected: Connected) -> None:
+def test_urls_are_browser_urls_within_the_source(connected: Connected) -> None:
     leaf, source = connected.leaf, connected.source
     items = leaf.fetch_many(connected.upstream(), [connected.known, connected.gone])
     urls = [leaf.url_for(source, connected.known), *(item.url for item in items.values())]
@@ -168,7 +168,7 @@ def test_addresses_open_in_a_browser_and_stay_in_the_source(connected: Connected
     assert not [url for url in urls if url.startswith(leaf.api_address(source))]
 
 
-def test_rows_of_all_states_have_the_same_keys_and_are_json(connected: Connected) -> None:
+def test_rows_of_all_states_have_the_same_keys_and_are_json_serialisable(connected: Connected) -> None:
     items = connected.leaf.fetch_many(connected.upstream(), [connected.known, connected.gone])
     rows = [connected.leaf.row(item) for item in items.values()]
 
@@ -177,8 +177,8 @@ def test_rows_of_all_states_have_the_same_keys_and_are_json(connected: Connected
 
 
 @pytest.mark.parametrize("name", LEAVES)
-def test_what_a_leaf_does_not_do_it_says(name: str) -> None:
-    leaf = TOY if name == TOY.id else REGISTRY.get(name)
+def test_a_leaf_implements_update_or_raises_not_supported(name: str) -> None:
+    leaf = EXAMPLE if name == EXAMPLE.id else REGISTRY.get(name)
     if leaf.descriptor.update:
         assert type(leaf).update is not Integration.update
         return
@@ -186,7 +186,7 @@ def test_what_a_leaf_does_not_do_it_says(name: str) -> None:
         leaf.update(None, "1", {"title": "x"})  # type: ignore[arg-type]
 
 
-def test_no_leaf_keeps_anything(connected: Connected) -> None:
+def test_leaves_hold_no_state(connected: Connected) -> None:
     before = dict(vars(connected.leaf))
 
     connected.leaf.search(connected.upstream(), "bridge", limit=5)
@@ -195,7 +195,7 @@ def test_no_leaf_keeps_anything(connected: Connected) -> None:
     assert vars(connected.leaf) == before == {}
 
 
-def test_an_item_that_is_gone_keeps_its_reference() -> None:
+def test_a_gone_item_keeps_its_reference() -> None:
     item = Item.gone("7", "https://tracker.example/7")
 
     assert (item.reference, item.title, item.state) == ("7", "7", State.GONE)

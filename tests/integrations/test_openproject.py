@@ -25,7 +25,7 @@ early = tracker_fixture("12")
 # --- descriptor and addresses --------------------------------------------------------------------------------------
 
 
-def test_descriptor_offers_what_the_leaf_reads() -> None:
+def test_descriptor_matches_the_leaf() -> None:
     descriptor = Descriptor.load(Path(module.__file__).with_name("leaf.yaml"))
 
     assert (descriptor.label, descriptor.icon, descriptor.reference_kind) == ("Projects", "Briefcase", "number")
@@ -36,7 +36,7 @@ def test_descriptor_offers_what_the_leaf_reads() -> None:
     assert set(descriptor.reference_aliases) >= {"reference", "workPackageId", "id", "url"}
 
 
-def test_addresses_come_from_the_instance_root() -> None:
+def test_urls_are_built_from_the_instance_root() -> None:
     leaf, source = OpenProject(), SourceConfig("1", "openproject", "Tracker", "https://p.example.org/op")
 
     assert leaf.instance_root("https://p.example.org/op/api/v3/") == source.root
@@ -46,7 +46,7 @@ def test_addresses_come_from_the_instance_root() -> None:
     assert leaf.looks_like_reference(source, "#1528")
 
 
-def test_check_asks_once_who_we_are(tracker: Tracker) -> None:
+def test_check_reads_the_user_in_one_request(tracker: Tracker) -> None:
     with tracker.standin.counting() as seen, tracker.open() as upstream:
         identity = tracker.leaf.check(upstream)
 
@@ -62,8 +62,8 @@ def test_a_wrong_key_and_a_locked_account_are_rejected_credentials(tracker: Trac
     assert failed.value.reason is Reason.CREDENTIALS_REJECTED
 
 
-def test_a_public_instance_does_not_make_a_credential_good(tracker: Tracker) -> None:
-    """OpenProject does not see a credential in this header and answers as to anybody: 200 at its root, 404 at "me"."""
+def test_an_ignored_credential_is_rejected_on_a_public_instance(tracker: Tracker) -> None:
+    """OpenProject ignores a credential in this header and handles the request as anonymous: root 200, "me" 404."""
     tracker.standin.login_required = False
     source = tracker.source("T", kind=AuthKind.TOKEN, header="X-Api-Key")
 
@@ -82,14 +82,14 @@ def test_a_public_instance_can_be_read_without_an_account(tracker: Tracker) -> N
         assert tracker.leaf.check(upstream) == Identity(None, None)
 
 
-def test_without_an_account_a_closed_instance_rejects_us(tracker: Tracker) -> None:
+def test_an_instance_that_requires_login_rejects_a_source_without_an_account(tracker: Tracker) -> None:
     with tracker.open(tracker.source(None)) as upstream, pytest.raises(ProviderUnavailable) as failed:
         tracker.leaf.check(upstream)
 
     assert failed.value.reason is Reason.CREDENTIALS_REJECTED
 
 
-def test_new_keys_work_as_bearer_tokens_on_recent_servers(recent: Tracker) -> None:
+def test_new_keys_are_accepted_as_bearer_tokens_by_recent_servers(recent: Tracker) -> None:
     with recent.open(recent.source("opapi-T", kind=AuthKind.TOKEN)) as upstream:
         assert recent.leaf.check(upstream).user == "Uma User"
 
@@ -103,7 +103,7 @@ def test_bearer_keys_are_rejected_by_early_servers(early: Tracker) -> None:
     assert failed.value.reason is Reason.CREDENTIALS_REJECTED
 
 
-def test_a_404_of_somebody_else_is_no_verdict_on_the_credential(tracker: Tracker) -> None:
+def test_a_404_that_is_not_from_openproject_does_not_reject_the_credential(tracker: Tracker) -> None:
     tracker.reply(404, "<h1>Not found</h1>", path="/api/v3/users/me", kind="text/html")
 
     with tracker.open() as upstream, pytest.raises(ProviderUnavailable) as failed:
@@ -118,13 +118,13 @@ def test_a_token_without_the_scope_is_forbidden_not_rejected(tracker: Tracker) -
 
     with tracker.open() as upstream:
         assert tracker.leaf.probe_product(upstream) == ""
-        for ask in (tracker.leaf.check, lambda upstream: tracker.leaf.fetch(upstream, "101")):
+        for read in (tracker.leaf.check, lambda upstream: tracker.leaf.fetch(upstream, "101")):
             with pytest.raises(ProviderUnavailable, match="lacks the scope") as failed:
-                ask(upstream)
+                read(upstream)
             assert failed.value.reason is Reason.FORBIDDEN
 
 
-def test_judge_leaves_every_other_answer_to_the_connector() -> None:
+def test_every_other_response_is_classified_by_the_connector() -> None:
     source = SourceConfig("1", "openproject", "Tracker", "https://p.example.org")
     body = json.dumps(error("MissingPermission")).encode()
 
@@ -133,7 +133,7 @@ def test_judge_leaves_every_other_answer_to_the_connector() -> None:
     assert OpenProject().judge(Answer(403, {}, b"", "GET /"), source) is None
 
 
-def test_product_is_proved_without_a_credential_and_tells_its_version_to_administrators(tracker: Tracker) -> None:
+def test_product_probe_needs_no_credential_and_returns_the_version_for_administrators(tracker: Tracker) -> None:
     versions = []
     for token in (None, "T", "A"):
         with tracker.open(tracker.source(token)) as upstream:
@@ -154,7 +154,7 @@ def test_product_is_proved_without_a_credential_and_tells_its_version_to_adminis
         (404, error("NotFound"), HAL, Reason.UNEXPECTED_RESPONSE),
     ],
 )
-def test_another_product_is_not_taken_for_openproject(
+def test_another_product_is_not_recognised_as_openproject(
     recent: Tracker, status: int, body: Any, kind: str, reason: Reason
 ) -> None:
     recent.reply(status, body, path="/api/v3", kind=kind)
@@ -166,12 +166,12 @@ def test_another_product_is_not_taken_for_openproject(
 
 
 @pytest.mark.parametrize(("token", "sentence"), [("T", "This account sees 3 work packages."), ("A", "sees 4")])
-def test_reading_rung_counts_what_the_account_sees(tracker: Tracker, token: str, sentence: str) -> None:
+def test_reading_probe_counts_the_visible_work_packages(tracker: Tracker, token: str, sentence: str) -> None:
     with tracker.open(tracker.source(token)) as upstream:
         assert sentence in tracker.leaf.probe_reading(upstream)
 
 
-def test_reading_rung_tells_nothing_visible_from_not_allowed(tracker: Tracker) -> None:
+def test_reading_probe_distinguishes_nothing_visible_from_forbidden(tracker: Tracker) -> None:
     for number in (101, 102, 103):
         tracker.standin.remove_work_package(number)
 
@@ -209,7 +209,7 @@ FAULTS = {
 
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("read", READS)
-def test_no_fault_of_the_source_is_taken_for_an_answer(recent: Tracker, read: str, fault: str) -> None:
+def test_a_fault_of_the_source_is_never_a_result(recent: Tracker, read: str, fault: str) -> None:
     recent.standin.fault = fault
 
     with recent.open() as upstream, pytest.raises(ProviderUnavailable) as failed:
@@ -221,14 +221,14 @@ def test_no_fault_of_the_source_is_taken_for_an_answer(recent: Tracker, read: st
 # --- one work package ----------------------------------------------------------------------------------------------
 
 
-def test_an_item_carries_what_people_want_to_know(tracker: Tracker) -> None:
-    moment = datetime(2026, 5, 2, 9, tzinfo=UTC)
-    tracker.standin.touch(101, assignee_id=20, due_date=date(2026, 12, 4), updated_at=moment)
+def test_an_item_has_the_facts_of_the_work_package(tracker: Tracker) -> None:
+    updated_at = datetime(2026, 5, 2, 9, tzinfo=UTC)
+    tracker.standin.touch(101, assignee_id=20, due_date=date(2026, 12, 4), updated_at=updated_at)
 
     with tracker.open() as upstream:
         item = tracker.leaf.fetch(upstream, "101")
 
-    assert (item.reference, item.title, item.updated) == ("101", "Replace the north bridge", moment)
+    assert (item.reference, item.title, item.updated) == ("101", "Replace the north bridge", updated_at)
     assert item.url == f"{tracker.root}/work_packages/101"
     assert item.facts == {
         "displayId": "101", "subject": "Replace the north bridge", "status": "New", "statusId": "1",
@@ -238,7 +238,7 @@ def test_an_item_carries_what_people_want_to_know(tracker: Tracker) -> None:
     }  # fmt: skip
 
 
-def test_list_and_single_answer_give_the_same_item(tracker: Tracker) -> None:
+def test_list_and_single_response_give_the_same_item(tracker: Tracker) -> None:
     with tracker.open() as upstream:
         listed = tracker.leaf.fetch_many(upstream, ["102"])["102"]
         single = tracker.leaf.fetch(upstream, "102")
@@ -246,7 +246,7 @@ def test_list_and_single_answer_give_the_same_item(tracker: Tracker) -> None:
     assert listed == single
 
 
-def test_a_single_work_package_brings_its_status_along(tracker: Tracker) -> None:
+def test_a_single_work_package_needs_no_request_for_its_status(tracker: Tracker) -> None:
     with tracker.standin.counting() as seen, tracker.open() as upstream:
         assert tracker.leaf.fetch(upstream, "102").facts["isClosed"] is True
 
@@ -271,13 +271,13 @@ def test_row_has_every_key_of_the_contract(tracker: Tracker) -> None:
 
 def test_a_milestone_is_due_on_its_date(tracker: Tracker) -> None:
     day = date(2026, 7, 1)
-    made = tracker.standin.add_work_package("Opening", 1, type_id=2, start_date=day, due_date=day)
+    created = tracker.standin.add_work_package("Opening", 1, type_id=2, start_date=day, due_date=day)
 
     with tracker.open() as upstream:
-        assert tracker.leaf.fetch(upstream, str(made.id)).facts["dueDate"] == "2026-07-01"
+        assert tracker.leaf.fetch(upstream, str(created.id)).facts["dueDate"] == "2026-07-01"
 
 
-def test_what_is_not_disclosed_is_nothing(tracker: Tracker) -> None:
+def test_an_undisclosed_project_is_none(tracker: Tracker) -> None:
     tracker.standin.world.share(5, 201)
 
     with tracker.open() as upstream:
@@ -297,14 +297,14 @@ def test_a_new_display_id_is_shown_and_the_number_stays_the_reference(recent: Tr
     assert (row["id"], row["displayId"], row["url"]) == ("101", "ALPHA-1", f"{recent.root}/work_packages/101")
 
 
-def test_texts_are_plain_and_colours_are_colours(recent: Tracker) -> None:
+def test_texts_are_plain_and_invalid_colours_are_dropped(recent: Tracker) -> None:
     nasty = "<b>x</b>\x00\x1b[31m \u202eevil\u2066\n  end\ud800"
 
-    def spoil(body: dict[str, Any]) -> None:
+    def corrupt(body: dict[str, Any]) -> None:
         body["subject"] = body["_links"]["type"]["title"] = nasty
         body["_embedded"]["status"]["color"] = "red;}"
 
-    recent.rewrite(spoil, path=f"{LIST}/101")
+    recent.rewrite(corrupt, path=f"{LIST}/101")
 
     with recent.open() as upstream:
         row = recent.leaf.row(recent.leaf.fetch(upstream, "101"))
@@ -313,7 +313,7 @@ def test_texts_are_plain_and_colours_are_colours(recent: Tracker) -> None:
     assert row["statusColor"] is None
 
 
-def test_an_excerpt_only_where_it_is_asked_for(tracker: Tracker) -> None:
+def test_an_excerpt_is_returned_only_on_request(tracker: Tracker) -> None:
     tracker.standin.touch(101, description="Beams **and** planks.\n\nMore.")
 
     with tracker.open() as upstream:
@@ -322,7 +322,7 @@ def test_an_excerpt_only_where_it_is_asked_for(tracker: Tracker) -> None:
 
 
 @pytest.mark.parametrize("reference", ["999", "201", "abc", "007", "../users/me", ""])
-def test_fetch_finds_only_what_is_shown_to_us(tracker: Tracker, reference: str) -> None:
+def test_fetch_finds_only_visible_work_packages(tracker: Tracker, reference: str) -> None:
     with tracker.open() as upstream, pytest.raises(NotFound):
         tracker.leaf.fetch(upstream, reference)
 
@@ -330,7 +330,7 @@ def test_fetch_finds_only_what_is_shown_to_us(tracker: Tracker, reference: str) 
 @pytest.mark.parametrize(
     "typed", ["101", "#101", " 101 ", "{root}/wp/101", "{root}/projects/alpha/work_packages/101/activity?x=1"]
 )
-def test_resolves_what_people_paste(tracker: Tracker, typed: str) -> None:
+def test_resolves_typed_numbers_and_pasted_urls(tracker: Tracker, typed: str) -> None:
     with tracker.standin.counting() as seen, tracker.open() as upstream:
         item = tracker.leaf.resolve(upstream, typed.format(root=tracker.root))
 
@@ -339,7 +339,7 @@ def test_resolves_what_people_paste(tracker: Tracker, typed: str) -> None:
 
 
 @pytest.mark.parametrize("typed", ["ALPHA-1", "{root}/projects/alpha/work_packages/ALPHA-1"])
-def test_a_short_name_becomes_the_number_on_recent_servers_only(tracker: Tracker, typed: str) -> None:
+def test_a_semantic_id_resolves_to_the_number_on_recent_servers_only(tracker: Tracker, typed: str) -> None:
     with tracker.open() as upstream:
         if tracker.standin.profile.display_ids:
             assert tracker.leaf.resolve(upstream, typed.format(root=tracker.root)).reference == "101"
@@ -349,12 +349,12 @@ def test_a_short_name_becomes_the_number_on_recent_servers_only(tracker: Tracker
 
 
 @pytest.mark.parametrize("typed", ["999", "201", "#999"])
-def test_resolve_says_which_number_is_not_shown(tracker: Tracker, typed: str) -> None:
+def test_resolve_names_the_number_that_is_not_found(tracker: Tracker, typed: str) -> None:
     with tracker.open() as upstream, pytest.raises(NotFound, match=f"#{typed.strip('#')} "):
         tracker.leaf.resolve(upstream, typed)
 
 
-def test_resolve_asks_nobody_about_what_it_cannot_understand(tracker: Tracker) -> None:
+def test_resolve_sends_no_request_for_invalid_input(tracker: Tracker) -> None:
     with tracker.standin.counting() as seen, tracker.open() as upstream:
         with pytest.raises(WrongHost):
             tracker.leaf.resolve(upstream, "https://elsewhere.example/work_packages/101")
@@ -379,7 +379,9 @@ def test_resolve_asks_nobody_about_what_it_cannot_understand(tracker: Tracker) -
         ("x y", set()),
     ],
 )
-def test_search_matches_every_word_closed_ones_included(tracker: Tracker, text: str, found: set[str]) -> None:
+def test_search_matches_every_word_and_includes_closed_work_packages(
+    tracker: Tracker, text: str, found: set[str]
+) -> None:
     with tracker.open() as upstream:
         assert {item.reference for item in tracker.leaf.search(upstream, text, limit=20)} == found
 
@@ -396,15 +398,15 @@ def test_an_empty_search_lists_the_latest_changes_first(tracker: Tracker, text: 
     assert dict(seen[0].params)["filters"] == "[]"
 
 
-@pytest.mark.parametrize(("limit", "asked"), [(5, "5"), (0, "1"), (-1, "1"), (100_000, "100")])
-def test_search_never_asks_for_more_than_a_page(tracker: Tracker, limit: int, asked: str) -> None:
+@pytest.mark.parametrize(("limit", "page_size"), [(5, "5"), (0, "1"), (-1, "1"), (100_000, "100")])
+def test_search_requests_at_most_one_page(tracker: Tracker, limit: int, page_size: str) -> None:
     with tracker.standin.counting() as seen, tracker.open() as upstream:
         tracker.leaf.search(upstream, "bridge", limit=limit)
 
-    assert dict(seen[0].params)["pageSize"] == asked
+    assert dict(seen[0].params)["pageSize"] == page_size
 
 
-def test_a_very_long_search_stays_sendable(tracker: Tracker) -> None:
+def test_a_very_long_search_text_is_shortened(tracker: Tracker) -> None:
     with tracker.standin.counting() as seen, tracker.open() as upstream:
         assert tracker.leaf.search(upstream, "bridge \U0001f309" * 1000, limit=5) == []
 

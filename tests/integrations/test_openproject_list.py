@@ -1,4 +1,4 @@
-"""Many known work packages at once: in few requests, and never fewer than there are."""
+"""Fetching many work packages: few requests, and never an incomplete result."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ early = tracker_fixture("12")
 # --- the list ------------------------------------------------------------------------------------------------------
 
 
-def test_fifty_work_packages_cost_one_request_and_the_statuses_once_a_minute(tracker: Tracker) -> None:
+def test_fifty_work_packages_take_one_request_and_statuses_are_cached(tracker: Tracker) -> None:
     numbers = [str(number) for number in tracker.standin.add_many(50, 1)]
     source = tracker.source()
 
@@ -33,17 +33,17 @@ def test_fifty_work_packages_cost_one_request_and_the_statuses_once_a_minute(tra
     assert paths(second) == ["GET /work_packages"]
 
 
-def test_the_list_asks_for_exactly_these_ids_on_one_page(tracker: Tracker) -> None:
+def test_the_list_requests_exactly_these_ids_on_one_page(tracker: Tracker) -> None:
     with tracker.standin.counting() as seen, tracker.open() as upstream:
         tracker.leaf.fetch_many(upstream, ["101", "103", "101"])
 
-    asked = dict(seen[0].params)
-    assert json.loads(asked["filters"]) == [{"id": {"operator": "=", "values": ["101", "103"]}}]
-    assert (asked["pageSize"], asked["offset"]) == ("2", "1")
+    params = dict(seen[0].params)
+    assert json.loads(params["filters"]) == [{"id": {"operator": "=", "values": ["101", "103"]}}]
+    assert (params["pageSize"], params["offset"]) == ("2", "1")
     assert seen[0].headers["accept"] == "application/hal+json"
 
 
-def test_the_list_shows_closed_ones_and_knows_that_they_are(tracker: Tracker) -> None:
+def test_the_list_includes_closed_work_packages_and_marks_them(tracker: Tracker) -> None:
     with tracker.open() as upstream:
         items = tracker.leaf.fetch_many(upstream, ["101", "102"])
 
@@ -53,7 +53,7 @@ def test_the_list_shows_closed_ones_and_knows_that_they_are(tracker: Tracker) ->
 
 
 @pytest.mark.parametrize("bad", ["999", "201"])
-def test_deleted_and_hidden_ones_are_gone_and_spoil_nothing(tracker: Tracker, bad: str) -> None:
+def test_deleted_and_hidden_work_packages_are_gone_and_do_not_affect_the_others(tracker: Tracker, bad: str) -> None:
     with tracker.open() as upstream:
         items = tracker.leaf.fetch_many(upstream, ["103", bad, "101"])
 
@@ -63,7 +63,7 @@ def test_deleted_and_hidden_ones_are_gone_and_spoil_nothing(tracker: Tracker, ba
     assert "Secret" not in items[bad].title
 
 
-def test_one_gone_among_fifty_costs_a_recent_server_one_request_more(recent: Tracker) -> None:
+def test_one_gone_among_fifty_takes_one_more_request_on_a_recent_server(recent: Tracker) -> None:
     numbers = [str(number) for number in recent.standin.add_many(50, 1)]
     recent.standin.hide(int(numbers[17]))
 
@@ -76,15 +76,15 @@ def test_one_gone_among_fifty_costs_a_recent_server_one_request_more(recent: Tra
     assert dict(seen[1].params)["pageSize"] == "50"
 
 
-@pytest.mark.parametrize("place", [0, 17, 49])
-def test_one_gone_among_fifty_is_found_by_halving_on_an_early_server(early: Tracker, place: int) -> None:
+@pytest.mark.parametrize("position", [0, 17, 49])
+def test_one_gone_among_fifty_is_found_by_bisection_on_an_early_server(early: Tracker, position: int) -> None:
     numbers = [str(number) for number in early.standin.add_many(50, 1)]
-    early.standin.remove_work_package(int(numbers[place]))
+    early.standin.remove_work_package(int(numbers[position]))
 
     with early.standin.counting() as seen, early.open() as upstream:
         items = early.leaf.fetch_many(upstream, numbers)
 
-    assert [number for number, item in items.items() if item.state is State.GONE] == [numbers[place]]
+    assert [number for number, item in items.items() if item.state is State.GONE] == [numbers[position]]
     assert len(seen) <= 16
 
 
@@ -99,8 +99,8 @@ def test_many_gone_among_a_hundred_and_twenty(tracker: Tracker) -> None:
     assert [number for number, item in items.items() if item.state is State.GONE] == numbers[::7]
 
 
-def test_when_all_are_gone_nothing_else_slips_in(tracker: Tracker) -> None:
-    """A recent server forgets a filter that has no valid id left and lists all that we may see."""
+def test_if_all_are_gone_no_other_work_package_is_returned(tracker: Tracker) -> None:
+    """A recent server drops a filter without a valid id and lists every visible work package."""
     with tracker.open() as upstream:
         items = tracker.leaf.fetch_many(upstream, ["201", "999", "998", "997", "996"])
 
@@ -109,7 +109,7 @@ def test_when_all_are_gone_nothing_else_slips_in(tracker: Tracker) -> None:
 
 
 @pytest.mark.parametrize("number", ["999", "201"])
-def test_a_single_one_that_is_gone_costs_two_requests(tracker: Tracker, number: str) -> None:
+def test_a_single_gone_work_package_takes_two_requests(tracker: Tracker, number: str) -> None:
     with tracker.standin.counting() as seen, tracker.open() as upstream:
         items = tracker.leaf.fetch_many(upstream, [number])
 
@@ -117,7 +117,7 @@ def test_a_single_one_that_is_gone_costs_two_requests(tracker: Tracker, number: 
     assert paths(seen) == ["GET /work_packages", f"GET /work_packages/{number}"]
 
 
-def test_odd_references_are_gone_once_openproject_proved_that_it_answers(tracker: Tracker) -> None:
+def test_malformed_references_are_gone_after_one_check_of_the_upstream(tracker: Tracker) -> None:
     with tracker.standin.counting() as seen, tracker.open() as upstream:
         items = tracker.leaf.fetch_many(upstream, ["007", "ALPHA-1", "abc", "", "0", "9" * 40])
 
@@ -125,7 +125,7 @@ def test_odd_references_are_gone_once_openproject_proved_that_it_answers(tracker
     assert [request.path for request in seen] == ["/openproject/api/v3/users/me"]
 
 
-def test_reads_on_when_the_server_clamps_the_page(tracker: Tracker) -> None:
+def test_reads_further_pages_if_the_server_clamps_the_page_size(tracker: Tracker) -> None:
     tracker.standin.max_page_size = 7
     numbers = [str(number) for number in tracker.standin.add_many(20, 1)]
 
@@ -136,7 +136,7 @@ def test_reads_on_when_the_server_clamps_the_page(tracker: Tracker) -> None:
     assert [dict(one.params)["offset"] for one in seen[:3]] == ["1", "2", "3"]
 
 
-def test_reads_on_when_the_server_clamps_a_page_with_one_gone(recent: Tracker) -> None:
+def test_reads_further_clamped_pages_if_one_work_package_is_gone(recent: Tracker) -> None:
     recent.standin.max_page_size = 7
     numbers = [str(number) for number in recent.standin.add_many(20, 1)]
 
@@ -146,7 +146,7 @@ def test_reads_on_when_the_server_clamps_a_page_with_one_gone(recent: Tracker) -
     assert [number for number, item in items.items() if item.state is State.GONE] == ["999"]
 
 
-def test_asks_for_at_most_a_hundred_at_once(tracker: Tracker) -> None:
+def test_requests_at_most_a_hundred_per_page(tracker: Tracker) -> None:
     numbers = [str(number) for number in tracker.standin.add_many(205, 1)]
 
     with tracker.standin.counting() as seen, tracker.open() as upstream:
@@ -159,35 +159,35 @@ def test_asks_for_at_most_a_hundred_at_once(tracker: Tracker) -> None:
 
 
 @pytest.mark.parametrize("numbers", [["101"], ["101", "103"]])
-def test_an_account_that_may_read_nothing_is_forbidden_not_gone(tracker: Tracker, numbers: list[str]) -> None:
+def test_an_account_without_read_access_is_forbidden_not_gone(tracker: Tracker, numbers: list[str]) -> None:
     with tracker.open(tracker.source("N")) as upstream, pytest.raises(ProviderUnavailable) as failed:
         tracker.leaf.fetch_many(upstream, numbers)
 
     assert failed.value.reason is Reason.FORBIDDEN
 
 
-def _without_one(body: dict[str, Any]) -> None:
+def _remove_element(body: dict[str, Any]) -> None:
     del body["_embedded"]["elements"][0]
 
 
-def _shortened(body: dict[str, Any]) -> None:
-    _without_one(body)
+def _remove_element_and_adjust_totals(body: dict[str, Any]) -> None:
+    _remove_element(body)
     body["count"] = body["total"] = 1
 
 
-def _swapped(body: dict[str, Any]) -> None:
+def _replace_id(body: dict[str, Any]) -> None:
     body["_embedded"]["elements"][0]["id"] = 555
 
 
-def _doubled(body: dict[str, Any]) -> None:
+def _duplicate_element(body: dict[str, Any]) -> None:
     body["_embedded"]["elements"][0] = body["_embedded"]["elements"][1]
 
 
-SPOILED: dict[str, Rewrite] = {
-    "an element missing": _without_one,
-    "consistently too short": _shortened,
-    "somebody else's": _swapped,
-    "one twice": _doubled,
+INCONSISTENT: dict[str, Rewrite] = {
+    "an element missing": _remove_element,
+    "consistently too short": _remove_element_and_adjust_totals,
+    "an unrequested id": _replace_id,
+    "a duplicate": _duplicate_element,
     "empty": lambda body: body.update(total=0, count=0, _embedded={"elements": []}),
     "another kind": lambda body: body.update(_type="Collection"),
     "no kind": lambda body: body.pop("_type"),
@@ -200,9 +200,9 @@ SPOILED: dict[str, Rewrite] = {
 }
 
 
-@pytest.mark.parametrize("how", SPOILED)
-def test_a_list_that_contradicts_itself_is_never_shown(recent: Tracker, how: str) -> None:
-    recent.rewrite(SPOILED[how], path=LIST)
+@pytest.mark.parametrize("name", INCONSISTENT)
+def test_an_inconsistent_list_is_an_unexpected_response(recent: Tracker, name: str) -> None:
+    recent.rewrite(INCONSISTENT[name], path=LIST)
 
     with recent.standin.counting() as seen, recent.open() as upstream, pytest.raises(ProviderUnavailable) as failed:
         recent.leaf.fetch_many(upstream, ["101", "103"])
@@ -211,7 +211,7 @@ def test_a_list_that_contradicts_itself_is_never_shown(recent: Tracker, how: str
     assert len(seen) == 1
 
 
-ODD: dict[str, Any] = {
+MALFORMED: dict[str, Any] = {
     "no subject": {"id": 101, "_links": {}},
     "odd types": {
         "id": "101", "subject": 5, "displayId": [], "updatedAt": "soon", "dueDate": 7, "lockVersion": "1", "_links": [],
@@ -225,12 +225,12 @@ ODD: dict[str, Any] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("odd", ODD)
-def test_one_malformed_work_package_does_not_spoil_the_list(recent: Tracker, odd: str) -> None:
-    def spoil(body: dict[str, Any]) -> None:
-        body["_embedded"]["elements"][0] = ODD[odd]
+@pytest.mark.parametrize("malformed", MALFORMED)
+def test_a_malformed_work_package_does_not_affect_the_others(recent: Tracker, malformed: str) -> None:
+    def corrupt(body: dict[str, Any]) -> None:
+        body["_embedded"]["elements"][0] = MALFORMED[malformed]
 
-    recent.rewrite(spoil, path=LIST)
+    recent.rewrite(corrupt, path=LIST)
 
     with recent.open() as upstream:
         items = recent.leaf.fetch_many(upstream, ["101", "103"])
@@ -240,12 +240,12 @@ def test_one_malformed_work_package_does_not_spoil_the_list(recent: Tracker, odd
     assert json.dumps([recent.leaf.row(item) for item in items.values()])
 
 
-def test_a_malformed_one_beside_a_gone_one_is_still_there(recent: Tracker) -> None:
-    def spoil(body: dict[str, Any]) -> None:
+def test_a_malformed_work_package_is_live_although_another_is_gone(recent: Tracker) -> None:
+    def corrupt(body: dict[str, Any]) -> None:
         elements = body.get("_embedded", {}).get("elements", [])
         body.get("_embedded", {})["elements"] = [None if element["id"] == 101 else element for element in elements]
 
-    recent.rewrite(spoil, path=LIST)
+    recent.rewrite(corrupt, path=LIST)
 
     with recent.open() as upstream:
         items = recent.leaf.fetch_many(upstream, ["101", "999"])
@@ -254,7 +254,7 @@ def test_a_malformed_one_beside_a_gone_one_is_still_there(recent: Tracker) -> No
 
 
 @pytest.mark.parametrize("fault", ["server-error", "login-page", "empty-object", "rate-limited", "forbidden", "hang"])
-def test_statuses_that_cannot_be_read_do_not_spoil_the_list(recent: Tracker, fault: str) -> None:
+def test_a_failed_request_for_statuses_does_not_fail_the_list(recent: Tracker, fault: str) -> None:
     recent.standin.fault = fault
     recent.standin.fault_only = lambda request: request.path.endswith("/statuses")
 
@@ -266,7 +266,7 @@ def test_statuses_that_cannot_be_read_do_not_spoil_the_list(recent: Tracker, fau
 
 
 @pytest.mark.parametrize(("status", "identifier"), [(403, "MissingPermission"), (404, "NotFound")])
-def test_statuses_that_are_not_ours_to_read_are_not_asked_again_at_once(
+def test_a_refused_request_for_statuses_is_not_repeated_immediately(
     recent: Tracker, status: int, identifier: str
 ) -> None:
     recent.reply(status, error(identifier), path="/api/v3/statuses")
@@ -280,7 +280,7 @@ def test_statuses_that_are_not_ours_to_read_are_not_asked_again_at_once(
     assert paths(seen).count("GET /statuses") == 1
 
 
-def test_a_refusal_that_comes_as_several_errors_is_the_same_refusal(recent: Tracker) -> None:
+def test_an_invalid_filter_can_be_reported_as_multiple_errors(recent: Tracker) -> None:
     real = recent.standin.answer
 
     def answer(request: Request) -> Response:
@@ -307,7 +307,7 @@ def test_a_refusal_that_comes_as_several_errors_is_the_same_refusal(recent: Trac
         (414, "", "text/html"),
     ],
 )
-def test_any_other_refusal_of_the_list_is_not_explained_away(
+def test_any_other_error_of_the_list_is_an_unexpected_response(
     recent: Tracker, status: int, body: Any, kind: str
 ) -> None:
     recent.reply(status, body, path=LIST, kind=kind)
@@ -318,7 +318,7 @@ def test_any_other_refusal_of_the_list_is_not_explained_away(
     assert failed.value.reason is Reason.UNEXPECTED_RESPONSE
 
 
-def test_a_single_one_is_only_gone_when_openproject_says_so(early: Tracker) -> None:
+def test_a_work_package_is_gone_only_if_the_404_is_from_openproject(early: Tracker) -> None:
     early.reply(404, "<h1>nginx</h1>", path=f"{LIST}/999", kind="text/html")
 
     with early.open() as upstream, pytest.raises(ProviderUnavailable) as failed:

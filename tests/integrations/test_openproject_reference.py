@@ -37,7 +37,7 @@ BELOW = "https://example.org/openproject"
     ],
 )
 @pytest.mark.parametrize("root", [ROOT, BELOW])
-def test_finds_the_instance_root_behind_what_an_administrator_pastes(root: str, pasted: str) -> None:
+def test_finds_the_instance_root_of_a_pasted_url(root: str, pasted: str) -> None:
     assert instance_root(f" {root}{pasted} ") == root
 
 
@@ -53,7 +53,7 @@ def test_finds_the_instance_root_behind_what_an_administrator_pastes(root: str, 
         ("https://[::1]:8443/api/v3", "https://[::1]:8443"),
     ],
 )
-def test_keeps_what_belongs_to_the_root(location: str, root: str) -> None:
+def test_keeps_the_path_of_the_root(location: str, root: str) -> None:
     assert instance_root(location) == root
 
 
@@ -75,7 +75,7 @@ def test_keeps_what_belongs_to_the_root(location: str, root: str) -> None:
         "https://[::1",
     ],
 )
-def test_refuses_a_location_without_a_root(location: str) -> None:
+def test_rejects_an_invalid_location(location: str) -> None:
     with pytest.raises(InvalidInput) as refused:
         instance_root(location)
 
@@ -106,7 +106,7 @@ FORMS = [
 @pytest.mark.parametrize("number", ["1528", "PROJ-51", "A_2B-7"])
 @pytest.mark.parametrize("root", [ROOT, BELOW])
 @pytest.mark.parametrize("form", FORMS)
-def test_reads_every_address_of_a_work_package(form: str, root: str, number: str) -> None:
+def test_parses_every_url_of_a_work_package(form: str, root: str, number: str) -> None:
     assert work_package_in(root + form.format(id=number), root) == number
 
 
@@ -114,7 +114,7 @@ def test_reads_every_address_of_a_work_package(form: str, root: str, number: str
     ("typed", "reference"),
     [("1528", "1528"), ("#1528", "1528"), (" 1528\n", "1528"), ("007", "7"), ("PROJ-51", "PROJ-51")],
 )
-def test_reads_a_typed_reference(typed: str, reference: str) -> None:
+def test_parses_a_typed_reference(typed: str, reference: str) -> None:
     assert work_package_in(typed, ROOT) == reference
 
 
@@ -126,7 +126,7 @@ def test_reads_a_typed_reference(typed: str, reference: str) -> None:
         f"{ROOT}/api/v3/projects/3", f"{ROOT}/work_packages/%31", "https://[", "https://a b/work_packages/1",
     ],
 )  # fmt: skip
-def test_refuses_what_names_no_work_package(typed: str) -> None:
+def test_rejects_text_that_names_no_work_package(typed: str) -> None:
     with pytest.raises(InvalidInput) as refused:
         work_package_in(typed, ROOT)
 
@@ -147,7 +147,7 @@ def test_refuses_what_names_no_work_package(typed: str) -> None:
         ("https://bob@other.example.org/wp/3", "other.example.org"),
     ],
 )
-def test_says_of_which_host_a_foreign_work_package_is(address: str, host: str) -> None:
+def test_error_names_the_other_host_of_a_work_package(address: str, host: str) -> None:
     with pytest.raises(WrongHost) as refused:
         work_package_in(address, BELOW)
 
@@ -155,18 +155,18 @@ def test_says_of_which_host_a_foreign_work_package_is(address: str, host: str) -
     assert str(refused.value) == f"This is a work package of {host}. There is no source for it yet."
 
 
-def test_does_not_call_any_foreign_page_a_work_package() -> None:
+def test_error_names_the_other_host_of_another_page() -> None:
     with pytest.raises(WrongHost, match=r"This is an address of wiki\.example\.org"):
         work_package_in("https://wiki.example.org/bin/view/Main/", ROOT)
 
 
 @pytest.mark.parametrize("typed", ["1528", "#1528", " 1528 ", "PROJ-51", "https://x.example/wp/1", "HTTP://x.example"])
-def test_tells_a_reference_from_words(typed: str) -> None:
+def test_references_look_like_references(typed: str) -> None:
     assert looks_like_reference(typed)
 
 
 @pytest.mark.parametrize("typed", ["", "#", "0", "permit 1528", "1528a", "proj-51", "Proj-51", "https", "PROJ 51"])
-def test_tells_words_from_a_reference(typed: str) -> None:
+def test_words_do_not_look_like_references(typed: str) -> None:
     assert not looks_like_reference(typed)
 
 
@@ -174,11 +174,11 @@ def test_tells_words_from_a_reference(typed: str) -> None:
     ("text", "canonical"),
     [("1", True), ("1528", True), ("0", False), ("007", False), (" 7", False), ("PROJ-7", False), ("٣", False)],
 )
-def test_takes_a_number_only_as_openproject_writes_it(text: str, canonical: bool) -> None:
+def test_only_a_canonical_number_is_a_number(text: str, canonical: bool) -> None:
     assert is_number(text) is canonical
 
 
-def test_page_address_is_for_browsers_and_cannot_be_led_elsewhere() -> None:
+def test_page_url_is_a_browser_url_with_an_escaped_id() -> None:
     assert page_url(BELOW, "1528") == f"{BELOW}/work_packages/1528"
     assert page_url(ROOT, "../admin?x") == f"{ROOT}/work_packages/..%2Fadmin%3Fx"
 
@@ -192,7 +192,7 @@ def test_page_address_is_for_browsers_and_cannot_be_led_elsewhere() -> None:
         ("../..", "/work_packages/new"),
     ],
 )
-def test_leads_to_openprojects_own_create_form(project: str, path: str) -> None:
+def test_create_page_url_is_openprojects_create_form(project: str, path: str) -> None:
     assert create_page_url(ROOT, project) == ROOT + path
 
 
@@ -207,5 +207,5 @@ def test_leads_to_openprojects_own_create_form(project: str, path: str) -> None:
         ("/api/v3/statuses/7/x", None),
     ],
 )
-def test_reads_api_links_below_any_sub_path(href: object, target: tuple[str, str] | None) -> None:
+def test_parses_api_links_below_any_sub_path(href: object, target: tuple[str, str] | None) -> None:
     assert target_of(href) == target

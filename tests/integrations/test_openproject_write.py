@@ -1,4 +1,4 @@
-"""Creating and changing work packages, and what a form offers for it."""
+"""Creating and updating work packages, and the choices for their forms."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ CREATE = "/api/v3/projects/1/work_packages"
 # --- create --------------------------------------------------------------------------------------------------------
 
 
-def test_creates_with_as_little_as_project_and_subject(tracker: Tracker) -> None:
+def test_create_requires_only_project_and_subject(tracker: Tracker) -> None:
     with tracker.standin.counting() as seen, tracker.open() as upstream:
         item = tracker.leaf.create(upstream, {"projectId": 1, "subject": " New  bridge\n"})
 
@@ -40,7 +40,7 @@ def test_creates_with_as_little_as_project_and_subject(tracker: Tracker) -> None
 
 @pytest.mark.parametrize("kind", ["Milestone", "milestone", "2", 2])
 @pytest.mark.parametrize("project", ["1", "alpha"])
-def test_creates_with_a_type_by_name_or_number(tracker: Tracker, kind: Any, project: str) -> None:
+def test_create_accepts_a_type_by_name_or_id(tracker: Tracker, kind: Any, project: str) -> None:
     values = {"project": project, "subject": "x", "type": kind, "description": "A **b**\nc"}
 
     with tracker.open() as upstream:
@@ -51,7 +51,7 @@ def test_creates_with_a_type_by_name_or_number(tracker: Tracker, kind: Any, proj
 
 
 @pytest.mark.parametrize("kind", ["Request", "3", "x"])
-def test_a_type_that_the_project_lacks_is_refused_before_anything_is_created(tracker: Tracker, kind: str) -> None:
+def test_a_type_outside_the_project_is_rejected_before_the_create(tracker: Tracker, kind: str) -> None:
     with tracker.standin.counting() as seen, tracker.open() as upstream, pytest.raises(Rejected) as refused:
         tracker.leaf.create(upstream, {"projectId": "1", "subject": "x", "type": kind})
 
@@ -72,9 +72,7 @@ def test_a_type_that_the_project_lacks_is_refused_before_anything_is_created(tra
         ({"subject": "x", "projectId": True}, "projectId"),
     ],
 )
-def test_create_names_what_the_caller_must_correct_and_sends_nothing(
-    tracker: Tracker, values: dict[str, Any], field: str
-) -> None:
+def test_create_names_the_invalid_field_and_sends_nothing(tracker: Tracker, values: dict[str, Any], field: str) -> None:
     with tracker.standin.counting() as seen, tracker.open() as upstream, pytest.raises(InvalidInput) as refused:
         tracker.leaf.create(upstream, values)
 
@@ -82,14 +80,14 @@ def test_create_names_what_the_caller_must_correct_and_sends_nothing(
     assert seen == []
 
 
-def test_create_shows_openprojects_own_sentence_beside_the_field(tracker: Tracker) -> None:
+def test_create_reports_openprojects_message_for_the_field(tracker: Tracker) -> None:
     with tracker.open() as upstream, pytest.raises(Rejected) as refused:
         tracker.leaf.create(upstream, {"projectId": "1", "subject": "x" * 256})
 
     assert refused.value.fields == {"subject": "Subject is too long (maximum is 255 characters)."}
 
 
-def test_create_keeps_several_refusals_apart(tracker: Tracker) -> None:
+def test_create_reports_several_errors_by_field(tracker: Tracker) -> None:
     tracker.standin.world.add(CustomField(7, "Story", frozenset({1}), frozenset({1})))
 
     with tracker.open() as upstream, pytest.raises(Rejected) as refused:
@@ -98,40 +96,42 @@ def test_create_keeps_several_refusals_apart(tracker: Tracker) -> None:
     assert set(refused.value.fields) == {"subject", "customField7"}
 
 
-def test_create_passes_custom_fields_on_as_text_and_as_link(tracker: Tracker) -> None:
+def test_create_sends_custom_fields_as_text_and_as_link(tracker: Tracker) -> None:
     tracker.standin.world.add(CustomField(7, "Story", frozenset({1}), frozenset({1})))
     tracker.standin.world.add(CustomField(8, "Kind", frozenset({1}), frozenset({1}), options={3: "Permit"}))
-    values = {"customField7": "told", "customField8": {"href": "/api/v3/custom_options/3"}}
+    values = {"customField7": "text", "customField8": {"href": "/api/v3/custom_options/3"}}
 
     with tracker.open() as upstream:
         item = tracker.leaf.create(upstream, {"projectId": "1", "subject": "x", **values})
 
-    assert tracker.standin.world.work_packages[int(item.reference)].custom == {7: "told", 8: "3"}
+    assert tracker.standin.world.work_packages[int(item.reference)].custom == {7: "text", 8: "3"}
 
 
 @pytest.mark.parametrize("values", [{}, {"type": "Task"}])
 @pytest.mark.parametrize("project", ["2", "beta", "77"])
-def test_a_hidden_project_is_said_at_the_project_field(tracker: Tracker, project: str, values: dict[str, str]) -> None:
+def test_an_invisible_project_is_an_error_of_the_project_field(
+    tracker: Tracker, project: str, values: dict[str, str]
+) -> None:
     with tracker.open() as upstream, pytest.raises(Rejected) as refused:
         tracker.leaf.create(upstream, {"projectId": project, "subject": "x", **values})
 
     assert refused.value.fields == {"projectId": "OpenProject does not show this project to our account."}
 
 
-def test_an_account_that_may_not_create_is_told_so(tracker: Tracker) -> None:
+def test_an_account_without_the_right_to_create_is_forbidden(tracker: Tracker) -> None:
     with tracker.open(tracker.source("V")) as upstream, pytest.raises(Forbidden, match="our account create"):
         tracker.leaf.create(upstream, {"projectId": "1", "subject": "x"})
 
 
-def test_a_type_number_is_sent_where_types_may_not_be_read(recent: Tracker) -> None:
+def test_a_type_id_is_sent_if_types_cannot_be_read(recent: Tracker) -> None:
     recent.standin.world.join(5, 1, {Right.ADD})
 
     with recent.open() as upstream:
-        made = recent.leaf.create(upstream, {"projectId": "1", "subject": "x", "type": "2"})
+        created = recent.leaf.create(upstream, {"projectId": "1", "subject": "x", "type": "2"})
         with pytest.raises(Forbidden):
             recent.leaf.create(upstream, {"projectId": "1", "subject": "x", "type": "Milestone"})
 
-    assert made.facts["type"] == "Milestone"
+    assert created.facts["type"] == "Milestone"
 
 
 def _drop(tracker: Tracker) -> None:
@@ -146,7 +146,7 @@ def _hang(tracker: Tracker) -> None:
     tracker.standin.fault = "hang"
 
 
-def _no_number(tracker: Tracker) -> None:
+def _no_id(tracker: Tracker) -> None:
     tracker.rewrite(lambda body: (body.pop("id"), body.pop("_links")), path=CREATE, method="POST")
 
 
@@ -158,20 +158,20 @@ def _login_page(tracker: Tracker) -> None:
     tracker.standin.fault = "login-page"
 
 
-@pytest.mark.parametrize("happen", [_drop, _cut, _hang, _no_number, _login_page, _gateway])
-def test_a_create_without_a_whole_answer_is_uncertain_and_never_repeated(
-    tracker: Tracker, happen: Callable[[Tracker], None]
+@pytest.mark.parametrize("cause_failure", [_drop, _cut, _hang, _no_id, _login_page, _gateway])
+def test_a_create_without_a_complete_response_is_uncertain_and_never_repeated(
+    tracker: Tracker, cause_failure: Callable[[Tracker], None]
 ) -> None:
-    happen(tracker)
+    cause_failure(tracker)
 
     with (
         tracker.standin.counting() as seen,
         tracker.open(deadline_s=1) as upstream,
-        pytest.raises(Uncertain, match="We cannot tell whether it was created") as unknown,
+        pytest.raises(Uncertain, match="We cannot tell whether it was created") as caught,
     ):
         tracker.leaf.create(upstream, {"projectId": "1", "subject": "Lost"})
 
-    assert isinstance(unknown.value.__cause__, ProviderUnavailable)
+    assert isinstance(caught.value.__cause__, ProviderUnavailable)
     assert len(seen) <= 1
 
 
@@ -186,7 +186,7 @@ def test_a_create_without_a_whole_answer_is_uncertain_and_never_repeated(
         ("redirect", Reason.UNEXPECTED_REDIRECT),
     ],
 )
-def test_a_create_that_was_refused_is_not_uncertain(recent: Tracker, fault: str, reason: Reason) -> None:
+def test_a_rejected_create_is_not_uncertain(recent: Tracker, fault: str, reason: Reason) -> None:
     recent.standin.fault = fault
 
     with recent.open() as upstream, pytest.raises(ProviderUnavailable) as failed:
@@ -195,7 +195,7 @@ def test_a_create_that_was_refused_is_not_uncertain(recent: Tracker, fault: str,
     assert failed.value.reason is reason
 
 
-def test_a_create_that_never_left_is_not_uncertain(recent: Tracker) -> None:
+def test_a_create_that_was_not_sent_is_not_uncertain(recent: Tracker) -> None:
     recent.server.close()
 
     with recent.open() as upstream, pytest.raises(ProviderUnavailable) as failed:
@@ -223,7 +223,7 @@ def test_create_accepts_200_as_well(recent: Tracker) -> None:
         ),
     ],
 )
-def test_refusals_are_read_whatever_their_shape(recent: Tracker, body: Any, fields: dict[str, str]) -> None:
+def test_validation_errors_of_every_shape_are_parsed(recent: Tracker, body: Any, fields: dict[str, str]) -> None:
     recent.reply(422, body, path=CREATE, method="POST")
 
     with recent.open() as upstream, pytest.raises(Rejected) as refused:
@@ -233,7 +233,7 @@ def test_refusals_are_read_whatever_their_shape(recent: Tracker, body: Any, fiel
     assert fields or str(refused.value).endswith("Nee.")
 
 
-def test_changes_the_subject_at_the_present_version(tracker: Tracker) -> None:
+def test_update_uses_the_current_lock_version(tracker: Tracker) -> None:
     tracker.standin.touch(101)
 
     with tracker.standin.counting() as seen, tracker.open() as upstream:
@@ -243,7 +243,7 @@ def test_changes_the_subject_at_the_present_version(tracker: Tracker) -> None:
     assert paths(seen) == ["GET /work_packages/101", "PATCH /work_packages/101"]
 
 
-def test_a_version_that_rides_along_saves_the_look(tracker: Tracker) -> None:
+def test_update_with_a_lock_version_reads_nothing_first(tracker: Tracker) -> None:
     with tracker.standin.counting() as seen, tracker.open() as upstream:
         tracker.leaf.update(upstream, "101", {"status": "2", "lockVersion": "0"})
 
@@ -252,7 +252,7 @@ def test_a_version_that_rides_along_saves_the_look(tracker: Tracker) -> None:
 
 
 @pytest.mark.parametrize("changes", [{"subject": "Mine", "lockVersion": 0}, {"subject": "Mine"}])
-def test_a_faster_colleague_is_never_overwritten(tracker: Tracker, changes: dict[str, Any]) -> None:
+def test_a_concurrent_change_is_never_overwritten(tracker: Tracker, changes: dict[str, Any]) -> None:
     tracker.standin.before_write = lambda: tracker.standin.touch(101, subject="Theirs")
 
     with tracker.open() as upstream, pytest.raises(ChangedUpstream, match="Nothing of yours was saved"):
@@ -262,19 +262,19 @@ def test_a_faster_colleague_is_never_overwritten(tracker: Tracker, changes: dict
 
 
 @pytest.mark.parametrize("status", ["In progress", "in PROGRESS", "2", 2])
-def test_sets_a_status_by_name_or_number(tracker: Tracker, status: Any) -> None:
+def test_update_accepts_a_status_by_name_or_id(tracker: Tracker, status: Any) -> None:
     with tracker.open() as upstream:
         assert tracker.leaf.update(upstream, "101", {"status": status}).facts["status"] == "In progress"
 
 
-def test_a_status_out_of_reach_is_refused_in_openprojects_words(tracker: Tracker) -> None:
+def test_a_status_without_a_transition_is_rejected_with_openprojects_message(tracker: Tracker) -> None:
     with tracker.open() as upstream, pytest.raises(Rejected) as refused:
         tracker.leaf.update(upstream, "101", {"status": "Closed"})
 
     assert "no valid transition exists" in refused.value.fields["status"]
 
 
-def test_an_unknown_status_is_refused_without_a_write(tracker: Tracker) -> None:
+def test_an_unknown_status_is_rejected_without_a_write(tracker: Tracker) -> None:
     with tracker.standin.counting() as seen, tracker.open() as upstream, pytest.raises(Rejected) as refused:
         tracker.leaf.update(upstream, "101", {"status": "Gesloten"})
 
@@ -282,7 +282,7 @@ def test_an_unknown_status_is_refused_without_a_write(tracker: Tracker) -> None:
     assert not [one for one in seen if one.method == "PATCH"]
 
 
-def test_a_status_made_a_moment_ago_is_found(recent: Tracker) -> None:
+def test_a_new_status_is_found_although_statuses_are_cached(recent: Tracker) -> None:
     source = recent.source()
     with recent.open(source) as upstream:
         recent.leaf.fetch_many(upstream, ["101"])
@@ -294,7 +294,7 @@ def test_a_status_made_a_moment_ago_is_found(recent: Tracker) -> None:
 
 
 @pytest.mark.parametrize("offers", ["both", "embedded", "linked"])
-def test_a_status_is_found_in_the_form_where_statuses_may_not_be_read(recent: Tracker, offers: Any) -> None:
+def test_a_status_is_found_in_the_form_if_statuses_cannot_be_read(recent: Tracker, offers: Any) -> None:
     recent.reply(403, error("MissingPermission"), path="/api/v3/statuses")
     recent.standin.offers = offers
 
@@ -303,25 +303,25 @@ def test_a_status_is_found_in_the_form_where_statuses_may_not_be_read(recent: Tr
 
 
 @pytest.mark.parametrize(("assignee", "number"), [("Uma User", 5), ("team blue", 20), ("20", 20), (5, 5)])
-def test_assigns_people_and_groups_by_name_or_number(tracker: Tracker, assignee: Any, number: int) -> None:
+def test_update_accepts_users_and_groups_by_name_or_id(tracker: Tracker, assignee: Any, number: int) -> None:
     with tracker.open() as upstream:
         tracker.leaf.update(upstream, "101", {"assignee": assignee})
 
     assert tracker.standin.world.work_packages[101].assignee_id == number
 
 
-@pytest.mark.parametrize("nobody", [None, ""])
-def test_nobody_clears_the_assignee_without_looking_for_people(tracker: Tracker, nobody: str | None) -> None:
+@pytest.mark.parametrize("empty", [None, ""])
+def test_an_empty_assignee_is_cleared_without_a_request_for_users(tracker: Tracker, empty: str | None) -> None:
     tracker.standin.touch(101, assignee_id=5)
 
     with tracker.standin.counting() as seen, tracker.open() as upstream:
-        item = tracker.leaf.update(upstream, "101", {"assignee": nobody, "lockVersion": 1})
+        item = tracker.leaf.update(upstream, "101", {"assignee": empty, "lockVersion": 1})
 
     assert item.facts["assignee"] is None
     assert paths(seen) == ["PATCH /work_packages/101"]
 
 
-def test_two_people_of_one_name_need_a_number(tracker: Tracker) -> None:
+def test_an_ambiguous_name_is_rejected_and_an_id_accepted(tracker: Tracker) -> None:
     tracker.standin.world.add(Principal(50, "Sam B."), Principal(51, "Sam B."))
     for number in (50, 51):
         tracker.standin.world.join(number, 1)
@@ -335,7 +335,7 @@ def test_two_people_of_one_name_need_a_number(tracker: Tracker) -> None:
     assert tracker.standin.world.work_packages[101].assignee_id == 51
 
 
-def test_an_unknown_person_is_refused_without_a_write(tracker: Tracker) -> None:
+def test_an_unknown_assignee_is_rejected_without_a_write(tracker: Tracker) -> None:
     with tracker.standin.counting() as seen, tracker.open() as upstream, pytest.raises(Rejected) as refused:
         tracker.leaf.update(upstream, "101", {"assignee": "Nobody Here"})
 
@@ -343,7 +343,7 @@ def test_an_unknown_person_is_refused_without_a_write(tracker: Tracker) -> None:
     assert not [one for one in seen if one.method == "PATCH"]
 
 
-def test_a_number_that_cannot_be_assigned_is_refused_in_openprojects_words(tracker: Tracker) -> None:
+def test_an_id_that_cannot_be_assigned_is_rejected_with_openprojects_message(tracker: Tracker) -> None:
     with tracker.open() as upstream, pytest.raises(Rejected) as refused:
         tracker.leaf.update(upstream, "101", {"assignee": "6"})
 
@@ -365,7 +365,7 @@ def test_a_number_that_cannot_be_assigned_is_refused_in_openprojects_words(track
         ({"subject": "x", "lockVersion": True}, "lockVersion"),
     ],
 )
-def test_update_names_what_the_caller_must_correct_and_sends_nothing(
+def test_update_names_the_invalid_field_and_sends_nothing(
     tracker: Tracker, changes: dict[str, Any], field: str
 ) -> None:
     with tracker.standin.counting() as seen, tracker.open() as upstream, pytest.raises(InvalidInput) as refused:
@@ -377,12 +377,12 @@ def test_update_names_what_the_caller_must_correct_and_sends_nothing(
 
 
 @pytest.mark.parametrize("changes", [{"subject": "x"}, {"status": "2"}, {"subject": "x", "lockVersion": 0}])
-def test_an_account_that_may_not_change_is_told_so(tracker: Tracker, changes: dict[str, Any]) -> None:
+def test_an_account_without_the_right_to_edit_is_forbidden(tracker: Tracker, changes: dict[str, Any]) -> None:
     with tracker.open(tracker.source("V")) as upstream, pytest.raises(Forbidden, match="our account change"):
         tracker.leaf.update(upstream, "101", changes)
 
 
-def test_an_account_that_may_only_change_the_status_can_do_that_alone(tracker: Tracker) -> None:
+def test_an_account_with_only_the_status_right_can_change_only_the_status(tracker: Tracker) -> None:
     with tracker.open(tracker.source("S")) as upstream:
         assert tracker.leaf.update(upstream, "101", {"status": "In progress"}).facts["status"] == "In progress"
         with pytest.raises(Rejected) as refused:
@@ -393,13 +393,13 @@ def test_an_account_that_may_only_change_the_status_can_do_that_alone(tracker: T
 
 @pytest.mark.parametrize("reference", ["999", "201", "007", "../users/5"])
 @pytest.mark.parametrize("changes", [{"subject": "x"}, {"subject": "x", "lockVersion": 0}, {"assignee": "Uma User"}])
-def test_update_finds_only_what_is_shown_to_us(tracker: Tracker, reference: str, changes: dict[str, Any]) -> None:
+def test_update_finds_only_visible_work_packages(tracker: Tracker, reference: str, changes: dict[str, Any]) -> None:
     with tracker.open() as upstream, pytest.raises(NotFound):
         tracker.leaf.update(upstream, reference, changes)
 
 
 @pytest.mark.parametrize("status", [404, 409, 422])
-def test_refusals_of_somebody_else_are_not_taken_for_openprojects(recent: Tracker, status: int) -> None:
+def test_errors_that_are_not_from_openproject_are_unexpected_responses(recent: Tracker, status: int) -> None:
     recent.reply(status, "<h1>WAF</h1>", path=f"{LIST}/101", method="PATCH", kind="text/html")
 
     with recent.open() as upstream, pytest.raises(ProviderUnavailable) as failed:
@@ -408,7 +408,7 @@ def test_refusals_of_somebody_else_are_not_taken_for_openprojects(recent: Tracke
     assert failed.value.reason is Reason.UNEXPECTED_RESPONSE
 
 
-def test_offers_the_projects_where_we_may_create_by_name(tracker: Tracker) -> None:
+def test_project_choices_are_the_projects_with_the_right_to_create_by_name(tracker: Tracker) -> None:
     tracker.standin.world.add(Project(3, "aardvark", "aardvark", (1,)))
     tracker.standin.world.join(5, 3)
 
@@ -418,7 +418,7 @@ def test_offers_the_projects_where_we_may_create_by_name(tracker: Tracker) -> No
     assert [(choice.value, choice.label) for choice in choices] == [("3", "aardvark"), ("1", "Alpha")]
 
 
-def test_offers_every_project_however_small_the_pages_are(tracker: Tracker) -> None:
+def test_project_choices_are_complete_for_small_pages(tracker: Tracker) -> None:
     tracker.standin.max_page_size = 4
     for number in range(30, 41):
         tracker.standin.world.add(Project(number, f"p{number}", f"Project {number}", (1,)))
@@ -430,12 +430,12 @@ def test_offers_every_project_however_small_the_pages_are(tracker: Tracker) -> N
     assert len(seen) == 3
 
 
-def test_says_so_when_we_may_create_nowhere(tracker: Tracker) -> None:
+def test_project_choices_are_forbidden_without_the_right_to_create(tracker: Tracker) -> None:
     with tracker.open(tracker.source("V")) as upstream, pytest.raises(Forbidden):
         tracker.leaf.choices(upstream, "projectId", {})
 
 
-def test_offers_the_types_of_the_chosen_project(tracker: Tracker) -> None:
+def test_type_choices_are_the_types_of_the_chosen_project(tracker: Tracker) -> None:
     with tracker.open() as upstream:
         choices = list(tracker.leaf.choices(upstream, "type", {"projectId": "1"}))
 
@@ -445,7 +445,7 @@ def test_offers_the_types_of_the_chosen_project(tracker: Tracker) -> None:
 
 
 @pytest.mark.parametrize("values", [{}, {"projectId": ""}, {"projectId": "../x"}])
-def test_offers_no_types_before_a_project_is_chosen(tracker: Tracker, values: dict[str, str]) -> None:
+def test_type_choices_are_empty_without_a_project(tracker: Tracker, values: dict[str, str]) -> None:
     with tracker.standin.counting() as seen, tracker.open() as upstream:
         assert list(tracker.leaf.choices(upstream, "type", values)) == []
 
@@ -453,7 +453,7 @@ def test_offers_no_types_before_a_project_is_chosen(tracker: Tracker, values: di
 
 
 @pytest.mark.parametrize("offers", ["both", "embedded", "linked"])
-def test_offers_the_statuses_that_the_workflow_allows(tracker: Tracker, offers: Any) -> None:
+def test_status_choices_are_the_statuses_that_the_workflow_allows(tracker: Tracker, offers: Any) -> None:
     tracker.standin.offers = offers
     tracker.standin.touch(101)
 
@@ -464,7 +464,7 @@ def test_offers_the_statuses_that_the_workflow_allows(tracker: Tracker, offers: 
 
 
 @pytest.mark.parametrize(("status", "identifier"), [(403, "MissingPermission"), (409, "UpdateConflict")])
-def test_offers_every_status_where_the_form_is_refused(recent: Tracker, status: int, identifier: str) -> None:
+def test_status_choices_are_all_statuses_if_the_form_is_refused(recent: Tracker, status: int, identifier: str) -> None:
     recent.reply(status, error(identifier), path=f"{LIST}/101/form", method="POST")
 
     with recent.open() as upstream:
@@ -473,7 +473,7 @@ def test_offers_every_status_where_the_form_is_refused(recent: Tracker, status: 
     assert [choice.label for choice in choices] == ["New", "In progress", "Closed"]
 
 
-def test_offers_who_can_be_assigned(tracker: Tracker) -> None:
+def test_assignee_choices_are_the_assignable_users_and_groups(tracker: Tracker) -> None:
     with tracker.open() as upstream:
         choices = list(tracker.leaf.choices(upstream, "assignee", {}, reference="101"))
 
@@ -488,12 +488,12 @@ def test_a_group_is_linked_as_a_group(tracker: Tracker) -> None:
 
 
 @pytest.mark.parametrize("field", ["status", "assignee"])
-def test_choices_of_a_hidden_work_package_are_not_found(tracker: Tracker, field: str) -> None:
+def test_choices_of_an_invisible_work_package_are_not_found(tracker: Tracker, field: str) -> None:
     with tracker.open() as upstream, pytest.raises(NotFound):
         tracker.leaf.choices(upstream, field, {}, reference="201")
 
 
 @pytest.mark.parametrize(("field", "reference"), [("status", None), ("assignee", "abc"), ("colour", "101")])
-def test_choices_that_make_no_sense_are_refused(tracker: Tracker, field: str, reference: str | None) -> None:
+def test_invalid_requests_for_choices_are_rejected(tracker: Tracker, field: str, reference: str | None) -> None:
     with tracker.open() as upstream, pytest.raises(InvalidInput):
         tracker.leaf.choices(upstream, field, {}, reference=reference)

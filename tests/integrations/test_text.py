@@ -1,4 +1,4 @@
-"""One line of text for people, whatever an upstream sends: the same rule for every leaf."""
+"""Upstream text becomes one plain line, by the same rule in every leaf."""
 
 from __future__ import annotations
 

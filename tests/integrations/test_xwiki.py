@@ -26,7 +26,7 @@ PAGE = f"{REST}/spaces/Sandbox/pages/TestPage1"
 # --- descriptor and addresses --------------------------------------------------------------------------------------
 
 
-def test_descriptor_offers_what_the_leaf_reads() -> None:
+def test_descriptor_matches_the_leaf() -> None:
     descriptor = Descriptor.load(Path(module.__file__).with_suffix(".yaml"))
 
     assert (descriptor.label, descriptor.upstream, descriptor.icon) == ("Articles", "xWiki", "FileDocumentMultiple")
@@ -41,7 +41,7 @@ def test_descriptor_offers_what_the_leaf_reads() -> None:
     assert descriptor.sorts == {"updated": "Last edited", "title": "Title", "linked": "Linked"}
 
 
-def test_addresses_come_from_the_instance_root() -> None:
+def test_urls_are_built_from_the_instance_root() -> None:
     leaf, source = XWiki(), SourceConfig("1", "xwiki", "Wiki", "https://w.example.org/xwiki")
     sub = SourceConfig("1", "xwiki", "Wiki", source.root, options={"wiki": "docs"})
 
@@ -56,7 +56,7 @@ def test_addresses_come_from_the_instance_root() -> None:
 # --- connection ----------------------------------------------------------------------------------------------------
 
 
-def test_check_says_who_we_are(wiki: WikiServer) -> None:
+def test_check_returns_user_and_version(wiki: WikiServer) -> None:
     version = wiki.standin.profile.version
 
     assert wiki.leaf.check(wiki.open()) == Identity("alice", version)
@@ -70,17 +70,17 @@ def test_check_is_one_request(wiki: WikiServer) -> None:
     assert paths(seen) == ["GET "]
 
 
-Asking = Callable[[XWiki, Upstream], object]
+Read = Callable[[XWiki, Upstream], object]
 
-READS: dict[str, Asking] = {
+READS: dict[str, Read] = {
     "check": lambda leaf, upstream: leaf.check(upstream),
     "probe_reading": lambda leaf, upstream: leaf.probe_reading(upstream),
     "resolve": lambda leaf, upstream: leaf.resolve(upstream, "Sandbox.TestPage1"),
     "fetch": lambda leaf, upstream: leaf.fetch(upstream, "xwiki:Sandbox.TestPage1"),
     "fetch_many": lambda leaf, upstream: leaf.fetch_many(upstream, ["xwiki:Main.WebHome"]),
-    "fetch_many of strange references": lambda leaf, upstream: leaf.fetch_many(upstream, ["junk"]),
+    "fetch_many of malformed references": lambda leaf, upstream: leaf.fetch_many(upstream, ["junk"]),
     "search": lambda leaf, upstream: leaf.search(upstream, "test", limit=10),
-    "search for nothing": lambda leaf, upstream: leaf.search(upstream, "", limit=10),
+    "empty search": lambda leaf, upstream: leaf.search(upstream, "", limit=10),
     "choices": lambda leaf, upstream: leaf.choices(upstream, "space", {}),
     "create": lambda leaf, upstream: leaf.create(upstream, {"space": "Sandbox", "title": "New"}),
 }
@@ -88,7 +88,7 @@ every_read = pytest.mark.parametrize("read", READS.values(), ids=READS)
 
 
 @every_read
-def test_a_wrong_password_is_found_although_guests_may_read(wiki: WikiServer, read: Asking) -> None:
+def test_a_wrong_password_is_rejected_although_guests_may_read(wiki: WikiServer, read: Read) -> None:
     with pytest.raises(ProviderUnavailable) as caught:
         read(wiki.leaf, wiki.open(wiki.source("wrong")))
 
@@ -97,27 +97,27 @@ def test_a_wrong_password_is_found_although_guests_may_read(wiki: WikiServer, re
 
 
 @every_read
-def test_a_token_that_the_server_ignores_is_not_accepted(modern: WikiServer, read: Asking) -> None:
+def test_a_token_that_the_server_ignores_is_rejected(modern: WikiServer, read: Read) -> None:
     with pytest.raises(ProviderUnavailable, match="the token is not accepted") as caught:
         read(modern.leaf, modern.open(modern.source("T", kind=AuthKind.TOKEN)))
 
     assert caught.value.reason is Reason.CREDENTIALS_REJECTED
 
 
-def test_a_token_of_the_extension_signs_in(modern: WikiServer) -> None:
+def test_a_token_of_the_extension_authenticates(modern: WikiServer) -> None:
     modern.standin.bearer_tokens["T"] = "alice"
 
     assert modern.leaf.check(modern.open(modern.source("T", kind=AuthKind.TOKEN))).user == "alice"
 
 
-def test_a_good_password_is_not_remembered_for_a_bad_one(modern: WikiServer) -> None:
+def test_the_session_of_a_valid_password_is_not_used_for_a_wrong_one(modern: WikiServer) -> None:
     modern.leaf.check(modern.open())
 
     with pytest.raises(ProviderUnavailable):
         modern.leaf.check(modern.open(modern.source("wrong")))
 
 
-def test_a_source_without_account_reads_what_is_public(wiki: WikiServer) -> None:
+def test_a_source_without_an_account_reads_public_pages(wiki: WikiServer) -> None:
     upstream = wiki.open(wiki.source(None))
 
     assert wiki.leaf.check(upstream).user is None
@@ -145,9 +145,7 @@ def test_a_source_without_account_reads_what_is_public(wiki: WikiServer) -> None
     ],
 )
 @every_read
-def test_what_is_wrong_with_the_server_is_never_a_result(
-    modern: WikiServer, read: Asking, fault: str, reason: Reason
-) -> None:
+def test_a_fault_of_the_server_is_never_a_result(modern: WikiServer, read: Read, fault: str, reason: Reason) -> None:
     modern.standin.fault = fault
 
     with pytest.raises(ProviderUnavailable) as caught:
@@ -156,7 +154,7 @@ def test_what_is_wrong_with_the_server_is_never_a_result(
     assert caught.value.reason is reason
 
 
-def test_a_refusal_without_account_is_no_wrong_password(modern: WikiServer) -> None:
+def test_a_401_without_an_account_is_forbidden(modern: WikiServer) -> None:
     modern.standin.fault = "unauthorized"
 
     with pytest.raises(ProviderUnavailable) as caught:
@@ -165,7 +163,7 @@ def test_a_refusal_without_account_is_no_wrong_password(modern: WikiServer) -> N
     assert caught.value.reason is Reason.FORBIDDEN
 
 
-def test_an_answer_of_something_else_is_no_wiki(modern: WikiServer) -> None:
+def test_a_response_that_is_not_from_xwiki_is_unexpected(modern: WikiServer) -> None:
     modern.reply(200, {"id": "xwiki:Sandbox.TestPage1"}, path=PAGE, kind="application/json", bare=True)
 
     with pytest.raises(ProviderUnavailable, match="did not answer as an xWiki") as caught:
@@ -174,7 +172,7 @@ def test_an_answer_of_something_else_is_no_wiki(modern: WikiServer) -> None:
     assert caught.value.reason is Reason.UNEXPECTED_RESPONSE
 
 
-def test_a_404_of_a_server_that_is_starting_says_nothing_about_a_page(modern: WikiServer) -> None:
+def test_a_404_of_a_starting_server_does_not_mean_that_a_page_is_missing(modern: WikiServer) -> None:
     modern.reply(404, "Not found", path=PAGE, bare=True)
     modern.reply(404, "Not found", path=REST, bare=True)
 
@@ -184,14 +182,14 @@ def test_a_404_of_a_server_that_is_starting_says_nothing_about_a_page(modern: Wi
     assert caught.value.reason is Reason.UNEXPECTED_RESPONSE
 
 
-def test_a_bare_404_counts_while_the_wiki_itself_answers(modern: WikiServer) -> None:
+def test_a_404_without_xwiki_headers_is_not_found_if_the_wiki_responds(modern: WikiServer) -> None:
     modern.reply(404, path=PAGE, bare=True)
 
     with pytest.raises(NotFound):
         modern.leaf.fetch(modern.open(), "xwiki:Sandbox.TestPage1")
 
 
-def test_a_wiki_that_is_not_there_names_the_option(wiki: WikiServer) -> None:
+def test_the_error_of_an_unknown_wiki_names_the_option(wiki: WikiServer) -> None:
     with pytest.raises(ProviderUnavailable, match="no wiki “nope”: see the option “wiki”") as caught:
         wiki.leaf.check(wiki.open(wiki.source(wiki="nope")))
 
@@ -199,16 +197,16 @@ def test_a_wiki_that_is_not_there_names_the_option(wiki: WikiServer) -> None:
 
 
 @pytest.mark.parametrize("version", ["13.4", "16.10.2-SNAPSHOT", "99", "unknown"])
-def test_newer_versions_are_asked_who_we_are(version: str) -> None:
-    problem = _judged(200, {"xwiki-version": version})
+def test_newer_versions_must_name_the_user(version: str) -> None:
+    problem = _classified(200, {"xwiki-version": version})
 
     assert problem is not None
     assert problem.reason is Reason.CREDENTIALS_REJECTED
 
 
 @pytest.mark.parametrize("version", ["13.3", "12.10.11", "5.4"])
-def test_older_versions_say_guest_to_everybody(version: str) -> None:
-    assert _judged(200, {"xwiki-version": version, "xwiki-user": "XWiki.XWikiGuest"}) is None
+def test_older_versions_name_the_guest_for_every_user(version: str) -> None:
+    assert _classified(200, {"xwiki-version": version, "xwiki-user": "XWiki.XWikiGuest"}) is None
 
 
 @pytest.mark.parametrize(
@@ -222,32 +220,32 @@ def test_older_versions_say_guest_to_everybody(version: str) -> None:
         ({"xwiki-version": "12.10", "xwiki-user": "XWiki.XWikiGuest"}, None),
     ],
 )
-def test_401_is_a_wrong_password_or_a_closed_page(headers: dict[str, str], reason: Reason | None) -> None:
-    problem = _judged(401, headers)
+def test_401_is_a_wrong_password_or_a_denied_page(headers: dict[str, str], reason: Reason | None) -> None:
+    problem = _classified(401, headers)
 
     assert (problem.reason if problem else None) is reason
 
 
 @pytest.mark.parametrize("status", [302, 429, 500, 503])
-def test_failures_of_the_server_are_left_to_their_status(status: int) -> None:
-    assert _judged(status, {}) is None
+def test_server_errors_are_classified_by_the_connector(status: int) -> None:
+    assert _classified(status, {}) is None
 
 
-def _judged(status: int, headers: dict[str, str]) -> Problem | None:
+def _classified(status: int, headers: dict[str, str]) -> Problem | None:
     source = SourceConfig("1", "xwiki", "Wiki", "https://w", Auth(AuthKind.BASIC, "alice", secret=Secret("secret")))
-    answer = Answer(status, {"content-type": "application/json", **headers}, b"{}", "GET /rest/wikis/xwiki")
-    return XWiki().judge(answer, source)
+    response = Answer(status, {"content-type": "application/json", **headers}, b"{}", "GET /rest/wikis/xwiki")
+    return XWiki().judge(response, source)
 
 
-# --- the ladder ----------------------------------------------------------------------------------------------------
+# --- connection test -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("password", ["secret", "wrong", None])
-def test_the_product_is_proven_whoever_asks(wiki: WikiServer, password: str | None) -> None:
+def test_the_product_probe_works_with_any_credential(wiki: WikiServer, password: str | None) -> None:
     assert wiki.leaf.probe_product(wiki.open(wiki.source(password))) == wiki.standin.profile.version
 
 
-def test_another_product_is_told_from_xwiki(modern: WikiServer) -> None:
+def test_another_product_is_not_recognised_as_xwiki(modern: WikiServer) -> None:
     modern.reply(200, {"version": 3}, path="/rest", kind="application/json", bare=True)
 
     with pytest.raises(ProviderUnavailable, match=r"^That address does not answer as an xWiki\.$") as caught:
@@ -256,25 +254,25 @@ def test_another_product_is_told_from_xwiki(modern: WikiServer) -> None:
     assert caught.value.reason is Reason.UNEXPECTED_RESPONSE
 
 
-def test_the_context_that_was_left_out_is_found(modern: WikiServer) -> None:
+def test_the_error_names_the_missing_context_path(modern: WikiServer) -> None:
     root = modern.server.url
 
     with pytest.raises(ProviderUnavailable, match=f"There is one at {root}/xwiki.$"):
         modern.leaf.probe_product(modern.open(modern.source(root=root)))
 
 
-def test_the_ladder_says_what_the_account_sees(modern: WikiServer) -> None:
+def test_the_reading_probe_counts_the_visible_spaces(modern: WikiServer) -> None:
     assert modern.leaf.probe_reading(modern.open()) == r"This account sees 5 spaces, among them 07\. Dev."
 
 
-def test_an_account_that_sees_nothing_is_told_so(modern: WikiServer) -> None:
+def test_the_reading_probe_reports_that_nothing_is_visible(modern: WikiServer) -> None:
     for space in ("Main", "Sandbox", "Dev", r"07\. Dev"):
         modern.standin.deny_view(space)
 
     assert modern.leaf.probe_reading(modern.open()) == "This account sees no pages in xWiki."
 
 
-def test_a_wiki_closed_to_guests_is_forbidden_to_them(modern: WikiServer) -> None:
+def test_a_denied_list_of_spaces_is_forbidden(modern: WikiServer) -> None:
     modern.reply(401, path=f"{REST}/spaces")
 
     with pytest.raises(ProviderUnavailable) as caught:
@@ -287,8 +285,8 @@ def test_a_wiki_closed_to_guests_is_forbidden_to_them(modern: WikiServer) -> Non
 
 
 def test_a_page_becomes_a_row(wiki: WikiServer) -> None:
-    moment = datetime(2026, 11, 23, 9, 41, tzinfo=UTC)
-    wiki.standin.add_page("Dev.Sub.Child", title="Child & Co", version="3.2", modified=moment)
+    modified_at = datetime(2026, 11, 23, 9, 41, tzinfo=UTC)
+    wiki.standin.add_page("Dev.Sub.Child", title="Child & Co", version="3.2", modified=modified_at)
 
     row = wiki.leaf.row(wiki.leaf.fetch(wiki.open(), "xwiki:Dev.Sub.Child"))
 
@@ -316,7 +314,7 @@ def test_breadcrumb_ends_with_the_title(modern: WikiServer) -> None:
     assert found == [["Development", "Sub & Co", "Child"], ["Development", "Sub & Co"], ["Home"]]
 
 
-def test_breadcrumb_of_old_servers_has_the_names(legacy: WikiServer) -> None:
+def test_breadcrumb_of_old_servers_consists_of_names(legacy: WikiServer) -> None:
     legacy.standin.add_page(r"07\. Dev.Child", title="Child")
 
     found = [_facts(legacy, reference)["breadcrumb"] for reference in (r"07\. Dev.Child", "Dev.Sub.WebHome")]
@@ -358,21 +356,21 @@ def test_titles_are_plain_text(modern: WikiServer, reference: str, title: str | 
         "http://[",
     ],
 )
-def test_every_address_lies_in_the_instance(modern: WikiServer, address: str | None) -> None:
+def test_every_url_is_within_the_instance(modern: WikiServer, address: str | None) -> None:
     sent = address.replace("{host}", modern.server.host_port) if isinstance(address, str) else address
     modern.rewrite(lambda body: body.update(xwikiAbsoluteUrl=sent), path=PAGE)
 
     assert _item(modern, "Sandbox.TestPage1").url == f"{modern.root}/bin/view/Sandbox/TestPage1"
 
 
-def test_the_servers_own_short_address_is_kept(modern: WikiServer) -> None:
+def test_a_short_url_of_the_server_is_kept(modern: WikiServer) -> None:
     modern.rewrite(lambda body: body.update(xwikiAbsoluteUrl=f"{modern.root}/Sandbox/TestPage1"), path=PAGE)
 
     assert _item(modern, "Sandbox.TestPage1").url == f"{modern.root}/Sandbox/TestPage1"
 
 
 @pytest.mark.parametrize("modified", [None, "2026-11-23", True, -1e300, 1e300, [], float("1e18")])
-def test_a_moment_that_cannot_be_read_is_left_out(modern: WikiServer, modified: Any) -> None:
+def test_a_malformed_timestamp_is_none(modern: WikiServer, modified: Any) -> None:
     modern.rewrite(lambda body: body.update(modified=modified, version=None), path=PAGE)
 
     row = modern.leaf.row(_item(modern, "Sandbox.TestPage1"))
@@ -380,7 +378,7 @@ def test_a_moment_that_cannot_be_read_is_left_out(modern: WikiServer, modified: 
     assert (row["modified"], row["version"]) == (None, None)
 
 
-def test_keys_that_old_servers_do_not_send_are_not_needed(modern: WikiServer) -> None:
+def test_keys_that_old_servers_do_not_send_are_optional(modern: WikiServer) -> None:
     def strip(body: dict[str, Any]) -> None:
         for key in set(body) - {"id"}:
             del body[key]
@@ -390,7 +388,7 @@ def test_keys_that_old_servers_do_not_send_are_not_needed(modern: WikiServer) ->
     assert modern.leaf.row(_item(modern, "Sandbox.TestPage1"))["title"] == "TestPage1"
 
 
-def test_an_answer_without_a_page_is_no_page(modern: WikiServer) -> None:
+def test_a_response_without_a_page_is_unexpected(modern: WikiServer) -> None:
     modern.rewrite(dict.clear, path=PAGE)
 
     with pytest.raises(ProviderUnavailable) as caught:
@@ -399,7 +397,7 @@ def test_an_answer_without_a_page_is_no_page(modern: WikiServer) -> None:
     assert caught.value.reason is Reason.UNEXPECTED_RESPONSE
 
 
-def test_an_excerpt_comes_only_when_asked_for(wiki: WikiServer) -> None:
+def test_an_excerpt_is_returned_only_on_request(wiki: WikiServer) -> None:
     wiki.standin.add_page("Sandbox.P", content="{{velocity}}$secret{{/velocity}}Some **text**.")
     upstream = wiki.open()
 
@@ -410,7 +408,7 @@ def test_an_excerpt_comes_only_when_asked_for(wiki: WikiServer) -> None:
 @pytest.mark.parametrize(
     "reference", ["xwiki:Sandbox.Nope", "xwiki:Secret.WebHome", "xwiki:Sandbox.a/b", "junk", "docs:A.B"]
 )
-def test_a_page_that_is_not_shown_is_not_found(wiki: WikiServer, reference: str) -> None:
+def test_an_invisible_page_is_not_found(wiki: WikiServer, reference: str) -> None:
     with pytest.raises(NotFound):
         wiki.leaf.fetch(wiki.open(), reference)
 
@@ -423,7 +421,7 @@ def _facts(wiki: WikiServer, reference: str) -> Any:
     return _item(wiki, reference).facts
 
 
-# --- pasted and typed ----------------------------------------------------------------------------------------------
+# --- pasted URLs and typed references ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -443,7 +441,7 @@ def _facts(wiki: WikiServer, reference: str) -> Any:
         ("Sandbox.Hid", "Sandbox.Hid", 1),
     ],
 )
-def test_a_page_is_found_by_address_or_reference(wiki: WikiServer, text: str, reference: str, requests: int) -> None:
+def test_a_page_resolves_by_url_or_reference(wiki: WikiServer, text: str, reference: str, requests: int) -> None:
     with wiki.standin.counting() as seen:
         item = wiki.leaf.resolve(wiki.open(), text.replace("{root}", wiki.root))
 
@@ -451,7 +449,7 @@ def test_a_page_is_found_by_address_or_reference(wiki: WikiServer, text: str, re
     assert len(seen) == requests
 
 
-def test_a_page_of_its_own_wins_over_a_space_of_the_same_name(wiki: WikiServer) -> None:
+def test_a_terminal_page_takes_precedence_over_a_space_of_the_same_name(wiki: WikiServer) -> None:
     wiki.standin.add_page("Dev.Sub", title="Of its own")
 
     assert wiki.leaf.resolve(wiki.open(), f"{wiki.root}/bin/view/Dev/Sub").title == "Of its own"
@@ -461,7 +459,7 @@ def test_a_page_of_its_own_wins_over_a_space_of_the_same_name(wiki: WikiServer) 
 @pytest.mark.parametrize(
     "name", ["A+B", "50% & more?", "Ünïcode ß 文", "semi;colon", "a:b", "# hash", "dot.dot", "q'uote\""]
 )
-def test_odd_names_arrive_as_they_are(wiki: WikiServer, name: str) -> None:
+def test_special_characters_in_names_are_preserved(wiki: WikiServer, name: str) -> None:
     reference = "Sandbox." + name.replace(".", "\\.")
     wiki.standin.add_page(reference, title="Odd")
 
@@ -471,7 +469,7 @@ def test_odd_names_arrive_as_they_are(wiki: WikiServer, name: str) -> None:
     assert wiki.leaf.resolve(wiki.open(), item.url).reference == item.reference
 
 
-def test_the_id_in_the_answer_is_what_is_kept(modern: WikiServer) -> None:
+def test_the_reference_is_the_id_in_the_response(modern: WikiServer) -> None:
     modern.rewrite(lambda body: body.update(id="xwiki:Sandbox.testpage1"), path=PAGE)
 
     assert modern.leaf.resolve(modern.open(), "Sandbox.TestPage1").reference == "xwiki:Sandbox.testpage1"
@@ -485,20 +483,20 @@ def test_the_id_in_the_answer_is_what_is_kept(modern: WikiServer) -> None:
         ("Sandbox.Nope", "xWiki has no page “Sandbox.Nope”."),
     ],
 )
-def test_a_page_that_is_closed_or_missing_is_said_to_be(wiki: WikiServer, text: str, sentence: str) -> None:
+def test_the_error_distinguishes_denied_from_missing_pages(wiki: WikiServer, text: str, sentence: str) -> None:
     with pytest.raises(NotFound, match=f"^{sentence}$"):
         wiki.leaf.resolve(wiki.open(), text)
 
 
 @pytest.mark.parametrize("text", ["Sandbox", "{root}/bin/view/A/b%2Fc", "docs:A.B", "A..B", "{root}/bin/login/A/B"])
-def test_what_is_no_page_is_refused_before_anything_is_sent(modern: WikiServer, text: str) -> None:
+def test_text_that_is_not_a_page_is_rejected_without_a_request(modern: WikiServer, text: str) -> None:
     with modern.standin.counting() as seen, pytest.raises(InvalidInput):
         modern.leaf.resolve(modern.open(), text.replace("{root}", modern.root))
 
     assert seen == []
 
 
-def test_a_page_of_another_host_is_refused_before_anything_is_sent(modern: WikiServer) -> None:
+def test_a_page_of_another_host_is_rejected_without_a_request(modern: WikiServer) -> None:
     with modern.standin.counting() as seen, pytest.raises(WrongHost):
         modern.leaf.resolve(modern.open(), "https://other.example.org/xwiki/bin/view/Sandbox/TestPage1")
 
@@ -506,7 +504,7 @@ def test_a_page_of_another_host_is_refused_before_anything_is_sent(modern: WikiS
 
 
 @pytest.mark.parametrize(("kind", "accepted"), [("bin", True), ("wiki/docs", False)])
-def test_an_address_without_a_wiki_is_a_subwikis_only_on_its_own_host(
+def test_a_url_without_a_wiki_id_belongs_to_a_subwiki_only_on_its_own_host(
     modern: WikiServer, kind: str, accepted: bool
 ) -> None:
     page = {"id": "docs:A.B", "xwikiAbsoluteUrl": f"{modern.root}/{kind}/view/A/B"}
@@ -537,7 +535,7 @@ def _search(wiki: WikiServer, text: str, limit: int = 10) -> list[str]:
         ("Nested", "Dev.Sub.WebHome"),
     ],
 )
-def test_searches_title_name_and_text_in_one_request(wiki: WikiServer, words: str, found: str) -> None:
+def test_searches_title_name_and_content_in_one_request(wiki: WikiServer, words: str, found: str) -> None:
     with wiki.standin.counting() as seen:
         assert _search(wiki, words)[0] == found
 
@@ -546,19 +544,19 @@ def test_searches_title_name_and_text_in_one_request(wiki: WikiServer, words: st
 
 
 @pytest.mark.parametrize("text", ["test", "secret", "hid", ""])
-def test_search_never_shows_what_is_closed_or_hidden(wiki: WikiServer, text: str) -> None:
+def test_search_never_returns_denied_or_hidden_pages(wiki: WikiServer, text: str) -> None:
     assert not {"Secret.WebHome", "Sandbox.Hid"} & set(_search(wiki, text, 100))
 
 
 def test_an_empty_search_lists_the_latest_first(wiki: WikiServer) -> None:
     for day, name in enumerate(("Old", "New", "Mid"), start=1):
-        moment = datetime(2030, 1, {"Old": 1, "Mid": 2, "New": 3}[name], day, tzinfo=UTC)
-        wiki.standin.add_page(f"Sandbox.{name}", modified=moment)
+        modified_at = datetime(2030, 1, {"Old": 1, "Mid": 2, "New": 3}[name], day, tzinfo=UTC)
+        wiki.standin.add_page(f"Sandbox.{name}", modified=modified_at)
 
     assert _search(wiki, " ", 3) == ["Sandbox.New", "Sandbox.Mid", "Sandbox.Old"]
 
 
-def test_translations_are_one_page_under_its_own_title(wiki: WikiServer) -> None:
+def test_a_page_with_translations_is_one_result_with_its_original_title(wiki: WikiServer) -> None:
     wiki.standin.add_page("Sandbox.P", title="Original", modified=datetime(2030, 1, 1, tzinfo=UTC))
     wiki.standin.add_translation("Sandbox.P", "aa", title="Translated")
 
@@ -567,7 +565,7 @@ def test_translations_are_one_page_under_its_own_title(wiki: WikiServer) -> None
     assert [item.title for item in items] == ["Original"]
 
 
-def test_spaces_and_objects_are_no_pages(modern: WikiServer) -> None:
+def test_hits_that_are_not_pages_are_dropped(modern: WikiServer) -> None:
     hits = [
         {"type": "space", "id": "Dev.Sub"},
         {"type": "object", "id": "xwiki:A.B"},
@@ -581,14 +579,14 @@ def test_spaces_and_objects_are_no_pages(modern: WikiServer) -> None:
     assert _search(modern, "x") == ["Sandbox.P"]
 
 
-def test_the_address_of_a_hit_is_made_from_its_reference(wiki: WikiServer) -> None:
+def test_the_url_of_a_hit_is_built_from_its_reference(wiki: WikiServer) -> None:
     item = wiki.leaf.search(wiki.open(), "Seven", limit=5)[0]
 
     assert (item.title, item.url) == ("Seven dev", f"{wiki.root}/bin/view/07.%20Dev/")
 
 
 @pytest.mark.parametrize(("limit", "number"), [(1, "1"), (0, "1"), (25, "25"), (5000, "100")])
-def test_the_server_is_never_asked_for_more_than_a_hundred(modern: WikiServer, limit: int, number: str) -> None:
+def test_search_requests_at_most_a_hundred_results(modern: WikiServer, limit: int, number: str) -> None:
     with modern.standin.counting() as seen:
         _search(modern, "test", limit)
 
@@ -599,7 +597,7 @@ def test_the_server_is_never_asked_for_more_than_a_hundred(modern: WikiServer, l
 @pytest.mark.parametrize(
     ("text", "path", "first"), [("testpage", "search", "Sandbox.TestPage1"), ("", "query", r"07\. Dev.WebHome")]
 )
-def test_a_search_that_is_switched_off_falls_back_to_the_list_of_pages(
+def test_a_disabled_search_falls_back_to_the_list_of_pages(
     wiki: WikiServer, status: int, text: str, path: str, first: str
 ) -> None:
     wiki.reply(status, "Error performing solr search", path=f"{REST}/{path}")
@@ -618,43 +616,43 @@ def test_a_stored_title_that_is_a_script_is_not_shown(modern: WikiServer) -> Non
 
 
 @pytest.mark.parametrize("text", ['"', "a AND (", "\\", "%", "*:*", "x" * 5000, "\ud800"])
-def test_no_words_break_the_search(wiki: WikiServer, text: str) -> None:
+def test_special_characters_do_not_break_the_search(wiki: WikiServer, text: str) -> None:
     assert isinstance(_search(wiki, text), list)
 
 
-# --- spaces to create in -------------------------------------------------------------------------------------------
+# --- choices and update --------------------------------------------------------------------------------------------
 
 
-def test_offers_the_spaces_that_the_account_sees(wiki: WikiServer) -> None:
+def test_space_choices_are_the_visible_spaces(wiki: WikiServer) -> None:
     spaces = [r"07\. Dev", "Dev", "Dev.Sub", "Main", "Sandbox"]
 
     assert list(wiki.leaf.choices(wiki.open(), "space", {})) == [Choice(space, space) for space in spaces]
 
 
-def test_offers_nothing_for_other_fields(modern: WikiServer) -> None:
+def test_choices_of_other_fields_are_not_supported(modern: WikiServer) -> None:
     with pytest.raises(NotSupported):
         modern.leaf.choices(modern.open(), "title", {})
 
 
-def test_pages_are_not_changed_from_here(modern: WikiServer) -> None:
+def test_update_is_not_supported_and_sends_nothing(modern: WikiServer) -> None:
     with modern.standin.counting() as seen, pytest.raises(NotSupported):
         modern.leaf.update(modern.open(), "xwiki:Sandbox.TestPage1", {"title": "x"})
 
     assert seen == []
 
 
-# --- which wiki it is ----------------------------------------------------------------------------------------------
+# --- fingerprint ---------------------------------------------------------------------------------------------------
 
 
-def test_a_wiki_is_known_by_when_its_home_page_was_made(modern: WikiServer) -> None:
-    told = modern.leaf.fingerprint(modern.open())
-    made = modern.standin.page("Main.WebHome").created
-    modern.standin.add_page("Main.WebHome", title="Other words", version="7.1", created=made)
+def test_the_fingerprint_is_the_creation_time_of_the_home_page(modern: WikiServer) -> None:
+    fingerprint = modern.leaf.fingerprint(modern.open())
+    created = modern.standin.page("Main.WebHome").created
+    modern.standin.add_page("Main.WebHome", title="Another title", version="7.1", created=created)
 
-    assert told == modern.leaf.fingerprint(modern.open()) == {"home": "1709284364318"}
+    assert fingerprint == modern.leaf.fingerprint(modern.open()) == {"home": "1709284364318"}
 
 
-def test_a_wiki_whose_home_page_is_closed_does_not_tell(modern: WikiServer) -> None:
+def test_the_fingerprint_is_empty_if_the_home_page_is_denied(modern: WikiServer) -> None:
     modern.standin.deny_view("Main")
 
     assert modern.leaf.fingerprint(modern.open()) == {}

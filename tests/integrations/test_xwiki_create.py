@@ -1,4 +1,4 @@
-"""Creating a page: nothing is overwritten, nothing is run, and what cannot be known is said."""
+"""Creating a page: nothing is overwritten, macros are escaped, and an unknown outcome is reported."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _create(wiki: WikiServer, **values: Any) -> Item:
     return wiki.leaf.create(wiki.open(), {"space": "Sandbox", "title": "New", **values})
 
 
-def test_looks_whether_the_place_is_free_and_writes_once(wiki: WikiServer) -> None:
+def test_checks_that_the_page_does_not_exist_and_writes_once(wiki: WikiServer) -> None:
     with wiki.standin.counting() as seen:
         item = _create(wiki, title="Report & more", content="Some **text**.\r\n")
 
@@ -49,7 +49,7 @@ def test_looks_whether_the_place_is_free_and_writes_once(wiki: WikiServer) -> No
         ("x" * 255, "x" * 255),
     ],
 )
-def test_a_page_is_called_after_its_title(modern: WikiServer, title: str, name: str) -> None:
+def test_the_name_of_a_page_is_derived_from_its_title(modern: WikiServer, title: str, name: str) -> None:
     item = _create(modern, title=title)
 
     assert item.facts["page"] == name
@@ -67,7 +67,7 @@ def test_a_page_is_called_after_its_title(modern: WikiServer, title: str, name: 
         (" Sandbox ", "Sandbox"),
     ],
 )
-def test_a_space_may_lie_in_another(modern: WikiServer, space: str, stored: str) -> None:
+def test_a_space_can_be_nested(modern: WikiServer, space: str, stored: str) -> None:
     item = _create(modern, space=space)
 
     assert item.facts["space"] == stored
@@ -75,7 +75,7 @@ def test_a_space_may_lie_in_another(modern: WikiServer, space: str, stored: str)
 
 
 @pytest.mark.parametrize("content", ["{{velocity}}$x{{/velocity}}", "{{{groovy}}}", "~{{x}}", "~~{{x}}", "a {{{{ b"])
-def test_a_macro_that_somebody_types_is_text(modern: WikiServer, content: str) -> None:
+def test_a_typed_macro_is_escaped(modern: WikiServer, content: str) -> None:
     stored = modern.standin.page(_create(modern, content=content).reference).content
 
     assert "{{" not in stored
@@ -85,7 +85,7 @@ def test_a_macro_that_somebody_types_is_text(modern: WikiServer, content: str) -
 @pytest.mark.parametrize(
     "content", ["]]></content><hidden>true</hidden>", "nul\x00 \x1f half \ud800 \ufffe", "&amp; <x/>"]
 )
-def test_no_text_breaks_out_of_its_field(modern: WikiServer, content: str) -> None:
+def test_content_cannot_inject_other_fields(modern: WikiServer, content: str) -> None:
     page = modern.standin.page(_create(modern, content=content).reference)
 
     assert page.content == "".join(char for char in content if char not in "\x00\x1f\ud800\ufffe")
@@ -93,7 +93,7 @@ def test_no_text_breaks_out_of_its_field(modern: WikiServer, content: str) -> No
 
 
 @pytest.mark.parametrize("existing", ["Sandbox.New", "Sandbox.New.WebHome"])
-def test_a_page_that_exists_is_not_overwritten(wiki: WikiServer, existing: str) -> None:
+def test_an_existing_page_is_not_overwritten(wiki: WikiServer, existing: str) -> None:
     wiki.standin.add_page(existing, content="Before")
 
     with (
@@ -107,7 +107,7 @@ def test_a_page_that_exists_is_not_overwritten(wiki: WikiServer, existing: str) 
 
 
 @pytest.mark.parametrize("space", ["Dev", "Secret"])
-def test_an_account_without_rights_is_told_where(wiki: WikiServer, space: str) -> None:
+def test_the_error_names_the_space_without_the_right_to_create(wiki: WikiServer, space: str) -> None:
     with pytest.raises(Forbidden, match=f"^xWiki does not let our account create pages in {space}.$"):
         _create(wiki, space=space)
 
@@ -146,9 +146,7 @@ def test_a_guest_may_not_create(wiki: WikiServer) -> None:
         ("content", {"content": "x" * 600_000}),
     ],
 )
-def test_what_was_typed_wrong_is_said_before_anything_is_sent(
-    modern: WikiServer, field: str, values: dict[str, Any]
-) -> None:
+def test_an_invalid_field_is_named_and_nothing_is_sent(modern: WikiServer, field: str, values: dict[str, Any]) -> None:
     with modern.standin.counting() as seen, pytest.raises(InvalidInput) as caught:
         _create(modern, **values)
 
@@ -157,16 +155,16 @@ def test_what_was_typed_wrong_is_said_before_anything_is_sent(
 
 
 @pytest.mark.parametrize("title", ["Zaak #12", "US$ 100", "100% #hashtag", "$1"])
-def test_ordinary_titles_are_no_scripts(modern: WikiServer, title: str) -> None:
+def test_ordinary_titles_are_not_rejected_as_scripts(modern: WikiServer, title: str) -> None:
     assert _create(modern, title=title).title == title
 
 
 @pytest.mark.parametrize("status", [412, 400, 403, 401, 405])
-def test_a_refused_page_was_not_created(modern: WikiServer, status: int) -> None:
+def test_a_rejected_page_is_not_created(modern: WikiServer, status: int) -> None:
     expected = {412: Conflict, 400: Rejected, 403: Forbidden, 401: Forbidden, 405: ProviderUnavailable}[status]
     modern.standin.lock_page("Sandbox.New")
     if status != 412:
-        modern.standin.answer = _refusing(modern, status)  # type: ignore[method-assign]
+        modern.standin.answer = _rejecting_put(modern, status)  # type: ignore[method-assign]
 
     with pytest.raises(expected):
         _create(modern)
@@ -174,8 +172,8 @@ def test_a_refused_page_was_not_created(modern: WikiServer, status: int) -> None
     assert not modern.standin.has_page("Sandbox.New")
 
 
-def _refusing(wiki: WikiServer, status: int) -> Any:
-    """Answers a PUT without doing what it asks."""
+def _rejecting_put(wiki: WikiServer, status: int) -> Any:
+    """Return a replacement of ``answer`` that sends ``status`` for a PUT."""
     real = wiki.standin.answer
 
     def answer(request: Any) -> Any:
@@ -187,7 +185,7 @@ def _refusing(wiki: WikiServer, status: int) -> Any:
     return answer
 
 
-def test_somebody_else_at_the_same_moment_is_told(modern: WikiServer) -> None:
+def test_a_concurrent_create_is_reported(modern: WikiServer) -> None:
     real = modern.standin.answer
 
     def answer(request: Any) -> Any:
@@ -197,12 +195,12 @@ def test_somebody_else_at_the_same_moment_is_told(modern: WikiServer) -> None:
 
     modern.standin.answer = answer  # type: ignore[method-assign]
 
-    with pytest.raises(AlreadyExists, match="which the history of the page has kept") as told:
+    with pytest.raises(AlreadyExists, match="which the history of the page has kept") as caught:
         _create(modern)
-    assert told.value.in_doubt
+    assert caught.value.in_doubt
 
 
-def test_a_lost_answer_is_uncertain_and_not_repeated(modern: WikiServer) -> None:
+def test_a_create_with_a_lost_response_is_uncertain_and_not_repeated(modern: WikiServer) -> None:
     modern.standin.fail_put_after_commit = True
 
     with modern.standin.counting() as seen, pytest.raises(Uncertain) as caught:
@@ -214,7 +212,7 @@ def test_a_lost_answer_is_uncertain_and_not_repeated(modern: WikiServer) -> None
 
 
 @pytest.mark.parametrize("fault", ["server-error", "login-page", "empty-object", "huge"])
-def test_an_answer_that_tells_nothing_is_uncertain(modern: WikiServer, fault: str) -> None:
+def test_an_unusable_response_is_uncertain(modern: WikiServer, fault: str) -> None:
     modern.standin.fault, modern.standin.fault_only = fault, lambda request: request.method == "PUT"
 
     with pytest.raises(Uncertain):
@@ -224,7 +222,7 @@ def test_an_answer_that_tells_nothing_is_uncertain(modern: WikiServer, fault: st
 @pytest.mark.parametrize(
     ("fault", "reason"), [("redirect", Reason.UNEXPECTED_REDIRECT), ("rate-limited", Reason.RATE_LIMITED)]
 )
-def test_a_request_that_was_turned_away_is_certain(modern: WikiServer, fault: str, reason: Reason) -> None:
+def test_a_rejected_request_is_not_uncertain(modern: WikiServer, fault: str, reason: Reason) -> None:
     modern.standin.fault, modern.standin.fault_only = fault, lambda request: request.method == "PUT"
 
     with pytest.raises(ProviderUnavailable) as caught:
@@ -233,7 +231,7 @@ def test_a_request_that_was_turned_away_is_certain(modern: WikiServer, fault: st
     assert caught.value.reason is reason
 
 
-def test_created_counts_even_when_the_page_in_the_answer_cannot_be_read(modern: WikiServer) -> None:
+def test_a_201_with_a_malformed_page_is_a_success(modern: WikiServer) -> None:
     modern.reply(201, "{", path=NEW, method="PUT", kind="application/json")
 
     item = _create(modern, title="New")
@@ -241,7 +239,7 @@ def test_created_counts_even_when_the_page_in_the_answer_cannot_be_read(modern: 
     assert (item.reference, item.title) == ("xwiki:Sandbox.New", "New")
 
 
-def test_a_page_that_is_called_by_its_title_as_it_stands_counts_as_the_same(wiki: WikiServer) -> None:
+def test_an_existing_page_named_exactly_like_the_title_is_not_duplicated(wiki: WikiServer) -> None:
     wiki.standin.add_page("Sandbox.Notes of the hearing", title="Notes of the hearing", content="theirs")
 
     with pytest.raises(AlreadyExists):

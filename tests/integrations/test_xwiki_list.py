@@ -1,4 +1,4 @@
-"""Many pages at once: few requests, every pointer answered, and one bad row never spoils the list."""
+"""Fetching many pages: few requests, a result for every reference, and no effect of one bad row on the others."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from panel.core.errors import ProviderUnavailable
 
 wiki = wiki_fixture("legacy", "modern", "solr-only")
 modern = wiki_fixture("modern")
-closed = wiki_fixture("solr-only")
+solr_only = wiki_fixture("solr-only")
 
 QUERY = f"{REST}/query"
 KNOWN = ["xwiki:Main.WebHome", r"xwiki:07\. Dev.WebHome", "xwiki:Sandbox.TestPage1", "xwiki:Dev.Sub.WebHome"]
@@ -47,7 +47,7 @@ def test_fifty_pages_take_two_requests(wiki: WikiServer) -> None:
     assert paths(seen) == ["GET /query", "GET /query"]
 
 
-def test_long_names_in_other_scripts_keep_the_address_short(modern: WikiServer) -> None:
+def test_requests_for_long_names_in_other_scripts_stay_short(modern: WikiServer) -> None:
     references = _add_pages(modern, 30, space="文書管理規程" * 8)
 
     with modern.standin.counting() as seen:
@@ -57,21 +57,21 @@ def test_long_names_in_other_scripts_keep_the_address_short(modern: WikiServer) 
     assert all(len(one.path) + len(one.query) < 6000 for one in seen)
 
 
-def test_every_reference_is_answered_once_and_under_its_own_name(wiki: WikiServer) -> None:
+def test_every_reference_has_one_result_under_its_own_name(wiki: WikiServer) -> None:
     items = _many(wiki, [*KNOWN, KNOWN[0]])
 
     assert list(items) == KNOWN
     assert [item.reference for item in items.values()] == KNOWN
 
 
-def test_nothing_to_show_asks_nothing(modern: WikiServer) -> None:
+def test_an_empty_list_sends_no_request(modern: WikiServer) -> None:
     with modern.standin.counting() as seen:
         assert _many(modern, []) == {}
 
     assert seen == []
 
 
-def test_deleted_and_closed_pages_are_gone_and_spoil_nothing(wiki: WikiServer) -> None:
+def test_deleted_and_denied_pages_are_gone_and_do_not_affect_the_others(wiki: WikiServer) -> None:
     wiki.standin.add_page("Sandbox.Deleted")
     wiki.standin.remove_page("Sandbox.Deleted")
     wiki.standin.index()
@@ -109,7 +109,7 @@ def test_a_renamed_page_is_gone_under_its_old_name(wiki: WikiServer) -> None:
     }
 
 
-def test_a_hidden_page_is_shown_although_the_index_hides_it(wiki: WikiServer) -> None:
+def test_a_hidden_page_is_live_although_the_index_omits_it(wiki: WikiServer) -> None:
     with wiki.standin.counting() as seen:
         items = _many(wiki, ["xwiki:Sandbox.Hid", "xwiki:Main.WebHome"])
 
@@ -117,7 +117,7 @@ def test_a_hidden_page_is_shown_although_the_index_hides_it(wiki: WikiServer) ->
     assert paths(seen) == ["GET /query", "GET /spaces/Sandbox/pages/Hid"]
 
 
-def test_pages_that_the_index_does_not_know_yet_come_from_the_database(modern: WikiServer) -> None:
+def test_pages_that_are_not_indexed_yet_come_from_the_database(modern: WikiServer) -> None:
     references = _add_pages(modern, 5, indexed=False)
 
     with modern.standin.counting() as seen:
@@ -127,17 +127,17 @@ def test_pages_that_the_index_does_not_know_yet_come_from_the_database(modern: W
     assert paths(seen) == ["GET /query", "GET /query"]
 
 
-def test_where_the_database_is_closed_they_are_asked_for_one_by_one(closed: WikiServer) -> None:
-    references = _add_pages(closed, 5, indexed=False)
+def test_without_database_queries_unindexed_pages_are_fetched_one_by_one(solr_only: WikiServer) -> None:
+    references = _add_pages(solr_only, 5, indexed=False)
 
-    with closed.standin.counting() as seen:
-        items = _many(closed, references)
+    with solr_only.standin.counting() as seen:
+        items = _many(solr_only, references)
 
     assert {item.state for item in items.values()} == {State.LIVE}
     assert sorted(paths(seen)) == ["GET /query", *(f"GET /spaces/Sandbox/pages/Many{n}" for n in range(5))]
 
 
-def test_a_database_that_refuses_is_not_asked_again_for_a_while(modern: WikiServer) -> None:
+def test_a_refused_database_query_is_not_repeated_for_a_while(modern: WikiServer) -> None:
     modern.standin.xwql_enabled = False
     references = _add_pages(modern, 5, indexed=False)
     source = modern.source()
@@ -151,7 +151,7 @@ def test_a_database_that_refuses_is_not_asked_again_for_a_while(modern: WikiServ
     assert counts == [2, 1]
 
 
-def test_a_database_that_answers_is_asked_each_time(modern: WikiServer) -> None:
+def test_a_successful_database_query_is_sent_each_time(modern: WikiServer) -> None:
     references, source = _add_pages(modern, 5, indexed=False), modern.source()
 
     for _ in range(2):
@@ -162,7 +162,7 @@ def test_a_database_that_answers_is_asked_each_time(modern: WikiServer) -> None:
 
 
 @pytest.mark.parametrize("status", [400, 500])
-def test_without_any_query_every_page_is_asked_for(wiki: WikiServer, status: int) -> None:
+def test_without_queries_every_page_is_fetched(wiki: WikiServer, status: int) -> None:
     wiki.reply(status, "Error performing solr search", path=QUERY)
 
     items = _many(wiki, [*KNOWN, "xwiki:Secret.WebHome", "xwiki:Sandbox.Nope"])
@@ -171,42 +171,42 @@ def test_without_any_query_every_page_is_asked_for(wiki: WikiServer, status: int
     assert items[r"xwiki:07\. Dev.WebHome"].title == "Seven dev"
 
 
-def test_a_name_cannot_end_its_quotation(wiki: WikiServer) -> None:
-    odd = [r"Sandbox.x') or ('1'='1", 'Sandbox.a" OR wiki:"xwiki', "Sandbox.it's", r"Sandbox.b\\"]
-    for name in odd:
-        wiki.standin.add_page(name, title=name, indexed=name == odd[1])
+def test_a_name_cannot_end_its_quoted_string(wiki: WikiServer) -> None:
+    names = [r"Sandbox.x') or ('1'='1", 'Sandbox.a" OR wiki:"xwiki', "Sandbox.it's", r"Sandbox.b\\"]
+    for name in names:
+        wiki.standin.add_page(name, title=name, indexed=name == names[1])
 
-    items = _many(wiki, [*(f"xwiki:{name}" for name in odd), "xwiki:Secret.WebHome"])
+    items = _many(wiki, [*(f"xwiki:{name}" for name in names), "xwiki:Secret.WebHome"])
 
     assert [item.state.value for item in items.values()] == ["live", "live", "live", "gone", "gone"]
-    assert items[f"xwiki:{odd[0]}"].title == odd[0]
+    assert items[f"xwiki:{names[0]}"].title == names[0]
 
 
-def test_names_with_marks_of_the_query_are_found_by_the_index(wiki: WikiServer) -> None:
-    odd = [r"07\. Dev.WebHome", 'Sandbox.say "so"', r"Sandbox.b\\c", "Sandbox.a:b (c) AND [d]"]
-    for name in odd[1:]:
+def test_names_with_query_syntax_are_found_by_the_index(wiki: WikiServer) -> None:
+    names = [r"07\. Dev.WebHome", 'Sandbox.say "so"', r"Sandbox.b\\c", "Sandbox.a:b (c) AND [d]"]
+    for name in names[1:]:
         wiki.standin.add_page(name)
 
     with wiki.standin.counting() as seen:
-        items = _many(wiki, [f"xwiki:{name}" for name in odd])
+        items = _many(wiki, [f"xwiki:{name}" for name in names])
 
     assert {item.state for item in items.values()} == {State.LIVE}
     assert paths(seen) == ["GET /query"]
 
 
 def test_names_with_apostrophes_are_found_by_the_database(modern: WikiServer) -> None:
-    odd = [f"Sandbox.it's {number}" for number in range(3)]
-    for name in odd:
+    names = [f"Sandbox.it's {number}" for number in range(3)]
+    for name in names:
         modern.standin.add_page(name, indexed=False)
 
     with modern.standin.counting() as seen:
-        items = _many(modern, [f"xwiki:{name}" for name in odd])
+        items = _many(modern, [f"xwiki:{name}" for name in names])
 
     assert {item.state for item in items.values()} == {State.LIVE}
     assert paths(seen) == ["GET /query", "GET /query"]
 
 
-def test_a_name_that_rest_cannot_carry_is_found_in_the_index(wiki: WikiServer) -> None:
+def test_a_name_that_no_rest_url_can_contain_is_found_in_the_index(wiki: WikiServer) -> None:
     wiki.standin.add_page("Sandbox.and/or", title="Slash")
 
     items = _many(wiki, ["xwiki:Sandbox.and/or", "xwiki:Sandbox.no/where"])
@@ -215,7 +215,7 @@ def test_a_name_that_rest_cannot_carry_is_found_in_the_index(wiki: WikiServer) -
 
 
 @pytest.mark.parametrize("reference", ["junk", "", "docs:A.B", "A..B", "xwiki:A.B\n", "x" * 5000])
-def test_what_is_no_reference_of_this_wiki_is_gone_and_never_sent(modern: WikiServer, reference: str) -> None:
+def test_a_malformed_reference_is_gone_and_never_sent(modern: WikiServer, reference: str) -> None:
     with modern.standin.counting() as seen:
         items = _many(modern, [reference, "xwiki:Main.WebHome"])
 
@@ -224,28 +224,33 @@ def test_what_is_no_reference_of_this_wiki_is_gone_and_never_sent(modern: WikiSe
     assert len(seen) == 1
 
 
-def test_hits_that_were_not_asked_for_are_left_out(modern: WikiServer) -> None:
-    alien = [{"id": "docs:Main.WebHome", "wiki": "docs", "title": "Alien"}, {"id": "xwiki:Other.Page"}, {"id": 7}, None]
-    modern.rewrite(lambda body: body["searchResults"].extend(alien), path=QUERY)
+def test_unrequested_hits_are_dropped(modern: WikiServer) -> None:
+    unrequested = [
+        {"id": "docs:Main.WebHome", "wiki": "docs", "title": "Other"},
+        {"id": "xwiki:Other.Page"},
+        {"id": 7},
+        None,
+    ]
+    modern.rewrite(lambda body: body["searchResults"].extend(unrequested), path=QUERY)
 
     items = _many(modern, KNOWN[:1])
 
     assert [item.title for item in items.values()] == ["Home"]
 
 
-@pytest.mark.parametrize("backwards", [False, True])
-def test_a_translation_stands_behind_its_page(modern: WikiServer, backwards: bool) -> None:
+@pytest.mark.parametrize("reverse", [False, True])
+def test_a_page_takes_precedence_over_its_translation(modern: WikiServer, reverse: bool) -> None:
     modern.standin.add_translation("Main.WebHome", "nl", title="Thuis")
 
     def sort(body: dict[str, Any]) -> None:
-        body["searchResults"].sort(key=lambda hit: bool(hit["language"]), reverse=backwards)
+        body["searchResults"].sort(key=lambda hit: bool(hit["language"]), reverse=reverse)
 
     modern.rewrite(sort, path=QUERY)
 
     assert _many(modern, KNOWN[:1])[KNOWN[0]].title == "Home"
 
 
-def test_a_page_too_long_to_be_read_is_there(modern: WikiServer) -> None:
+def test_a_page_above_the_size_limit_is_live(modern: WikiServer) -> None:
     modern.standin.add_page("Sandbox.Long", title="Long", content="x" * 6_000_000, indexed=False)
 
     items = _many(modern, ["xwiki:Sandbox.Long", *KNOWN])
@@ -253,7 +258,7 @@ def test_a_page_too_long_to_be_read_is_there(modern: WikiServer) -> None:
     assert (items["xwiki:Sandbox.Long"].state, items["xwiki:Sandbox.Long"].title) == (State.LIVE, "Long")
 
 
-def test_a_page_that_makes_the_server_stumble_spoils_nothing(modern: WikiServer) -> None:
+def test_a_page_with_a_server_error_does_not_affect_the_others(modern: WikiServer) -> None:
     modern.reply(500, "NullPointerException", path=f"{REST}/spaces/Sandbox/pages/Hid")
 
     states = _states(_many(modern, ["xwiki:Sandbox.Hid", "xwiki:Main.WebHome"]))
@@ -261,7 +266,7 @@ def test_a_page_that_makes_the_server_stumble_spoils_nothing(modern: WikiServer)
     assert states == {"Sandbox.Hid": "gone", "Main.WebHome": "live"}
 
 
-def test_a_server_that_can_read_nothing_has_failed(modern: WikiServer) -> None:
+def test_server_errors_for_all_pages_are_a_failure(modern: WikiServer) -> None:
     modern.standin.fault, modern.standin.fault_only = "server-error", lambda request: "/pages/" in request.path
 
     with pytest.raises(ProviderUnavailable) as caught:
@@ -273,14 +278,14 @@ def test_a_server_that_can_read_nothing_has_failed(modern: WikiServer) -> None:
 @pytest.mark.parametrize(
     ("fault", "reason"), [("unavailable", Reason.SERVER_ERROR), ("rate-limited", Reason.RATE_LIMITED)]
 )
-@pytest.mark.parametrize("where", ["/query", "/pages/"])
-def test_a_failure_on_the_way_is_never_a_gone_page(modern: WikiServer, fault: str, reason: Reason, where: str) -> None:
+@pytest.mark.parametrize("part", ["/query", "/pages/"])
+def test_a_failed_request_is_never_a_gone_page(modern: WikiServer, fault: str, reason: Reason, part: str) -> None:
     modern.standin.fault = fault
 
-    def failing(request: Request) -> bool:
-        return where in request.path
+    def is_failing(request: Request) -> bool:
+        return part in request.path
 
-    modern.standin.fault_only = failing
+    modern.standin.fault_only = is_failing
 
     with pytest.raises(ProviderUnavailable) as caught:
         _many(modern, ["xwiki:Sandbox.Hid", "xwiki:Main.WebHome"])
@@ -288,14 +293,14 @@ def test_a_failure_on_the_way_is_never_a_gone_page(modern: WikiServer, fault: st
     assert caught.value.reason is reason
 
 
-def test_a_list_that_is_missing_is_not_an_empty_list(modern: WikiServer) -> None:
+def test_a_missing_list_of_results_is_not_an_empty_list(modern: WikiServer) -> None:
     modern.rewrite(dict.clear, path=QUERY)
 
     with pytest.raises(ProviderUnavailable, match="without searchResults"):
         _many(modern, KNOWN)
 
 
-def test_an_account_that_lost_a_page_gets_it_back(wiki: WikiServer) -> None:
+def test_a_page_is_live_again_after_view_is_granted(wiki: WikiServer) -> None:
     wiki.standin.deny_view("Sandbox.TestPage1")
     before = _many(wiki, ["xwiki:Sandbox.TestPage1"])
     wiki.standin.allow_view("Sandbox.TestPage1")

@@ -1,4 +1,4 @@
-"""References and addresses of pages, read and written without a server."""
+"""Parsing and formatting of references and URLs, without a server."""
 
 from __future__ import annotations
 
@@ -33,23 +33,23 @@ def candidates(text: str, root: str = ROOT, wiki: str = "xwiki") -> list[str]:
 
 
 @given(references)
-def test_every_reference_is_read_back_as_it_was_written(reference: PageReference) -> None:
+def test_parsing_a_formatted_reference_returns_the_reference(reference: PageReference) -> None:
     assert PageReference.parse(str(reference)) == reference
 
 
 @given(references)
-def test_the_local_form_is_read_back_too(reference: PageReference) -> None:
+def test_parsing_the_local_form_returns_the_reference(reference: PageReference) -> None:
     assert PageReference.parse(reference.local, "xwiki") == reference
     assert tuple(split_names(reference.space)) == reference.spaces
 
 
 @given(references.filter(lambda reference: not any(map(is_unusable, (*reference.spaces, reference.name)))))
-def test_the_address_of_a_page_leads_back_to_it(reference: PageReference) -> None:
+def test_the_url_of_a_page_resolves_to_its_reference(reference: PageReference) -> None:
     assert reference in understand(page_url(ROOT, reference), ROOT, "xwiki").candidates
 
 
 @given(st.text(max_size=60))
-def test_any_text_is_a_reference_or_refused(text: str) -> None:
+def test_any_text_is_a_reachable_reference_or_rejected(text: str) -> None:
     try:
         found = list(understand(text, ROOT, "xwiki").candidates)
     except InvalidInput:
@@ -71,12 +71,12 @@ def test_any_text_is_a_reference_or_refused(text: str) -> None:
         ("xwiki:A.b:c", "xwiki", ("A",), "b:c"),
     ],
 )
-def test_reads_references_as_xwiki_writes_them(text: str, wiki: str, spaces: tuple[str, ...], name: str) -> None:
+def test_parses_references_in_xwikis_notation(text: str, wiki: str, spaces: tuple[str, ...], name: str) -> None:
     assert PageReference.parse(text) == PageReference(wiki, spaces, name)
 
 
 @pytest.mark.parametrize("text", ["", "Page", "xwiki:Page", "A..B", ".B", "A.", ":A.B", "A.B\n", "A." + "b" * 2000])
-def test_refuses_what_names_no_page(text: str) -> None:
+def test_rejects_text_that_names_no_page(text: str) -> None:
     with pytest.raises(BadReference):
         PageReference.parse(text)
 
@@ -88,7 +88,7 @@ def test_path_has_a_segment_for_each_name() -> None:
 
 
 @pytest.mark.parametrize("text", [r"A.b/c", r"A.b\\c", r"A.\.\.", r"\..B"])
-def test_tells_names_that_no_rest_address_can_carry(text: str) -> None:
+def test_names_that_no_rest_url_can_contain_are_unreachable(text: str) -> None:
     assert not PageReference.parse(text).is_reachable
 
 
@@ -96,7 +96,7 @@ def test_tells_names_that_no_rest_address_can_carry(text: str) -> None:
     ("identifier", "space"),
     [("xwiki:A.B", "A.B"), (r"xwiki:07\. Dev", r"07\. Dev"), ("A.B", "A.B"), (r"A\:b", r"A\:b")],
 )
-def test_reads_the_id_of_a_space(identifier: str, space: str) -> None:
+def test_parses_the_id_of_a_space(identifier: str, space: str) -> None:
     assert space_of_id(identifier) == space
 
 
@@ -109,7 +109,7 @@ def test_reads_the_id_of_a_space(identifier: str, space: str) -> None:
         ("docs:A.Été?", "/wiki/docs/view/A/%C3%89t%C3%A9%3F"),
     ],
 )
-def test_writes_the_address_that_a_browser_shows(reference: str, url: str) -> None:
+def test_page_url_is_the_browser_url(reference: str, url: str) -> None:
     assert page_url(ROOT, PageReference.parse(reference)) == ROOT + url
 
 
@@ -136,7 +136,7 @@ def test_writes_the_address_that_a_browser_shows(reference: str, url: str) -> No
     ],
 )
 @pytest.mark.parametrize("root", ["https://wiki.example.org/xwiki", "https://wiki.example.org", "http://h:8080/Wiki/A"])
-def test_root_is_what_stands_before_the_pages(root: str, tail: str) -> None:
+def test_root_is_the_part_before_the_page_path(root: str, tail: str) -> None:
     assert instance_root(root + tail) == root
 
 
@@ -152,7 +152,7 @@ def test_root_is_what_stands_before_the_pages(root: str, tail: str) -> None:
         ("http://[::1]:8080//xwiki//rest", "http://[::1]:8080/xwiki"),
     ],
 )
-def test_root_keeps_its_own_path_as_it_is(location: str, root: str) -> None:
+def test_root_keeps_its_own_path(location: str, root: str) -> None:
     assert instance_root(location) == root
     assert instance_root(root) == root
 
@@ -179,7 +179,7 @@ def test_root_keeps_its_own_path_as_it_is(location: str, root: str) -> None:
         "https://h<script>/",
     ],
 )
-def test_refuses_what_is_no_address_of_an_instance(location: str) -> None:
+def test_rejects_an_invalid_instance_url(location: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         instance_root(location)
 
@@ -187,7 +187,7 @@ def test_refuses_what_is_no_address_of_an_instance(location: str) -> None:
     assert "secret" not in str(caught.value)
 
 
-# --- pasted and typed ----------------------------------------------------------------------------------------------
+# --- pasted URLs and typed references ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -215,19 +215,19 @@ def test_refuses_what_is_no_address_of_an_instance(location: str) -> None:
         ("/wiki/xwiki/view/A/B", ["A.B", "A.B.WebHome"]),
     ],
 )
-def test_understands_what_browsers_show(tail: str, expected: list[str]) -> None:
+def test_parses_browser_urls(tail: str, expected: list[str]) -> None:
     assert candidates(ROOT + tail) == [f"xwiki:{one}" for one in expected]
 
 
 @pytest.mark.parametrize(
     "address", ["HTTPS://WIKI.example.org:443/xwiki/bin/view/A/", "https://u:p@wiki.example.org/xwiki/A/"]
 )
-def test_the_host_is_compared_as_a_host(address: str) -> None:
+def test_the_host_is_normalised_before_comparison(address: str) -> None:
     assert candidates(address) == ["xwiki:A.WebHome"]
 
 
 @pytest.mark.parametrize(
-    ("address", "where"),
+    ("address", "location"),
     [
         ("https://other.example.org/xwiki/bin/view/A/", "other.example.org"),
         ("http://wiki.example.org/xwiki/bin/view/A/", "wiki.example.org"),
@@ -236,11 +236,11 @@ def test_the_host_is_compared_as_a_host(address: str) -> None:
         ("https://wiki.example.org/XWiki/bin/view/A/", "wiki.example.org/XWiki"),
     ],
 )
-def test_says_whose_page_it_is(address: str, where: str) -> None:
+def test_error_names_the_other_host_of_a_page(address: str, location: str) -> None:
     with pytest.raises(WrongHost) as caught:
         understand(address, ROOT, "xwiki")
 
-    assert str(caught.value) == f"This is a page of {where}. There is no source for it yet."
+    assert str(caught.value) == f"This is a page of {location}. There is no source for it yet."
 
 
 @pytest.mark.parametrize(
@@ -251,7 +251,7 @@ def test_says_whose_page_it_is(address: str, where: str) -> None:
         (r"07\. Dev.Sub", [r"07\. Dev.Sub", r"07\. Dev.Sub.WebHome"]),
     ],
 )
-def test_understands_typed_references(text: str, expected: list[str]) -> None:
+def test_parses_typed_references(text: str, expected: list[str]) -> None:
     assert candidates(text) == [f"xwiki:{one}" for one in expected]
 
 
@@ -276,7 +276,7 @@ def test_understands_typed_references(text: str, expected: list[str]) -> None:
         ),
     ],
 )
-def test_says_why_a_text_is_no_page_of_this_source(text: str, sentence: str) -> None:
+def test_error_says_why_a_text_is_not_a_page_of_this_source(text: str, sentence: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         understand(text, ROOT, "xwiki")
 
@@ -307,5 +307,5 @@ def test_says_why_a_text_is_no_page_of_this_source(text: str, sentence: str) -> 
         ("...", False),
     ],
 )
-def test_tells_references_from_words(text: str, expected: bool) -> None:
+def test_distinguishes_references_from_words(text: str, expected: bool) -> None:
     assert looks_like_reference(text, "xwiki") is expected

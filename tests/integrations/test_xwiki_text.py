@@ -1,4 +1,4 @@
-"""Titles and previews: what xWiki sends becomes text, and no macro is run."""
+"""Titles and previews: markup from xWiki becomes plain text, and no macro is executed."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ XWIKI = "xwiki/2.1"
         (7, ""),
     ],
 )
-def test_titles_are_text(value: object, text: str) -> None:
+def test_titles_become_plain_text(value: object, text: str) -> None:
     assert plain(value) == text
 
 
@@ -94,12 +94,12 @@ def test_preview_is_cut_after_a_word() -> None:
 @pytest.mark.parametrize(
     ("text", "cut"), [("abc def", "abc def"), ("abc def gh", "abc def…"), ("abcdefghij", "abcdefg…")]
 )
-def test_shortening_keeps_within_its_length(text: str, cut: str) -> None:
+def test_shortened_text_stays_within_the_limit(text: str, cut: str) -> None:
     assert shortened(text, 8) == cut
 
 
 @given(st.text(alphabet="{}[]()%~|=*>/ \nabvelocity", max_size=300))
-def test_any_source_gives_text_or_nothing(source: str) -> None:
+def test_any_source_gives_text_or_none(source: str) -> None:
     text = preview(source, XWIKI)
 
     assert text is None or 0 < len(text) <= 500
@@ -110,7 +110,7 @@ def test_any_source_gives_text_or_nothing(source: str) -> None:
     ["{{a", "{{a}}", "[[", "(%", "{{{", "~", "*", "= ", '{{a "', "{{a}}{{a ", "<", "[", "- ", "(((", "{{info}}"],
 )
 @pytest.mark.parametrize("syntax", [XWIKI, "markdown/1.2"])
-def test_hostile_sources_cost_little(source: str, syntax: str) -> None:
+def test_hostile_sources_take_little_time(source: str, syntax: str) -> None:
     started = time.process_time()
 
     preview(source * (5_000_000 // len(source)), syntax)

@@ -1,4 +1,4 @@
-"""What the tests of the xWiki leaf share: a stand-in over real HTTP, a connector to it, and the leaf."""
+"""Helpers of the xWiki leaf's tests: a stand-in over real HTTP, a connector to it, and the leaf."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ REST = "/rest/wikis/xwiki"
 
 @dataclass
 class WikiServer:
-    """The stand-in lives on a sub-path, as most real instances do."""
+    """The stand-in is mounted below a sub-path, as most real instances are."""
 
     standin: XWikiStandIn
     server: RunningServer
@@ -36,7 +36,7 @@ class WikiServer:
     def source(
         self, password: str | None = "secret", *, kind: AuthKind = AuthKind.BASIC, root: str = "", **options: str
     ) -> SourceConfig:
-        """A source for which nothing is remembered yet."""
+        """Return a source with a new revision, so that nothing is cached for it."""
         self.revision += 1
         username = "alice" if kind is AuthKind.BASIC else ""
         auth = Auth(kind, username, secret=Secret(password)) if password else Auth()
@@ -56,7 +56,7 @@ class WikiServer:
         kind: str = "text/plain",
         bare: bool = False,
     ) -> None:
-        """Answer ``path`` with this instead; ``bare`` leaves out the headers that only xWiki sends."""
+        """Replace the response to ``path``; ``bare`` omits the headers that only xWiki sends."""
         real, data = self.standin.answer, body if isinstance(body, str) else json.dumps(body)
 
         def answer(request: Request) -> Response:
@@ -69,7 +69,7 @@ class WikiServer:
         self.standin.answer = answer  # type: ignore[method-assign]
 
     def rewrite(self, change: Callable[[dict[str, Any]], object], *, path: str, method: str = "GET") -> None:
-        """Let ``change`` work on the JSON of every answer to ``path``."""
+        """Apply ``change`` to the JSON of every successful response to ``path``."""
         real = self.standin.answer
 
         def answer(request: Request) -> Response:
@@ -85,12 +85,12 @@ class WikiServer:
 
 
 def paths(seen: list[Recorded]) -> list[str]:
-    """What was asked of the wiki, in order of arrival."""
+    """Return method and path of each request, in order of arrival."""
     return [f"{one.method} {one.path.partition(REST)[2]}" for one in seen]
 
 
 def wiki_fixture(*profiles: str) -> Any:
-    """A fixture with a wiki of its own for each test, as these generations of xWiki behave in turn."""
+    """Return a fixture that starts a new stand-in per test, once for each profile."""
 
     @pytest.fixture(params=profiles)
     def wiki(request: pytest.FixtureRequest) -> Iterator[WikiServer]:

@@ -1,4 +1,4 @@
-"""The OpenProject stand-in answers as the real server does, over real HTTP."""
+"""The OpenProject stand-in behaves like the real server, over real HTTP."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ BANNER = "Sandbox stand-in of OpenProject – not a real tracker"
 
 @dataclass
 class Tracker:
-    """One running stand-in and a client that signs in as user 5 unless told otherwise."""
+    """A running stand-in and a client that authenticates as user 5 by default."""
 
     standin: OpenProjectStandIn
     url: str
@@ -67,7 +67,7 @@ def tracker() -> Iterator[Tracker]:
 
 
 @pytest.fixture
-def old() -> Iterator[Tracker]:
+def old_tracker() -> Iterator[Tracker]:
     yield from running(OpenProjectStandIn(profile="12"))
 
 
@@ -76,21 +76,21 @@ def demo() -> Iterator[Tracker]:
     yield from running(OpenProjectStandIn(seed="demo"))
 
 
-def ids(answer: requests.Response) -> list[int]:
-    assert answer.status_code == 200, answer.text
-    return [row["id"] for row in answer.json()["_embedded"]["elements"]]
+def ids(response: requests.Response) -> list[int]:
+    assert response.status_code == 200, response.text
+    return [row["id"] for row in response.json()["_embedded"]["elements"]]
 
 
-def error(answer: requests.Response) -> tuple[int, str]:
-    """Status and the identifier's last word, after checking that it is an error document."""
-    body = answer.json()
+def error(response: requests.Response) -> tuple[int, str]:
+    """Return status and error identifier, after checking that the body is an error document."""
+    body = response.json()
     assert body["_type"] == "Error"
-    assert answer.headers["Content-Type"] == "application/hal+json; charset=utf-8"
-    return answer.status_code, body["errorIdentifier"].removeprefix(URN)
+    assert response.headers["Content-Type"] == "application/hal+json; charset=utf-8"
+    return response.status_code, body["errorIdentifier"].removeprefix(URN)
 
 
-def attribute(answer: requests.Response) -> str:
-    return answer.json()["_embedded"]["details"]["attribute"]
+def attribute(response: requests.Response) -> str:
+    return response.json()["_embedded"]["details"]["attribute"]
 
 
 def link(namespace: str, number: object) -> dict[str, str]:
@@ -101,57 +101,57 @@ def link(namespace: str, number: object) -> dict[str, str]:
 
 
 def test_c01_users_me_is_the_token_owner(tracker: Tracker) -> None:
-    answer = tracker.get("/users/me")
+    response = tracker.get("/users/me")
 
-    assert answer.status_code == 200
-    assert answer.headers["Content-Type"].startswith("application/hal+json")
-    assert (answer.json()["_type"], answer.json()["id"], answer.json()["name"]) == ("User", 5, "Uma User")
+    assert response.status_code == 200
+    assert response.headers["Content-Type"].startswith("application/hal+json")
+    assert (response.json()["_type"], response.json()["id"], response.json()["name"]) == ("User", 5, "Uma User")
 
 
 def test_c02_users_me_without_credentials_is_unauthenticated(tracker: Tracker) -> None:
-    answer = tracker.get("/users/me", token=None)
+    response = tracker.get("/users/me", token=None)
 
-    assert error(answer) == (401, "Unauthenticated")
-    assert answer.json()["message"] == "You need to be authenticated to access this resource."
-    assert answer.headers["WWW-Authenticate"].startswith('Bearer realm="OpenProject API"')
-    assert set(answer.json()) == {"_type", "errorIdentifier", "message"}
+    assert error(response) == (401, "Unauthenticated")
+    assert response.json()["message"] == "You need to be authenticated to access this resource."
+    assert response.headers["WWW-Authenticate"].startswith('Bearer realm="OpenProject API"')
+    assert set(response.json()) == {"_type", "errorIdentifier", "message"}
 
 
 def test_c03_a_wrong_token_is_refused_with_a_basic_challenge(tracker: Tracker) -> None:
-    answer = tracker.get("/users/me", token="wrong")
+    response = tracker.get("/users/me", token="wrong")
 
-    assert error(answer) == (401, "Unauthenticated")
-    assert answer.json()["message"] == "You did not provide the correct credentials."
-    assert answer.headers["WWW-Authenticate"] == 'Basic realm="OpenProject API"'
+    assert error(response) == (401, "Unauthenticated")
+    assert response.json()["message"] == "You did not provide the correct credentials."
+    assert response.headers["WWW-Authenticate"] == 'Basic realm="OpenProject API"'
 
 
 def test_c04_a_list_without_filters_shows_open_visible_work_packages_only(tracker: Tracker) -> None:
-    answer = tracker.get("/work_packages")
+    response = tracker.get("/work_packages")
 
-    assert ids(answer) == [101, 103]
-    body = answer.json()
+    assert ids(response) == [101, 103]
+    body = response.json()
     assert body["_type"] == "WorkPackageCollection"
     assert [body[key] for key in ("total", "count", "pageSize", "offset")] == [2, 2, 20, 1]
 
 
 def test_c05_empty_filters_replace_the_default(tracker: Tracker) -> None:
-    answer = tracker.list()
+    response = tracker.list()
 
-    assert ids(answer) == [101, 102, 103]
-    assert answer.json()["total"] == 3
+    assert ids(response) == [101, 102, 103]
+    assert response.json()["total"] == 3
 
 
 def test_c06_an_id_filter_returns_closed_ones_too_without_embedded_status(tracker: Tracker) -> None:
-    answer = tracker.list(("id", "=", ["101", "102"]))
+    response = tracker.list(("id", "=", ["101", "102"]))
 
-    assert ids(answer) == [101, 102]
-    row = answer.json()["_embedded"]["elements"][1]
+    assert ids(response) == [101, 102]
+    row = response.json()["_embedded"]["elements"][1]
     assert row["_links"]["status"] == {"href": "/openproject/api/v3/statuses/7", "title": "Closed"}
     assert row["lockVersion"] == 0
     assert "_embedded" not in row
 
 
-def test_c07_one_bad_id_fails_the_whole_filter_without_telling_which(tracker: Tracker) -> None:
+def test_c07_one_invalid_id_fails_the_whole_filter_and_is_not_named(tracker: Tracker) -> None:
     deleted = tracker.list(("id", "=", ["101", "999"]))
     invisible = tracker.list(("id", "=", ["101", "201"]))
 
@@ -160,11 +160,11 @@ def test_c07_one_bad_id_fails_the_whole_filter_without_telling_which(tracker: Tr
     assert deleted.json()["message"] == "ID filter has invalid values."
 
 
-def test_c08_valid_subset_drops_the_bad_ids(tracker: Tracker) -> None:
+def test_c08_valid_subset_drops_invalid_ids(tracker: Tracker) -> None:
     assert ids(tracker.list(("id", "=", ["101", "999", "201"]), valid_subset="true")) == [101]
 
 
-def test_c09_typeahead_needs_every_word(tracker: Tracker) -> None:
+def test_c09_typeahead_requires_every_word(tracker: Tracker) -> None:
     sorts = {"sortBy": '[["updatedAt","desc"]]', "pageSize": 20}
 
     assert ids(tracker.list(("typeahead", "**", ["bridge"]), **sorts)) == [102, 101]
@@ -173,23 +173,23 @@ def test_c09_typeahead_needs_every_word(tracker: Tracker) -> None:
 
 
 def test_c10_offset_is_a_page_number(tracker: Tracker) -> None:
-    answer = tracker.list(pageSize=2, offset=2)
+    response = tracker.list(pageSize=2, offset=2)
 
-    body = answer.json()
-    assert ids(answer) == [103]
+    body = response.json()
+    assert ids(response) == [103]
     assert [body[key] for key in ("count", "total", "offset", "pageSize")] == [1, 3, 2, 2]
     assert "previousByOffset" in body["_links"]
     assert "nextByOffset" not in body["_links"]
 
 
-def test_c11_too_large_a_page_size_is_clamped_silently(tracker: Tracker) -> None:
-    answer = tracker.list(pageSize=5000)
+def test_c11_a_page_size_above_the_maximum_is_clamped(tracker: Tracker) -> None:
+    response = tracker.list(pageSize=5000)
 
-    assert answer.status_code == 200
-    assert answer.json()["pageSize"] == 1000
+    assert response.status_code == 200
+    assert response.json()["pageSize"] == 1000
 
 
-def test_c12_a_single_work_package_embeds_its_status_and_offers_patch(tracker: Tracker) -> None:
+def test_c12_a_single_work_package_embeds_its_status_and_links_to_patch(tracker: Tracker) -> None:
     body = tracker.get("/work_packages/101").json()
 
     assert body["_embedded"]["status"]["isClosed"] is False
@@ -197,18 +197,18 @@ def test_c12_a_single_work_package_embeds_its_status_and_offers_patch(tracker: T
     assert body["_links"]["updateImmediately"]["method"] == "patch"
 
 
-def test_c13_deleted_invisible_and_malformed_ids_are_one_answer(tracker: Tracker) -> None:
-    answers = [tracker.get(f"/work_packages/{text}") for text in ("999", "201", "abc")]
+def test_c13_deleted_invisible_and_malformed_ids_get_the_same_404(tracker: Tracker) -> None:
+    responses = [tracker.get(f"/work_packages/{text}") for text in ("999", "201", "abc")]
 
-    assert {error(answer) for answer in answers} == {(404, "NotFound")}
-    assert len({answer.content for answer in answers}) == 1
+    assert {error(response) for response in responses} == {(404, "NotFound")}
+    assert len({response.content for response in responses}) == 1
 
 
-def test_c14_create_needs_a_subject_only(tracker: Tracker) -> None:
-    answer = tracker.post("/projects/1/work_packages", {"subject": "x"})
+def test_c14_create_requires_only_a_subject(tracker: Tracker) -> None:
+    response = tracker.post("/projects/1/work_packages", {"subject": "x"})
 
-    body = answer.json()
-    assert answer.status_code == 201
+    body = response.json()
+    assert response.status_code == 201
     assert (body["_type"], body["lockVersion"]) == ("WorkPackage", 0)
     titles = [body["_links"][key]["title"] for key in ("type", "status", "priority", "project", "author")]
     assert titles == ["Task", "New", "Normal", "Alpha", "Uma User"]
@@ -216,27 +216,27 @@ def test_c14_create_needs_a_subject_only(tracker: Tracker) -> None:
 
 
 def test_c15_an_empty_create_violates_several_constraints(tracker: Tracker) -> None:
-    answer = tracker.post("/work_packages", {})
+    response = tracker.post("/work_packages", {})
 
-    assert error(answer) == (422, "MultipleErrors")
-    parts = answer.json()["_embedded"]["errors"]
+    assert error(response) == (422, "MultipleErrors")
+    parts = response.json()["_embedded"]["errors"]
     assert [part["_embedded"]["details"]["attribute"] for part in parts] == ["subject", "type", "project"]
     assert {part["errorIdentifier"] for part in parts} == {URN + "PropertyConstraintViolation"}
 
 
 def test_c16_a_blank_subject_is_one_violation_without_wrapper(tracker: Tracker) -> None:
-    answer = tracker.post("/projects/1/work_packages", {"subject": ""})
+    response = tracker.post("/projects/1/work_packages", {"subject": ""})
 
-    assert error(answer) == (422, "PropertyConstraintViolation")
-    assert attribute(answer) == "subject"
-    assert answer.json()["message"] == "Subject can't be blank."
+    assert error(response) == (422, "PropertyConstraintViolation")
+    assert attribute(response) == "subject"
+    assert response.json()["message"] == "Subject can't be blank."
 
 
 def test_c17_creating_in_an_invisible_project_is_not_found(tracker: Tracker) -> None:
     assert error(tracker.post("/projects/2/work_packages", {"subject": "x"})) == (404, "NotFound")
 
 
-def test_c18_a_wrong_content_type_is_415_and_a_missing_one_406_in_plain_text(tracker: Tracker) -> None:
+def test_c18_a_wrong_content_type_is_415_and_a_missing_one_is_406_in_plain_text(tracker: Tracker) -> None:
     wrong = tracker.send("POST", "/work_packages", data="{}", headers={"Content-Type": "text/plain"})
     missing = tracker.send("POST", "/work_packages", data=b"{}")
 
@@ -246,7 +246,7 @@ def test_c18_a_wrong_content_type_is_415_and_a_missing_one_406_in_plain_text(tra
     assert missing.headers["Content-Type"].startswith("text/plain")
 
 
-def test_c19_an_update_grows_the_lock_version_and_a_repeat_conflicts(tracker: Tracker) -> None:
+def test_c19_an_update_increments_the_lock_version_and_a_repeat_conflicts(tracker: Tracker) -> None:
     first = tracker.patch("/work_packages/101", {"lockVersion": 0, "subject": "n"})
     second = tracker.patch("/work_packages/101", {"lockVersion": 0, "subject": "n"})
 
@@ -258,40 +258,40 @@ def test_c20_an_update_without_lock_version_conflicts(tracker: Tracker) -> None:
     assert error(tracker.patch("/work_packages/101", {"subject": "n"})) == (409, "UpdateConflict")
 
 
-def test_c21_a_status_out_of_reach_is_a_violation(tracker: Tracker) -> None:
-    answer = tracker.patch("/work_packages/101", {"lockVersion": 0, "_links": {"status": link("statuses", 7)}})
+def test_c21_a_status_without_a_transition_is_a_violation(tracker: Tracker) -> None:
+    response = tracker.patch("/work_packages/101", {"lockVersion": 0, "_links": {"status": link("statuses", 7)}})
 
-    assert error(answer) == (422, "PropertyConstraintViolation")
-    assert attribute(answer) == "status"
-    assert "no valid transition exists" in answer.json()["message"]
+    assert error(response) == (422, "PropertyConstraintViolation")
+    assert attribute(response) == "status"
+    assert "no valid transition exists" in response.json()["message"]
 
 
 @pytest.mark.parametrize("lock", [{"lockVersion": 0}, {}])
 def test_c22_a_link_to_another_kind_of_resource_is_a_type_mismatch(tracker: Tracker, lock: dict[str, int]) -> None:
-    answer = tracker.patch("/work_packages/101", {**lock, "_links": {"status": link("users", 5)}})
+    response = tracker.patch("/work_packages/101", {**lock, "_links": {"status": link("users", 5)}})
 
-    assert error(answer) == (422, "ResourceTypeMismatch")
+    assert error(response) == (422, "ResourceTypeMismatch")
     expected = "For property 'status' a link like '/api/v3/statuses/:id' is expected, but got '/api/v3/users/5'."
-    assert answer.json()["message"] == expected
+    assert response.json()["message"] == expected
 
 
-def test_c23_select_refuses_what_it_does_not_know(tracker: Tracker) -> None:
-    answer = tracker.get("/work_packages?select=total,elements/id,elements/lockVersion")
+def test_c23_select_rejects_unknown_parts(tracker: Tracker) -> None:
+    response = tracker.get("/work_packages?select=total,elements/id,elements/lockVersion")
 
-    assert error(answer) == (400, "InvalidSignal")
-    assert "elements/lockVersion is not supported" in answer.json()["message"]
+    assert error(response) == (400, "InvalidSignal")
+    assert "elements/lockVersion is not supported" in response.json()["message"]
 
 
 # --- pipeline, credentials and languages -----------------------------------------------------------------------
 
 
-def test_malformed_json_is_refused_even_before_authentication(tracker: Tracker) -> None:
+def test_malformed_json_is_rejected_before_authentication(tracker: Tracker) -> None:
     headers = {"Content-Type": "application/json"}
 
-    answer = tracker.send("POST", "/work_packages", token=None, data="{", headers=headers)
+    response = tracker.send("POST", "/work_packages", token=None, data="{", headers=headers)
 
-    assert error(answer) == (400, "InvalidRequestBody")
-    assert answer.json()["_embedded"]["details"]["parseError"]
+    assert error(response) == (400, "InvalidRequestBody")
+    assert response.json()["_embedded"]["details"]["parseError"]
 
 
 def test_authentication_is_checked_before_the_content_type(tracker: Tracker) -> None:
@@ -299,10 +299,10 @@ def test_authentication_is_checked_before_the_content_type(tracker: Tracker) -> 
 
 
 @pytest.mark.parametrize("kind", ["application/json; charset=utf-8", "application/hal+json"])
-def test_json_and_hal_json_bodies_are_read(tracker: Tracker, kind: str) -> None:
-    answer = tracker.send("POST", "/projects/1/work_packages", data='{"subject":"x"}', headers={"Content-Type": kind})
+def test_json_and_hal_json_bodies_are_accepted(tracker: Tracker, kind: str) -> None:
+    response = tracker.send("POST", "/projects/1/work_packages", data='{"subject":"x"}', headers={"Content-Type": kind})
 
-    assert answer.status_code == 201
+    assert response.status_code == 201
 
 
 def test_an_unknown_path_or_method_is_not_found(tracker: Tracker) -> None:
@@ -314,7 +314,7 @@ def bearer(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
 
 
-def test_only_prefixed_tokens_work_as_bearer(tracker: Tracker) -> None:
+def test_only_prefixed_tokens_are_accepted_as_bearer(tracker: Tracker) -> None:
     refused = tracker.get("/users/me", token=None, headers=bearer("T"))
 
     assert tracker.get("/users/me", token=None, headers=bearer("opapi-T")).json()["id"] == 5
@@ -322,20 +322,20 @@ def test_only_prefixed_tokens_work_as_bearer(tracker: Tracker) -> None:
     assert refused.headers["WWW-Authenticate"].endswith('error="invalid_token"')
 
 
-def test_an_old_server_takes_no_token_as_bearer_and_asks_for_basic(old: Tracker) -> None:
-    assert old.get("/users/me", token=None, headers=bearer("opapi-T")).status_code == 401
-    assert old.get("/users/me", token=None).headers["WWW-Authenticate"] == 'Basic realm="OpenProject API"'
-    assert old.get("/users/me", token="opapi-T").status_code == 200
+def test_an_old_server_rejects_bearer_tokens_and_challenges_for_basic(old_tracker: Tracker) -> None:
+    assert old_tracker.get("/users/me", token=None, headers=bearer("opapi-T")).status_code == 401
+    assert old_tracker.get("/users/me", token=None).headers["WWW-Authenticate"] == 'Basic realm="OpenProject API"'
+    assert old_tracker.get("/users/me", token="opapi-T").status_code == 200
 
 
-def test_a_locked_user_is_refused(tracker: Tracker) -> None:
-    answer = tracker.get("/users/me", token=None, headers=bearer("opapi-L"))
+def test_a_locked_user_is_rejected(tracker: Tracker) -> None:
+    response = tracker.get("/users/me", token=None, headers=bearer("opapi-L"))
 
-    assert answer.headers["WWW-Authenticate"].endswith('error_description="The user account is locked"')
+    assert response.headers["WWW-Authenticate"].endswith('error_description="The user account is locked"')
     assert tracker.get("/users/me", token="L").status_code == 401
 
 
-def test_a_public_instance_answers_the_root_but_knows_no_me(tracker: Tracker) -> None:
+def test_a_public_instance_serves_the_root_but_not_users_me(tracker: Tracker) -> None:
     tracker.standin.login_required = False
 
     assert "user" not in tracker.get("", token=None).json()["_links"]
@@ -343,12 +343,12 @@ def test_a_public_instance_answers_the_root_but_knows_no_me(tracker: Tracker) ->
     assert error(tracker.get("", token="wrong")) == (401, "Unauthenticated")
 
 
-def test_only_an_administrator_is_told_the_version(tracker: Tracker) -> None:
+def test_only_administrators_see_the_version(tracker: Tracker) -> None:
     assert "coreVersion" not in tracker.get("").json()
     assert tracker.get("", token="A").json()["coreVersion"] == "17.6.0"
 
 
-def test_the_configuration_tells_the_host_name_of_the_settings(tracker: Tracker) -> None:
+def test_the_configuration_contains_the_host_name_of_the_settings(tracker: Tracker) -> None:
     assert tracker.get("/configuration").json()["hostName"] == "projecten.lindewaard.example"
 
     tracker.standin.host_name = None
@@ -356,21 +356,21 @@ def test_the_configuration_tells_the_host_name_of_the_settings(tracker: Tracker)
     assert "hostName" not in tracker.get("/configuration").json()
 
 
-def test_messages_follow_the_readers_language(tracker: Tracker) -> None:
-    answer = tracker.get("/work_packages/999", headers={"Accept-Language": "nl"})
+def test_messages_are_in_the_language_of_the_request(tracker: Tracker) -> None:
+    response = tracker.get("/work_packages/999", headers={"Accept-Language": "nl"})
 
-    assert error(answer) == (404, "NotFound")
-    assert answer.json()["message"].startswith("Het werkpakket")
+    assert error(response) == (404, "NotFound")
+    assert response.json()["message"].startswith("Het werkpakket")
 
 
-def test_other_people_show_id_and_name_only(tracker: Tracker) -> None:
+def test_other_users_have_only_id_and_name(tracker: Tracker) -> None:
     body = tracker.get("/users/6").json()
 
     assert (body["id"], body["name"]) == (6, "Vera Viewer")
     assert not {"login", "email", "language"} & set(body)
 
 
-def test_answers_are_tagged_and_compressed(tracker: Tracker) -> None:
+def test_responses_have_an_etag_and_are_compressed(tracker: Tracker) -> None:
     first = tracker.get("/statuses")
     again = tracker.get("/statuses", headers={"If-None-Match": first.headers["ETag"]})
 
@@ -379,13 +379,13 @@ def test_answers_are_tagged_and_compressed(tracker: Tracker) -> None:
     assert (again.status_code, again.content) == (304, b"")
 
 
-def test_the_service_description_link_is_there_on_newer_servers(tracker: Tracker, old: Tracker) -> None:
+def test_newer_servers_send_a_service_description_link(tracker: Tracker, old_tracker: Tracker) -> None:
     assert tracker.get("").headers["Link"] == '</openproject/api/v3/openapi.json>; rel="service-desc"'
     assert tracker.get("/openapi.json").json()["openapi"].startswith("3")
-    assert "Link" not in old.get("").headers
+    assert "Link" not in old_tracker.get("").headers
 
 
-def test_works_at_the_root_of_a_host_too() -> None:
+def test_the_instance_can_be_at_the_root_of_a_host() -> None:
     standin = OpenProjectStandIn()
     server = RunningServer(standin)
     tracker = Tracker(standin, server.url)
@@ -403,16 +403,16 @@ def test_an_id_is_compared_as_text(tracker: Tracker, value: str) -> None:
     assert error(tracker.list(("id", "=", [value]))) == (400, "InvalidQuery")
 
 
-def test_duplicate_ids_do_no_harm(tracker: Tracker) -> None:
+def test_duplicate_ids_are_accepted(tracker: Tracker) -> None:
     assert ids(tracker.list(("id", "=", ["101", "101"]))) == [101]
 
 
-def test_valid_subset_without_a_valid_id_shows_everything_visible(tracker: Tracker) -> None:
+def test_valid_subset_without_a_valid_id_lists_everything_visible(tracker: Tracker) -> None:
     assert ids(tracker.list(("id", "=", ["999", "201"]), valid_subset="true")) == [101, 102, 103]
 
 
-def test_an_old_server_ignores_valid_subset(old: Tracker) -> None:
-    assert error(old.list(("id", "=", ["101", "999"]), valid_subset="true")) == (400, "InvalidQuery")
+def test_an_old_server_ignores_valid_subset(old_tracker: Tracker) -> None:
+    assert error(old_tracker.list(("id", "=", ["101", "999"]), valid_subset="true")) == (400, "InvalidQuery")
 
 
 @pytest.mark.parametrize(
@@ -458,9 +458,9 @@ def test_filters(tracker: Tracker, name: str, operator: str, values: list[str], 
     assert ids(tracker.list((name, operator, values))) == expected
 
 
-def test_an_old_server_looks_ahead_in_subject_project_and_id_only(old: Tracker) -> None:
-    assert ids(old.list(("typeahead", "**", ["alpha bridge 101"]))) == [101]
-    assert ids(old.list(("typeahead", "**", ["task"]))) == []
+def test_typeahead_of_an_old_server_matches_only_subject_project_and_id(old_tracker: Tracker) -> None:
+    assert ids(old_tracker.list(("typeahead", "**", ["alpha bridge 101"]))) == [101]
+    assert ids(old_tracker.list(("typeahead", "**", ["task"]))) == []
 
 
 @pytest.mark.parametrize(
@@ -476,25 +476,25 @@ def test_an_old_server_looks_ahead_in_subject_project_and_id_only(old: Tracker) 
         ("id", "**", ["101"], None),
     ],
 )
-def test_bad_filters(tracker: Tracker, name: str, operator: str, values: list[str], message: str | None) -> None:
-    answer = tracker.list((name, operator, values))
+def test_invalid_filters(tracker: Tracker, name: str, operator: str, values: list[str], message: str | None) -> None:
+    response = tracker.list((name, operator, values))
 
-    assert error(answer) == (400, "InvalidQuery")
-    assert message in (None, answer.json()["message"])
+    assert error(response) == (400, "InvalidQuery")
+    assert message in (None, response.json()["message"])
 
 
 @pytest.mark.parametrize(
     "params", [{"filters": "[{"}, {"filters": ""}, {"filters": "5"}, {"sortBy": "x"}, {"sortBy": '[["colour","asc"]]'}]
 )
-def test_unreadable_parameters_are_an_invalid_query(tracker: Tracker, params: dict[str, str]) -> None:
+def test_malformed_parameters_are_an_invalid_query(tracker: Tracker, params: dict[str, str]) -> None:
     assert error(tracker.get("/work_packages", params=params)) == (400, "InvalidQuery")
 
 
-def test_two_bad_filters_are_422(tracker: Tracker) -> None:
-    answer = tracker.list(("id", "=", ["999"]), ("status", "=", ["99"]))
+def test_two_invalid_filters_are_422(tracker: Tracker) -> None:
+    response = tracker.list(("id", "=", ["999"]), ("status", "=", ["99"]))
 
-    assert error(answer) == (422, "MultipleErrors")
-    assert {part["errorIdentifier"] for part in answer.json()["_embedded"]["errors"]} == {URN + "InvalidQuery"}
+    assert error(response) == (422, "MultipleErrors")
+    assert {part["errorIdentifier"] for part in response.json()["_embedded"]["errors"]} == {URN + "InvalidQuery"}
 
 
 @pytest.mark.parametrize(
@@ -513,29 +513,29 @@ def test_sorting(tracker: Tracker, sorts: str, expected: list[int]) -> None:
     assert ids(tracker.list(sortBy=sorts)) == expected
 
 
-def test_filters_may_come_in_eprops(tracker: Tracker) -> None:
+def test_filters_can_be_sent_in_eprops(tracker: Tracker) -> None:
     props = {"filters": json.dumps([{"id": {"operator": "=", "values": ["102"]}}]), "pageSize": 5}
     packed = base64.b64encode(zlib.compress(json.dumps(props).encode())).decode()
 
-    answer = tracker.get("/work_packages", params={"eprops": packed})
+    response = tracker.get("/work_packages", params={"eprops": packed})
 
-    assert (ids(answer), answer.json()["pageSize"]) == ([102], 5)
+    assert (ids(response), response.json()["pageSize"]) == ([102], 5)
     assert error(tracker.get("/work_packages?eprops=nonsense")) == (400, "BadRequest")
 
 
-def test_select_returns_only_what_was_asked(tracker: Tracker) -> None:
-    answer = tracker.get("/work_packages?select=total,elements/id,elements/status&pageSize=1")
+def test_select_returns_only_the_selected_parts(tracker: Tracker) -> None:
+    response = tracker.get("/work_packages?select=total,elements/id,elements/status&pageSize=1")
 
     status = {"href": "/openproject/api/v3/statuses/1", "title": "New"}
-    assert answer.json() == {"total": 2, "_embedded": {"elements": [{"id": 101, "_links": {"status": status}}]}}
+    assert response.json() == {"total": 2, "_embedded": {"elements": [{"id": 101, "_links": {"status": status}}]}}
     assert tracker.get("/work_packages?select=total").json() == {"total": 2}
 
 
-def test_an_old_server_cannot_select_the_status(old: Tracker) -> None:
-    assert error(old.get("/work_packages?select=elements/id,elements/status")) == (400, "InvalidSignal")
+def test_an_old_server_cannot_select_the_status(old_tracker: Tracker) -> None:
+    assert error(old_tracker.get("/work_packages?select=elements/id,elements/status")) == (400, "InvalidSignal")
 
 
-def test_select_does_not_know_the_page_size_minus_one(tracker: Tracker) -> None:
+def test_select_with_page_size_minus_one_is_a_server_error(tracker: Tracker) -> None:
     assert tracker.get("/work_packages?select=total&pageSize=-1").status_code == 500
 
 
@@ -562,7 +562,7 @@ def test_page_sizes(tracker: Tracker, params: dict[str, Any], size: int, count: 
 
 
 @pytest.mark.parametrize(("offset", "expected"), [(-3, 1), ("x", 1), (0, 1), (9, 9)])
-def test_odd_offsets_are_page_one_and_pages_past_the_end_are_empty(
+def test_invalid_offsets_are_page_one_and_pages_past_the_end_are_empty(
     tracker: Tracker, offset: object, expected: int
 ) -> None:
     body = tracker.list(offset=offset).json()
@@ -570,7 +570,7 @@ def test_odd_offsets_are_page_one_and_pages_past_the_end_are_empty(
     assert (body["offset"], body["count"]) == (expected, 3 if expected == 1 else 0)
 
 
-def test_following_the_next_links_sees_everything_once(tracker: Tracker) -> None:
+def test_following_the_next_links_lists_everything_once(tracker: Tracker) -> None:
     numbers = tracker.standin.add_many(50, 1)
     seen: list[int] = []
     href: str | None = "/openproject/api/v3/work_packages?filters=%5B%5D"
@@ -608,7 +608,7 @@ def test_a_visible_project_without_the_right_to_view_is_forbidden(tracker: Track
     assert error(tracker.get("/projects/1/types", token="N")) == (403, "MissingPermission")
 
 
-def test_a_reader_is_offered_no_writing(tracker: Tracker) -> None:
+def test_a_read_only_user_gets_no_links_for_writing(tracker: Tracker) -> None:
     single = tracker.get("/work_packages/101", token="V").json()
     listed = tracker.get("/work_packages", token="V").json()
 
@@ -617,7 +617,7 @@ def test_a_reader_is_offered_no_writing(tracker: Tracker) -> None:
     assert "createWorkPackageImmediate" in tracker.get("/work_packages").json()["_links"]
 
 
-def test_a_reader_may_neither_create_nor_update(tracker: Tracker) -> None:
+def test_a_read_only_user_may_neither_create_nor_update(tracker: Tracker) -> None:
     refusals = [
         tracker.post("/projects/1/work_packages", {"subject": "x"}, token="V"),
         tracker.post("/work_packages", {"subject": "x"}, token="V"),
@@ -627,23 +627,26 @@ def test_a_reader_may_neither_create_nor_update(tracker: Tracker) -> None:
         tracker.post("/work_packages/101/form", {"lockVersion": 0}, token="V"),
     ]
 
-    assert {error(answer) for answer in refusals} == {(403, "MissingPermission")}
+    assert {error(response) for response in refusals} == {(403, "MissingPermission")}
 
 
 def test_creating_in_an_invisible_project_by_link_is_forbidden(tracker: Tracker) -> None:
-    answer = tracker.post("/work_packages", {"subject": "x", "_links": {"project": link("projects", 2)}})
+    response = tracker.post("/work_packages", {"subject": "x", "_links": {"project": link("projects", 2)}})
 
-    assert error(answer) == (403, "MissingPermission")
+    assert error(response) == (403, "MissingPermission")
 
 
-def test_who_may_only_change_the_status_writes_nothing_else(tracker: Tracker) -> None:
-    moved = {"lockVersion": 0, "_links": {"status": link("statuses", 2)}}
+def test_a_user_with_only_the_status_right_cannot_change_other_values(tracker: Tracker) -> None:
+    status_change = {"lockVersion": 0, "_links": {"status": link("statuses", 2)}}
 
     refused = tracker.patch("/work_packages/101", {"lockVersion": 0, "subject": "x"}, token="S")
 
     assert error(refused) == (422, "PropertyIsReadOnly")
     assert attribute(refused) == "subject"
-    assert tracker.patch("/work_packages/101", moved, token="S").json()["_links"]["status"]["title"] == "In progress"
+    assert (
+        tracker.patch("/work_packages/101", status_change, token="S").json()["_links"]["status"]["title"]
+        == "In progress"
+    )
 
 
 def test_a_shared_work_package_does_not_disclose_its_project(tracker: Tracker) -> None:
@@ -654,8 +657,8 @@ def test_a_shared_work_package_does_not_disclose_its_project(tracker: Tracker) -
     assert body["_links"]["project"]["href"] == "urn:openproject-org:api:v3:undisclosed"
     assert "project" not in body["_embedded"]
     assert 201 in ids(tracker.list())
-    sent_back = {"lockVersion": 0, "subject": "Known tunnel", "_links": {"project": body["_links"]["project"]}}
-    assert tracker.patch("/work_packages/201", sent_back).status_code == 200
+    same_project = {"lockVersion": 0, "subject": "Known tunnel", "_links": {"project": body["_links"]["project"]}}
+    assert tracker.patch("/work_packages/201", same_project).status_code == 200
 
 
 def test_an_invisible_parent_is_undisclosed(tracker: Tracker) -> None:
@@ -667,7 +670,7 @@ def test_an_invisible_parent_is_undisclosed(tracker: Tracker) -> None:
     assert "tunnel" not in parent["title"]
 
 
-def test_hidden_and_removed_work_packages_are_gone(tracker: Tracker) -> None:
+def test_hidden_and_removed_work_packages_are_not_found(tracker: Tracker) -> None:
     tracker.standin.hide(101)
     tracker.standin.remove_work_package(103)
 
@@ -675,7 +678,7 @@ def test_hidden_and_removed_work_packages_are_gone(tracker: Tracker) -> None:
     assert [tracker.get(f"/work_packages/{number}").status_code for number in (101, 103)] == [404, 404]
 
 
-def test_deleting_needs_its_own_right(tracker: Tracker) -> None:
+def test_delete_requires_its_own_right(tracker: Tracker) -> None:
     assert error(tracker.send("DELETE", "/work_packages/101")) == (403, "MissingPermission")
     assert tracker.send("DELETE", "/work_packages/101", token="A").status_code == 204
     assert tracker.get("/work_packages/101").status_code == 404
@@ -684,32 +687,32 @@ def test_deleting_needs_its_own_right(tracker: Tracker) -> None:
 # --- resources -------------------------------------------------------------------------------------------------
 
 
-def test_a_semantic_id_works_in_paths_and_not_in_filters(tracker: Tracker, old: Tracker) -> None:
+def test_a_semantic_id_works_in_paths_of_newer_servers(tracker: Tracker, old_tracker: Tracker) -> None:
     tracker.standin.semantic_display_ids = True
 
     body = tracker.get("/work_packages/ALPHA-2").json()
 
     assert (body["id"], body["displayId"]) == (102, "ALPHA-2")
-    assert old.get("/work_packages/ALPHA-2").status_code == 404
-    assert "displayId" not in old.get("/work_packages/102").json()
+    assert old_tracker.get("/work_packages/ALPHA-2").status_code == 404
+    assert "displayId" not in old_tracker.get("/work_packages/102").json()
 
 
 def test_a_milestone_has_a_date_instead_of_start_and_finish(tracker: Tracker) -> None:
     day = date(2026, 12, 4)
-    made = tracker.standin.add_work_package("Opening", 1, type_id=2, start_date=day, due_date=day)
+    created = tracker.standin.add_work_package("Opening", 1, type_id=2, start_date=day, due_date=day)
 
-    body = tracker.get(f"/work_packages/{made.id}").json()
+    body = tracker.get(f"/work_packages/{created.id}").json()
 
     assert body["date"] == "2026-12-04"
     assert not {"startDate", "dueDate", "duration"} & set(body)
 
 
-def test_a_portfolio_has_its_own_address_on_newer_servers(tracker: Tracker, old: Tracker) -> None:
-    for one in (tracker, old):
+def test_a_portfolio_has_its_own_address_on_newer_servers(tracker: Tracker, old_tracker: Tracker) -> None:
+    for one in (tracker, old_tracker):
         world = one.standin.world
         world.add(replace(world.projects[1], kind="portfolios"))
 
-    hrefs = [one.get("/work_packages/101").json()["_links"]["project"]["href"] for one in (tracker, old)]
+    hrefs = [one.get("/work_packages/101").json()["_links"]["project"]["href"] for one in (tracker, old_tracker)]
 
     assert hrefs == ["/openproject/api/v3/portfolios/1", "/openproject/api/v3/projects/1"]
 
@@ -725,17 +728,17 @@ def test_statuses_types_and_priorities(tracker: Tracker) -> None:
     assert error(tracker.get("/statuses/99")) == (404, "NotFound")
 
 
-def test_available_projects_come_in_pages(tracker: Tracker) -> None:
+def test_available_projects_are_paginated(tracker: Tracker) -> None:
     tracker.standin.world.join(5, 2)
 
-    answer = tracker.get("/work_packages/available_projects?pageSize=1&offset=2")
+    response = tracker.get("/work_packages/available_projects?pageSize=1&offset=2")
 
-    assert ids(answer) == [2]
-    assert (answer.json()["total"], answer.json()["pageSize"]) == (2, 1)
+    assert ids(response) == [2]
+    assert (response.json()["total"], response.json()["pageSize"]) == (2, 1)
 
 
 @pytest.mark.parametrize("path", ["/projects/1", "/work_packages/101"])
-def test_available_assignees_are_people_and_groups(tracker: Tracker, path: str) -> None:
+def test_available_assignees_are_users_and_groups(tracker: Tracker, path: str) -> None:
     people = tracker.get(f"{path}/available_assignees").json()["_embedded"]["elements"]
 
     assert [(one["_type"], one["name"]) for one in people] == [("Group", "Team Blue"), ("User", "Uma User")]
@@ -744,7 +747,7 @@ def test_available_assignees_are_people_and_groups(tracker: Tracker, path: str) 
 # --- create and update -----------------------------------------------------------------------------------------
 
 
-def test_a_create_by_links_keeps_what_was_sent(tracker: Tracker) -> None:
+def test_a_create_stores_the_values_in_its_links(tracker: Tracker) -> None:
     links = {
         "project": link("projects", "alpha"),
         "type": {"href": f"{tracker.url}/api/v3/types/2"},
@@ -761,9 +764,9 @@ def test_a_create_by_links_keeps_what_was_sent(tracker: Tracker) -> None:
 
 
 def test_a_description_as_plain_text_is_lost(tracker: Tracker) -> None:
-    made = tracker.post("/projects/1/work_packages", {"subject": "x", "description": "kept?"})
+    created = tracker.post("/projects/1/work_packages", {"subject": "x", "description": "kept?"})
 
-    assert (made.status_code, made.json()["description"]["raw"]) == (201, None)
+    assert (created.status_code, created.json()["description"]["raw"]) == (201, None)
 
 
 @pytest.mark.parametrize(
@@ -781,10 +784,10 @@ def test_a_description_as_plain_text_is_lost(tracker: Tracker) -> None:
 def test_constraint_violations_name_the_attribute(tracker: Tracker, body: dict[str, Any], expected: str) -> None:
     before = len(tracker.standin.world.work_packages)
 
-    answer = tracker.post("/projects/1/work_packages", body)
+    response = tracker.post("/projects/1/work_packages", body)
 
-    assert error(answer) == (422, "PropertyConstraintViolation")
-    assert attribute(answer) == expected
+    assert error(response) == (422, "PropertyConstraintViolation")
+    assert attribute(response) == expected
     assert len(tracker.standin.world.work_packages) == before
 
 
@@ -799,7 +802,7 @@ def test_constraint_violations_name_the_attribute(tracker: Tracker, body: dict[s
         ({"subject": "x", "_links": {"type": link("statuses", 1)}}, (422, "ResourceTypeMismatch")),
     ],
 )
-def test_other_refusals_of_a_body(tracker: Tracker, body: dict[str, Any], expected: tuple[int, str]) -> None:
+def test_other_errors_of_a_body(tracker: Tracker, body: dict[str, Any], expected: tuple[int, str]) -> None:
     assert error(tracker.post("/projects/1/work_packages", body)) == expected
 
 
@@ -808,40 +811,40 @@ def test_unknown_keys_are_ignored(tracker: Tracker) -> None:
 
 
 def test_an_unknown_project_in_the_body_is_blank(tracker: Tracker) -> None:
-    answer = tracker.post("/work_packages", {"subject": "x", "_links": {"project": link("projects", 77)}})
+    response = tracker.post("/work_packages", {"subject": "x", "_links": {"project": link("projects", 77)}})
 
-    parts = answer.json()["_embedded"]["errors"]
-    assert error(answer) == (422, "MultipleErrors")
+    parts = response.json()["_embedded"]["errors"]
+    assert error(response) == (422, "MultipleErrors")
     assert "project" in [part["_embedded"]["details"]["attribute"] for part in parts]
 
 
 def test_the_assignee_is_set_and_cleared(tracker: Tracker) -> None:
-    given = tracker.patch("/work_packages/101", {"lockVersion": 0, "_links": {"assignee": link("users", 5)}})
+    assigned = tracker.patch("/work_packages/101", {"lockVersion": 0, "_links": {"assignee": link("users", 5)}})
     cleared = tracker.patch("/work_packages/101", {"lockVersion": 1, "_links": {"assignee": {"href": None}}})
 
-    assert given.json()["_links"]["assignee"]["title"] == "Uma User"
+    assert assigned.json()["_links"]["assignee"]["title"] == "Uma User"
     assert (cleared.json()["_links"]["assignee"]["href"], cleared.json()["lockVersion"]) == (None, 2)
     assert cleared.json()["subject"] == "Replace the north bridge"
 
 
 def test_an_update_that_changes_nothing_keeps_the_lock_version(tracker: Tracker) -> None:
-    answer = tracker.patch("/work_packages/101", {"lockVersion": 0, "subject": "Replace the north bridge"})
+    response = tracker.patch("/work_packages/101", {"lockVersion": 0, "subject": "Replace the north bridge"})
 
-    assert answer.json()["lockVersion"] == 0
+    assert response.json()["lockVersion"] == 0
 
 
 def test_a_stale_and_invalid_update_is_a_conflict_only(tracker: Tracker) -> None:
-    tracker.standin.touch(101, subject="Changed by somebody else")
+    tracker.standin.touch(101, subject="Changed by another user")
 
     assert error(tracker.patch("/work_packages/101", {"lockVersion": 0, "subject": ""})) == (409, "UpdateConflict")
 
 
-def test_a_faster_user_makes_an_update_conflict(tracker: Tracker) -> None:
+def test_a_concurrent_change_makes_an_update_conflict(tracker: Tracker) -> None:
     tracker.standin.before_write = lambda: tracker.standin.touch(101, subject="Faster")
 
-    answer = tracker.patch("/work_packages/101", {"lockVersion": 0, "subject": "Slower"})
+    response = tracker.patch("/work_packages/101", {"lockVersion": 0, "subject": "Slower"})
 
-    assert error(answer) == (409, "UpdateConflict")
+    assert error(response) == (409, "UpdateConflict")
     assert tracker.get("/work_packages/101").json()["subject"] == "Faster"
 
 
@@ -853,7 +856,7 @@ ZAAKTYPE_LIST = replace(ZAAKTYPE, options={1: "Bezwaar", 2: "Klacht"})
     ("field", "value"),
     [(ZAAKTYPE, {"customField1": "Bezwaar"}), (ZAAKTYPE_LIST, {"_links": {"customField1": link("custom_options", 1)}})],
 )
-def test_a_required_custom_field_is_demanded_on_create(
+def test_a_create_without_a_required_custom_field_is_a_violation(
     tracker: Tracker, field: CustomField, value: dict[str, Any]
 ) -> None:
     tracker.standin.world.add(field)
@@ -867,20 +870,22 @@ def test_a_required_custom_field_is_demanded_on_create(
     assert tracker.post("/projects/1/work_packages", milestone).status_code == 201
 
 
-def test_a_required_custom_field_stops_an_update_on_old_servers_only(tracker: Tracker, old: Tracker) -> None:
-    for one in (tracker, old):
+def test_a_missing_required_custom_field_fails_updates_only_on_old_servers(
+    tracker: Tracker, old_tracker: Tracker
+) -> None:
+    for one in (tracker, old_tracker):
         one.standin.world.add(ZAAKTYPE)
 
     change = {"lockVersion": 0, "subject": "n"}
-    asking = {**change, "_meta": {"validateCustomFields": True}}
+    validating = {**change, "_meta": {"validateCustomFields": True}}
 
-    assert error(tracker.patch("/work_packages/101", asking)) == (422, "PropertyConstraintViolation")
+    assert error(tracker.patch("/work_packages/101", validating)) == (422, "PropertyConstraintViolation")
     assert tracker.patch("/work_packages/101", change).status_code == 200
-    assert error(old.patch("/work_packages/101", change)) == (422, "PropertyConstraintViolation")
+    assert error(old_tracker.patch("/work_packages/101", change)) == (422, "PropertyConstraintViolation")
 
 
 @pytest.mark.parametrize("switch", ["fail_create_after_commit", "cut_create_answer"])
-def test_a_create_can_be_stored_and_its_answer_lost(tracker: Tracker, switch: str) -> None:
+def test_a_create_can_be_stored_and_its_response_lost(tracker: Tracker, switch: str) -> None:
     setattr(tracker.standin, switch, True)
 
     with pytest.raises((requests.ConnectionError, requests.exceptions.ChunkedEncodingError)):
@@ -892,7 +897,7 @@ def test_a_create_can_be_stored_and_its_answer_lost(tracker: Tracker, switch: st
 # --- forms -----------------------------------------------------------------------------------------------------
 
 
-def test_a_form_lists_the_statuses_in_reach(tracker: Tracker) -> None:
+def test_a_form_lists_the_statuses_that_the_workflow_allows(tracker: Tracker) -> None:
     body = tracker.post("/work_packages/101/form", {"lockVersion": 0}).json()
 
     status = body["_embedded"]["schema"]["status"]
@@ -903,7 +908,7 @@ def test_a_form_lists_the_statuses_in_reach(tracker: Tracker) -> None:
 
 
 @pytest.mark.parametrize(("offers", "key"), [("linked", "_embedded"), ("embedded", "_links")])
-def test_a_form_may_list_allowed_values_in_one_place_only(tracker: Tracker, offers: Any, key: str) -> None:
+def test_a_form_can_list_allowed_values_only_as_links_or_only_embedded(tracker: Tracker, offers: Any, key: str) -> None:
     tracker.standin.offers = offers
 
     status = tracker.post("/work_packages/101/form", {"lockVersion": 0}).json()["_embedded"]["schema"]["status"]
@@ -916,17 +921,17 @@ def test_a_form_with_a_missing_or_stale_lock_version_conflicts(tracker: Tracker,
     assert error(tracker.post("/work_packages/101/form", body)) == (409, "UpdateConflict")
 
 
-def test_a_form_with_no_body_at_all_is_answered(tracker: Tracker) -> None:
-    answer = tracker.send("POST", "/work_packages/101/form", headers={"Content-Type": "application/json"})
+def test_a_form_without_a_body_is_accepted(tracker: Tracker) -> None:
+    response = tracker.send("POST", "/work_packages/101/form", headers={"Content-Type": "application/json"})
 
-    assert (answer.status_code, answer.json()["_type"]) == (200, "Form")
+    assert (response.status_code, response.json()["_type"]) == (200, "Form")
 
 
 @pytest.mark.parametrize(
     ("path", "invalid"),
     [("/work_packages/form", {"subject", "type", "project"}), ("/projects/1/work_packages/form", {"subject"})],
 )
-def test_a_create_form_reports_faults_and_stores_nothing(tracker: Tracker, path: str, invalid: set[str]) -> None:
+def test_a_create_form_reports_errors_and_stores_nothing(tracker: Tracker, path: str, invalid: set[str]) -> None:
     before = len(tracker.standin.world.work_packages)
 
     body = tracker.post(path, {}).json()
@@ -936,7 +941,7 @@ def test_a_create_form_reports_faults_and_stores_nothing(tracker: Tracker, path:
     assert len(tracker.standin.world.work_packages) == before
 
 
-def test_a_create_form_shows_required_custom_fields_with_their_options(tracker: Tracker) -> None:
+def test_a_create_form_lists_required_custom_fields_with_their_options(tracker: Tracker) -> None:
     tracker.standin.world.add(ZAAKTYPE_LIST)
 
     embedded = tracker.post("/projects/1/work_packages/form", {"subject": "x"}).json()["_embedded"]
@@ -947,13 +952,13 @@ def test_a_create_form_shows_required_custom_fields_with_their_options(tracker: 
     assert set(embedded["validationErrors"]) == {"customField1"}
 
 
-def test_a_form_of_who_may_only_change_the_status_says_so(tracker: Tracker) -> None:
+def test_a_form_marks_only_the_status_writable_for_a_user_with_only_that_right(tracker: Tracker) -> None:
     schema = tracker.post("/work_packages/101/form", {"lockVersion": 0}, token="S").json()["_embedded"]["schema"]
 
     assert (schema["status"]["writable"], schema["assignee"]["writable"]) == (True, False)
 
 
-# --- browser pages and the demo --------------------------------------------------------------------------------
+# --- browser pages and demo content ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -969,15 +974,15 @@ def test_a_form_of_who_may_only_change_the_status_says_so(tracker: Tracker) -> N
         ("/nowhere", 404),
     ],
 )
-def test_every_page_wears_the_sandbox_badge(tracker: Tracker, path: str, status: int) -> None:
-    answer = tracker.page(path)
+def test_every_page_has_the_sandbox_banner(tracker: Tracker, path: str, status: int) -> None:
+    response = tracker.page(path)
 
-    assert answer.status_code == status
-    assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
-    assert BANNER in answer.content.decode()
+    assert response.status_code == status
+    assert response.headers["Content-Type"] == "text/html; charset=utf-8"
+    assert BANNER in response.content.decode()
 
 
-def test_subjects_are_text_on_every_page(demo: Tracker) -> None:
+def test_subjects_are_escaped_on_every_page(demo: Tracker) -> None:
     for path in ("/", "/work_packages/1516", "/projects/12/work_packages/new"):
         html = demo.page(path).text
 
@@ -986,7 +991,7 @@ def test_subjects_are_text_on_every_page(demo: Tracker) -> None:
     assert "&lt;img src=x onerror=alert(1)&gt; &amp; &#34;co&#34;" in demo.page("/work_packages/1516").text
 
 
-def test_the_demo_is_a_municipality_at_work(demo: Tracker) -> None:
+def test_the_demo_has_work_packages_in_various_states(demo: Tracker) -> None:
     rows = demo.get("/work_packages?filters=[]", token=DEMO_API_KEY).json()["_embedded"]["elements"]
 
     assert len(rows) == 16
@@ -997,7 +1002,7 @@ def test_the_demo_is_a_municipality_at_work(demo: Tracker) -> None:
     assert demo.get("/work_packages/1500", token=DEMO_API_KEY).status_code == 404
 
 
-def test_the_demo_creates_with_subject_only_except_for_requests_of_public_space(demo: Tracker) -> None:
+def test_the_demo_requires_a_custom_field_only_for_requests_in_public_space(demo: Tracker) -> None:
     def create(project: int, type_id: int) -> requests.Response:
         body = {"subject": "Nieuw", "_links": {"type": link("types", type_id)}}
         return demo.post(f"/projects/{project}/work_packages", body, token=DEMO_API_KEY)
@@ -1006,11 +1011,11 @@ def test_the_demo_creates_with_subject_only_except_for_requests_of_public_space(
     assert attribute(create(12, 3)) == "customField1"
 
 
-def test_many_callers_at_once_get_ids_of_their_own(tracker: Tracker) -> None:
+def test_concurrent_creates_get_different_ids(tracker: Tracker) -> None:
     def create(number: int) -> int:
         return int(tracker.post("/projects/1/work_packages", {"subject": f"n{number}"}).json()["id"])
 
     with ThreadPoolExecutor(8) as pool:
-        made = list(pool.map(create, range(24)))
+        created = list(pool.map(create, range(24)))
 
-    assert len(set(made)) == 24
+    assert len(set(created)) == 24

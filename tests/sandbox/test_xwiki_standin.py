@@ -1,4 +1,4 @@
-"""The stand-in of xWiki behaves as the real server does, checked over real HTTP with a plain client."""
+"""The xWiki stand-in behaves like the real server, over real HTTP."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ XML = {"Content-Type": "application/xml", "Accept": "application/json"}
 FORM = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
 TESTPAGE = "/wikis/xwiki/spaces/Sandbox/pages/TestPage1"
 NEW = "/wikis/xwiki/spaces/Sandbox/pages/New1"
-TOKEN_REFUSAL = "Invalid or missing form token."
+TOKEN_ERROR = "Invalid or missing form token."
 
 
 def page_xml(title: str, content: str, extra: str = "") -> bytes:
@@ -33,7 +33,7 @@ def page_xml(title: str, content: str, extra: str = "") -> bytes:
 
 
 class Site:
-    """A stand-in that is being served, and a client without cookies for it."""
+    """A running stand-in and a client without cookies."""
 
     def __init__(self, standin: XWikiStandIn) -> None:
         self.standin = standin
@@ -53,9 +53,9 @@ class Site:
         return self.send("PUT", path, data=body, auth=auth, **options)
 
     def query(self, kind: str, q: str, *, auth: tuple[str, str] | None = ALICE, **params: Any) -> list[dict[str, Any]]:
-        answer = self.get("/wikis/xwiki/query", params={"type": kind, "q": q, "number": 50, **params}, auth=auth)
-        assert answer.status_code == 200, answer.text
-        return answer.json()["searchResults"]
+        response = self.get("/wikis/xwiki/query", params={"type": kind, "q": q, "number": 50, **params}, auth=auth)
+        assert response.status_code == 200, response.text
+        return response.json()["searchResults"]
 
     def ids(self, kind: str, q: str, **options: Any) -> list[str]:
         return [hit["id"] for hit in self.query(kind, q, **options)]
@@ -63,7 +63,7 @@ class Site:
 
 @pytest.fixture
 def serve() -> Iterator[Callable[..., Site]]:
-    """Serves any number of stand-ins until the test ends."""
+    """Return a function that starts stand-ins, which run until the test ends."""
     sites: list[Site] = []
 
     def start(profile: str = "modern", **options: Any) -> Site:
@@ -83,38 +83,38 @@ def site(serve: Callable[..., Site]) -> Site:
 # --- the conformance cases -------------------------------------------------------------------------------------
 
 
-def test_case_01_root_tells_its_version_to_a_guest(site: Site) -> None:
-    answer = site.get("/")
+def test_case_01_root_shows_its_version_to_guests(site: Site) -> None:
+    response = site.get("/")
 
-    assert answer.status_code == 200
-    assert answer.json()["version"] == answer.headers["XWiki-Version"] == "16.10.2"
-    assert "XWiki-User" not in answer.headers
-    assert "http://www.xwiki.org/rel/wikis" in [link["rel"] for link in answer.json()["links"]]
-
-
-def test_case_02_root_names_a_user_who_logged_in(site: Site) -> None:
-    answer = site.get("/", auth=ALICE)
-
-    assert answer.status_code == 200
-    assert answer.headers["XWiki-User"] == "xwiki:XWiki.alice"
-    assert answer.headers["XWiki-Form-Token"]
+    assert response.status_code == 200
+    assert response.json()["version"] == response.headers["XWiki-Version"] == "16.10.2"
+    assert "XWiki-User" not in response.headers
+    assert "http://www.xwiki.org/rel/wikis" in [link["rel"] for link in response.json()["links"]]
 
 
-def test_case_03_wrong_password_goes_on_as_guest(site: Site) -> None:
-    answer = site.get("/wikis/xwiki", auth=("alice", "WRONG"))
+def test_case_02_root_names_the_authenticated_user(site: Site) -> None:
+    response = site.get("/", auth=ALICE)
 
-    assert answer.status_code == 200
-    assert "XWiki-User" not in answer.headers
-
-
-def test_case_03_wrong_password_is_refused_by_old_servers(serve: Callable[..., Site]) -> None:
-    answer = serve("legacy").get("/wikis/xwiki", auth=("alice", "WRONG"))
-
-    assert answer.status_code == 401
-    assert answer.headers["WWW-Authenticate"] == 'Basic realm="XWiki"'
+    assert response.status_code == 200
+    assert response.headers["XWiki-User"] == "xwiki:XWiki.alice"
+    assert response.headers["XWiki-Form-Token"]
 
 
-def test_case_04_page_has_its_json_shape(site: Site) -> None:
+def test_case_03_wrong_password_makes_the_request_a_guest(site: Site) -> None:
+    response = site.get("/wikis/xwiki", auth=("alice", "WRONG"))
+
+    assert response.status_code == 200
+    assert "XWiki-User" not in response.headers
+
+
+def test_case_03_wrong_password_is_rejected_by_old_servers(serve: Callable[..., Site]) -> None:
+    response = serve("legacy").get("/wikis/xwiki", auth=("alice", "WRONG"))
+
+    assert response.status_code == 401
+    assert response.headers["WWW-Authenticate"] == 'Basic realm="XWiki"'
+
+
+def test_case_04_page_has_the_expected_json(site: Site) -> None:
     page = site.get(TESTPAGE).json()
 
     assert (page["id"], page["space"], page["name"]) == ("xwiki:Sandbox.TestPage1", "Sandbox", "TestPage1")
@@ -127,23 +127,23 @@ def test_case_04_page_has_its_json_shape(site: Site) -> None:
 
 
 def test_case_05_xml_is_the_default(site: Site) -> None:
-    answer = site.get(TESTPAGE, headers={"Accept": None})
+    response = site.get(TESTPAGE, headers={"Accept": None})
 
-    assert answer.status_code == 200
-    assert answer.headers["Content-Type"].startswith("application/xml")
-    root = ElementTree.fromstring(answer.content)
+    assert response.status_code == 200
+    assert response.headers["Content-Type"].startswith("application/xml")
+    root = ElementTree.fromstring(response.content)
     assert root.tag == "{http://www.xwiki.org}page"
     assert root.findtext("{http://www.xwiki.org}content") == "**Bold** words to find."
 
 
 def test_case_05_media_parameter_replaces_the_accept_header(site: Site) -> None:
-    answer = site.get(f"{TESTPAGE}?media=json", headers={"Accept": "application/xml"})
+    response = site.get(f"{TESTPAGE}?media=json", headers={"Accept": "application/xml"})
 
-    assert answer.headers["Content-Type"].startswith("application/json")
-    assert answer.json()["id"] == "xwiki:Sandbox.TestPage1"
+    assert response.headers["Content-Type"].startswith("application/json")
+    assert response.json()["id"] == "xwiki:Sandbox.TestPage1"
 
 
-def test_case_06_hierarchy_leads_from_the_wiki_to_the_document(site: Site) -> None:
+def test_case_06_hierarchy_is_the_path_from_the_wiki_to_the_document(site: Site) -> None:
     page = site.get("/wikis/xwiki/spaces/Dev/spaces/Sub/pages/WebHome?prettyNames=true").json()
 
     items = page["hierarchy"]["items"]
@@ -158,39 +158,41 @@ def test_case_07_missing_page_is_404(site: Site) -> None:
 
 
 @pytest.mark.parametrize(("auth", "user"), [(None, None), (ALICE, "xwiki:XWiki.alice")])
-def test_case_08_closed_page_is_401_whoever_asks(site: Site, auth: tuple[str, str] | None, user: str | None) -> None:
-    answer = site.get("/wikis/xwiki/spaces/Secret/pages/WebHome", auth=auth)
+def test_case_08_denied_page_is_401_for_guests_and_users(
+    site: Site, auth: tuple[str, str] | None, user: str | None
+) -> None:
+    response = site.get("/wikis/xwiki/spaces/Secret/pages/WebHome", auth=auth)
 
-    assert answer.status_code == 401
-    assert answer.headers.get("XWiki-User") == user
-    assert "json" not in answer.headers.get("Content-Type", "")
+    assert response.status_code == 401
+    assert response.headers.get("XWiki-User") == user
+    assert "json" not in response.headers.get("Content-Type", "")
 
 
 @pytest.mark.parametrize("space", ["07.%20Dev", "07.+Dev"])
-def test_case_09_dots_are_plain_and_plus_is_a_blank_in_paths(site: Site, space: str) -> None:
-    answer = site.get(f"/wikis/xwiki/spaces/{space}/pages/WebHome")
+def test_case_09_dots_are_unescaped_and_plus_is_a_space_in_paths(site: Site, space: str) -> None:
+    response = site.get(f"/wikis/xwiki/spaces/{space}/pages/WebHome")
 
-    assert answer.status_code == 200
-    assert answer.json()["space"] == r"07\. Dev"
-    assert answer.json()["id"] == r"xwiki:07\. Dev.WebHome"
+    assert response.status_code == 200
+    assert response.json()["space"] == r"07\. Dev"
+    assert response.json()["id"] == r"xwiki:07\. Dev.WebHome"
 
 
 def test_case_10_put_creates_a_page(site: Site) -> None:
-    answer = site.put(NEW, page_xml("New &amp; shiny", "Some text"))
+    response = site.put(NEW, page_xml("New &amp; shiny", "Some text"))
 
-    assert answer.status_code == 201
-    assert answer.headers["Location"] == f"{site.base}/rest{NEW}"
-    assert answer.json()["version"] == "1.1"
+    assert response.status_code == 201
+    assert response.headers["Location"] == f"{site.base}/rest{NEW}"
+    assert response.json()["version"] == "1.1"
     assert site.get(NEW).json()["content"] == "Some text"
 
 
-def test_case_11_put_overwrites_silently(site: Site) -> None:
+def test_case_11_put_overwrites_without_a_conflict(site: Site) -> None:
     site.put(NEW, page_xml("New", "First"))
 
-    answer = site.put(NEW, page_xml("New", "Second"))
+    response = site.put(NEW, page_xml("New", "Second"))
 
-    assert answer.status_code == 202
-    assert answer.json()["version"] == "2.1"
+    assert response.status_code == 202
+    assert response.json()["version"] == "2.1"
     assert site.get(NEW).json()["content"] == "Second"
 
 
@@ -203,45 +205,45 @@ def test_case_12_put_without_the_right_is_401_and_changes_nothing(
 ) -> None:
     pages = dict(site.standin.wiki.pages)
 
-    answer = site.put(path, page_xml("New", "Text"), auth=auth)
+    response = site.put(path, page_xml("New", "Text"), auth=auth)
 
-    assert answer.status_code == 401
+    assert response.status_code == 401
     assert site.standin.wiki.pages == pages
 
 
-def test_case_13_form_post_needs_the_form_token(site: Site) -> None:
+def test_case_13_form_post_requires_the_form_token(site: Site) -> None:
     site.put(NEW, page_xml("New", "First"))
 
     refused = site.send("POST", f"{NEW}?method=PUT", data="content=Second", headers=FORM, auth=ALICE)
 
     assert refused.status_code == 403
     assert refused.headers["Content-Type"].startswith("text/plain")
-    assert refused.text == TOKEN_REFUSAL
+    assert refused.text == TOKEN_ERROR
     assert site.get(NEW).json()["content"] == "First"
 
 
-def test_case_13_form_post_with_the_token_of_an_earlier_answer_succeeds(site: Site) -> None:
+def test_case_13_form_post_with_the_token_of_an_earlier_response_succeeds(site: Site) -> None:
     site.put(NEW, page_xml("New", "First"))
     token = site.get("/", auth=ALICE).headers["XWiki-Form-Token"]
 
     headers = FORM | {"XWiki-Form-Token": token}
-    answer = site.send("POST", f"{NEW}?method=PUT", data="content=Second", headers=headers, auth=ALICE)
+    response = site.send("POST", f"{NEW}?method=PUT", data="content=Second", headers=headers, auth=ALICE)
 
-    assert answer.status_code == 202
+    assert response.status_code == 202
     assert site.get(NEW).json()["content"] == "Second"
 
 
 @pytest.mark.parametrize("body", [b"<page><title>x</title></page>", b"<invalidPage/>", b"<page", b"", b"plain"])
-def test_case_14_put_of_something_else_than_a_page_is_400(site: Site, body: bytes) -> None:
+def test_case_14_put_of_a_body_that_is_not_a_page_is_400(site: Site, body: bytes) -> None:
     assert site.put(NEW, body).status_code == 400
     assert not site.standin.has_page("Sandbox.New1")
 
 
-def test_case_15_keyword_search_has_its_shape(site: Site) -> None:
-    answer = site.get("/wikis/xwiki/search?q=test&scope=title&scope=name&number=10").json()
+def test_case_15_keyword_search_has_the_expected_json(site: Site) -> None:
+    response = site.get("/wikis/xwiki/search?q=test&scope=title&scope=name&number=10").json()
 
-    assert set(answer) == {"links", "searchResults", "template"}
-    (hit,) = answer["searchResults"]
+    assert set(response) == {"links", "searchResults", "template"}
+    (hit,) = response["searchResults"]
     assert (hit["pageFullName"], hit["title"], hit["type"]) == ("Sandbox.TestPage1", "Test page one", "page")
     assert hit["hierarchy"]["items"][-1]["url"] == f"{site.base}/bin/view/Sandbox/TestPage1"
     assert "content" not in hit
@@ -264,20 +266,20 @@ def test_case_17_xwql_fetches_a_batch(site: Site) -> None:
     assert site.ids("xwql", XWQL) == ["xwiki:Dev.Sub.WebHome", "xwiki:Sandbox.TestPage1"]
 
 
-def test_case_17_xwql_is_refused_by_new_servers(serve: Callable[..., Site]) -> None:
-    answer = serve("solr-only").get("/wikis/xwiki/query", params={"type": "xwql", "q": XWQL})
+def test_case_17_xwql_is_rejected_by_new_servers(serve: Callable[..., Site]) -> None:
+    response = serve("solr-only").get("/wikis/xwiki/query", params={"type": "xwql", "q": XWQL})
 
-    assert answer.status_code == 400
+    assert response.status_code == 400
 
 
 def test_case_17_query_without_a_type_is_empty(site: Site) -> None:
-    answer = site.get("/wikis/xwiki/query", params={"q": XWQL})
+    response = site.get("/wikis/xwiki/query", params={"q": XWQL})
 
-    assert answer.status_code == 200
-    assert answer.json()["searchResults"] == []
+    assert response.status_code == 200
+    assert response.json()["searchResults"] == []
 
 
-def test_case_18_pages_are_found_by_a_part_of_their_name(site: Site) -> None:
+def test_case_18_pages_are_found_by_a_substring_of_their_name(site: Site) -> None:
     summaries = site.get("/wikis/xwiki/pages?name=sandbox").json()["pageSummaries"]
 
     assert [one["fullName"] for one in summaries] == ["Sandbox.Hid", "Sandbox.TestPage1", "Sandbox.WebHome"]
@@ -285,7 +287,7 @@ def test_case_18_pages_are_found_by_a_part_of_their_name(site: Site) -> None:
     assert all(one["xwikiAbsoluteUrl"].startswith(f"{site.base}/bin/view/Sandbox/") for one in summaries)
 
 
-def test_case_18_pages_lists_25_and_never_closed_ones(site: Site) -> None:
+def test_case_18_pages_lists_25_by_default_and_no_denied_pages(site: Site) -> None:
     for number in range(30):
         site.standin.add_page(f"Many.P{number:02}")
 
@@ -299,43 +301,43 @@ def test_case_18_pages_lists_25_and_never_closed_ones(site: Site) -> None:
 
 @pytest.mark.parametrize("number", [1001, -1])
 def test_case_19_number_has_a_limit_in_new_servers(serve: Callable[..., Site], number: int) -> None:
-    answer = serve("solr-only").get(f"/wikis/xwiki/pages?number={number}")
+    response = serve("solr-only").get(f"/wikis/xwiki/pages?number={number}")
 
-    assert answer.status_code == 400
-    assert answer.headers["Content-Type"].startswith("text/plain")
-    assert answer.text == (
+    assert response.status_code == 400
+    assert response.headers["Content-Type"].startswith("text/plain")
+    assert response.text == (
         f"Invalid limit value: {number}. The limit must be a positive integer and less than or equal to 1000."
     )
 
 
 def test_case_20_missing_spaces_keyword_is_500(site: Site) -> None:
-    answer = site.get("/wikis/xwiki/spaces/A/B/pages/C")
+    response = site.get("/wikis/xwiki/spaces/A/B/pages/C")
 
-    assert answer.status_code == 500
-    assert answer.headers["Content-Type"].startswith("text/plain")
-    assert answer.text == "Malformed URL: the spaces section is invalid."
-
-
-# --- who is it? ------------------------------------------------------------------------------------------------
+    assert response.status_code == 500
+    assert response.headers["Content-Type"].startswith("text/plain")
+    assert response.text == "Malformed URL: the spaces section is invalid."
 
 
-def test_session_cookie_outlives_the_password(site: Site) -> None:
+# --- authentication --------------------------------------------------------------------------------------------
+
+
+def test_session_cookie_takes_precedence_over_credentials(site: Site) -> None:
     with requests.Session() as session:
         first = session.get(f"{site.base}/rest/", auth=ALICE, timeout=20)
-        trapped = session.get(f"{site.base}/rest/", auth=("bob", "WRONG"), timeout=20)
+        second = session.get(f"{site.base}/rest/", auth=("bob", "WRONG"), timeout=20)
 
     assert "Path=/xwiki" in first.headers["Set-Cookie"]
-    assert trapped.headers["XWiki-User"] == "xwiki:XWiki.alice"
+    assert second.headers["XWiki-User"] == "xwiki:XWiki.alice"
 
 
-def test_old_server_says_guest_even_after_a_login(serve: Callable[..., Site]) -> None:
+def test_old_server_names_the_guest_even_after_a_login(serve: Callable[..., Site]) -> None:
     site = serve("legacy")
 
-    answer = site.put(NEW, page_xml("New", "Text"))
+    response = site.put(NEW, page_xml("New", "Text"))
 
-    assert answer.status_code == 201
-    assert answer.headers["XWiki-User"] == "XWiki.XWikiGuest"
-    assert "XWiki-Form-Token" not in answer.headers
+    assert response.status_code == 201
+    assert response.headers["XWiki-User"] == "XWiki.XWikiGuest"
+    assert "XWiki-Form-Token" not in response.headers
 
 
 def test_old_server_lacks_the_newer_keys_of_a_page(serve: Callable[..., Site]) -> None:
@@ -346,11 +348,11 @@ def test_old_server_lacks_the_newer_keys_of_a_page(serve: Callable[..., Site]) -
 
 
 @pytest.mark.parametrize("login", ["alice", "XWiki.alice"])
-def test_login_may_be_a_local_reference(site: Site, login: str) -> None:
+def test_login_can_be_a_local_reference(site: Site, login: str) -> None:
     assert site.get("/", auth=(login, " secret ")).headers["XWiki-User"] == "xwiki:XWiki.alice"
 
 
-def test_bearer_counts_only_where_the_extension_knows_the_token(site: Site) -> None:
+def test_bearer_authenticates_only_with_a_token_of_the_extension(site: Site) -> None:
     site.standin.bearer_tokens["tok-1"] = "alice"
 
     known = site.get("/", headers=JSON | {"Authorization": "Bearer tok-1"})
@@ -360,14 +362,14 @@ def test_bearer_counts_only_where_the_extension_knows_the_token(site: Site) -> N
     assert (unknown.status_code, unknown.headers.get("XWiki-User")) == (200, None)
 
 
-def test_guests_can_be_kept_out(site: Site) -> None:
+def test_guest_access_can_be_disabled(site: Site) -> None:
     site.standin.guests_may_view = False
 
     assert site.get(TESTPAGE).status_code == 401
     assert site.get(TESTPAGE, auth=ALICE).status_code == 200
 
 
-def test_closed_place_answers_401_for_what_is_missing_too(site: Site) -> None:
+def test_missing_page_in_a_denied_space_is_401(site: Site) -> None:
     assert site.get("/wikis/xwiki/spaces/Secret/pages/Nope", auth=ALICE).status_code == 401
 
 
@@ -375,11 +377,11 @@ def test_closed_place_answers_401_for_what_is_missing_too(site: Site) -> None:
 
 
 @pytest.mark.parametrize("name", ["a%2Fb", "a%5Cb", "a%2fb"])
-def test_slashes_inside_a_name_are_refused(site: Site, name: str) -> None:
-    answer = site.get(f"/wikis/xwiki/spaces/Sandbox/pages/{name}")
+def test_slashes_inside_a_name_are_rejected(site: Site, name: str) -> None:
+    response = site.get(f"/wikis/xwiki/spaces/Sandbox/pages/{name}")
 
-    assert answer.status_code == 400
-    assert "XWiki-Version" not in answer.headers
+    assert response.status_code == 400
+    assert "XWiki-Version" not in response.headers
 
 
 def test_encoded_plus_is_a_plus(site: Site) -> None:
@@ -403,17 +405,17 @@ def test_encoded_plus_is_a_plus(site: Site) -> None:
         ("/wikis", 200),
     ],
 )
-def test_path_answers_its_status(site: Site, path: str, status: int) -> None:
+def test_path_has_its_status(site: Site, path: str, status: int) -> None:
     assert site.get(path).status_code == status
 
 
-def test_global_query_wins_over_a_wiki_of_that_name(site: Site) -> None:
-    answer = site.get("/wikis/query", params={"q": "fullname:Sandbox.TestPage1", "wikis": "xwiki"})
+def test_global_query_takes_precedence_over_a_wiki_of_that_name(site: Site) -> None:
+    response = site.get("/wikis/query", params={"q": "fullname:Sandbox.TestPage1", "wikis": "xwiki"})
 
-    assert [hit["id"] for hit in answer.json()["searchResults"]] == ["xwiki:Sandbox.TestPage1"]
+    assert [hit["id"] for hit in response.json()["searchResults"]] == ["xwiki:Sandbox.TestPage1"]
 
 
-def test_instance_can_live_at_the_server_root() -> None:
+def test_instance_can_be_at_the_server_root() -> None:
     server = RunningServer(XWikiStandIn())
     try:
         page = requests.get(f"{server.url}/rest{TESTPAGE}", headers=JSON, timeout=20).json()
@@ -424,11 +426,11 @@ def test_instance_can_live_at_the_server_root() -> None:
     assert page["xwikiRelativeUrl"] == "/bin/view/Sandbox/TestPage1"
 
 
-def test_unwanted_media_type_is_406(site: Site) -> None:
+def test_unsupported_media_type_is_406(site: Site) -> None:
     assert site.get(TESTPAGE, headers={"Accept": "text/html"}).status_code == 406
 
 
-def test_head_tells_existence_without_a_body(site: Site) -> None:
+def test_head_reports_existence_without_a_body(site: Site) -> None:
     found = site.send("HEAD", TESTPAGE)
 
     assert (found.status_code, found.content) == (200, b"")
@@ -452,7 +454,7 @@ def test_title_is_rendered_on_a_page_and_plain_in_solr(site: Site) -> None:
 
 
 @pytest.mark.parametrize(("reference", "title"), [("Sandbox.Untitled", "Untitled"), ("Sandbox.Deep.WebHome", "Deep")])
-def test_page_without_a_title_is_called_by_its_name(site: Site, reference: str, title: str) -> None:
+def test_title_of_an_untitled_page_is_its_name(site: Site, reference: str, title: str) -> None:
     site.standin.add_page(reference)
 
     (hit,) = site.query("xwql", f"where doc.fullName = '{reference}'")
@@ -460,7 +462,7 @@ def test_page_without_a_title_is_called_by_its_name(site: Site, reference: str, 
     assert hit["title"] == title
 
 
-def test_closed_rows_leave_a_page_of_results_short_and_not_the_last(site: Site) -> None:
+def test_denied_rows_shorten_a_result_page_that_is_not_the_last(site: Site) -> None:
     path = "/wikis/xwiki/pages?number=1&start="
 
     rows = [site.get(f"{path}{start}").json()["pageSummaries"] for start in range(7)]
@@ -471,7 +473,7 @@ def test_closed_rows_leave_a_page_of_results_short_and_not_the_last(site: Site) 
     assert site.get(f"{path}2").json()["pageSummaries"][0]["id"] == "xwiki:Main.WebHome"
 
 
-def test_spaces_are_listed_with_their_homes(site: Site) -> None:
+def test_spaces_are_listed_with_their_home_pages(site: Site) -> None:
     spaces = site.get("/wikis/xwiki/spaces").json()["spaces"]
 
     assert [one["id"] for one in spaces] == [
@@ -493,18 +495,18 @@ def test_pages_of_a_space_and_children_of_a_page_are_listed(site: Site) -> None:
     assert children[1]["parentId"] == "xwiki:Sandbox.WebHome"
 
 
-# --- searching -------------------------------------------------------------------------------------------------
+# --- search ----------------------------------------------------------------------------------------------------
 
 
-def found_by_keywords(site: Site, query: str) -> list[str]:
-    answer = site.get(f"/wikis/xwiki/search?{query}", auth=ALICE)
-    assert answer.status_code == 200
-    return [hit["id"] for hit in answer.json()["searchResults"]]
+def keyword_search_ids(site: Site, query: str) -> list[str]:
+    response = site.get(f"/wikis/xwiki/search?{query}", auth=ALICE)
+    assert response.status_code == 200
+    return [hit["id"] for hit in response.json()["searchResults"]]
 
 
 def test_scopes_joined_by_commas_are_unknown_and_search_content_only(site: Site) -> None:
-    assert found_by_keywords(site, "q=test+page&scope=title,name") == []
-    assert found_by_keywords(site, "q=words+to&scope=title,name") == ["xwiki:Sandbox.TestPage1"]
+    assert keyword_search_ids(site, "q=test+page&scope=title,name") == []
+    assert keyword_search_ids(site, "q=words+to&scope=title,name") == ["xwiki:Sandbox.TestPage1"]
 
 
 @pytest.mark.parametrize(
@@ -521,10 +523,10 @@ def test_scopes_joined_by_commas_are_unknown_and_search_content_only(site: Site)
 def test_keywords_are_a_substring_in_the_database_and_words_in_solr(
     serve: Callable[..., Site], profile: str, words: str, found: list[str]
 ) -> None:
-    assert found_by_keywords(serve(profile), f"q={words}&scope=title&scope=name") == found
+    assert keyword_search_ids(serve(profile), f"q={words}&scope=title&scope=name") == found
 
 
-def test_space_scope_adds_hits_of_another_kind(site: Site) -> None:
+def test_space_scope_adds_hits_of_type_space(site: Site) -> None:
     (hit,) = site.get("/wikis/xwiki/search?q=Sub&scope=spaces").json()["searchResults"]
 
     assert (hit["type"], hit["id"], hit["pageFullName"]) == ("space", "Dev.Sub", None)
@@ -547,7 +549,7 @@ def test_space_scope_adds_hits_of_another_kind(site: Site) -> None:
         ("*:*", [r"07\. Dev.WebHome", "Dev.Sub.WebHome", "Main.WebHome", "Sandbox.TestPage1", "Sandbox.WebHome"]),
     ],
 )
-def test_solr_understands(site: Site, query: str, found: list[str]) -> None:
+def test_solr_queries(site: Site, query: str, found: list[str]) -> None:
     assert sorted(site.ids("solr", query)) == [f"xwiki:{name}" for name in found]
 
 
@@ -560,11 +562,11 @@ def test_solr_hit_has_score_and_no_hierarchy(site: Site) -> None:
 
 
 @pytest.mark.parametrize(("kind", "query"), [("solr", 'title:("open'), ("solr", "a AND"), ("xwql", "where doc.nope=1")])
-def test_bad_query_is_500_in_plain_text(site: Site, kind: str, query: str) -> None:
-    answer = site.get("/wikis/xwiki/query", params={"type": kind, "q": query})
+def test_invalid_query_is_500_in_plain_text(site: Site, kind: str, query: str) -> None:
+    response = site.get("/wikis/xwiki/query", params={"type": kind, "q": query})
 
-    assert answer.status_code == 500
-    assert answer.headers["Content-Type"].startswith("text/plain")
+    assert response.status_code == 500
+    assert response.headers["Content-Type"].startswith("text/plain")
 
 
 @pytest.mark.parametrize(("profile", "status"), [("modern", 500), ("solr-only", 400)])
@@ -573,7 +575,7 @@ def test_unknown_query_type_is_an_error(serve: Callable[..., Site], profile: str
 
 
 @pytest.mark.parametrize("query", ["select doc.fullName from Document doc", "SELECT 1"])
-def test_whole_select_is_silently_empty(site: Site, query: str) -> None:
+def test_complete_select_statement_has_no_results(site: Site, query: str) -> None:
     assert site.ids("xwql", query) == []
 
 
@@ -587,7 +589,7 @@ def test_whole_select_is_silently_empty(site: Site, query: str) -> None:
         ("where doc.space = 'Dev.Sub' or doc.name = 'Hid' order by doc.title desc", ["Dev.Sub.WebHome", "Sandbox.Hid"]),
     ],
 )
-def test_xwql_understands(site: Site, query: str, found: list[str]) -> None:
+def test_xwql_queries(site: Site, query: str, found: list[str]) -> None:
     site.standin.add_page("It's.Here")
 
     assert site.ids("xwql", query) == [f"xwiki:{name}" for name in found]
@@ -614,7 +616,7 @@ def test_database_queries_can_be_switched_off(site: Site) -> None:
     assert site.ids("solr", "fullname:Sandbox.TestPage1") == ["xwiki:Sandbox.TestPage1"]
 
 
-def test_solr_shows_hidden_pages_to_programmers_only(site: Site) -> None:
+def test_solr_shows_hidden_pages_only_with_the_programming_right(site: Site) -> None:
     assert site.ids("solr", "fullname:Sandbox.Hid") == []
 
     site.standin.grant_programming("alice")
@@ -635,7 +637,7 @@ def test_translation_is_a_second_hit_of_the_same_page(site: Site) -> None:
     assert site.get(f"{TESTPAGE}/translations/de").status_code == 404
 
 
-# --- the index lags --------------------------------------------------------------------------------------------
+# --- index lag -------------------------------------------------------------------------------------------------
 
 
 def test_solr_misses_a_new_page_until_it_is_indexed(site: Site) -> None:
@@ -660,7 +662,7 @@ def test_renamed_page_is_found_under_its_old_name_until_it_is_indexed(site: Site
     assert site.ids("solr", "title:test") == ["xwiki:Sandbox.Renamed"]
 
 
-def test_index_catches_up_by_itself_after_its_lag(serve: Callable[..., Site]) -> None:
+def test_index_is_updated_after_its_lag(serve: Callable[..., Site]) -> None:
     site = serve(solr_lag=0.3)
     site.put(NEW, page_xml("New", "Text"))
 
@@ -684,16 +686,16 @@ def test_index_catches_up_by_itself_after_its_lag(serve: Callable[..., Site]) ->
         ("text/xml; charset=utf-8", b'<page xmlns="http://www.xwiki.org"><content>Only text</content></page>'),
     ],
 )
-def test_put_reads_other_bodies_too(site: Site, content_type: str, body: bytes) -> None:
-    answer = site.put(TESTPAGE, body, headers=JSON | {"Content-Type": content_type})
+def test_put_accepts_other_content_types(site: Site, content_type: str, body: bytes) -> None:
+    response = site.put(TESTPAGE, body, headers=JSON | {"Content-Type": content_type})
 
-    assert answer.status_code == 202
+    assert response.status_code == 202
     page = site.standin.page("Sandbox.TestPage1")
     assert (page.title, page.content) == ("Test page one", "Only text")
 
 
 @pytest.mark.parametrize("body", [b"[]", b"{", b'{"colour": "red"}'])
-def test_json_that_is_no_page_is_400(site: Site, body: bytes) -> None:
+def test_json_that_is_not_a_page_is_400(site: Site, body: bytes) -> None:
     assert site.put(TESTPAGE, body, headers={"Content-Type": "application/json"}).status_code == 400
 
 
@@ -703,24 +705,24 @@ def test_put_without_hidden_shows_a_hidden_page(site: Site) -> None:
     assert site.standin.page("Sandbox.Hid").hidden is False
 
 
-def test_put_of_nothing_that_counts_is_304(site: Site) -> None:
+def test_put_without_a_value_that_is_saved_is_304(site: Site) -> None:
     body = b'<page xmlns="http://www.xwiki.org"><hidden>true</hidden><comment>Only this</comment></page>'
 
-    answer = site.put(TESTPAGE, body)
+    response = site.put(TESTPAGE, body)
 
-    assert (answer.status_code, answer.content) == (304, b"")
+    assert (response.status_code, response.content) == (304, b"")
     assert site.standin.page("Sandbox.TestPage1").version == "3.2"
 
 
 def test_put_of_the_same_values_is_202_and_keeps_the_version(site: Site) -> None:
     site.put(NEW, page_xml("New", "Text"))
 
-    answer = site.put(NEW, page_xml("New", "Text"))
+    response = site.put(NEW, page_xml("New", "Text"))
 
-    assert (answer.status_code, answer.json()["version"]) == (202, "1.1")
+    assert (response.status_code, response.json()["version"]) == (202, "1.1")
 
 
-def test_minor_revision_raises_the_second_number(site: Site) -> None:
+def test_minor_revision_increments_the_minor_version(site: Site) -> None:
     site.put(NEW, page_xml("New", "Text"))
 
     assert site.put(f"{NEW}?minorRevision=true", page_xml("New", "More")).json()["version"] == "1.2"
@@ -736,7 +738,7 @@ def test_overwritten_text_remains_in_the_history(site: Site) -> None:
     assert site.get(f"{NEW}/history/1.1").json()["content"] == "First"
 
 
-def test_new_title_moves_the_document_date_and_not_the_content_date(site: Site) -> None:
+def test_new_title_updates_the_document_date_and_not_the_content_date(site: Site) -> None:
     old = datetime(2026, 1, 1, tzinfo=UTC)
     site.standin.add_page("Sandbox.Old", title="Old", content="Same", modified=old)
 
@@ -754,36 +756,36 @@ def test_locked_page_is_412(site: Site) -> None:
     assert site.standin.page("Sandbox.TestPage1").title == "Test page one"
 
 
-def test_delete_needs_the_right_and_takes_the_page_away(site: Site) -> None:
+def test_delete_requires_the_right_and_removes_the_page(site: Site) -> None:
     assert site.send("DELETE", TESTPAGE, auth=BOB).status_code == 401
     assert site.send("DELETE", TESTPAGE, auth=ALICE).status_code == 204
     assert site.send("DELETE", TESTPAGE, auth=ALICE).status_code == 404
 
 
 @pytest.mark.parametrize(("content_type", "status"), [("application/xml", 201), ("TEXT/Plain", 403)])
-def test_only_simple_content_types_need_the_form_token(site: Site, content_type: str, status: int) -> None:
+def test_only_simple_content_types_require_the_form_token(site: Site, content_type: str, status: int) -> None:
     headers = {"Content-Type": content_type}
 
-    answer = site.send("POST", f"{NEW}?method=PUT", data=page_xml("New", "Text"), headers=headers, auth=ALICE)
+    response = site.send("POST", f"{NEW}?method=PUT", data=page_xml("New", "Text"), headers=headers, auth=ALICE)
 
-    assert answer.status_code == status
+    assert response.status_code == status
 
 
 def test_form_token_belongs_to_one_user(site: Site) -> None:
     headers = FORM | {"XWiki-Form-Token": site.get("/", auth=BOB).headers["XWiki-Form-Token"]}
 
-    answer = site.send("POST", f"{NEW}?method=PUT", data="content=x", headers=headers, auth=ALICE)
+    response = site.send("POST", f"{NEW}?method=PUT", data="content=x", headers=headers, auth=ALICE)
 
-    assert answer.status_code == 403
-    assert answer.headers["XWiki-Form-Token"] != headers["XWiki-Form-Token"]
+    assert response.status_code == 403
+    assert response.headers["XWiki-Form-Token"] != headers["XWiki-Form-Token"]
 
 
 @pytest.mark.parametrize("method", ["POST", "PATCH"])
-def test_method_that_a_resource_lacks_is_405(site: Site, method: str) -> None:
+def test_unsupported_method_is_405(site: Site, method: str) -> None:
     assert site.send(method, TESTPAGE, auth=ALICE).status_code == 405
 
 
-def test_put_can_be_carried_out_without_an_answer(site: Site) -> None:
+def test_put_can_be_executed_without_a_response(site: Site) -> None:
     site.standin.fail_put_after_commit = True
 
     with site.standin.counting() as seen, pytest.raises(requests.ConnectionError):
@@ -793,7 +795,7 @@ def test_put_can_be_carried_out_without_an_answer(site: Site) -> None:
     assert [(one.method, one.status) for one in seen] == [("PUT", 201)]
 
 
-def test_writers_at_once_lose_no_version(site: Site) -> None:
+def test_concurrent_writes_lose_no_version(site: Site) -> None:
     site.put(NEW, page_xml("New", "Start"))
 
     def write(number: int) -> None:
@@ -808,9 +810,9 @@ def test_writers_at_once_lose_no_version(site: Site) -> None:
     assert site.standin.page("Sandbox.New1").version == "13.1"
 
 
-# --- pages for a browser ---------------------------------------------------------------------------------------
+# --- browser pages ---------------------------------------------------------------------------------------------
 
-BADGE = "Sandbox stand-in of xWiki – not a real wiki"
+BANNER = "Sandbox stand-in of xWiki – not a real wiki"
 
 
 @pytest.mark.parametrize(
@@ -829,16 +831,16 @@ BADGE = "Sandbox stand-in of xWiki – not a real wiki"
         ("/bin/view/a%2Fb", 400),
     ],
 )
-def test_every_browser_page_is_badged_and_harmless(site: Site, path: str, status: int) -> None:
-    answer = requests.get(f"{site.base}{path}", timeout=20)
+def test_every_browser_page_has_a_banner_and_a_content_security_policy(site: Site, path: str, status: int) -> None:
+    response = requests.get(f"{site.base}{path}", timeout=20)
 
-    assert answer.status_code == status
-    assert answer.headers["Content-Type"] == "text/html;charset=utf-8"
-    assert BADGE in answer.text
-    assert answer.headers["Content-Security-Policy"].startswith("default-src 'none';")
+    assert response.status_code == status
+    assert response.headers["Content-Type"] == "text/html;charset=utf-8"
+    assert BANNER in response.text
+    assert response.headers["Content-Security-Policy"].startswith("default-src 'none';")
 
 
-def test_browser_page_shows_text_as_text(site: Site) -> None:
+def test_browser_page_escapes_text(site: Site) -> None:
     site.standin.add_page("Sandbox.Nasty", title=NASTY, content="{{html}}<img src=x onerror=alert(1)>{{/html}}")
 
     text = requests.get(f"{site.base}/bin/view/Sandbox/Nasty", timeout=20).text
@@ -849,10 +851,10 @@ def test_browser_page_shows_text_as_text(site: Site) -> None:
     assert "onerror=alert(1)" in text
 
 
-# --- the demonstration -----------------------------------------------------------------------------------------
+# --- demo content ----------------------------------------------------------------------------------------------
 
 
-def test_demonstration_wiki_serves_every_page_to_its_account(serve: Callable[..., Site]) -> None:
+def test_demo_wiki_serves_every_page_to_its_account(serve: Callable[..., Site]) -> None:
     site = serve(seed="demo")
     auth = ("leafpanel", "leafpanel-demo")
 
@@ -869,12 +871,12 @@ def test_demonstration_wiki_serves_every_page_to_its_account(serve: Callable[...
 
 
 @pytest.mark.parametrize(("space", "status"), [("Zaken", 201), ("Sandbox", 201), ("Beleid", 401)])
-def test_demonstration_account_writes_in_its_spaces_only(serve: Callable[..., Site], space: str, status: int) -> None:
+def test_demo_account_writes_only_in_its_spaces(serve: Callable[..., Site], space: str, status: int) -> None:
     path = f"/wikis/xwiki/spaces/{space}/spaces/Nieuw/pages/WebHome"
 
-    answer = serve(seed="demo").put(path, page_xml("Nieuw", "Tekst"), auth=("leafpanel", "leafpanel-demo"))
+    response = serve(seed="demo").put(path, page_xml("Nieuw", "Tekst"), auth=("leafpanel", "leafpanel-demo"))
 
-    assert answer.status_code == status
+    assert response.status_code == status
 
 
 def test_passwords_stay_out_of_representations(site: Site) -> None:

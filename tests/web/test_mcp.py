@@ -22,7 +22,7 @@ from support import CASE_PATH, Upstreams, signed_in_client
 from panel.links.service import Links
 from panel.storage.engine import db
 from panel.storage.models import Link
-from panel.web.mcp.tool import TEXT_LENGTH
+from panel.web.mcp import tool as tool_texts
 
 PAGE, PACKAGE = "xwiki:Sandbox.TestPage1", "101"
 WRITING = {
@@ -485,7 +485,7 @@ HOSTILE = [
 
 
 def hidden_in(text: str) -> set[str]:
-    return {sign for sign in text if tool._is_hidden(sign)}
+    return {sign for sign in text if tool_texts._is_hidden(sign)}
 
 
 def test_a_hundred_hostile_titles_change_nothing_and_are_marked(served: Served, upstreams: Upstreams) -> None:
@@ -506,14 +506,14 @@ def test_a_hundred_hostile_titles_change_nothing_and_are_marked(served: Served, 
     assert (result.meta or {})["untrusted"] == ["/items", "/results"]
     assert hidden_in(text) == set()
     assert "⟦U+200B⟧hidden⟦U+2060⟧" in text
-    assert max(len(row["title"]) for row in result.structured_content["items"]) <= TEXT_LENGTH + 1
+    assert max(len(row["title"]) for row in result.structured_content["items"]) <= tool_texts.TEXT_LENGTH + 1
     jsonschema_rs.validator_for(tool.output_schema).validate(result.structured_content)
 
 
 def test_text_without_anything_hidden_is_left_alone() -> None:
     body = {"title": "Verslag — Café, Ωmega 日本", "lines": "one\n\ttwo", "n": 1, "none": None, "list": ["a"]}
 
-    assert tool.shown(body) == body
+    assert tool_texts.shown(body) == body
 
 
 @pytest.mark.parametrize(
@@ -527,11 +527,11 @@ def test_text_without_anything_hidden_is_left_alone() -> None:
     ],
 )
 def test_what_cannot_be_seen_is_shown(text: str, expected: str) -> None:
-    assert tool.shown({"a": [text]}) == {"a": [expected]}
+    assert tool_texts.shown({"a": [text]}) == {"a": [expected]}
 
 
 def test_an_id_can_be_given_back_as_it_was_shown() -> None:
-    assert tool.meant(tool.shown("xwiki:Soft\u00adhyphen.Page")) == "xwiki:Soft\u00adhyphen.Page"
+    assert tool_texts.meant(tool_texts.shown("xwiki:Soft\u00adhyphen.Page")) == "xwiki:Soft\u00adhyphen.Page"
 
 
 def test_every_kind_of_answer_fits_the_output_schema(agent: Agent, upstreams: Upstreams) -> None:
