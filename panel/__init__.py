@@ -18,8 +18,12 @@ from panel.integrations.registry import Registry, load_registry
 from panel.links.service import Links
 from panel.logs.calls import Calls
 from panel.sandbox import note
+from panel.sources.checks import SourceChecks
+from panel.sources.connection_test import ConnectionTests
 from panel.sources.connector_switch import Switches
+from panel.sources.instances import Instances
 from panel.sources.oauth import Oauth
+from panel.sources.resolver import SourceResolver
 from panel.sources.service import Sources
 from panel.storage.engine import alembic, db, flask_settings, own_engine
 from panel.traffic.limits_sql import SqlLimitStore, ephemeral_engine
@@ -69,19 +73,23 @@ def create_app(config: Config | None = None, *, registry: Registry | None = None
     )
     vault = Vault(keys_of(config))
     connector.sign = oauth = Oauth(aside, vault, connector)
-    sources = Sources(vault, registry, connector, switches)
-    links = Links(registry, sources, connector)
+    resolver, checks, instances = SourceResolver(vault, registry, switches), SourceChecks(), Instances()
+    sources = Sources(vault, registry, connector, resolver)
     app.extensions["leafpanel"] = Panel(
-        config,
-        registry,
-        sources,
-        links,
-        Access(registry.ids),
-        People(limit_store),
-        switches,
-        oauth,
-        calls,
-        EmbedApps(vault),
+        config=config,
+        registry=registry,
+        resolver=resolver,
+        sources=sources,
+        checks=checks,
+        instances=instances,
+        connection_tests=ConnectionTests(registry, sources, connector, checks, instances),
+        links=Links(registry, resolver, connector, checks, instances),
+        access=Access(registry.ids),
+        people=People(limit_store),
+        switches=switches,
+        oauth=oauth,
+        calls=calls,
+        embed_apps=EmbedApps(vault),
     )
     install(app)
     cli.install(app)

@@ -11,8 +11,12 @@ from panel.config import Config
 from panel.integrations.registry import Registry
 from panel.links.service import Links
 from panel.logs.calls import Calls
+from panel.sources.checks import SourceChecks
+from panel.sources.connection_test import ConnectionTests
 from panel.sources.connector_switch import Switches
+from panel.sources.instances import Instances
 from panel.sources.oauth import Oauth
+from panel.sources.resolver import SourceResolver
 from panel.sources.service import Sources
 
 
@@ -22,7 +26,11 @@ class Panel:
 
     config: Config
     registry: Registry
+    resolver: SourceResolver
     sources: Sources
+    checks: SourceChecks
+    instances: Instances
+    connection_tests: ConnectionTests
     links: Links
     access: Access
     people: People

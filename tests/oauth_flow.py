@@ -60,7 +60,7 @@ def visit(params: dict[str, list[str]], user_id: int, browser: str = BROWSER) ->
 
 
 def begin(services: Panel, user_id: int, slug: str = "openproject", browser: str = BROWSER) -> str:
-    config = services.sources.config_to_connect(services.sources.get(slug))
+    config = services.resolver.config_to_connect(services.sources.get(slug))
     return services.oauth.begin(config, user_id=user_id, browser=browser, redirect_uri=CALLBACK)
 
 
@@ -69,12 +69,12 @@ def connected(services: Panel, upstreams: Upstreams, **changes: str) -> SourceCo
     services.sources.create(oauth_values(upstreams, "authorization_code", **changes), by=ALICE)
     user_id = person()
     params = consent(begin(services, user_id))
-    services.oauth.finish(visit(params, user_id), services.sources.config_of_id, CALLER, by=ALICE)
+    services.oauth.finish(visit(params, user_id), services.resolver.config_of_id, CALLER, by=ALICE)
     return config_of(services)
 
 
 def config_of(services: Panel) -> SourceConfig:
-    return services.sources.config_for(services.registry.get("openproject"))
+    return services.resolver.config_for(services.registry.get("openproject"))
 
 
 def talk(services: Panel, config: SourceConfig, seconds: float = 20) -> Upstream:

@@ -46,7 +46,7 @@ def linked(panel: Panel, visitor: Visitor, leaf: str) -> None:
 
 
 def check(panel: Panel, leaf: str) -> ConnectionTest:
-    return panel.sources.test(leaf, caller=TESTER)
+    return panel.connection_tests.run(leaf, caller=TESTER)
 
 
 def exchange(upstreams: Upstreams, leaf: str) -> None:
@@ -195,7 +195,7 @@ def test_neither_saving_nor_deleting_the_source_makes_it_forget(panel: Panel, up
     check(panel, leaf)
 
     panel.sources.change(leaf, {"name": "Another name"}, by=ALICE)
-    assert panel.sources.instances.other_instance(leaf) is not None
+    assert panel.instances.other_instance(leaf) is not None
     panel.sources.delete(leaf, by=ALICE)
 
     row = db.session.get(Instance, leaf, populate_existing=True)
@@ -207,10 +207,10 @@ def test_neither_saving_nor_deleting_the_source_makes_it_forget(panel: Panel, up
 def test_a_test_of_unsaved_settings_warns_and_keeps_nothing(panel: Panel, upstreams: Upstreams, leaf: str) -> None:
     exchange(upstreams, leaf)
 
-    ladder = panel.sources.test(leaf, {"name": "Typed"}, caller=TESTER)
+    ladder = panel.connection_tests.run(leaf, {"name": "Typed"}, caller=TESTER)
 
     assert ladder.warning == ANOTHER[leaf]
-    assert panel.sources.instances.other_instance(leaf) is None
+    assert panel.instances.other_instance(leaf) is None
 
 
 @pytest.mark.usefixtures("linked")
@@ -221,7 +221,7 @@ def test_setting_the_address_back_ends_the_warning(panel: Panel, upstreams: Upst
     put_back(upstreams, leaf)
 
     assert check(panel, leaf).warning == ""
-    assert panel.sources.instances.other_instance(leaf) is None
+    assert panel.instances.other_instance(leaf) is None
 
 
 @pytest.mark.usefixtures("linked")
@@ -243,12 +243,12 @@ def test_an_instance_that_was_accepted_is_the_one_from_now_on(
 ) -> None:
     exchange(upstreams, leaf)
     check(panel, leaf)
-    other_instance = panel.sources.instances.other_instance(leaf)
+    other_instance = panel.instances.other_instance(leaf)
     assert other_instance is not None
 
-    panel.sources.accept_instance(leaf, other_instance.id, by=ALICE)
+    panel.connection_tests.accept_instance(leaf, other_instance.id, by=ALICE)
 
-    last = panel.sources.last_check(panel.sources.get(leaf))
+    last = panel.checks.last(panel.sources.get(leaf))
     assert last is not None
     assert last.status == HealthStatus.OK
     assert check(panel, leaf).warning == ""
@@ -261,7 +261,7 @@ def test_nobody_accepts_an_instance_that_he_has_not_seen(panel: Panel, upstreams
     upstreams.openproject.host_name = "one.example"
     upstreams.xwiki.add_page("Main.WebHome", created=datetime(2019, 5, 6, tzinfo=UTC))
     [check(panel, leaf) for leaf in REFERENCES]
-    seen = [panel.sources.instances.other_instance(leaf) for leaf in REFERENCES]
+    seen = [panel.instances.other_instance(leaf) for leaf in REFERENCES]
     upstreams.openproject.host_name = "two.example"
     upstreams.xwiki.add_page("Main.WebHome", created=datetime(2020, 5, 6, tzinfo=UTC))
     [check(panel, leaf) for leaf in REFERENCES]
@@ -269,7 +269,7 @@ def test_nobody_accepts_an_instance_that_he_has_not_seen(panel: Panel, upstreams
     for leaf, other_instance in zip(REFERENCES, seen, strict=True):
         if other_instance is not None:
             with pytest.raises(Conflict):
-                panel.sources.accept_instance(leaf, other_instance.id, by=ALICE)
+                panel.connection_tests.accept_instance(leaf, other_instance.id, by=ALICE)
     assert any(seen)
 
 

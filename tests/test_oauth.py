@@ -100,7 +100,7 @@ def test_the_ladder_is_green(services: Panel, upstreams: Upstreams, grant: str) 
     else:
         services.sources.create(oauth_values(upstreams), by=ALICE)
 
-    ladder = services.sources.test("openproject", caller=CALLER)
+    ladder = services.connection_tests.run("openproject", caller=CALLER)
 
     assert ladder.ok, ladder
     assert len(ladder.steps) == 6
@@ -371,7 +371,7 @@ def test_a_grant_never_given_is_missing(services: Panel, upstreams: Upstreams, v
     services.sources.create(oauth_values(upstreams, "authorization_code"), by=ALICE)
 
     health = services.links.health(visitor, "openproject")
-    ladder = services.sources.test("openproject", caller=CALLER)
+    ladder = services.connection_tests.run("openproject", caller=CALLER)
 
     assert (health.status, health.auth_status) == ("unavailable", "missing")
     assert health.reason is Reason.AUTHENTICATION_EXPIRED
@@ -439,7 +439,7 @@ def test_a_renewal_whose_lease_was_lost_is_thrown_away(
     with ThreadPoolExecutor(1) as pool:
         slow = pool.submit(who, services, given)
         assert entered.wait(20)
-        services.oauth.finish(visit(params, user_id), services.sources.config_of_id, CALLER, by=ALICE)
+        services.oauth.finish(visit(params, user_id), services.resolver.config_of_id, CALLER, by=ALICE)
         kept = row().sealed
         leave.set()
         assert slow.result(20) == "Uma User"
@@ -571,18 +571,18 @@ def test_a_tampered_return_stores_nothing(services: Panel, waiting: int, change:
     told = change(consent(begin(services, waiting)))
 
     with pytest.raises((ConnectFailed, ProviderUnavailable)):
-        services.oauth.finish(visit(told, waiting), services.sources.config_of_id, CALLER, by=ALICE)
+        services.oauth.finish(visit(told, waiting), services.resolver.config_of_id, CALLER, by=ALICE)
 
     assert row() is None
 
 
 def test_a_return_counts_once(services: Panel, waiting: int) -> None:
     told = consent(begin(services, waiting))
-    services.oauth.finish(visit(told, waiting), services.sources.config_of_id, CALLER, by=ALICE)
+    services.oauth.finish(visit(told, waiting), services.resolver.config_of_id, CALLER, by=ALICE)
     version = row().version
 
     with pytest.raises(ConnectFailed):
-        services.oauth.finish(visit(told, waiting), services.sources.config_of_id, CALLER, by=ALICE)
+        services.oauth.finish(visit(told, waiting), services.resolver.config_of_id, CALLER, by=ALICE)
 
     assert row().version == version
 
@@ -593,7 +593,7 @@ def test_a_return_is_for_the_session_that_went(services: Panel, waiting: int, wh
     stranger = visit(told, waiting, "theirs") if who_else == "another browser" else visit(told, person("bob"))
 
     with pytest.raises(ConnectFailed):
-        services.oauth.finish(stranger, services.sources.config_of_id, CALLER, by=ALICE)
+        services.oauth.finish(stranger, services.resolver.config_of_id, CALLER, by=ALICE)
 
     assert row() is None
 
@@ -602,7 +602,7 @@ def test_a_return_after_ten_minutes_is_too_late(services: Panel, waiting: int) -
     told = consent(begin(services, waiting))
 
     with time_machine.travel(now() + timedelta(minutes=10, seconds=1), tick=True), pytest.raises(ConnectFailed) as late:
-        services.oauth.finish(visit(told, waiting), services.sources.config_of_id, CALLER, by=ALICE)
+        services.oauth.finish(visit(told, waiting), services.resolver.config_of_id, CALLER, by=ALICE)
 
     assert "ten minutes" in str(late.value)
     assert row() is None
@@ -616,7 +616,7 @@ def test_an_injected_code_does_not_prove_our_challenge(services: Panel, waiting:
 
     problem = failing(
         lambda: services.oauth.finish(
-            visit({**told, "code": stolen}, waiting), services.sources.config_of_id, CALLER, by=ALICE
+            visit({**told, "code": stolen}, waiting), services.resolver.config_of_id, CALLER, by=ALICE
         )
     )
 
@@ -628,7 +628,7 @@ def test_a_return_for_one_source_gives_another_nothing(services: Panel, waiting:
     services.sources.create({**oauth_values(upstreams, "authorization_code"), "slug": "other"}, by=ALICE)
 
     told = consent(begin(services, waiting, "other"))
-    services.oauth.finish(visit(told, waiting), services.sources.config_of_id, CALLER, by=ALICE)
+    services.oauth.finish(visit(told, waiting), services.resolver.config_of_id, CALLER, by=ALICE)
 
     assert row().source_id == services.sources.get("other").id
     assert services.sources.consent(services.sources.get("openproject")) is AuthStatus.MISSING
@@ -639,7 +639,7 @@ def test_a_source_that_changes_meanwhile_takes_no_old_return(services: Panel, wa
     services.sources.change("openproject", {"auth": {"type": "oauth2", "scope": ""}}, by=ALICE)
 
     with pytest.raises(ConnectFailed):
-        services.oauth.finish(visit(told, waiting), services.sources.config_of_id, CALLER, by=ALICE)
+        services.oauth.finish(visit(told, waiting), services.resolver.config_of_id, CALLER, by=ALICE)
 
     assert row() is None
 
@@ -649,7 +649,7 @@ def test_a_source_that_is_deleted_meanwhile_takes_no_return(services: Panel, wai
     services.sources.delete("openproject", by=ALICE)
 
     with pytest.raises((ConnectFailed, NotFound)):
-        services.oauth.finish(visit(told, waiting), services.sources.config_of_id, CALLER, by=ALICE)
+        services.oauth.finish(visit(told, waiting), services.resolver.config_of_id, CALLER, by=ALICE)
 
     assert row() is None
 
@@ -660,7 +660,7 @@ def test_the_right_issuer_is_welcome(
     provider.issuer = upstreams.openproject_url
     told = consent(begin(services, waiting))
 
-    services.oauth.finish(visit(told, waiting), services.sources.config_of_id, CALLER, by=ALICE)
+    services.oauth.finish(visit(told, waiting), services.resolver.config_of_id, CALLER, by=ALICE)
 
     assert row().state == "configured"
 
@@ -672,7 +672,7 @@ def test_another_issuer_on_the_same_host_is_not(
     told = consent(begin(services, waiting))
 
     with pytest.raises(ConnectFailed, match="another provider"):
-        services.oauth.finish(visit(told, waiting), services.sources.config_of_id, CALLER, by=ALICE)
+        services.oauth.finish(visit(told, waiting), services.resolver.config_of_id, CALLER, by=ALICE)
 
     assert row() is None
 
@@ -681,7 +681,7 @@ def test_declining_is_told_and_stores_nothing(services: Panel, waiting: int) -> 
     told = consent(begin(services, waiting), "deny")
 
     with pytest.raises(ConnectFailed, match="declined"):
-        services.oauth.finish(visit(told, waiting), services.sources.config_of_id, CALLER, by=ALICE)
+        services.oauth.finish(visit(told, waiting), services.resolver.config_of_id, CALLER, by=ALICE)
 
     assert row() is None
 
@@ -732,7 +732,7 @@ def test_tokens_moved_to_another_row_do_not_open(services: Panel, given: SourceC
     db.session.execute(text("UPDATE oauth_grant SET source_id = :id"), {"id": other.id})
     db.session.commit()
 
-    config = services.sources.config_to_connect(other)
+    config = services.resolver.config_to_connect(other)
     problem = failing(lambda: who(services, config))
 
     assert problem.reason is Reason.SOURCE_UNREADABLE
@@ -741,8 +741,8 @@ def test_tokens_moved_to_another_row_do_not_open(services: Panel, given: SourceC
 def test_testing_typed_settings_uses_no_stored_grant_of_another_client(services: Panel, given: SourceConfig) -> None:
     values = {"auth": {"type": "oauth2", "scope": "other"}}
 
-    same = services.sources.test("openproject", {"name": "Renamed"}, caller=CALLER)
-    changed = services.sources.test("openproject", values, caller=CALLER)
+    same = services.connection_tests.run("openproject", {"name": "Renamed"}, caller=CALLER)
+    changed = services.connection_tests.run("openproject", values, caller=CALLER)
 
     assert same.ok
     assert changed.problem is not None

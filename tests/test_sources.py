@@ -42,7 +42,7 @@ def test_an_empty_secret_keeps_the_stored_one(xwiki: Sources, services: Panel) -
         "xwiki", {"name": "Renamed", "auth": {"type": "basic", "username": "alice", "password": ""}}, by=actor("bob")
     )
 
-    config = xwiki.config_for(services.registry.get("xwiki"))
+    config = services.resolver.config_for(services.registry.get("xwiki"))
     assert config.auth.secret is not None
     assert (config.auth.secret.reveal(), config.name) == ("secret", "Renamed")
 
@@ -71,10 +71,12 @@ def test_another_origin_asks_for_the_secret_again(
     assert xwiki.get("xwiki").location == upstreams.xwiki_url
 
 
-def test_another_path_of_the_same_origin_keeps_the_secret(xwiki: Sources, upstreams: Upstreams) -> None:
+def test_another_path_of_the_same_origin_keeps_the_secret(
+    services: Panel, xwiki: Sources, upstreams: Upstreams
+) -> None:
     xwiki.change("xwiki", {"location": f"{upstreams.xwiki_url.upper().replace('/XWIKI', '/xwiki')}/rest"}, by=ALICE)
 
-    assert xwiki.test("xwiki", caller=TESTER).ok
+    assert services.connection_tests.run("xwiki", caller=TESTER).ok
 
 
 def test_another_kind_of_sign_in_asks_for_its_own_secret(xwiki: Sources) -> None:
@@ -136,7 +138,7 @@ def test_importing_over_a_source_takes_the_secret_from_the_file(xwiki: Sources, 
     text = xwiki.export("xwiki")
 
     xwiki.import_file(text, by=ALICE, environ={"XWIKI_PASSWORD": "new"})
-    secret = xwiki.config_for(services.registry.get("xwiki")).auth.secret
+    secret = services.resolver.config_for(services.registry.get("xwiki")).auth.secret
     assert secret is not None
     assert secret.reveal() == "new"
 
@@ -155,26 +157,26 @@ def test_deleting_keeps_the_pointers_and_a_new_source_serves_them(xwiki: Sources
         xwiki.get("xwiki")
 
 
-def test_the_ladder_is_green_against_a_real_wiki(xwiki: Sources) -> None:
-    ladder = xwiki.test("xwiki", caller=TESTER)
+def test_the_ladder_is_green_against_a_real_wiki(services: Panel, xwiki: Sources) -> None:
+    ladder = services.connection_tests.run("xwiki", caller=TESTER)
 
     assert ladder.ok, ladder
     assert [rung.name for rung in ladder.steps] == ["address", "tls", "http", "product", "identity", "reading"]
-    check = xwiki.last_check(xwiki.get("xwiki"))
+    check = services.checks.last(xwiki.get("xwiki"))
     assert check is not None
     assert (check.status, check.upstream_user) == ("ok", "alice")
 
 
-def test_the_ladder_is_green_against_a_real_tracker(sources: Sources, upstreams: Upstreams) -> None:
+def test_the_ladder_is_green_against_a_real_tracker(services: Panel, sources: Sources, upstreams: Upstreams) -> None:
     sources.create(openproject_values(upstreams), by=ALICE)
 
-    assert sources.test("openproject", caller=TESTER).ok
+    assert services.connection_tests.run("openproject", caller=TESTER).ok
 
 
-def test_a_wrong_password_at_a_modern_wiki_fails_at_who_am_i(xwiki: Sources) -> None:
+def test_a_wrong_password_at_a_modern_wiki_fails_at_who_am_i(services: Panel, xwiki: Sources) -> None:
     xwiki.change("xwiki", {"auth": {"type": "basic", "username": "alice", "password": "WRONG"}}, by=ALICE)
 
-    ladder = xwiki.test("xwiki", caller=TESTER)
+    ladder = services.connection_tests.run("xwiki", caller=TESTER)
 
     assert ladder.problem is not None
     assert ladder.problem.reason is Reason.CREDENTIALS_REJECTED
@@ -182,26 +184,28 @@ def test_a_wrong_password_at_a_modern_wiki_fails_at_who_am_i(xwiki: Sources) -> 
     assert "secret" in ladder.steps[4].change.lower()
 
 
-def test_testing_unsaved_values_stores_nothing(xwiki: Sources) -> None:
-    ladder = xwiki.test("xwiki", {"auth": {"type": "basic", "username": "alice", "password": "WRONG"}}, caller=TESTER)
+def test_testing_unsaved_values_stores_nothing(services: Panel, xwiki: Sources) -> None:
+    ladder = services.connection_tests.run(
+        "xwiki", {"auth": {"type": "basic", "username": "alice", "password": "WRONG"}}, caller=TESTER
+    )
 
     assert not ladder.ok
-    assert xwiki.test("xwiki", caller=TESTER).ok
+    assert services.connection_tests.run("xwiki", caller=TESTER).ok
 
 
 def test_a_stored_secret_is_not_tested_at_another_origin(xwiki: Sources, services: Panel, upstreams: Upstreams) -> None:
     attacker = RunningServer(XWikiStandIn())
     try:
         with pytest.raises((Rejected, InvalidInput)):
-            xwiki.test("xwiki", {"location": attacker.url}, caller=TESTER)
+            services.connection_tests.run("xwiki", {"location": attacker.url}, caller=TESTER)
     finally:
         attacker.close()
 
 
-def test_a_source_without_a_leaf_can_be_kept(sources: Sources, upstreams: Upstreams) -> None:
+def test_a_source_without_a_leaf_can_be_kept(services: Panel, sources: Sources, upstreams: Upstreams) -> None:
     sources.create(xwiki_values(upstreams, slug="other-wiki"), by=ALICE)
 
-    assert sources.test("other-wiki", caller=TESTER).ok
+    assert services.connection_tests.run("other-wiki", caller=TESTER).ok
 
 
 def test_a_switched_off_connector_asks_nobody_even_in_a_test(
@@ -209,7 +213,7 @@ def test_a_switched_off_connector_asks_nobody_even_in_a_test(
 ) -> None:
     services.switches.turn_connector(on=False, by=ALICE)
 
-    ladder = xwiki.test("xwiki", caller=TESTER)
+    ladder = services.connection_tests.run("xwiki", caller=TESTER)
 
     assert ladder.problem is not None
     assert ladder.problem.reason is Reason.CONNECTOR_DISABLED
@@ -218,7 +222,7 @@ def test_a_switched_off_connector_asks_nobody_even_in_a_test(
 
 def test_a_missing_source_is_told_word_for_word(services: Panel) -> None:
     with pytest.raises(ProviderUnavailable) as caught:
-        services.sources.config_for(services.registry.get("xwiki"))
+        services.resolver.config_for(services.registry.get("xwiki"))
 
     assert str(caught.value) == 'OpenConnector source "xwiki" for integration "xwiki" is missing or unreadable.'
 

@@ -33,13 +33,15 @@ from panel.integrations.contract import Integration
 from panel.integrations.registry import Registry
 from panel.logs import audit
 from panel.logs.audit import Actor, AuditAction
-from panel.sources.service import (
-    Sources,
+from panel.sources.checks import (
+    SourceChecks,
     health_of_identity,
     health_of_other_instance,
     health_of_problem,
     instance_facts,
 )
+from panel.sources.instances import Instances
+from panel.sources.resolver import SourceResolver
 from panel.storage.engine import STORAGE_FAILURES, db
 from panel.storage.models import CreateIntent, Link
 
@@ -74,10 +76,19 @@ class Found:
 
 
 class Links:
-    def __init__(self, registry: Registry, sources: Sources, connector: Connector) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        resolver: SourceResolver,
+        connector: Connector,
+        checks: SourceChecks,
+        instances: Instances,
+    ) -> None:
         self._registry = registry
-        self._sources = sources
+        self._resolver = resolver
         self._connector = connector
+        self._checks = checks
+        self._instances = instances
 
     # --- reading -------------------------------------------------------------------------------------------------
 
@@ -187,13 +198,13 @@ class Links:
             with self._open(visitor, leaf, fresh=True) as upstream:
                 health = health_of_identity(leaf.check(upstream))
                 facts = upstream.remember("fingerprint", FINGERPRINT_S, lambda: instance_facts(leaf, upstream))
-            other_instance = self._sources.instances.note(leaf.id, facts)
+            other_instance = self._instances.note(leaf.id, facts)
             health = health if other_instance is None else health_of_other_instance(health, other_instance, leaf)
         except ProviderUnavailable as exc:
             health = health_of_problem(exc.problem)
-        source = self._sources.find(leaf.id)
+        source = self._resolver.find(leaf.id)
         if source is not None:
-            self._sources.note_check(source.id, health, 0)
+            self._checks.note(source.id, health, 0)
         return health
 
     def choices(
@@ -405,11 +416,11 @@ class Links:
         return self._pointers(leaf, self._page(leaf, obj, DEFAULT_LIMIT, 1))
 
     def _pointers(self, leaf: Integration, links: Iterable[Link]) -> list[Pointer]:
-        shown = self._sources.shown_config(leaf)
+        shown = self._resolver.shown_config(leaf)
         return [_as_pointer(leaf, shown, link) for link in links]
 
     def _pointer(self, leaf: Integration, link: Link) -> Pointer:
-        return _as_pointer(leaf, self._sources.shown_config(leaf), link)
+        return _as_pointer(leaf, self._resolver.shown_config(leaf), link)
 
     def _count(self, leaf: Integration, obj: ObjectRef) -> int:
         query = select(func.count()).select_from(Link).where(*_of(obj), Link.integration == leaf.id)
@@ -465,7 +476,7 @@ class Links:
 
     def start(self, visitor: Visitor, leaf: Integration, *, fresh: bool) -> Upstream:
         """A conversation with the source of a leaf. Raises ProviderUnavailable with the cause."""
-        config = self._sources.config_for(leaf)
+        config = self._resolver.config_for(leaf)
         # No database connection is held while an upstream is waited for.
         db.session.commit()
         return self._connector.open(config, visitor.caller, judge=leaf.judge, fresh=fresh)

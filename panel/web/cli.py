@@ -167,8 +167,8 @@ def export_source(slug: str) -> None:
 def test_source(slug: str, accept_instance: bool, as_json: bool) -> None:
     """Ask the real upstream with the stored credential, step by step."""
     panel().sources.get(slug)
-    test = panel().sources.test(slug, caller=Caller("test", "console"))
-    other = panel().sources.instances.other_instance(slug) if test.warning else None
+    test = panel().connection_tests.run(slug, caller=Caller("test", "console"))
+    other = panel().instances.other_instance(slug) if test.warning else None
     if as_json:
         _print_json(test_json(test))
     else:
@@ -176,7 +176,7 @@ def test_source(slug: str, accept_instance: bool, as_json: bool) -> None:
     if not test.ok:
         sys.exit(1)
     if accept_instance and other is not None:
-        panel().sources.accept_instance(slug, other.id, by=console())
+        panel().connection_tests.accept_instance(slug, other.id, by=console())
         click.echo("The links lead into this instance now.", err=as_json)
 
 
@@ -458,7 +458,7 @@ def _findings() -> list[tuple[str, bool, str]]:
         if leaf.id not in known:
             findings.append((leaf.id, False, "There is no source yet."))
             continue
-        test = panel().sources.test(leaf.id, caller=Caller("test", "console"))
+        test = panel().connection_tests.run(leaf.id, caller=Caller("test", "console"))
         said = test.problem.message if test.problem else test.warning
         findings.append((leaf.id, not said, said or "The source answers."))
     return findings

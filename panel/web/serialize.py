@@ -62,7 +62,7 @@ def known_health(leaf: Integration) -> dict[str, Any]:
     source = panel().sources.find(leaf.id)
     if source is None:
         return {"status": "unavailable", "authStatus": "missing", "message": "There is no source yet."}
-    consent, check = panel().sources.consent(source), panel().sources.last_check(source)
+    consent, check = panel().sources.consent(source), panel().checks.last(source)
     if consent in (AuthStatus.MISSING, AuthStatus.EXPIRED):
         return {"status": "unavailable", "authStatus": consent, "message": "Somebody has to connect the source."}
     if check is None:

@@ -205,9 +205,9 @@ class Lab:
         return {
             "save": lambda: sources.create({**named, "auth": basic}, by=ALICE) and None,
             "save with OAuth": lambda: sources.create({**named, "auth": {**oauth, "tokenUrl": url}}, by=ALICE) and None,
-            "test": lambda: sources.test(leaf, caller=who.caller).ok,
-            "test of typed": lambda: sources.test(leaf, {"location": url, "auth": basic}, caller=who.caller).ok,
-            "test with OAuth": lambda: sources.test(leaf, {"auth": {**oauth, "tokenUrl": url}}, caller=who.caller).ok,
+            "test": lambda: self.panel.connection_tests.run(leaf, caller=who.caller).ok,
+            "test of typed": lambda: self.panel.connection_tests.run(leaf, {"location": url, "auth": basic}, caller=who.caller).ok,
+            "test with OAuth": lambda: self.panel.connection_tests.run(leaf, {"auth": {**oauth, "tokenUrl": url}}, caller=who.caller).ok,
             "rung address": lambda: self.connector.probe_address(config, deadline_s=3) and None,
             "rung tls": lambda: self.connector.probe_tls(config, deadline_s=3) and None,
             "rung http": lambda: self.connector.probe_http(config, deadline_s=3) and None,

@@ -394,7 +394,7 @@ def test_upstream_words_are_text_and_never_markup(
     app: Flask, as_admin: FlaskClient, behind: Behind, upstreams: Upstreams
 ) -> None:
     behind.sources.create(xwiki_values(upstreams, name="<b>Wiki</b>"), by=actor("<i>eve</i>"))
-    behind.sources.test("xwiki", caller=Caller("test", "alice"))
+    behind.connection_tests.run("xwiki", caller=Caller("test", "alice"))
 
     for path in ("/admin/", "/admin/sources", "/admin/sources/xwiki", "/admin/sources/xwiki/delete"):
         page = as_admin.get(path).text

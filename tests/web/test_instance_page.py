@@ -28,7 +28,7 @@ def panel(connected: Flask) -> Iterator[Panel]:
 @pytest.fixture
 def moved(panel: Panel, visitor: Visitor, upstreams: Upstreams) -> None:
     """There is a link, and the address leads to another tracker now; nobody has looked since."""
-    panel.sources.test("openproject", caller=Caller("test", "alice"))
+    panel.connection_tests.run("openproject", caller=Caller("test", "alice"))
     panel.links.link(visitor, "openproject", CASE, "101")
     upstreams.openproject.host_name = "elsewhere.example"
 

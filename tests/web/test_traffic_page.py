@@ -36,7 +36,7 @@ def limit_store(panel: Panel) -> SqlLimitStore:
 
 
 def config(panel: Panel, leaf: str = "openproject") -> SourceConfig:
-    return panel.sources.config_for(panel.registry.get(leaf))
+    return panel.resolver.config_for(panel.registry.get(leaf))
 
 
 def limit(text: str) -> None:

@@ -22,7 +22,7 @@ Page = str | tuple[str, int] | Response
 def connect(slug: str) -> Page:
     source = panel().sources.get(slug)
     try:
-        config = panel().sources.config_to_connect(source)
+        config = panel().resolver.config_to_connect(source)
     except ProviderUnavailable as exc:
         return _failed(exc)
     # Known to this session alone: an answer that another browser brings finds no visit.
@@ -36,7 +36,7 @@ def callback() -> Page:
     visit = ConsentVisit(request.args.to_dict(flat=False), _user_id(), session.get("oauth", ""), _callback_address())
     caller = visitor(admitted(), "admin").caller
     try:
-        source = panel().oauth.finish(visit, panel().sources.config_of_id, caller, by=acting())
+        source = panel().oauth.finish(visit, panel().resolver.config_of_id, caller, by=acting())
     except (ConnectFailed, ProviderUnavailable) as exc:
         return _failed(exc)
     flash(f"The source “{source.slug}” is connected.")

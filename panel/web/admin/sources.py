@@ -85,7 +85,7 @@ def _act(shown: SourceForm) -> Page:
     try:
         values = values_of(form, typed)
         if action == "test":
-            ladder = panel().sources.test(form.slug, values, caller=visitor(admitted(), "test").caller)
+            ladder = panel().connection_tests.run(form.slug, values, caller=visitor(admitted(), "test").caller)
             return _page(form, ladder=ladder)
         saved = _save(form, values)
     except _REFUSED as exc:
@@ -133,7 +133,7 @@ def _page(form: SourceForm, *, ladder: ConnectionTest | None = None) -> str:
         check=check,
         auth=auth_badge(stored, check, consent),
         health=health_badge(stored, check, connector_on=panel().switches.connector_on()),
-        other_instance=panel().sources.instances.other_instance(form.slug) if stored is not None else None,
+        other_instance=panel().instances.other_instance(form.slug) if stored is not None else None,
         report=report(ladder, form) if ladder is not None else None,
         tested_at=now(),
         reference=request_id(),
@@ -191,7 +191,7 @@ def ladder(slug: str) -> Page:
     """The ladder, climbed when the page before asked for it: no link and no reload makes a call by itself."""
     source, form = panel().sources.get(slug), _form(slug)
     asked = session.pop("test", None) == slug
-    found = panel().sources.test(slug, caller=visitor(admitted(), "test").caller) if asked else None
+    found = panel().connection_tests.run(slug, caller=visitor(admitted(), "test").caller) if asked else None
     check = known_check(panel(), source)
     return render_template(
         "admin/test.html",
@@ -200,7 +200,7 @@ def ladder(slug: str) -> Page:
         check=check,
         auth=auth_badge(source, check, panel().sources.consent(source)),
         health=health_badge(source, check, connector_on=panel().switches.connector_on()),
-        other_instance=panel().sources.instances.other_instance(slug),
+        other_instance=panel().instances.other_instance(slug),
         report=report(found, form) if found is not None else None,
         tested_at=now(),
         reference=request_id(),
@@ -221,7 +221,7 @@ def _back_to(slug: str) -> AnyResponse:
 def instance(slug: str) -> Page:
     """Say that the other instance, which the last test found, is meant."""
     try:
-        panel().sources.accept_instance(slug, request.form.get("other_instance", ""), by=acting())
+        panel().connection_tests.accept_instance(slug, request.form.get("other_instance", ""), by=acting())
     except Conflict as exc:
         flash(str(exc), "warn")
         return _back_to(slug)

@@ -109,13 +109,13 @@ def integration_status(panel: Panel, leaf: Integration) -> IntegrationStatus:
         auth=auth_badge(source, check, consent),
         health=health_badge(source, check, connector_on=panel.switches.connector_on()),
         notice=failing,
-        other_instance=None if settled else panel.sources.instances.other_instance(leaf.id),
+        other_instance=None if settled else panel.instances.other_instance(leaf.id),
     )
 
 
 def known_check(panel: Panel, source: Source | None) -> SourceCheck | None:
     """The last check, unless the source was changed since: then it says nothing about the source as it is now."""
-    check = panel.sources.last_check(source) if source is not None else None
+    check = panel.checks.last(source) if source is not None else None
     if source is None or check is None or check.checked_at < source.updated_at:
         return None
     # While it was switched off nothing was asked, so that such a check says nothing about the upstream.

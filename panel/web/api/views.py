@@ -252,7 +252,7 @@ def test_source(slug: str) -> Response:
     values = _payload() or None
     if values is None:
         panel().sources.get(slug)
-    return jsonify(test_json(panel().sources.test(slug, values, caller=visitor(who, "test").caller)))
+    return jsonify(test_json(panel().connection_tests.run(slug, values, caller=visitor(who, "test").caller)))
 
 
 def test_json(test: ConnectionTest) -> dict[str, Any]:

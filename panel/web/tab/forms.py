@@ -156,7 +156,7 @@ def create_form(
     else:
         drawn = [_as_typed(one, values.get(one.name, ""), errors.get(one.name, "")) for one in fields]
     source = panel().sources.find(leaf.id)
-    check = panel().sources.last_check(source) if source is not None else None
+    check = panel().checks.last(source) if source is not None else None
     account = check.upstream_user or "" if check is not None else ""
     return CreateForm(drawn, key or secrets.token_urlsafe(16), summary, account, elsewhere(leaf, values))
 
@@ -174,7 +174,7 @@ def prefilled(leaf: Integration, text: str) -> dict[str, str]:
 
 
 def elsewhere(leaf: Integration, values: Mapping[str, str]) -> str:
-    config = panel().sources.shown_config(leaf)
+    config = panel().resolver.shown_config(leaf)
     return (leaf.create_elsewhere_url(config, values) or "") if config is not None else ""
 
 

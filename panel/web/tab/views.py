@@ -162,7 +162,7 @@ def search(integration: str) -> Response:
 
 
 def _is_reference(leaf: Integration, text: str) -> bool:
-    config = panel().sources.shown_config(leaf)
+    config = panel().resolver.shown_config(leaf)
     return config is not None and bool(text) and leaf.looks_like_reference(config, text)
 
 

@@ -1,0 +1,67 @@
+"""The last check of each source, and what a finding means for health and sign-in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from sqlalchemy.exc import IntegrityError
+
+from panel.connector import Upstream
+from panel.core.domain import AuthStatus, Health, HealthStatus, Identity, Problem, Reason
+from panel.core.errors import PanelError
+from panel.integrations.contract import Integration
+from panel.sources.instances import OtherInstance
+from panel.storage.engine import db
+from panel.storage.models import Source, SourceCheck
+
+
+class SourceChecks:
+    """Keeps one row per source: what its last check found."""
+
+    def last(self, source: Source) -> SourceCheck | None:
+        return db.session.get(SourceCheck, source.id)
+
+    def note(self, source_id: str, health: Health, took_ms: int) -> None:
+        """Keep what a live check found, for the overview."""
+        check = db.session.get(SourceCheck, source_id) or SourceCheck(source_id=source_id)
+        check.checked_at, check.status, check.auth_status = health.checked_at, health.status, health.auth_status
+        check.reason, check.upstream_user, check.upstream_version = health.reason, health.user, health.version
+        check.took_ms = took_ms
+        db.session.add(check)
+        try:
+            db.session.commit()
+        except IntegrityError:
+            # The source was deleted, or two checks ended at once: the finding is only a note.
+            db.session.rollback()
+
+
+def health_of_problem(problem: Problem) -> Health:
+    """What a failed check says about sign-in and reachability."""
+    auth = problem.auth_status or {
+        Reason.SOURCE_MISSING: AuthStatus.MISSING,
+        Reason.SOURCE_UNREADABLE: AuthStatus.MISSING,
+        Reason.AUTHENTICATION_EXPIRED: AuthStatus.EXPIRED,
+        Reason.CREDENTIALS_REJECTED: AuthStatus.CONFIGURED,
+        Reason.FORBIDDEN: AuthStatus.CONFIGURED,
+    }.get(problem.reason, AuthStatus.UNKNOWN)
+    passing = problem.reason in (Reason.RATE_LIMITED, Reason.BUSY)
+    status = HealthStatus.DEGRADED if passing else HealthStatus.UNAVAILABLE
+    return Health(status, auth, problem.message, problem.reason)
+
+
+def health_of_identity(identity: Identity) -> Health:
+    return Health(HealthStatus.OK, AuthStatus.CONFIGURED, "The source answers.", None, identity.user, identity.version)
+
+
+def health_of_other_instance(health: Health, other_instance: OtherInstance, leaf: Integration) -> Health:
+    """What a check that went well says of an instance that the links were not made in."""
+    return replace(health, status=HealthStatus.DEGRADED, message=other_instance.sentence(leaf.descriptor.upstream))
+
+
+def instance_facts(leaf: Integration, upstream: Upstream) -> Mapping[str, str]:
+    """What tells the instance. That it cannot be asked is no failure of a check that went well."""
+    try:
+        return leaf.fingerprint(upstream)
+    except PanelError:
+        return {}

@@ -1,0 +1,231 @@
+"""Test connection: asks the real upstream step by step and says which step failed and which setting to change."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from panel.connector import Caller, Connector, GrantType, OauthClient, Secret, SourceConfig, Upstream, origin_of
+from panel.core.domain import Cause, ConnectionTest, Health, HealthStatus, Identity, Problem, Reason, Step
+from panel.core.errors import InvalidInput, PanelError, ProviderUnavailable, Rejected
+from panel.integrations.contract import Integration
+from panel.integrations.registry import Registry
+from panel.logs.audit import Actor, AuditAction
+from panel.sources.audit_lines import tell
+from panel.sources.checks import SourceChecks, health_of_identity, health_of_problem, instance_facts
+from panel.sources.draft import AUTH_SHAPES, read_draft
+from panel.sources.instances import Instances, OtherInstance
+from panel.sources.resolver import auth_of, source_config
+from panel.sources.service import Sources, secret_origins
+from panel.storage.engine import db
+from panel.storage.models import Source
+
+TEST_DEADLINE_S = 10.0
+STEPS = ("address", "tls", "http", "product", "identity", "reading")
+
+
+class ConnectionTests:
+    """Runs Test connection for stored and for typed sources."""
+
+    def __init__(
+        self, registry: Registry, sources: Sources, connector: Connector, checks: SourceChecks, instances: Instances
+    ) -> None:
+        self._registry = registry
+        self._sources = sources
+        self._resolver = sources.resolver
+        self._connector = connector
+        self._checks = checks
+        self._instances = instances
+
+    def run(self, slug: str, values: Mapping[str, Any] | None = None, *, caller: Caller) -> ConnectionTest:
+        """Run Test connection for a stored source, or of ``values`` laid over it without saving.
+
+        A stored secret is used at the origin for which it was typed, and nowhere else. Raises InvalidInput and
+        Rejected for values that could not be saved either.
+        """
+        leaf = self._registry.find(slug)
+        source = self._resolver.find(slug)
+        started = time.monotonic()
+        try:
+            config = self._config_to_test(slug, source, values)
+        except ProviderUnavailable as exc:
+            self._connector.journal.note(slug, caller, exc.reason)
+            return ConnectionTest((_unusable(exc.problem), *_not_tried(1)), exc.problem)
+        stored = source is not None and values is None
+        result = self._steps(config, leaf, caller, stored=stored)
+        result = replace(result, took_ms=int((time.monotonic() - started) * 1000))
+        if result.problem is not None:
+            self._connector.journal.note(slug, caller, result.problem.reason)
+        if source is not None and stored:
+            self._checks.note(source.id, _health_of(result), result.took_ms)
+        return result
+
+    def _config_to_test(self, slug: str, source: Source | None, values: Mapping[str, Any] | None) -> SourceConfig:
+        self._resolver.require_connector()
+        if values is None:
+            return self._resolver.config(self._sources.get(slug), slug)
+        draft = read_draft(self._sources.merged(source, values) if source else {"slug": slug, **values})
+        root = self._resolver.root(draft.slug, draft.location)
+        self._sources.check_transport(draft, root)
+        self._sources.check_ca_file(draft)
+        secret = Secret(draft.secret) if draft.secret is not None else None
+        needs_secret = AUTH_SHAPES[draft.auth_kind].secret
+        if secret is None and needs_secret:
+            if source is None or source.secret is None:
+                raise InvalidInput(f"auth.{needs_secret}", f"“auth.{needs_secret}” is missing.")
+            if (source.auth_kind, source.secret_origin) != (draft.auth_kind, secret_origins(root, draft)):
+                sentence = "The address changed. Type the password again."
+                raise Rejected(sentence, {"auth": sentence})
+            secret = self._resolver.auth(source, slug).secret
+        same = source is not None and self._sources.is_same_client(source, draft, root)
+        auth = auth_of(draft.auth_kind, draft.auth_fields, secret, origins=secret_origins(root, draft) if same else "")
+        return source_config(source.id if source else "unsaved", draft, root, auth, revision=-1)
+
+    def accept_instance(self, slug: str, other_instance: str, *, by: Actor) -> None:
+        """Say that the instance which the last check found is the one that is meant. Raises NotFound and Conflict."""
+        source = self._sources.get(slug)
+        self._instances.accept(slug, other_instance)
+        check = self._checks.last(source)
+        if check is not None and check.status == HealthStatus.DEGRADED and check.reason is None:
+            check.status = HealthStatus.OK
+        tell(AuditAction.INSTANCE_ACCEPTED, slug, by)
+        db.session.commit()
+
+    def _steps(self, config: SourceConfig, leaf: Integration | None, caller: Caller, *, stored: bool) -> ConnectionTest:
+        deadline = max(TEST_DEADLINE_S, config.timeout_s or 0)
+        steps: list[Step] = []
+        for probe in (self._connector.probe_address, self._connector.probe_tls, self._connector.probe_http):
+            step, problem = probe(config, deadline_s=deadline)
+            steps.append(step)
+            if problem is not None:
+                return ConnectionTest((*steps, *_not_tried(len(steps))), problem)
+        if leaf is None:
+            return ConnectionTest(tuple(steps))
+        with self._connector.open(config, caller, judge=leaf.judge, deadline_s=deadline, test=True) as upstream:
+            result = _run_leaf_steps(steps, leaf, upstream)
+            facts = instance_facts(leaf, upstream) if result.ok else {}
+        other_instance = self._instances.note(leaf.id, facts) if stored else self._instances.compare(leaf.id, facts)
+        if other_instance is None or not result.ok:
+            return result
+        return replace(result, steps=(*result.steps, _another(other_instance, leaf, config, stored=stored)))
+
+
+def _health_of(result: ConnectionTest) -> Health:
+    if result.problem is not None:
+        return health_of_problem(result.problem)
+    health = health_of_identity(result.identity or Identity(None, None))
+    return replace(health, status=HealthStatus.DEGRADED, message=result.warning) if result.warning else health
+
+
+def _unusable(problem: Problem) -> Step:
+    """The failed first step of a source that cannot be tried."""
+    change, field = {
+        Reason.SOURCE_UNREADABLE: ("The secret: type it again.", "auth"),
+        Reason.SOURCE_INVALID: ("The location.", "location"),
+    }.get(problem.reason, ("Turn the connector on.", ""))
+    return Step("address", False, problem.message, "Reading the source.", problem.message, change, field)
+
+
+def _not_tried(done: int) -> tuple[Step, ...]:
+    return tuple(Step(name, None, "Not tried: the step before failed.") for name in STEPS[done:])
+
+
+def _run_leaf_steps(steps: list[Step], leaf: Integration, upstream: Upstream) -> ConnectionTest:
+    """The three steps that only the leaf can judge: is it the product, who am I, may I read."""
+    identity = Identity(None, None)
+    version = ""
+
+    def product() -> str:
+        nonlocal version
+        version = leaf.probe_product(upstream)
+        return f"Yes, version {version}." if version else "Yes; it does not tell its version."
+
+    def who() -> str:
+        nonlocal identity
+        found = leaf.probe_identity(upstream)
+        identity = Identity(found.user, found.version or version or None)
+        return f"Signed in as {found.user}." if found.user else "Nobody: this source does not sign in."
+
+    if upstream.source.auth.oauth is not None:
+        # Without a token no call is made at all, so that none of the steps could tell what is wrong.
+        step, problem = _attempt("identity", _signing_in(upstream), leaf, upstream.source)
+        if problem is not None:
+            skipped = Step("product", None, "Not tried: there is no token to ask with.")
+            return ConnectionTest((*steps, skipped, step, *_not_tried(5)), problem)
+    for name, act in (("product", product), ("identity", who), ("reading", lambda: leaf.probe_reading(upstream))):
+        step, problem = _attempt(name, act, leaf, upstream.source)
+        steps.append(step)
+        if problem is not None:
+            return ConnectionTest((*steps, *_not_tried(len(steps))), problem)
+    return ConnectionTest(tuple(steps), None, identity)
+
+
+def _another(other_instance: OtherInstance, leaf: Integration, source: SourceConfig, *, stored: bool) -> Step:
+    """The step that warns: everything works, but not where the links were made."""
+    upstream = leaf.descriptor.upstream
+    meant = "say so" if stored else "save it, test again and say so"
+    change = f"The location, if {upstream} is elsewhere. If this one is meant, {meant}: the links then lead into it."
+    tried = f"Comparing {source.root} with where the links were made."
+    found = other_instance.sentence(upstream)
+    return Step("instance", True, found, tried, "Another instance.", change, "location", warns=True)
+
+
+def _signing_in(upstream: Upstream) -> Callable[[], str]:
+    def sign_in() -> str:
+        upstream.obtain_credential()
+        return "There is a token."
+
+    return sign_in
+
+
+def _attempt(name: str, act: Callable[[], str], leaf: Integration, source: SourceConfig) -> tuple[Step, Problem | None]:
+    started = time.monotonic()
+    try:
+        message, problem = act(), None
+    except ProviderUnavailable as exc:
+        message, problem = exc.problem.message, exc.problem
+    except PanelError as exc:
+        message, problem = str(exc), Problem(Reason.UNEXPECTED_RESPONSE, str(exc))
+    took = int((time.monotonic() - started) * 1000)
+    if problem is None:
+        return Step(name, True, message, took_ms=took), None
+    tried, change, field = _remedy(name, problem, leaf, source)
+    return Step(name, False, message, tried, problem.message, change, field, took), problem
+
+
+def _remedy(name: str, problem: Problem, leaf: Integration, source: SourceConfig) -> tuple[str, str, str]:
+    """What was tried, what to change, and which field of the form that is."""
+    upstream = leaf.descriptor.upstream
+    user = f"as {source.auth.username} with the stored secret" if source.auth.username else "with the stored secret"
+    if not source.signs_in:
+        user = "without signing in"
+    if source.auth.oauth is not None and problem.cause is Cause.PROVIDER_AUTH and name == "identity":
+        return _oauth_remedy(problem, source.auth.oauth)
+    if name == "identity" and problem.reason in (Reason.CREDENTIALS_REJECTED, Reason.AUTHENTICATION_EXPIRED):
+        return (
+            f"Signing in {user}.",
+            f"The secret. If it is right, check that the account is active in {upstream}.",
+            "auth",
+        )
+    if name == "identity" and problem.reason is Reason.FORBIDDEN:
+        return f"Signing in {user}.", f"The account's rights in {upstream}, or the way of signing in.", "auth"
+    if name == "product":
+        return (
+            f"Asking {source.root} whether it is {upstream}.",
+            f"The location: it must lead to {upstream} itself.",
+            "location",
+        )
+    if name == "reading":
+        return f"Reading {user}.", f"The rights of the account in {upstream}.", "auth"
+    return f"Asking {source.root}.", "The location, or try again later.", "location"
+
+
+def _oauth_remedy(problem: Problem, client: OauthClient) -> tuple[str, str, str]:
+    tried = f"Signing in with a token of {origin_of(client.token_url)}."
+    if problem.reason is Reason.AUTHENTICATION_EXPIRED and client.grant is GrantType.AUTHORIZATION_CODE:
+        return tried, "The authorisation: connect this source again.", "connect"
+    if problem.reason is Reason.FORBIDDEN:
+        return tried, "The scope, or the rights of the client at the provider.", "auth"
+    return tried, "Client id and client secret.", "auth"

@@ -1,0 +1,147 @@
+"""Resolves the source of an integration into a configuration that calls can be made with.
+
+Opens the stored credential for that one purpose and never gives it out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sqlalchemy import select
+
+from panel.connector import Auth, AuthKind, GrantType, OauthClient, Secret, SourceConfig, check_root
+from panel.core.domain import Problem, Reason
+from panel.core.errors import InvalidInput, NotFound, ProviderUnavailable
+from panel.credentials.vault import AssociatedData, Unreadable, Vault
+from panel.integrations.contract import Integration
+from panel.integrations.registry import Registry
+from panel.sources.connector_switch import Switches
+from panel.sources.draft import Draft
+from panel.storage.engine import db
+from panel.storage.models import Source
+
+
+def missing(slug: str, integration: str) -> Problem:
+    """The one sentence that hosts of OpenRegister know, word for word."""
+    return Problem(
+        Reason.SOURCE_MISSING,
+        f'OpenConnector source "{slug}" for integration "{integration}" is missing or unreadable.',
+    )
+
+
+class SourceResolver:
+    """Finds the source of an integration and turns it into a ``SourceConfig``."""
+
+    def __init__(self, vault: Vault, registry: Registry, switches: Switches) -> None:
+        self._vault = vault
+        self._registry = registry
+        self._switches = switches
+
+    def find(self, slug: str) -> Source | None:
+        return db.session.scalar(select(Source).where(Source.slug == slug))
+
+    def root(self, slug: str, location: str) -> str:
+        """The instance root behind a typed location. Raises InvalidInput("location", …)."""
+        leaf = self._registry.find(slug)
+        root = leaf.instance_root(location) if leaf else location.rstrip("/")
+        check_root(root)
+        return root
+
+    def require_connector(self) -> None:
+        """Raises ProviderUnavailable while the connector is switched off."""
+        if not self._switches.connector_on():
+            raise ProviderUnavailable.because(Reason.CONNECTOR_DISABLED, "OpenConnector is switched off.")
+
+    def config_for(self, leaf: Integration) -> SourceConfig:
+        """The source of an integration, ready to call. Raises ProviderUnavailable with the cause when there is none."""
+        self.require_connector()
+        source = self.find(leaf.id)
+        if source is None:
+            raise ProviderUnavailable(missing(leaf.id, leaf.id))
+        if not source.enabled:
+            sentence = f'OpenConnector source "{source.slug}" for integration "{leaf.id}" is disabled.'
+            raise ProviderUnavailable.because(Reason.SOURCE_DISABLED, sentence)
+        return self.config(source, leaf.id)
+
+    def config_to_connect(self, source: Source) -> SourceConfig:
+        """A source for a visit to its provider's consent page. Raises ProviderUnavailable when it cannot be used."""
+        self.require_connector()
+        return self.config(source, source.slug)
+
+    def config_of_id(self, source_id: str) -> SourceConfig:
+        """Raises NotFound when the source was deleted meanwhile, and ProviderUnavailable."""
+        source = db.session.get(Source, source_id)
+        if source is None:
+            raise NotFound("The source was deleted meanwhile.")
+        return self.config_to_connect(source)
+
+    def shown_config(self, leaf: Integration) -> SourceConfig | None:
+        """The source without its credential, for making browser addresses while nothing can be asked."""
+        source = self.find(leaf.id)
+        if source is None:
+            return None
+        try:
+            root = self.root(source.slug, source.location)
+        except InvalidInput:
+            return None
+        return SourceConfig(source.id, source.slug, source.name, root, options=source.options, revision=source.revision)
+
+    def config(self, source: Source, integration: str) -> SourceConfig:
+        try:
+            root = self.root(source.slug, source.location)
+        except InvalidInput as exc:
+            sentence = f'OpenConnector source "{source.slug}" is not valid: {exc}'
+            raise ProviderUnavailable.because(Reason.SOURCE_INVALID, sentence) from exc
+        auth = self.auth(source, integration)
+        return source_config(source.id, stored_draft(source), root, auth, revision=source.revision)
+
+    def auth(self, source: Source, integration: str) -> Auth:
+        secret = None
+        if source.secret is not None:
+            try:
+                associated_data = AssociatedData(source.id, source.auth_kind, source.secret_origin)
+                secret = Secret(self._vault.open(source.secret, associated_data))
+            except Unreadable as exc:
+                problem = missing(source.slug, integration)
+                raise ProviderUnavailable(Problem(Reason.SOURCE_UNREADABLE, problem.message)) from exc
+        return auth_of(source.auth_kind, source.auth_fields, secret, origins=source.secret_origin)
+
+
+def source_config(source_id: str, draft: Draft, root: str, auth: Auth, *, revision: int) -> SourceConfig:
+    return SourceConfig(
+        id=source_id,
+        slug=draft.slug,
+        name=draft.name,
+        root=root,
+        auth=auth,
+        headers=draft.headers,
+        options=draft.options,
+        rate_limit=draft.rate_limit,
+        max_concurrency=draft.max_concurrency,
+        timeout_s=draft.timeout_s,
+        ca_file=draft.ca_file,
+        revision=revision,
+    )
+
+
+def auth_of(kind: str, fields: Mapping[str, str], secret: Secret | None, *, origins: str) -> Auth:
+    header = fields.get("header") or "Authorization"
+    oauth = _oauth_client(fields, origins) if kind == AuthKind.OAUTH2 else None
+    return Auth(AuthKind(kind), fields.get("username", ""), header, secret, oauth)
+
+
+def _oauth_client(fields: Mapping[str, str], origins: str) -> OauthClient:
+    return OauthClient(
+        GrantType(fields["grantType"]), fields["tokenUrl"], fields["clientId"], fields.get("authorizationUrl", ""),
+        fields.get("scope", ""), origins,
+    )  # fmt: skip
+
+
+def stored_draft(source: Source) -> Draft:
+    """The stored row as a draft: what was checked on saving is not checked again on each call."""
+    return Draft(
+        slug=source.slug, name=source.name, location=source.location, auth_kind=source.auth_kind,
+        auth_fields=source.auth_fields, headers=source.headers, options=source.options,
+        rate_limit=source.rate_limit,
+        max_concurrency=source.max_concurrency, timeout_s=source.timeout_s, ca_file=source.ca_file,
+    )  # fmt: skip
