@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from panel.core.extras import missing
+
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -89,16 +91,20 @@ def _secret_key(text: str) -> str:
 def _database_url(text: str) -> str:
     """Raises ValueError without quoting the address, which may hold a password."""
     scheme, _, rest = text.partition("://")
-    if scheme in ("postgres", "postgresql"):
-        return f"postgresql+psycopg://{rest}"
-    if text and scheme not in ("sqlite", "postgresql+psycopg"):
+    if not text or scheme == "sqlite":
+        return text
+    if scheme not in ("postgres", "postgresql", "postgresql+psycopg"):
         raise ValueError("must start with postgresql+psycopg:// or sqlite:///")
-    return text
+    if problem := missing("psycopg", "postgresql"):
+        raise ValueError(problem)
+    return f"postgresql+psycopg://{rest}"
 
 
 def _redis_url(text: str) -> str:
     if text and text.partition("://")[0] not in ("redis", "rediss", "unix"):
         raise ValueError("must start with redis://, rediss:// or unix://")
+    if text and (problem := missing("redis", "redis")):
+        raise ValueError(problem)
     return text
 
 
