@@ -78,9 +78,9 @@ def _prepare(config: Config) -> str | None:
 def _server(config: Config, *, workers: int) -> list[str]:
     host = f"[{config.host}]" if ":" in config.host else config.host
     return [
-        sys.executable, "-m", "gunicorn", "wsgi:app", "--bind", f"{host}:{config.port}", "--worker-class", "gthread",
-        "--workers", os.environ.get("WEB_CONCURRENCY", str(workers)), "--threads", "32", "--graceful-timeout", "8",
-        "--no-control-socket", "--log-level", "warning",
+        sys.executable, "-m", "gunicorn", "panel.wsgi:app", "--bind", f"{host}:{config.port}",
+        "--worker-class", "gthread", "--workers", os.environ.get("WEB_CONCURRENCY", str(workers)), "--threads", "32",
+        "--graceful-timeout", "8", "--no-control-socket", "--log-level", "warning",
         # No header of a request decides where our addresses begin.
         "--forwarder-headers", "",
     ]  # fmt: skip
