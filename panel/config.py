@@ -16,7 +16,13 @@ from urllib.parse import urlsplit
 
 from panel.core.extras import missing
 
-PROJECT_ROOT = Path(__file__).resolve().parent.parent
+_PACKAGE = Path(__file__).resolve().parent
+IS_INSTALLED = (_PACKAGE / "migrations").is_dir()
+"""Whether this is an installed wheel, which has the migrations inside the package, and not a checkout."""
+PROJECT_ROOT = _PACKAGE if IS_INSTALLED else _PACKAGE.parent
+"""The folder that contains ``migrations`` and ``docs/templates``."""
+COMMAND = "leafpanel" if IS_INSTALLED else "flask --app wsgi"
+"""How users start a command of the panel."""
 
 
 class ConfigError(Exception):
@@ -149,7 +155,12 @@ SETTINGS: tuple[Setting, ...] = (
         "Address under which browsers reach the panel; http://HOST:PORT when empty.",
         _public_url,
     ),
-    Setting("PANEL_INSTANCE_DIR", "", "Folder of database and keys; `instance` beside the code when empty."),
+    Setting(
+        "PANEL_INSTANCE_DIR",
+        "",
+        "Folder of database and keys. When empty, `instance` in the checkout,"
+        " or in the current directory for an installed package.",
+    ),
     Setting(
         "PANEL_DATABASE_URL",
         "",
@@ -237,7 +248,7 @@ class Config:
 def load(environ: Mapping[str, str] | None = None) -> Config:
     """Read and check all settings, and make what a first start needs. Raises ConfigError naming the setting."""
     values = {setting.name: _read(setting, os.environ if environ is None else environ) for setting in SETTINGS}
-    instance = Path(values["PANEL_INSTANCE_DIR"] or PROJECT_ROOT / "instance").absolute()
+    instance = Path(values["PANEL_INSTANCE_DIR"] or _default_instance()).absolute()
     _prepare(instance)
     host = values["PANEL_HOST"]
     shown_host = f"[{host}]" if ":" in host else host
@@ -258,6 +269,11 @@ def load(environ: Mapping[str, str] | None = None) -> Config:
         sandbox_port=values["PANEL_SANDBOX_PORT"],
         trusted_proxies=values["PANEL_TRUSTED_PROXIES"],
     )
+
+
+def _default_instance() -> Path:
+    """An installed package keeps no data among its own files, which the next installation replaces."""
+    return Path("instance") if IS_INSTALLED else PROJECT_ROOT / "instance"
 
 
 def _read(setting: Setting, environ: Mapping[str, str]) -> Any:
