@@ -134,7 +134,7 @@ class Integration(ABC):
     def row(self, item: Item) -> dict[str, Any]:
         """The JSON row of an item, with the keys of the outside contract, every key always present."""
 
-    def judge(self, answer: Answer, source: SourceConfig) -> Problem | None:
+    def classify(self, answer: Answer, source: SourceConfig) -> Problem | None:
         """Read an upstream's peculiar way of refusing (a 200 as guest, a 401 that means forbidden).
 
         Called for every complete answer before the connector classifies by status; None means "nothing peculiar".

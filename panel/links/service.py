@@ -468,7 +468,7 @@ class Links:
         config = self._sources.config_for(leaf)
         # No database connection is held while an upstream is waited for.
         db.session.commit()
-        return self._connector.open(config, visitor.caller, judge=leaf.judge, fresh=fresh)
+        return self._connector.open(config, visitor.caller, classify=leaf.classify, fresh=fresh)
 
     def note(self, slug: str, caller: Caller, reason: Reason) -> None:
         """Keep in the call log what somebody was told, so that its reference is found also when nothing was sent."""

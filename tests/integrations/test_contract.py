@@ -71,7 +71,9 @@ class Connected:
 
     def upstream(self) -> Upstream:
         deadline_s = 0.4 if self.standin.fault == "hang" else 20
-        return self.connector.open(self.source, Caller("test", "alice"), judge=self.leaf.judge, deadline_s=deadline_s)
+        return self.connector.open(
+            self.source, Caller("test", "alice"), classify=self.leaf.classify, deadline_s=deadline_s
+        )
 
 
 @pytest.fixture(params=LEAVES)

@@ -129,8 +129,8 @@ def test_every_other_response_is_classified_by_the_connector() -> None:
     body = json.dumps(error("MissingPermission")).encode()
 
     for status in (200, 401, 403):
-        assert OpenProject().judge(Answer(status, {"content-type": HAL}, body, "GET /"), source) is None
-    assert OpenProject().judge(Answer(403, {}, b"", "GET /"), source) is None
+        assert OpenProject().classify(Answer(status, {"content-type": HAL}, body, "GET /"), source) is None
+    assert OpenProject().classify(Answer(403, {}, b"", "GET /"), source) is None
 
 
 def test_product_probe_needs_no_credential_and_returns_the_version_for_administrators(tracker: Tracker) -> None:

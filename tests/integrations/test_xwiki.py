@@ -234,7 +234,7 @@ def test_server_errors_are_classified_by_the_connector(status: int) -> None:
 def _classified(status: int, headers: dict[str, str]) -> Problem | None:
     source = SourceConfig("1", "xwiki", "Wiki", "https://w", Auth(AuthKind.BASIC, "alice", secret=Secret("secret")))
     response = Answer(status, {"content-type": "application/json", **headers}, b"{}", "GET /rest/wikis/xwiki")
-    return XWiki().judge(response, source)
+    return XWiki().classify(response, source)
 
 
 # --- connection test -----------------------------------------------------------------------------------------------

@@ -69,7 +69,7 @@ class OpenProject(Integration):
             answer = ask(upstream, allow=(401, 403))
         except ProviderUnavailable as exc:
             if exc.reason is Reason.FORBIDDEN:
-                # Only ``judge`` says so here, and it knows OpenProject's own words.
+                # Only ``classify`` says so here, and it knows OpenProject's own words.
                 return ""
             raise
         if is_error(answer, 401, "Unauthenticated"):
@@ -154,7 +154,7 @@ class OpenProject(Integration):
     def row(self, item: Item) -> dict[str, Any]:
         return to_row(item)
 
-    def judge(self, answer: Answer, source: SourceConfig) -> Problem | None:
+    def classify(self, answer: Answer, source: SourceConfig) -> Problem | None:
         """A token without the scope ``api_v3`` is refused with 403 and the words of a 401."""
         if answer.status == 403 and error_of(answer) == "Unauthenticated":
             return Problem(Reason.FORBIDDEN, f"{answer.where} answered 403: the token lacks the scope api_v3.")

@@ -157,8 +157,8 @@ class XWiki(Integration):
     def row(self, item: Item) -> dict[str, Any]:
         return to_row(item)
 
-    def judge(self, answer: Answer, source: SourceConfig) -> Problem | None:
-        return rest.judge(answer, source)
+    def classify(self, answer: Answer, source: SourceConfig) -> Problem | None:
+        return rest.classify(answer, source)
 
 
 def _stored(reference: str, wiki: str) -> PageReference | None:

@@ -47,15 +47,15 @@ def told_user(answer: Answer) -> str | None:
     return None if user in ("", "XWikiGuest") else user
 
 
-# --- judging ------------------------------------------------------------------------------------------------------
+# --- classifying --------------------------------------------------------------------------------------------------
 
 
-def judge(answer: Answer, source: SourceConfig) -> Problem | None:
+def classify(answer: Answer, source: SourceConfig) -> Problem | None:
     """Why an answer is not what its status says; None leaves it to its status."""
     if answer.status >= 500 or 300 <= answer.status < 400 or answer.status == 429 or _is_root(answer, source):
         return None
     if answer.status == 401:
-        return _judge_refusal(answer, source)
+        return _classify_refusal(answer, source)
     if not told_version(answer):
         return _not_xwiki(answer) if answer.status < 300 else None
     if source.signs_in and _tells_who(answer) and told_user(answer) is None:
@@ -65,7 +65,7 @@ def judge(answer: Answer, source: SourceConfig) -> Problem | None:
     return None
 
 
-def _judge_refusal(answer: Answer, source: SourceConfig) -> Problem | None:
+def _classify_refusal(answer: Answer, source: SourceConfig) -> Problem | None:
     """401 to a known account means that it may not see this one thing, which is for the caller to say."""
     if not source.signs_in:
         needs = f"{answer.where} needs an account, and this source has none."
