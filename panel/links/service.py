@@ -11,6 +11,7 @@ import json
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 from sqlalchemy import delete, func, select
@@ -514,7 +515,7 @@ def _as_pointer(leaf: Integration, shown: SourceConfig | None, link: Link) -> Po
 
 
 def _matches(item: Item, words: Sequence[str]) -> bool:
-    facts = " ".join(value for value in item.facts.values() if isinstance(value, str))
+    facts = " ".join(str(value) for value in (*item.facts.values(), item.due) if isinstance(value, str | date))
     text = f"{item.title} {item.reference} {facts}".casefold()
     return all(word in text for word in words)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -175,7 +176,10 @@ def test_rows_of_all_states_have_the_same_keys_and_are_json_serialisable(connect
     rows = [connected.leaf.row(item) for item in items.values()]
 
     assert rows[0].keys() == rows[1].keys() >= {"id", "reference", "title", "url", "state"}
-    assert [json.loads(json.dumps(row))["reference"] for row in rows] == [connected.known, connected.gone]
+    assert [json.loads(json.dumps(row, default=date.isoformat))["reference"] for row in rows] == [
+        connected.known,
+        connected.gone,
+    ]
 
 
 @pytest.mark.parametrize("name", LEAVES)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
@@ -102,6 +103,17 @@ def test_the_other_names_of_a_reference_work(
     api: FlaskClient, writer: dict[str, str], leaf: str, payload: dict[str, Any]
 ) -> None:
     assert api.post(f"{CASE_PATH}/{leaf}", json=payload, headers=writer).status_code == 201
+
+
+def test_a_row_has_its_dates_as_iso_text(api: FlaskClient, writer: dict[str, str], upstreams: Upstreams) -> None:
+    updated_at = datetime(2026, 5, 2, 9, 0, 0, 123000, tzinfo=UTC)
+    upstreams.openproject.touch(101, due_date=date(2026, 12, 4), updated_at=updated_at)
+    upstreams.xwiki.add_page("Sandbox.Dated", modified=datetime(2026, 11, 23, 9, 41, 7, tzinfo=UTC))
+
+    ticket, page = link(api, writer, "openproject", 101), link(api, writer, "xwiki", "Sandbox.Dated")
+
+    assert (ticket["dueDate"], ticket["updated"]) == ("2026-12-04", "2026-05-02T09:00:00.123Z")
+    assert page["modified"] == "2026-11-23T09:41:07Z"
 
 
 def test_a_second_link_is_409(api: FlaskClient, writer: dict[str, str]) -> None:

@@ -66,7 +66,7 @@ def gone(text: str, root: str, wiki: str) -> Item:
 
 
 def to_row(item: Item) -> dict[str, Any]:
-    """The JSON row, every key always present."""
+    """The row, every key always present."""
     own = {name: item.facts.get(name) for name in ("space", "page", "breadcrumb")}
     return {
         "id": item.reference,
@@ -75,7 +75,7 @@ def to_row(item: Item) -> dict[str, Any]:
         **own,
         "url": item.url,
         "version": item.facts.get("version"),
-        "modified": f"{item.updated.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}" if item.updated else None,
+        "modified": item.updated,
         "state": item.state,
     }
 
@@ -103,11 +103,11 @@ def _hierarchy(hierarchy: object) -> list[str]:
 
 
 def _moment(value: object) -> datetime | None:
-    """Milliseconds since 1970."""
+    """From milliseconds since 1970, without the fraction of a second."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     try:
-        return datetime.fromtimestamp(value / 1000, UTC)
+        return datetime.fromtimestamp(value // 1000, UTC)
     except (ValueError, OverflowError, OSError):
         return None
 
