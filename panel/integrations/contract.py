@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 from panel.connector import Answer, SourceConfig, Upstream
@@ -22,6 +23,8 @@ class Integration(ABC):
     """Base of all leaves. A subclass states what only its upstream knows; the service does the rest."""
 
     descriptor: ClassVar[Descriptor]
+    folder: ClassVar[Path | None] = None
+    """The folder of the leaf's files, set by the registry. A ``row.html`` in it draws the leaf's rows."""
 
     @property
     def id(self) -> str:

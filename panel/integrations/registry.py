@@ -69,5 +69,5 @@ def _load(module: ModuleType, path: Path) -> Integration:
             f"{path.parent.name}/leaf.yaml: the module beside it must define exactly one Integration"
         )
     kind = kinds[0]
-    kind.descriptor = Descriptor.load(path)
+    kind.descriptor, kind.folder = Descriptor.load(path), path.parent
     return kind()

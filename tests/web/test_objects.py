@@ -677,7 +677,7 @@ class Notes(Integration):
     """A toy upstream that answers from memory."""
 
     descriptor = Descriptor(
-        id="notes", label="Notes", upstream="Notebook", icon="Note", noun="note", noun_plural="notes", docs="notes.md",
+        id="notes", label="Notes", upstream="Notebook", icon="Note", noun="note", noun_plural="notes",
         location_hint="https://notes.example", create=(Field("text", "Text", required=True),), sorts={"title": "Title"},
     )  # fmt: skip
 
