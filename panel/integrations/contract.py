@@ -133,9 +133,15 @@ class Integration(ABC):
 
     # --- shape -----------------------------------------------------------------------------------------------
 
-    @abstractmethod
     def row(self, item: Item) -> dict[str, Any]:
-        """The JSON row of an item, with the keys of the outside contract, every key always present."""
+        """The JSON row of an item, with the same keys in every state.
+
+        Values are JSON values, dates and times; the panel writes the latter two. By default the row has the facts of
+        the columns beside what every item has.
+        """
+        facts = {column.name: item.facts.get(column.name) for column in self.descriptor.columns}
+        own = {"id": item.reference, "reference": item.reference, "title": item.title, **facts}
+        return {**own, "url": item.url, "updated": item.updated, "state": item.state}
 
     def classify(self, answer: Answer, source: SourceConfig) -> Problem | None:
         """Read an upstream's peculiar way of refusing (a 200 as guest, a 401 that means forbidden).

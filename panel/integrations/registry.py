@@ -47,18 +47,19 @@ class Registry:
 def load_registry(folder: Path = HERE, package: str = __package__ or "panel.integrations") -> Registry:
     """All leaves of the folder and of installed packages. Raises BrokenDescriptor, naming the file."""
     files = sorted(folder.glob(f"*/{DESCRIPTOR_FILE}"))
-    own = [_load(importlib.import_module(f"{package}.{file.parent.name}.leaf"), file) for file in files]
+    own = [load_leaf(importlib.import_module(f"{package}.{file.parent.name}.leaf")) for file in files]
     return Registry([*own, *_installed()])
 
 
 def _installed() -> Iterable[Integration]:
     """Leaves of installed packages: the entry point names the module that has ``leaf.yaml`` beside it."""
     for entry in entry_points(group=ENTRY_POINT_GROUP):
-        module = entry.load()
-        yield _load(module, Path(str(module.__file__)).with_name(DESCRIPTOR_FILE))
+        yield load_leaf(entry.load())
 
 
-def _load(module: ModuleType, path: Path) -> Integration:
+def load_leaf(module: ModuleType) -> Integration:
+    """The leaf that a module defines, with the ``leaf.yaml`` beside it. Raises BrokenDescriptor, naming the file."""
+    path = Path(str(module.__file__)).with_name(DESCRIPTOR_FILE)
     kinds = [
         kind
         for _, kind in inspect.getmembers(module, inspect.isclass)
