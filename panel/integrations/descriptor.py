@@ -11,16 +11,16 @@ import yaml
 
 
 class BrokenDescriptor(Exception):
-    """A leaf's YAML is wrong; the start is refused, naming the file."""
+    """A leaf's YAML or row template is wrong. It stops the start; the message names the file."""
 
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""Every command and every process reads the descriptors as it starts; the loader in C takes a tenth of the time."""
+"""Every command and every process reads the descriptors at its start. The C loader takes a tenth of the time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One field of a form that a leaf asks for."""
+    """One field of a form."""
 
     name: str
     label: str
@@ -30,11 +30,11 @@ class Field:
     help: str = ""
     max_length: int | None = None
     depends_on: str = ""
-    """Name of the field whose change asks for new choices."""
+    """Name of the field whose value decides the choices of this one."""
     aliases: tuple[str, ...] = ()
-    """Other names under which JSON and agents may give it."""
+    """Other names that JSON and agents may use."""
     half: bool = False
-    """Shares a line with the next field where there is room."""
+    """Whether it shares a line with the next field."""
 
 
 COLUMN_KINDS = frozenset({"text", "date", "breadcrumb", "priority", "pill", "number"})
@@ -64,21 +64,21 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """One way of signing in, as offered on the source form."""
+    """One way to sign in that the source form offers."""
 
     id: str
     auth: str
     label: str
     hint: str = ""
     username: str | None = None
-    """A user name that is always the same; None lets the administrator type one."""
+    """A fixed user name; None lets the administrator type one."""
     secret_label: str = "Password"  # noqa: S105 (a label)
     header: str = ""
     """For ``token``: the header that carries it where the upstream fixes it; else the administrator may type one."""
     grants: tuple[str, ...] = ("client_credentials", "authorization_code")
-    """For ``oauth2``: the grants that the upstream offers, the usual one first."""
+    """For ``oauth2``: the grants that the upstream offers, the default first."""
     token_path: str = ""
-    """For ``oauth2``: where below the instance root tokens and consent are had, when nobody types another address."""
+    """For ``oauth2``: default paths of the token and authorization endpoints, below the instance root."""
     authorization_path: str = ""
     scope: str = ""
 
@@ -99,12 +99,12 @@ class Descriptor:
     surfaces: tuple[str, ...] = ("user-dashboard", "app-dashboard", "detail-page", "single-entity")
     reference_label: str = "Reference"
     reference_aliases: tuple[str, ...] = ("reference",)
-    """Payload keys under which a link may be given, besides ``reference``."""
+    """Payload keys that may hold the reference of a link."""
     reference_kind: str = "mono"
     """How a bare reference is shown: ``mono`` (a path) or ``number`` (#1528)."""
     presets: tuple[Preset, ...] = ()
     options: tuple[Field, ...] = ()
-    """Extra settings of a source of this kind (wiki id …)."""
+    """Extra settings of a source of this kind, such as a wiki id."""
     create: tuple[Field, ...] = ()
     update: tuple[Field, ...] = ()
     columns: tuple[Column, ...] = ()
@@ -113,7 +113,7 @@ class Descriptor:
     """Orders of the rows with their labels, the first one by default: ``updated``, ``linked``, ``title``, ``due``, or
     the name of a fact."""
     excerpts: bool = False
-    """Whether rows show the beginning of the thing's text, which is asked for row by row."""
+    """Whether rows show an excerpt, which the browser loads row by row."""
 
     @classmethod
     def load(cls, path: Path) -> Descriptor:

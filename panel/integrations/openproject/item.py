@@ -1,6 +1,6 @@
-"""From OpenProject's JSON of one work package to an Item, and from an Item to its row.
+"""Maps OpenProject's JSON of a work package to an Item, and an Item to its row.
 
-Whatever is missing or of an odd type becomes nothing: one strange work package never spoils a list.
+A missing or malformed value becomes None: one malformed work package does not affect the rest of a list.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _SHOWN = ("status", "type", "priority", "assignee", "project")
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What a work package's own list entry does not tell of its status."""
+    """Properties of a status that a list entry of a work package lacks."""
 
     name: str
     is_closed: bool
@@ -36,7 +36,7 @@ Statuses = Mapping[str, Status]
 
 
 def to_item(payload: Mapping[str, Any], root: str, statuses: Statuses, *, with_excerpt: bool = False) -> Item:
-    """One work package, from a list entry or from its full form. Its number must be known (``number_of``)."""
+    """Map a list entry or a full work package. It must have a number (``number_of``)."""
     reference = number_of(payload) or ""
     title = plain(payload.get("subject")) or f"#{reference}"
     status = _status(payload, statuses)
@@ -56,7 +56,7 @@ def to_item(payload: Mapping[str, Any], root: str, statuses: Statuses, *, with_e
 
 
 def gone(reference: str, root: str) -> Item:
-    """A pointer whose work package OpenProject no longer shows us."""
+    """The item of a work package that OpenProject does not show to the account."""
     return Item.gone(reference, page_url(root, reference))
 
 
@@ -98,7 +98,7 @@ def status_of(payload: object) -> Status:
 
 
 def has_own_status(payload: Mapping[str, Any]) -> bool:
-    """Whether the status came along in full, as it does with a single work package."""
+    """Whether the status is embedded, as it is in a single work package."""
     return isinstance(_embedded(payload, "status").get("isClosed"), bool)
 
 
@@ -110,13 +110,13 @@ def link(payload: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 
 def color_of(payload: Mapping[str, Any]) -> str | None:
-    """``#RRGGBB`` or nothing, whatever the upstream calls a colour."""
+    """The colour as ``#RRGGBB``; None for any other value."""
     value = payload.get("color")
     return value if isinstance(value, str) and _COLOR.fullmatch(value) else None
 
 
 def plain(value: object, *, limit: int = 1000) -> str:
-    """Text for people: on one line, without control characters and without marks that turn its direction."""
+    """A text value on one line, without control characters and marks of writing direction; "" for no text."""
     if not isinstance(value, str):
         return ""
     return one_line(value[: 4 * limit])[:limit]
@@ -140,7 +140,7 @@ def _field_values(payload: Mapping[str, Any], title: str) -> dict[str, Choice]:
 
 
 def _shown(payload: Mapping[str, Any], name: str) -> str | None:
-    """The name that a link shows now; nothing when it is unset or not disclosed to us."""
+    """The name that a link shows; None when it is unset or undisclosed."""
     target = link(payload, name)
     if target.get("href") in (None, _UNDISCLOSED):
         return None
