@@ -237,9 +237,10 @@ def test_the_listing_says_what_this_agent_may_do_and_with_which_payload(served: 
     with served.agent(scope="read") as reader:
         readable = reader.body("list-integrations", object=False)["integrations"]
     with served.agent(scope="write") as writer:
-        wiki, tracker = writer.body("list-integrations", object=False)["integrations"]
+        cards = {card["id"]: card for card in writer.body("list-integrations", object=False)["integrations"]}
 
-    assert [card["actions"] for card in readable] == [["list", "get", "search", "health"]] * 2
+    wiki, tracker = cards["xwiki"], cards["openproject"]
+    assert [card["actions"] for card in readable] == [["list", "get", "search", "health"]] * len(LEAVES)
     assert "create" in wiki["actions"]
     assert ("update" in wiki["actions"], "update" in tracker["actions"]) == (False, True)
     assert (wiki["label"], wiki["storageStrategy"], wiki["requiredApp"]) == ("Articles", "external", "openconnector")
