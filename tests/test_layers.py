@@ -38,17 +38,23 @@ def test_a_module_that_no_layer_names_fails(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("leaf", LEAVES)
-def test_no_leaf_is_named_outside_its_own_files(leaf: str) -> None:
-    own = re.compile(rf"(integrations/{leaf}|sandbox/|static/vendor|__main__\.py|openapi\.yaml)")
+def test_no_leaf_is_named_outside_its_own_folder(leaf: str) -> None:
+    """That includes the other leaves: none of them knows this one. The sandbox stands in for the leaves' upstreams."""
+    own = re.compile(rf"(integrations/{leaf}/|sandbox/|static/vendor|__main__\.py)")
     files = [path for path in (ROOT / "panel").rglob("*") if path.suffix in (".py", ".html", ".js", ".css")]
     naming = [
         str(path.relative_to(ROOT))
         for path in files
-        if not own.search(str(path.relative_to(ROOT)))
-        and re.search(rf"\b{leaf}\b", path.read_text("utf-8"), re.IGNORECASE)
+        if not own.search(str(path.relative_to(ROOT))) and re.search(rf"\b{leaf}\b", code_of(path), re.IGNORECASE)
     ]
 
-    assert naming == ["panel/__init__.py"]  # its first line says what the product is
+    assert naming == []
+
+
+def code_of(path: Path) -> str:
+    """The text of a file, without the docstring of the product, which says what it is for."""
+    text = path.read_text("utf-8")
+    return text.partition("\n")[2] if path == ROOT / "panel" / "__init__.py" else text
 
 
 def test_nothing_but_the_connector_opens_sockets() -> None:

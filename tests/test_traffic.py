@@ -156,11 +156,11 @@ def _read(connector: Connector, config: SourceConfig) -> Reason | None:
     """A read whose answer a leaf would refuse."""
     from panel.core.domain import Problem
 
-    def judge(answer: object, _: SourceConfig) -> Problem | None:
+    def classify(answer: object, _: SourceConfig) -> Problem | None:
         return None if getattr(answer, "is_json", False) else Problem(Reason.UNEXPECTED_RESPONSE, "not JSON")
 
     try:
-        connector.open(config, ALICE, judge=judge, fresh=True).get("api", "v3", allow=(401,))
+        connector.open(config, ALICE, classify=classify, fresh=True).get("api", "v3", allow=(401,))
     except ProviderUnavailable as exc:
         return exc.reason
     return None

@@ -34,7 +34,7 @@ from panel.core.errors import InvalidInput, ProviderUnavailable
 T = TypeVar("T")
 R = TypeVar("R")
 
-Judge = Callable[[Answer, SourceConfig], Problem | None]
+Classify = Callable[[Answer, SourceConfig], Problem | None]
 
 MAX_BYTES = 5 * 1024 * 1024
 CACHED_BYTES = 512 * 1024
@@ -100,7 +100,7 @@ class Connector:
         source: SourceConfig,
         caller: Caller,
         *,
-        judge: Judge | None = None,
+        classify: Classify | None = None,
         deadline_s: float | None = None,
         fresh: bool = False,
         test: bool = False,
@@ -112,7 +112,7 @@ class Connector:
         """
         deadline = Deadline(deadline_s or source.timeout_s or self._deadline_s)
         limiter = NoLimits() if test else self.limiter
-        return Upstream(self, source, caller, judge, deadline, limiter=limiter, fresh=fresh or test)
+        return Upstream(self, source, caller, classify, deadline, limiter=limiter, fresh=fresh or test)
 
     def is_opened(self, url: str) -> bool:
         """Whether the deployment opened the address of ``url``, so that plain http may carry a credential there."""
@@ -160,7 +160,7 @@ class Upstream:
         connector: Connector,
         source: SourceConfig,
         caller: Caller,
-        judge: Judge | None,
+        classify: Classify | None,
         deadline: Deadline,
         *,
         endpoint: Endpoint | None = None,
@@ -169,7 +169,7 @@ class Upstream:
     ) -> None:
         self.source = source
         self._limiter, self._fresh = limiter or NoLimits(), fresh
-        self._connector, self._caller, self._judge, self._deadline = connector, caller, judge, deadline
+        self._connector, self._caller, self._classify, self._deadline = connector, caller, classify, deadline
         self._endpoint = endpoint or _endpoint_at(source.root)
         self._lines = _Lines()
 
@@ -305,7 +305,7 @@ class Upstream:
                 reply = self._exchanged(call, allow)
             status, size = reply.status, len(reply.body or b"")
             answer = Answer(reply.status, reply.headers, reply.body or b"", where)
-            problem = self._judged(answer, complete=reply.body is not None, allow=allow)
+            problem = self._classified(answer, complete=reply.body is not None, allow=allow)
             self._limiter.report(self.source, problem)
         except ProviderUnavailable as exc:
             problem = exc.problem
@@ -339,8 +339,8 @@ class Upstream:
             # A call that went well is not undone by a log that cannot be written.
             log.exception("A call to source %s could not be noted", self.source.slug)
 
-    def _judged(self, answer: Answer, *, complete: bool, allow: Collection[int]) -> Problem | None:
-        peculiar = self._judge(answer, self.source) if self._judge is not None and complete else None
+    def _classified(self, answer: Answer, *, complete: bool, allow: Collection[int]) -> Problem | None:
+        peculiar = self._classify(answer, self.source) if self._classify is not None and complete else None
         if peculiar is not None:
             return peculiar
         if succeeded(answer.status) or answer.status in allow:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from enum import StrEnum
 from typing import Any
 
@@ -104,8 +104,19 @@ class Item:
     state: State = State.LIVE
     updated: datetime | None = None
     """When it last changed upstream, aware."""
+    is_closed: bool | None = None
+    """Whether work on it has ended; None for a kind of thing that cannot be closed."""
+    due: date | None = None
+    """The day on which it is due."""
+    can_update: bool | None = None
+    """Whether the source's account may change it; None when the upstream does not say."""
+    lock_version: str | None = None
+    """Opaque token of this version. An update that carries it fails when the item has changed since."""
+    field_values: Mapping[str, Choice] = field(default_factory=dict)
+    """Present value and label of each field of ``descriptor.update`` that is set, by the field's name."""
     facts: Mapping[str, Any] = field(default_factory=dict)
-    """What only this kind of thing has, under the names of its JSON row (``space``, ``status``, ``isClosed`` …)."""
+    """What only this kind of thing has, by the keys of its JSON row (``space``, ``status`` …). The columns of the
+    descriptor show it, and a search in the linked items looks through its text. Nothing else reads it."""
     excerpt: str | None = None
     """Preview as plain text, only where it was asked for."""
 

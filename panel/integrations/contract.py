@@ -1,15 +1,17 @@
-"""What a leaf is: the one place where an upstream's kind is known.
+"""The contract of a leaf: the only code that knows one kind of upstream.
 
-A leaf translates between our words and one upstream's. It is handed an ``Upstream`` (an open conversation with its
-source, with deadline and credential already inside) and answers with Items. It holds no client, no credential and no
-state, and knows no other leaf. Failures: ``NotFound`` when the upstream does not show us a thing, ``InvalidInput``,
-``Rejected``, ``Conflict`` and ``Forbidden`` where the caller must know, ``ProviderUnavailable`` for everything else.
+A leaf maps an upstream's API to Items. Its methods receive an ``Upstream``, an open conversation with the source that
+already has the deadline and the credential. A leaf holds no client, no credential and no state, and does not import
+another leaf. It raises ``NotFound`` when the upstream does not show an item to the account, ``InvalidInput``,
+``Rejected``, ``Conflict`` and ``Forbidden`` where the caller must know the difference, and ``ProviderUnavailable`` for
+every other failure.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 from panel.connector import Answer, SourceConfig, Upstream
@@ -19,9 +21,11 @@ from panel.integrations.descriptor import Descriptor
 
 
 class Integration(ABC):
-    """Base of all leaves. A subclass states what only its upstream knows; the service does the rest."""
+    """Base class of all leaves."""
 
     descriptor: ClassVar[Descriptor]
+    folder: ClassVar[Path | None] = None
+    """The folder of the leaf's files, set by the registry. A ``row.html`` in it draws the leaf's rows."""
 
     @property
     def id(self) -> str:
@@ -31,112 +35,120 @@ class Integration(ABC):
 
     @abstractmethod
     def instance_root(self, location: str) -> str:
-        """The instance root behind whatever the administrator pasted (root, API address, page).
+        """The instance root of an address that the administrator pasted: the root, an API address or a page.
 
-        Raises InvalidInput("location", …) when no root can be told from it.
+        Raises InvalidInput("location", …) when the address has no recognisable root.
         """
 
     @abstractmethod
     def api_address(self, source: SourceConfig) -> str:
-        """The API address that calls go to, shown beside the form as "Resolved"."""
+        """The API address that calls go to. The source form shows it as "Resolved"."""
 
     @abstractmethod
     def url_for(self, source: SourceConfig, reference: str) -> str:
-        """The browser address of a stored reference, made without asking the upstream. Never an API address."""
+        """The browser address of a stored reference, built without a request. Never an API address."""
 
     @abstractmethod
     def looks_like_reference(self, source: SourceConfig, text: str) -> bool:
-        """Whether typed text is an address, id or reference (to be looked up at once) rather than words."""
+        """Whether typed text is an address, an id or a reference, and not words to search for."""
 
     # --- reading ---------------------------------------------------------------------------------------------
 
     @abstractmethod
     def check(self, upstream: Upstream) -> Identity:
-        """One cheap call that proves the source readable with its credential. Raises ProviderUnavailable."""
+        """Prove with one cheap call that the source is readable with its credential. Raises ProviderUnavailable."""
 
     @abstractmethod
     def probe_product(self, upstream: Upstream) -> str:
-        """Step "is it …?": prove the product and return its version ("" when it does not tell)."""
+        """Step "is it …?": prove the product and return its version, "" if unknown."""
 
     @abstractmethod
     def probe_identity(self, upstream: Upstream) -> Identity:
-        """Step "who am I?". Raises ProviderUnavailable(credentials-rejected) when the upstream does not know us."""
+        """Step "who am I?". Raises ProviderUnavailable(credentials-rejected) for a credential that is not accepted."""
 
     @abstractmethod
     def probe_reading(self, upstream: Upstream) -> str:
-        """Step "may I read?": one sentence on what the account can see; raises when it may not read at all."""
+        """Step "may I read?": one sentence on what the account can see. Raises when it may not read anything."""
 
     def fingerprint(self, upstream: Upstream) -> Mapping[str, str]:
-        """What tells this instance from others of its kind, by name and the most telling first.
+        """Values that identify this instance, by name, the most specific first.
 
-        It outlasts new versions, other accounts and moves to another address, as far as the upstream has such facts;
-        what it does not tell is left out. Only hashes of it are kept.
+        They stay the same across upgrades, accounts and addresses. Values that the upstream does not provide are left
+        out. The panel stores only their hashes.
         """
         return {}
 
     @abstractmethod
     def resolve(self, upstream: Upstream, text: str) -> Item:
-        """What a pasted address, id or reference points to, with the upstream's own stable id as ``reference``.
+        """The item of a pasted address, id or reference. Its ``reference`` is the upstream's own stable id.
 
-        Raises InvalidInput("reference", …) when it cannot be understood, WrongHost when it is of another host,
-        NotFound when the upstream does not show it to us.
+        Raises InvalidInput("reference", …) for text that cannot be parsed, WrongHost for an address of another host,
+        NotFound when the upstream does not show the item to the account.
         """
 
     @abstractmethod
     def fetch(self, upstream: Upstream, reference: str, *, with_excerpt: bool = False) -> Item:
-        """One item by its stored reference. Raises NotFound when the upstream no longer shows it."""
+        """Fetch one item by its stored reference. Raises NotFound when the upstream no longer shows it."""
 
     @abstractmethod
     def fetch_many(self, upstream: Upstream, references: Sequence[str]) -> Mapping[str, Item]:
-        """Every given reference with its item; state ``gone`` where the upstream no longer shows one.
+        """Fetch the item of every given reference, with the state ``gone`` where the upstream no longer shows it.
 
-        As few upstream requests as it allows. One bad reference never spoils the others; a failure of the source
-        raises and is never answered by leaving things out.
+        Uses as few requests as the upstream allows. A bad reference does not affect the others. A failure of the source
+        raises ProviderUnavailable; the result never leaves a reference out.
         """
 
     @abstractmethod
     def search(self, upstream: Upstream, text: str, *, limit: int) -> Sequence[Item]:
-        """Picker search, best first; empty text lists the most recently changed."""
+        """Search for the picker, best match first. Empty text lists the most recently changed items."""
 
     # --- writing ---------------------------------------------------------------------------------------------
 
     @abstractmethod
     def create(self, upstream: Upstream, values: Mapping[str, Any]) -> Item:
-        """Create a thing upstream from the fields of ``descriptor.create`` and return it.
+        """Create an item upstream from the fields of ``descriptor.create`` and return it.
 
         Raises InvalidInput(field) before anything is sent, Rejected(fields), AlreadyExists, Forbidden, or Uncertain
-        when it was sent and no complete answer came.
+        when the request was sent and no complete answer came.
         """
 
     def update(self, upstream: Upstream, reference: str, changes: Mapping[str, Any]) -> Item:
-        """Change the fields of ``descriptor.update`` that are in ``changes``; ``lockVersion`` may ride along.
+        """Change the fields of ``descriptor.update`` that are in ``changes``.
 
-        Raises ChangedUpstream when somebody else was first.
+        ``changes`` may hold ``lockVersion``, the ``Item.lock_version`` on which the change is based. Raises
+        ChangedUpstream when the item has changed since.
         """
         raise NotSupported(f"{self.descriptor.label} cannot be changed from here.")
 
     def choices(
         self, upstream: Upstream, field: str, values: Mapping[str, str], *, reference: str | None = None
     ) -> Iterable[Choice]:
-        """What the upstream offers for a select field, given what is filled in so far (``projectId`` for ``type``).
+        """What the upstream offers for a select field, depending on the other values of the form.
 
-        ``reference`` is given for fields of an existing item (``status``, ``assignee``).
+        ``reference`` is the item that is being changed; None for a field of the create form.
         """
         raise NotSupported(f"{self.descriptor.label} offers no choices for {field}.")
 
     def create_elsewhere_url(self, source: SourceConfig, values: Mapping[str, str]) -> str | None:
-        """The upstream's own create form, for fields that ours does not have."""
+        """Address of the upstream's own create form, for fields that the panel's form does not have."""
         return None
 
     # --- shape -----------------------------------------------------------------------------------------------
 
-    @abstractmethod
     def row(self, item: Item) -> dict[str, Any]:
-        """The JSON row of an item, with the keys of the outside contract, every key always present."""
+        """The JSON row of an item, with the same keys in every state.
 
-    def judge(self, answer: Answer, source: SourceConfig) -> Problem | None:
-        """Read an upstream's peculiar way of refusing (a 200 as guest, a 401 that means forbidden).
+        Values are JSON values, dates and times; the panel writes the latter two. By default the row has the facts of
+        the columns beside what every item has.
+        """
+        facts = {column.name: item.facts.get(column.name) for column in self.descriptor.columns}
+        own = {"id": item.reference, "reference": item.reference, "title": item.title, **facts}
+        return {**own, "url": item.url, "updated": item.updated, "state": item.state}
 
-        Called for every complete answer before the connector classifies by status; None means "nothing peculiar".
+    def classify(self, answer: Answer, source: SourceConfig) -> Problem | None:
+        """The problem that an answer means where its status does not say so (a 200 as guest, a 401 for forbidden).
+
+        The connector calls this for every complete answer before it classifies by status. None leaves the answer to
+        its status.
         """
         return None

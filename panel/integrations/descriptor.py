@@ -1,8 +1,8 @@
-"""The YAML beside each leaf, checked and typed. Forms, tab strip, discovery and tool enum are drawn from it."""
+"""The YAML beside each leaf, checked and typed. Forms, rows, tab strip, discovery and tool enum come from it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -11,16 +11,16 @@ import yaml
 
 
 class BrokenDescriptor(Exception):
-    """A leaf's YAML is wrong; the start is refused, naming the file."""
+    """A leaf's YAML or row template is wrong. It stops the start; the message names the file."""
 
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""Every command and every process reads the descriptors as it starts; the loader in C takes a tenth of the time."""
+"""Every command and every process reads the descriptors at its start. The C loader takes a tenth of the time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One field of a form that a leaf asks for."""
+    """One field of a form."""
 
     name: str
     label: str
@@ -30,28 +30,55 @@ class Field:
     help: str = ""
     max_length: int | None = None
     depends_on: str = ""
-    """Name of the field whose change asks for new choices."""
+    """Name of the field whose value decides the choices of this one."""
     aliases: tuple[str, ...] = ()
-    """Other names under which JSON and agents may give it."""
+    """Other names that JSON and agents may use."""
     half: bool = False
-    """Shares a line with the next field where there is room."""
+    """Whether it shares a line with the next field."""
+
+
+COLUMN_KINDS = frozenset({"text", "date", "breadcrumb", "priority", "pill", "number"})
+_AT_MOST_ONE = ("pill", "number")
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One of ``Item.facts`` that the rows of the tab show. Title, dates and excerpt are shown without a column."""
+
+    name: str
+    """The key in ``Item.facts``."""
+    label: str
+    kind: str = "text"
+    """Where and how the value is shown. On the line below the title: ``text`` (a text, a number or a list of them),
+    ``date`` (a date after the label), ``breadcrumb`` (a list of titles that ends with the item's own) and ``priority``
+    (emphasised, before the label). Beside it: ``number`` (the short id that people use) and ``pill`` (the status)."""
+    empty: str = ""
+    """Text for an item that does not have the fact. Without it the column is left out of that row."""
+    color: str = ""
+    """For ``pill``: the key of the fact that holds the colour, ``#RRGGBB``."""
+    usual: tuple[str, ...] = ()
+    """For ``priority``: values that begin like this, in any case, are not shown."""
+    in_search: bool = True
+    """Whether search results show it too."""
 
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """One way of signing in, as offered on the source form."""
+    """One way to sign in that the source form offers."""
 
     id: str
     auth: str
     label: str
     hint: str = ""
     username: str | None = None
-    """A user name that is always the same; None lets the administrator type one."""
+    """A fixed user name; None lets the administrator type one."""
     secret_label: str = "Password"  # noqa: S105 (a label)
+    header: str = ""
+    """For ``token``: the header that carries it where the upstream fixes it; else the administrator may type one."""
     grants: tuple[str, ...] = ("client_credentials", "authorization_code")
-    """For ``oauth2``: the grants that the upstream offers, the usual one first."""
+    """For ``oauth2``: the grants that the upstream offers, the default first."""
     token_path: str = ""
-    """For ``oauth2``: where below the instance root tokens and consent are had, when nobody types another address."""
+    """For ``oauth2``: default paths of the token and authorization endpoints, below the instance root."""
     authorization_path: str = ""
     scope: str = ""
 
@@ -64,7 +91,6 @@ class Descriptor:
     icon: str
     noun: str
     noun_plural: str
-    docs: str
     location_hint: str
     group: str = "external"
     required_app: str = "openconnector"
@@ -73,17 +99,21 @@ class Descriptor:
     surfaces: tuple[str, ...] = ("user-dashboard", "app-dashboard", "detail-page", "single-entity")
     reference_label: str = "Reference"
     reference_aliases: tuple[str, ...] = ("reference",)
-    """Payload keys under which a link may be given, besides ``reference``."""
+    """Payload keys that may hold the reference of a link."""
     reference_kind: str = "mono"
     """How a bare reference is shown: ``mono`` (a path) or ``number`` (#1528)."""
     presets: tuple[Preset, ...] = ()
     options: tuple[Field, ...] = ()
-    """Extra settings of a source of this kind (wiki id …)."""
+    """Extra settings of a source of this kind, such as a wiki id."""
     create: tuple[Field, ...] = ()
     update: tuple[Field, ...] = ()
+    columns: tuple[Column, ...] = ()
+    """What a row shows below and beside the title, in this order. Without columns it shows the reference."""
     sorts: Mapping[str, str] = field(default_factory=dict)
+    """Orders of the rows with their labels, the first one by default: ``updated``, ``linked``, ``title``, ``due``, or
+    the name of a fact."""
     excerpts: bool = False
-    """Whether rows show the beginning of the thing's text, which is asked for row by row."""
+    """Whether rows show an excerpt, which the browser loads row by row."""
 
     @classmethod
     def load(cls, path: Path) -> Descriptor:
@@ -99,22 +129,34 @@ class Descriptor:
         if raw.get("id") != folder:
             raise ValueError(f"id must be {folder!r}, the folder's name")
         _known(raw, cls)
-        typed: dict[str, type] = {"options": Field, "create": Field, "update": Field, "presets": Preset}
+        typed: dict[str, type] = {
+            "options": Field, "create": Field, "update": Field, "presets": Preset, "columns": Column,
+        }  # fmt: skip
         for key, kind in typed.items():
             raw[key] = tuple(_build(kind, entry) for entry in raw.get(key, ()))
         for key in ("surfaces", "reference_aliases"):
             if key in raw:
                 raw[key] = tuple(raw[key])
+        _check_columns(raw["columns"])
         return cls(**raw)
 
 
 def _build(kind: type, entry: Mapping[str, Any]) -> Any:
     values = dict(entry)
     _known(values, kind)
-    for key in ("aliases", "grants"):
+    for key in ("aliases", "grants", "usual"):
         if key in values:
             values[key] = tuple(values[key])
     return kind(**values)
+
+
+def _check_columns(columns: Sequence[Column]) -> None:
+    for column in columns:
+        if column.kind not in COLUMN_KINDS:
+            raise ValueError(f"column {column.name!r} has the unknown kind {column.kind!r}")
+    for kind in _AT_MOST_ONE:
+        if len([column for column in columns if column.kind == kind]) > 1:
+            raise ValueError(f"there is more than one column of kind {kind!r}")
 
 
 def _known(raw: Mapping[str, Any], kind: type) -> None:

@@ -1,4 +1,4 @@
-"""Finds the leaves. Names none: a leaf is a folder with ``leaf.yaml`` and a module, in this package or installed."""
+"""Finds the leaves: folders with ``leaf.yaml`` and ``leaf.py`` in this package, and those of installed packages."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DESCRIPTOR_FILE = "leaf.yaml"
 
 
 class Registry:
-    """The leaves by id, in the order in which the tab strip shows them."""
+    """The leaves by id, in the order of the tab strip."""
 
     def __init__(self, leaves: Iterable[Integration]) -> None:
         ordered = sorted(leaves, key=lambda leaf: (leaf.descriptor.order, leaf.id))
@@ -35,7 +35,7 @@ class Registry:
         return self._leaves.get(integration_id)
 
     def get(self, integration_id: str) -> Integration:
-        """Raises NotFound, naming the leaves that there are."""
+        """Raises NotFound with the ids of the known leaves."""
         leaf = self.find(integration_id)
         if leaf is None:
             raise NotFound(
@@ -45,20 +45,21 @@ class Registry:
 
 
 def load_registry(folder: Path = HERE, package: str = __package__ or "panel.integrations") -> Registry:
-    """All leaves of the folder and of installed packages. Raises BrokenDescriptor, naming the file."""
+    """Load the leaves of the folder and of installed packages. Raises BrokenDescriptor naming the file."""
     files = sorted(folder.glob(f"*/{DESCRIPTOR_FILE}"))
-    own = [_load(importlib.import_module(f"{package}.{file.parent.name}.leaf"), file) for file in files]
+    own = [load_leaf(importlib.import_module(f"{package}.{file.parent.name}.leaf")) for file in files]
     return Registry([*own, *_installed()])
 
 
 def _installed() -> Iterable[Integration]:
-    """Leaves of installed packages: the entry point names the module that has ``leaf.yaml`` beside it."""
+    """Leaves of installed packages. An entry point names a module with a ``leaf.yaml`` beside it."""
     for entry in entry_points(group=ENTRY_POINT_GROUP):
-        module = entry.load()
-        yield _load(module, Path(str(module.__file__)).with_name(DESCRIPTOR_FILE))
+        yield load_leaf(entry.load())
 
 
-def _load(module: ModuleType, path: Path) -> Integration:
+def load_leaf(module: ModuleType) -> Integration:
+    """Load the leaf of a module, with the ``leaf.yaml`` beside it. Raises BrokenDescriptor naming the file."""
+    path = Path(str(module.__file__)).with_name(DESCRIPTOR_FILE)
     kinds = [
         kind
         for _, kind in inspect.getmembers(module, inspect.isclass)
@@ -69,5 +70,5 @@ def _load(module: ModuleType, path: Path) -> Integration:
             f"{path.parent.name}/leaf.yaml: the module beside it must define exactly one Integration"
         )
     kind = kinds[0]
-    kind.descriptor = Descriptor.load(path)
+    kind.descriptor, kind.folder = Descriptor.load(path), path.parent
     return kind()

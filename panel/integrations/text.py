@@ -1,4 +1,4 @@
-"""Text of an upstream as one line for people, without characters that play tricks on whoever reads it."""
+"""Text of an upstream as one line, without characters that change how it is displayed."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ _DIRECTIONS = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\
 
 
 def one_line(text: str) -> str:
-    """Blanks run together; control characters, turned writing direction and half characters left out."""
+    """Collapse whitespace; drop control characters, marks of writing direction and lone surrogates."""
     if not text.isprintable():
         text = "".join(char for char in text if char.isspace() or _is_shown(char))
-    # What is printable as a whole, as nearly all text is, has nothing to leave out.
+    # Nearly all text is printable as a whole and needs no filter.
     return " ".join(text.split())
 
 

@@ -11,6 +11,7 @@ import json
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 from sqlalchemy import delete, func, select
@@ -479,7 +480,7 @@ class Links:
         config = self._resolver.config_for(leaf)
         # No database connection is held while an upstream is waited for.
         db.session.commit()
-        return self._connector.open(config, visitor.caller, judge=leaf.judge, fresh=fresh)
+        return self._connector.open(config, visitor.caller, classify=leaf.classify, fresh=fresh)
 
     def note(self, slug: str, caller: Caller, reason: Reason) -> None:
         """Keep in the call log what somebody was told, so that its reference is found also when nothing was sent."""
@@ -525,7 +526,7 @@ def _as_pointer(leaf: Integration, shown: SourceConfig | None, link: Link) -> Po
 
 
 def _matches(item: Item, words: Sequence[str]) -> bool:
-    facts = " ".join(value for value in item.facts.values() if isinstance(value, str))
+    facts = " ".join(str(value) for value in (*item.facts.values(), item.due) if isinstance(value, str | date))
     text = f"{item.title} {item.reference} {facts}".casefold()
     return all(word in text for word in words)
 

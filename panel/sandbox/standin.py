@@ -54,6 +54,7 @@ FAULTS: dict[str, Callable[[Request], Response]] = {
     "empty-object": lambda _: Response("{}", 200, content_type="application/json"),
     "wrong-type": lambda _: Response("{}", 200, content_type="text/plain"),
     "broken-json": lambda _: Response('{"items": [', 200, content_type="application/json"),
+    "not-found": lambda _: Response("<h1>Not Found</h1>", 404, content_type="text/html"),
     "unauthorized": lambda _: Response("", 401),
     "forbidden": lambda _: Response("", 403),
     "rate-limited": lambda _: Response("slow down", 429, {"Retry-After": "7"}),

@@ -103,7 +103,7 @@ class ConnectionTests:
                 return ConnectionTest((*steps, *_not_tried(len(steps))), problem)
         if leaf is None:
             return ConnectionTest(tuple(steps))
-        with self._connector.open(config, caller, judge=leaf.judge, deadline_s=deadline, test=True) as upstream:
+        with self._connector.open(config, caller, classify=leaf.classify, deadline_s=deadline, test=True) as upstream:
             result = _run_leaf_steps(steps, leaf, upstream)
             facts = instance_facts(leaf, upstream) if result.ok else {}
         other_instance = self._instances.note(leaf.id, facts) if stored else self._instances.compare(leaf.id, facts)

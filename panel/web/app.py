@@ -13,7 +13,7 @@ from panel.web.auth import rules, same_origin
 from panel.web.context import begin_request, end_request
 from panel.web.mcp import server as mcp
 from panel.web.security_headers import add_headers
-from panel.web.tab import embed
+from panel.web.tab import embed, render
 from panel.web.tab import views as tab
 
 csrf = CSRFProtect()
@@ -34,6 +34,7 @@ def install(app: Flask) -> None:
     app.after_request(add_headers)
     app.after_request(end_request)
     formatting.install(app)
+    render.install(app, app.extensions["leafpanel"].registry)
     for blueprint in (api.bp, mcp.bp, tab.bp, embed.bp, admin.bp):
         app.register_blueprint(blueprint)
     # No other site can make a browser send a bearer token, so that these need no second proof.

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
-from panel.core.domain import AuthStatus, Health, Listing, Row
+from panel.core.domain import AuthStatus, Health, Item, Listing, Row
 from panel.integrations.contract import Integration
 from panel.links.service import Found
 from panel.web.context import panel
@@ -17,9 +17,22 @@ def moment(value: datetime | None) -> str | None:
     return value.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z") if value else None
 
 
+def shape_json(leaf: Integration, item: Item) -> dict[str, Any]:
+    """The leaf's row of an item, with its dates as text."""
+    return {key: _dated(value) for key, value in leaf.row(item).items()}
+
+
+def _dated(value: Any) -> Any:
+    """A date as ISO 8601, a time in UTC, with milliseconds where the upstream gives a fraction of a second."""
+    if isinstance(value, datetime):
+        utc = value.astimezone(UTC).isoformat(timespec="milliseconds" if value.microsecond else "seconds")
+        return utc.replace("+00:00", "Z")
+    return value.isoformat() if isinstance(value, date) else value
+
+
 def row_json(leaf: Integration, row: Row) -> dict[str, Any]:
     """A linked item: the leaf's row and who linked it when."""
-    shape = leaf.row(row.item) if row.item is not None else {}
+    shape = shape_json(leaf, row.item) if row.item is not None else {}
     return {**shape, "linkedBy": row.pointer.linked_by, "linkedAt": moment(row.pointer.linked_at)}
 
 
@@ -44,7 +57,7 @@ def found_json(leaf: Integration, found: Sequence[Found]) -> dict[str, Any]:
     """What the picker offers; rows say whether they are linked when an object was named."""
     rows = []
     for hit in found:
-        row = {**leaf.row(hit.item), "title": hit.item.title, "url": hit.item.url}
+        row = {**shape_json(leaf, hit.item), "title": hit.item.title, "url": hit.item.url}
         rows.append(row if hit.linked is None else {**row, "linked": hit.linked})
     return {"results": rows, "items": rows, "total": len(rows)}
 

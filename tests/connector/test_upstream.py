@@ -67,26 +67,28 @@ def test_an_answer_says_where_it_came_from_without_the_query(faults: FaultServer
 
 
 @pytest.mark.parametrize(("name", "allow"), [("ok", ()), ("404", (404,)), ("401", ()), ("302", ())])
-def test_the_leaf_judges_every_complete_answer_first(faults: FaultServer, name: str, allow: tuple[int, ...]) -> None:
-    def judge(answer: Answer, config: SourceConfig) -> Problem:
+def test_the_leaf_classifies_every_complete_answer_first(
+    faults: FaultServer, name: str, allow: tuple[int, ...]
+) -> None:
+    def classify(answer: Answer, config: SourceConfig) -> Problem:
         assert config.slug == "wiki"
         return Problem(Reason.AUTHENTICATION_EXPIRED, f"Peculiar {answer.status}.")
 
-    upstream = connector(faults.host_port).open(source(faults.url), CALLER, judge=judge)
+    upstream = connector(faults.host_port).open(source(faults.url), CALLER, classify=classify)
 
     assert problem_of(lambda: upstream.get(name, allow=allow)).reason is Reason.AUTHENTICATION_EXPIRED
 
 
 @pytest.mark.parametrize("name", ["short-body", "401-short", "500-endless"])
-def test_the_leaf_never_judges_a_part_of_an_answer(faults: FaultServer, name: str) -> None:
-    judged: list[int] = []
+def test_the_leaf_never_classifies_a_part_of_an_answer(faults: FaultServer, name: str) -> None:
+    classified: list[int] = []
     upstream = connector(faults.host_port).open(
-        source(faults.url), CALLER, judge=lambda answer, config: judged.append(answer.status)
+        source(faults.url), CALLER, classify=lambda answer, config: classified.append(answer.status)
     )
 
     failure_of(lambda: upstream.get(name))
 
-    assert judged == []
+    assert classified == []
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ class Tracker:
 
     def open(self, source: SourceConfig | None = None, *, deadline_s: float = 20) -> Upstream:
         caller = Caller("test", "alice")
-        return self.connector.open(source or self.source(), caller, judge=self.leaf.judge, deadline_s=deadline_s)
+        return self.connector.open(source or self.source(), caller, classify=self.leaf.classify, deadline_s=deadline_s)
 
     def reply(self, status: int, body: Any, *, path: str, method: str = "GET", kind: str = HAL) -> None:
         """Replace the response to ``path``."""

@@ -12,7 +12,7 @@ import pytest
 from openproject_tracker import HAL, LIST, Tracker, error, paths, tracker_fixture
 
 from panel.connector import Answer, AuthKind, SourceConfig, Upstream
-from panel.core.domain import Identity, Reason
+from panel.core.domain import Choice, Identity, Reason
 from panel.core.errors import InvalidInput, NotFound, ProviderUnavailable, WrongHost
 from panel.integrations.descriptor import Descriptor
 from panel.integrations.openproject import leaf as module
@@ -129,8 +129,8 @@ def test_every_other_response_is_classified_by_the_connector() -> None:
     body = json.dumps(error("MissingPermission")).encode()
 
     for status in (200, 401, 403):
-        assert OpenProject().judge(Answer(status, {"content-type": HAL}, body, "GET /"), source) is None
-    assert OpenProject().judge(Answer(403, {}, b"", "GET /"), source) is None
+        assert OpenProject().classify(Answer(status, {"content-type": HAL}, body, "GET /"), source) is None
+    assert OpenProject().classify(Answer(403, {}, b"", "GET /"), source) is None
 
 
 def test_product_probe_needs_no_credential_and_returns_the_version_for_administrators(tracker: Tracker) -> None:
@@ -230,11 +230,14 @@ def test_an_item_has_the_facts_of_the_work_package(tracker: Tracker) -> None:
 
     assert (item.reference, item.title, item.updated) == ("101", "Replace the north bridge", updated_at)
     assert item.url == f"{tracker.root}/work_packages/101"
+    assert (item.is_closed, item.due, item.can_update, item.lock_version) == (False, date(2026, 12, 4), True, "1")
+    assert item.field_values == {
+        "subject": Choice("Replace the north bridge", "Replace the north bridge"),
+        "status": Choice("1", "New"), "assignee": Choice("20", "Team Blue"),
+    }  # fmt: skip
     assert item.facts == {
-        "displayId": "101", "subject": "Replace the north bridge", "status": "New", "statusId": "1",
-        "statusColor": "#1098AD", "isClosed": False, "type": "Task", "priority": "Normal",
-        "assignee": "Team Blue", "assigneeId": "20", "project": "Alpha", "dueDate": "2026-12-04",
-        "lockVersion": 1, "canUpdate": True,
+        "displayId": "101", "status": "New", "statusColor": "#1098AD", "type": "Task", "priority": "Normal",
+        "assignee": "Team Blue", "project": "Alpha",
     }  # fmt: skip
 
 
@@ -248,7 +251,7 @@ def test_list_and_single_response_give_the_same_item(tracker: Tracker) -> None:
 
 def test_a_single_work_package_needs_no_request_for_its_status(tracker: Tracker) -> None:
     with tracker.standin.counting() as seen, tracker.open() as upstream:
-        assert tracker.leaf.fetch(upstream, "102").facts["isClosed"] is True
+        assert tracker.leaf.fetch(upstream, "102").is_closed is True
 
     assert paths(seen) == ["GET /work_packages/102"]
 
@@ -262,7 +265,7 @@ def test_row_has_every_key_of_the_contract(tracker: Tracker) -> None:
         "id": "102", "reference": "102", "displayId": "102", "subject": "Paint the old bridge",
         "title": "Paint the old bridge", "status": "Closed", "isClosed": True, "type": "Task", "priority": "Normal",
         "assignee": None, "project": "Alpha", "url": f"{tracker.root}/work_packages/102",
-        "updated": "2026-05-02T09:00:00.123Z", "state": "live", "dueDate": None, "statusColor": "#868E96",
+        "updated": datetime(2026, 5, 2, 9, 0, 0, 123000, tzinfo=UTC), "state": "live", "dueDate": None, "statusColor": "#868E96",
     }  # fmt: skip
     gone = tracker.leaf.row(items["999"])
     assert set(gone) == set(tracker.leaf.row(items["102"]))
@@ -274,7 +277,7 @@ def test_a_milestone_is_due_on_its_date(tracker: Tracker) -> None:
     created = tracker.standin.add_work_package("Opening", 1, type_id=2, start_date=day, due_date=day)
 
     with tracker.open() as upstream:
-        assert tracker.leaf.fetch(upstream, str(created.id)).facts["dueDate"] == "2026-07-01"
+        assert tracker.leaf.fetch(upstream, str(created.id)).due == day
 
 
 def test_an_undisclosed_project_is_none(tracker: Tracker) -> None:
@@ -284,7 +287,7 @@ def test_an_undisclosed_project_is_none(tracker: Tracker) -> None:
         items = tracker.leaf.fetch_many(upstream, ["201"])
 
     assert (items["201"].title, items["201"].facts["project"]) == ("Secret tunnel", None)
-    assert items["201"].facts["canUpdate"] is False
+    assert items["201"].can_update is False
 
 
 def test_a_new_display_id_is_shown_and_the_number_stays_the_reference(recent: Tracker) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import date
 from typing import Any
 
 import pytest
@@ -47,9 +48,9 @@ def test_the_list_includes_closed_work_packages_and_marks_them(tracker: Tracker)
     with tracker.open() as upstream:
         items = tracker.leaf.fetch_many(upstream, ["101", "102"])
 
-    closed, opened = items["102"].facts, items["101"].facts
-    assert (closed["status"], closed["isClosed"], closed["statusColor"]) == ("Closed", True, "#868E96")
-    assert (opened["status"], opened["isClosed"], opened["statusColor"]) == ("New", False, "#1098AD")
+    closed, opened = items["102"], items["101"]
+    assert (closed.facts["status"], closed.is_closed, closed.facts["statusColor"]) == ("Closed", True, "#868E96")
+    assert (opened.facts["status"], opened.is_closed, opened.facts["statusColor"]) == ("New", False, "#1098AD")
 
 
 @pytest.mark.parametrize("bad", ["999", "201"])
@@ -237,7 +238,7 @@ def test_a_malformed_work_package_does_not_affect_the_others(recent: Tracker, ma
 
     assert (items["101"].title, items["101"].state) == ("#101", State.LIVE)
     assert items["103"].title == "Inspect the south gate"
-    assert json.dumps([recent.leaf.row(item) for item in items.values()])
+    assert json.dumps([recent.leaf.row(item) for item in items.values()], default=date.isoformat)
 
 
 def test_a_malformed_work_package_is_live_although_another_is_gone(recent: Tracker) -> None:
@@ -261,8 +262,8 @@ def test_a_failed_request_for_statuses_does_not_fail_the_list(recent: Tracker, f
     with recent.open(deadline_s=1.5) as upstream:
         items = recent.leaf.fetch_many(upstream, ["101", "102"])
 
-    facts = items["102"].facts
-    assert (facts["status"], facts["isClosed"], facts["statusColor"]) == ("Closed", False, None)
+    item = items["102"]
+    assert (item.facts["status"], item.is_closed, item.facts["statusColor"]) == ("Closed", False, None)
 
 
 @pytest.mark.parametrize(("status", "identifier"), [(403, "MissingPermission"), (404, "NotFound")])
@@ -275,7 +276,7 @@ def test_a_refused_request_for_statuses_is_not_repeated_immediately(
     with recent.standin.counting() as seen:
         for _ in range(2):
             with recent.open(source) as upstream:
-                assert recent.leaf.fetch_many(upstream, ["102"])["102"].facts["isClosed"] is False
+                assert recent.leaf.fetch_many(upstream, ["102"])["102"].is_closed is False
 
     assert paths(seen).count("GET /statuses") == 1
 

@@ -239,7 +239,7 @@ def test_update_uses_the_current_lock_version(tracker: Tracker) -> None:
     with tracker.standin.counting() as seen, tracker.open() as upstream:
         item = tracker.leaf.update(upstream, "101", {"subject": "Replace it"})
 
-    assert (item.title, item.facts["lockVersion"]) == ("Replace it", 2)
+    assert (item.title, item.lock_version) == ("Replace it", "2")
     assert paths(seen) == ["GET /work_packages/101", "PATCH /work_packages/101"]
 
 

@@ -234,7 +234,7 @@ def test_server_errors_are_classified_by_the_connector(status: int) -> None:
 def _classified(status: int, headers: dict[str, str]) -> Problem | None:
     source = SourceConfig("1", "xwiki", "Wiki", "https://w", Auth(AuthKind.BASIC, "alice", secret=Secret("secret")))
     response = Answer(status, {"content-type": "application/json", **headers}, b"{}", "GET /rest/wikis/xwiki")
-    return XWiki().judge(response, source)
+    return XWiki().classify(response, source)
 
 
 # --- connection test -----------------------------------------------------------------------------------------------
@@ -286,7 +286,8 @@ def test_a_denied_list_of_spaces_is_forbidden(modern: WikiServer) -> None:
 
 def test_a_page_becomes_a_row(wiki: WikiServer) -> None:
     modified_at = datetime(2026, 11, 23, 9, 41, tzinfo=UTC)
-    wiki.standin.add_page("Dev.Sub.Child", title="Child & Co", version="3.2", modified=modified_at)
+    with_fraction = modified_at.replace(microsecond=250_000)
+    wiki.standin.add_page("Dev.Sub.Child", title="Child & Co", version="3.2", modified=with_fraction)
 
     row = wiki.leaf.row(wiki.leaf.fetch(wiki.open(), "xwiki:Dev.Sub.Child"))
 
@@ -298,7 +299,7 @@ def test_a_page_becomes_a_row(wiki: WikiServer) -> None:
         "page": "Child",
         "url": f"{wiki.root}/bin/view/Dev/Sub/Child",
         "version": "3.2",
-        "modified": "2026-11-23T09:41:00Z",
+        "modified": modified_at,
         "state": "live",
         "breadcrumb": row["breadcrumb"],
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
@@ -10,8 +11,11 @@ from flask import Flask
 from flask.testing import FlaskClient
 from support import ALICE, CASE_PATH, Upstreams, signed_in_client, xwiki_values
 
+from panel.integrations.registry import load_registry
+
 Bearer = Callable[[str], dict[str, str]]
 
+LEAVES = load_registry().ids()
 XWIKI_KEYS = {
     "id", "reference", "title", "space", "page", "breadcrumb", "url", "version", "modified", "state",
 }  # fmt: skip
@@ -102,6 +106,17 @@ def test_the_other_names_of_a_reference_work(
     api: FlaskClient, writer: dict[str, str], leaf: str, payload: dict[str, Any]
 ) -> None:
     assert api.post(f"{CASE_PATH}/{leaf}", json=payload, headers=writer).status_code == 201
+
+
+def test_a_row_has_its_dates_as_iso_text(api: FlaskClient, writer: dict[str, str], upstreams: Upstreams) -> None:
+    updated_at = datetime(2026, 5, 2, 9, 0, 0, 123000, tzinfo=UTC)
+    upstreams.openproject.touch(101, due_date=date(2026, 12, 4), updated_at=updated_at)
+    upstreams.xwiki.add_page("Sandbox.Dated", modified=datetime(2026, 11, 23, 9, 41, 7, tzinfo=UTC))
+
+    ticket, page = link(api, writer, "openproject", 101), link(api, writer, "xwiki", "Sandbox.Dated")
+
+    assert (ticket["dueDate"], ticket["updated"]) == ("2026-12-04", "2026-05-02T09:00:00.123Z")
+    assert page["modified"] == "2026-11-23T09:41:07Z"
 
 
 def test_a_second_link_is_409(api: FlaskClient, writer: dict[str, str]) -> None:
@@ -357,7 +372,7 @@ def test_a_switched_off_connector_is_503_and_discovery_says_so(
     cards = (api.get("/api/integrations", headers=writer).json or {})["integrations"]
 
     assert body["details"]["cause"] == "openconnector-down"
-    assert [card["enabled"] for card in cards] == [False, False]
+    assert {card["id"]: card["enabled"] for card in cards} == dict.fromkeys(LEAVES, False)
 
 
 @pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer nope"}, {"Authorization": "Basic YTpi"}])
@@ -388,7 +403,8 @@ def test_an_unknown_integration_is_404_and_names_the_known(api: FlaskClient, wri
     answer = api.get(f"{CASE_PATH}/jira", headers=writer)
 
     assert answer.status_code == 404
-    assert (answer.json or {})["message"] == "Integration 'jira' is not registered. Registered: openproject, xwiki"
+    known = ", ".join(sorted(LEAVES))
+    assert (answer.json or {})["message"] == f"Integration 'jira' is not registered. Registered: {known}"
 
 
 @pytest.mark.parametrize("body", [b"{", b"[]", b'"x"', b"\xff", b"[" * 100_000])

@@ -19,12 +19,14 @@ from agents import ROOT, TOOL, WAYS, Agent, Served
 from flask import Flask
 from support import CASE_PATH, Upstreams, signed_in_client
 
+from panel.integrations.registry import load_registry
 from panel.links.service import Links
 from panel.storage.engine import db
 from panel.storage.models import Link
 from panel.web.mcp import tool as tool_texts
 
 PAGE, PACKAGE = "xwiki:Sandbox.TestPage1", "101"
+LEAVES = load_registry().ids()
 WRITING = {
     "link": ("xwiki", {"payload": {"reference": "Sandbox.TestPage1"}}),
     "create": ("openproject", {"payload": {"projectId": "1", "subject": "New"}}),
@@ -62,7 +64,7 @@ def test_there_is_one_tool_with_schemas_and_hints(any_agent: Agent) -> None:
     (tool,) = any_agent.tools()
 
     assert (tool.name, tool.input_schema["required"]) == (TOOL, ["action"])
-    assert tool.input_schema["properties"]["integrationId"]["enum"] == ["xwiki", "openproject"]
+    assert tool.input_schema["properties"]["integrationId"]["enum"] == LEAVES
     assert tool.annotations is not None
     assert (tool.annotations.read_only_hint, tool.annotations.destructive_hint) == (False, True)
     assert tool.annotations.open_world_hint is True
@@ -79,7 +81,7 @@ def test_every_action_works(any_agent: Agent) -> None:
     one = any_agent.body("get", "xwiki", entityId=row["id"])
     gone = any_agent.body("unlink", "xwiki", entityId=row["id"])
 
-    assert listed["registered"] == ["xwiki", "openproject"]
+    assert listed["registered"] == LEAVES
     assert (health["status"], health["authStatus"]) == ("ok", "configured")
     assert [(hit["reference"], hit["linked"]) for hit in offered["items"]] == [(PAGE, False)]
     assert (changed["subject"], changed["status"]) == ("Call the architect", "In progress")
@@ -235,9 +237,10 @@ def test_the_listing_says_what_this_agent_may_do_and_with_which_payload(served: 
     with served.agent(scope="read") as reader:
         readable = reader.body("list-integrations", object=False)["integrations"]
     with served.agent(scope="write") as writer:
-        wiki, tracker = writer.body("list-integrations", object=False)["integrations"]
+        cards = {card["id"]: card for card in writer.body("list-integrations", object=False)["integrations"]}
 
-    assert [card["actions"] for card in readable] == [["list", "get", "search", "health"]] * 2
+    wiki, tracker = cards["xwiki"], cards["openproject"]
+    assert [card["actions"] for card in readable] == [["list", "get", "search", "health"]] * len(LEAVES)
     assert "create" in wiki["actions"]
     assert ("update" in wiki["actions"], "update" in tracker["actions"]) == (False, True)
     assert (wiki["label"], wiki["storageStrategy"], wiki["requiredApp"]) == ("Articles", "external", "openconnector")

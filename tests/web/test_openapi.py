@@ -27,6 +27,7 @@ from support import CASE, Upstreams, xwiki_values
 
 import panel
 from panel.core.domain import Cause, Reason
+from panel.integrations.registry import load_registry
 from panel.links.service import Visitor
 from panel.services import Panel
 
@@ -101,7 +102,7 @@ def test_it_names_this_panel_and_its_leaves(make_app: Callable[..., Flask]) -> N
 
     assert document["servers"] == [{"url": "https://panel.example.org/sub"}]
     assert document["info"]["version"] == panel.__version__
-    assert document["components"]["parameters"]["Integration"]["schema"]["enum"] == ["xwiki", "openproject"]
+    assert document["components"]["parameters"]["Integration"]["schema"]["enum"] == load_registry().ids()
 
 
 def test_it_lists_all_causes_and_reasons(document: dict[str, Any]) -> None:

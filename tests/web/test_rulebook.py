@@ -14,6 +14,7 @@ from werkzeug.test import TestResponse
 
 from panel.accounts.principal import ROLES, SCOPES, Action
 from panel.core.domain import ObjectRef
+from panel.integrations.registry import load_registry
 from panel.web.auth.rules import EVERYBODY, RULES, TOOL, Proof, check
 from panel.web.mcp.tool import ACTIONS
 
@@ -35,7 +36,7 @@ class Guest:
     proof: Proof | None = None
     can: frozenset[Action] = frozenset()
     only: ObjectRef | None = None
-    leaves: tuple[str, ...] = ("xwiki", "openproject")
+    leaves: tuple[str, ...] = tuple(load_registry().ids())
 
     def should_reach(self, route: str, obj: ObjectRef, names_object: bool) -> bool:
         rule = RULES[route]

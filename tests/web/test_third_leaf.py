@@ -1,45 +1,74 @@
-"""A leaf that an installed package brings: through every face, with no edit anywhere else and no migration."""
+"""A third leaf, the example, through every face: as an installed package and as a folder in the tree of the panel."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import date
+from itertools import count
 from pathlib import Path
 from typing import Any
 
+import jsonschema_rs
 import pytest
 from agents import Agent, Served, free_port
+from gitlab_standin import TOKEN, GitLabStandIn
+from leafpanel_gitlab import gitlab
+from pages import source_form
 from support import CASE_PATH, MakeApp, signed_in_client
 from tab_reader import Seen, follow, get, leaf, send
-from toys.notebook_server import NAME, PASSWORD, NotebookStandIn
 
+from panel.integrations import registry
 from panel.integrations.descriptor import BrokenDescriptor
-from panel.integrations.registry import load_registry
+from panel.integrations.registry import Registry, load_registry
 from panel.sandbox.standin import RunningServer, mounted
+from panel.web.formatting import short_day
 
-NOTES = f"{CASE_PATH}/notebook"
+LEAF_FOLDER = Path(gitlab.__file__).parent
+ISSUES = f"{CASE_PATH}/gitlab"
+BRIDGE, PAINT, GATE = "town/bridges#1", "town/bridges#2", "town/gates#1"
 FILE = """
 source:
-  reference: notebook
-  name: Our notes
+  reference: gitlab
+  name: Our issues
   type: api
   location: {location}
-  auth: {{type: basic, username: {name}, password: {password}}}
+  auth: {{type: token, token: {token}, header: PRIVATE-TOKEN}}
 """
 
 
-def install(folder: Path, module: str) -> None:
-    """What pip leaves of a package that brings a leaf."""
-    told = folder / "leafpanel_notebook-0.3.dist-info"
-    told.mkdir()
-    (told / "METADATA").write_text("Metadata-Version: 2.1\nName: leafpanel-notebook\nVersion: 0.3\n")
-    (told / "entry_points.txt").write_text(f"[leafpanel.integrations]\nnotebook = {module}\n")
+_NUMBERS = count(1)
+
+
+def new_package_name() -> str:
+    """A name that no earlier test imported a package by."""
+    return f"copied_leaves_{next(_NUMBERS)}"
+
+
+def load_installed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
+    """All leaves, after the package was installed: this is what pip leaves of it."""
+    metadata = folder / "leafpanel_gitlab-0.1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: leafpanel-gitlab\nVersion: 0.1.0\n")
+    (metadata / "entry_points.txt").write_text("[leafpanel.integrations]\ngitlab = leafpanel_gitlab.gitlab.leaf\n")
+    monkeypatch.syspath_prepend(str(folder))
+    return load_registry()
+
+
+def load_in_tree(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
+    """All leaves of a copy of the panel's folder, to which the leaf's folder was copied."""
+    copy = folder / new_package_name()
+    shutil.copytree(registry.HERE, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(LEAF_FOLDER, copy / "gitlab", ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.syspath_prepend(str(folder))
+    return load_registry(copy, copy.name)
 
 
 @dataclass
 class World:
     served: Served
-    standin: NotebookStandIn
+    standin: GitLabStandIn
     file: Path
 
     @property
@@ -49,26 +78,37 @@ class World:
     def ask(self, method: str, path: str, **given: Any) -> Any:
         return self.served.app.test_client().open(path, method=method, headers=self.headers, **given)
 
-    def connect(self) -> str:
-        result = self.served.app.test_cli_runner().invoke(args=["source", "import", str(self.file)])
+    def run(self, *command: str) -> str:
+        result = self.served.app.test_cli_runner().invoke(args=list(command))
         assert result.exit_code == 0, result.output
         return str(result.output)
 
+    def connect(self) -> str:
+        return self.run("source", "import", str(self.file))
+
     def tab(self, path: str = "") -> Seen:
-        return get(signed_in_client(self.served.app, f"Noor {path}", "editor"), leaf("notebook", path))
+        return get(signed_in_client(self.served.app, f"Noor {path}", "editor"), leaf("gitlab", path))
 
 
 @pytest.fixture
-def world(make_app: MakeApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    packages = tmp_path / "packages"
-    packages.mkdir()
-    install(packages, "toys.notebook.leaf")
-    monkeypatch.syspath_prepend(str(packages))
-    standin, port = NotebookStandIn(), free_port()
-    upstream = RunningServer(mounted(notebook=standin))
-    file = tmp_path / "notebook.yaml"
-    file.write_text(FILE.format(location=f"{upstream.url}/notebook/", name=NAME, password=PASSWORD))
-    app = make_app(load_registry(), PANEL_PORT=str(port), PANEL_ALLOWED_PRIVATE_HOSTS=upstream.host_port)
+def own_ids() -> list[str]:
+    """The leaves of the panel itself."""
+    return load_registry().ids()
+
+
+@pytest.fixture(params=[load_installed, load_in_tree])
+def world(
+    request: pytest.FixtureRequest, own_ids: list[str], make_app: MakeApp, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[World]:  # fmt: skip
+    folder = tmp_path / "packages"
+    folder.mkdir()
+    standin, port = GitLabStandIn(), free_port()
+    upstream = RunningServer(mounted(gitlab=standin))
+    file = tmp_path / "gitlab.yaml"
+    file.write_text(FILE.format(location=f"{upstream.url}/gitlab/api/v4", token=TOKEN))
+    settings = {"PANEL_PORT": str(port), "PANEL_ALLOWED_PRIVATE_HOSTS": upstream.host_port}
+    app = make_app(request.param(folder, monkeypatch), **settings)
     server = RunningServer(app, port=port)
     yield World(Served(app, server, {}), standin, file)
     server.close()
@@ -81,99 +121,214 @@ def agent(world: World) -> Iterator[Agent]:
         yield connected
 
 
-def test_it_stands_in_discovery_strip_overview_and_the_agents_enum(world: World, agent: Agent) -> None:
+def test_it_is_in_discovery_strip_overview_openapi_and_tool_schema(
+    world: World, agent: Agent, own_ids: list[str]
+) -> None:
     found = world.ask("GET", "/api/integrations").json["integrations"]
     strip = world.tab().texts(".lp-tab-link")
     overview = signed_in_client(world.served.app, "alice", "admin").get("/admin/").text
+    document = world.ask("GET", "/api/openapi.json").json
     (tool,) = agent.tools()
 
-    assert [(row["id"], row["label"]) for row in found][2:] == [("notebook", "Notes")]
-    assert strip[2].startswith("Notes")
-    assert "Notebook, <code>notebook</code>" in overview.replace("\n", "")
-    assert tool.input_schema["properties"]["integrationId"]["enum"] == ["xwiki", "openproject", "notebook"]
+    expected = [*own_ids, "gitlab"]
+    assert [row["id"] for row in found] == expected
+    assert found[-1]["label"] == "Issues"
+    assert strip[-1].startswith("Issues")
+    assert "GitLab, <code>gitlab</code>" in overview.replace("\n", "")
+    assert document["components"]["parameters"]["Integration"]["schema"]["enum"] == expected
+    assert tool.input_schema["properties"]["integrationId"]["enum"] == expected
 
 
-def test_without_its_source_it_says_so_like_every_other(world: World, agent: Agent) -> None:
-    polled, told, seen = world.ask("GET", NOTES), agent.failure("list", "notebook"), world.tab()
+def test_without_a_source_every_face_says_so(world: World, agent: Agent) -> None:
+    polled, told, seen = world.ask("GET", ISSUES), agent.failure("list", "gitlab"), world.tab()
 
     assert (polled.status_code, polled.json) == (503, told)
-    assert told["message"] == 'OpenConnector source "notebook" for integration "notebook" is missing or unreadable.'
+    assert told["message"] == 'OpenConnector source "gitlab" for integration "gitlab" is missing or unreadable.'
     assert told["details"]["cause"] == "openconnector-source-missing"
-    assert (seen.status, seen.texts(".lp-notice h2")) == (503, ["Notebook connection not configured"])
+    assert (seen.status, seen.texts(".lp-notice h2")) == (503, ["GitLab connection not configured"])
 
 
-def test_one_file_connects_it_and_it_links_and_creates_through_every_face(world: World, agent: Agent) -> None:
-    assert "Created source notebook" in world.connect()
+def test_one_file_connects_it_and_every_face_links_and_creates(world: World, agent: Agent) -> None:
+    assert "Created source gitlab" in world.connect()
 
-    linked = world.ask("POST", NOTES, json={"reference": 1})
-    found = agent.body("search", "notebook", filters={"search": "bridge"})
-    agent.body("link", "notebook", payload={"reference": "3"})
+    linked = world.ask("POST", ISSUES, json={"reference": BRIDGE})
+    found = agent.body("search", "gitlab", filters={"search": "bridge"})
+    agent.body("link", "gitlab", payload={"reference": PAINT})
     form = world.tab("/new")
     editor = signed_in_client(world.served.app, "Ilse", "editor")
-    shown = follow(editor, send(editor, get(editor, leaf("notebook", "/new")), "#lp-new", {"text": "Write it down"}))
-    polled = world.ask("GET", NOTES).json
+    typed = {"project": "town/gates", "title": "Oil the hinges"}
+    shown = follow(editor, send(editor, get(editor, leaf("gitlab", "/new")), "#lp-new", typed))
+    polled = world.ask("GET", ISSUES).json
 
-    assert (linked.status_code, linked.json["title"]) == (201, "Buy a bridge")
-    assert [(hit["reference"], hit["linked"]) for hit in found["items"]] == [("1", True), ("3", False)]
-    assert form.texts("#lp-new label") == ["Text"]
-    assert shown.texts(".lp-title") == ["Write it down", "Buy a bridge", "Paint the bridge"]
-    assert agent.body("list", "notebook") == polled
-    assert [row["reference"] for row in polled["items"]] == ["4", "3", "1"]
-    assert world.standin.notes[4] == "Write it down"
+    assert (linked.status_code, linked.json["title"]) == (201, "Replace the north bridge")
+    assert [(hit["reference"], hit["linked"]) for hit in found["items"]] == [(BRIDGE, True), (PAINT, False)]
+    assert form.texts("#lp-new label") == ["Project", "Title", "Description (optional)"]
+    assert shown.texts(".lp-title")[0] == "Oil the hinges"
+    assert agent.body("list", "gitlab") == polled
+    assert [row["reference"] for row in polled["items"]] == ["town/gates#2", PAINT, BRIDGE]
+    assert world.standin.issues["town/gates", 2]["title"] == "Oil the hinges"
 
 
-def test_its_refusals_and_failures_are_told_like_those_of_the_others(world: World, agent: Agent) -> None:
+def test_its_rows_show_number_status_assignee_and_dates(world: World) -> None:
     world.connect()
-    world.ask("POST", NOTES, json={"reference": 1})
+    for reference in (BRIDGE, PAINT):
+        world.ask("POST", ISSUES, json={"reference": reference})
 
-    again, nowhere = (world.ask("POST", NOTES, json={"reference": one}) for one in (1, 99))
-    elsewhere = world.ask("POST", NOTES, json={"reference": "https://elsewhere.example/read/1"})
-    empty = world.ask("POST", f"{NOTES}/new", json={"text": " "})
-    unchanged = world.ask("PATCH", f"{NOTES}/1", json={"title": "x"})
+    page = world.tab()
+    closed, opened = page.all(".lp-rows > li")
+
+    assert page.texts(".lp-summary") == ["2 issues : 1 open, 1 closed"]
+    assert page.texts(".lp-id") == ["#2", "#1"]
+    assert page.texts(".lp-pill") == ["Closed , change", "Open , change"]
+    assert "#108548" in (opened.html or "")
+    assert page.texts(".lp-meta") == [
+        f"#2 Assignee Unassigned Project town/bridges Labels stone Opened {short_day(date(2026, 3, 2))}",
+        f"#1 Assignee Anna Project town/bridges Labels stone Opened {short_day(date(2026, 3, 2))}",
+    ]
+    assert page.texts(".lp-when") == [f"Updated {short_day(date(2026, 5, day))}" for day in (2, 1)]
+    assert "lp-row-ticket" in (closed.attributes["class"] or "")
+
+
+def test_its_rows_are_as_the_api_description_says(world: World) -> None:
+    world.connect()
+    world.ask("POST", ISSUES, json={"reference": BRIDGE})
+
+    document, polled = world.ask("GET", "/api/openapi.json").json, world.ask("GET", ISSUES).json
+
+    schema = {"$ref": "#/components/schemas/List", "components": document["components"]}
+    jsonschema_rs.validator_for(schema).validate(polled)
+    (row,) = polled["items"]
+    assert {**row, "linkedBy": "", "linkedAt": "", "url": ""} == {
+        "id": BRIDGE, "reference": BRIDGE, "title": "Replace the north bridge", "number": "1", "status": "Open",
+        "assignees": ["Anna"], "project": "town/bridges", "labels": ["stone"], "created": "2026-03-02T08:00:00Z",
+        "url": "", "updated": "2026-05-01T09:00:00Z", "state": "live", "linkedBy": "", "linkedAt": "",
+    }  # fmt: skip
+
+
+def test_a_status_is_changed_from_its_row(world: World) -> None:
+    world.connect()
+    world.ask("POST", ISSUES, json={"reference": BRIDGE})
+    editor = signed_in_client(world.served.app, "Ilse", "editor")
+
+    edit = send(editor, get(editor, leaf("gitlab")), ".lp-pill-form")
+    chosen = edit.texts("option[selected]")
+    page = follow(editor, send(editor, edit, "form.lp-form", {"status": "closed"}))
+
+    assert chosen == ["Open"]
+    assert page.texts(".lp-pill") == ["Closed , change"]
+    assert world.standin.issues["town/bridges", 1]["state"] == "closed"
+
+
+def test_text_of_the_upstream_is_escaped_in_its_rows(world: World) -> None:
+    world.connect()
+    world.ask("POST", ISSUES, json={"reference": GATE})
+
+    page = world.tab()
+
+    assert page.texts(".lp-title") == ["<b>Gate</b> stuck"]
+    assert page.all(".lp-rows b") == []
+
+
+def test_its_refusals_and_failures_are_those_of_the_other_leaves(world: World, agent: Agent) -> None:
+    world.connect()
+    world.ask("POST", ISSUES, json={"reference": BRIDGE})
+
+    again, nowhere = (world.ask("POST", ISSUES, json={"reference": one}) for one in (BRIDGE, "town/bridges#99"))
+    elsewhere = world.ask("POST", ISSUES, json={"reference": "https://elsewhere.example/town/bridges/-/issues/1"})
+    empty = world.ask("POST", f"{ISSUES}/new", json={"project": "town/gates", "title": " "})
+    too_long = world.ask("POST", f"{ISSUES}/new", json={"project": "town/gates", "title": "x" * 300})
     world.standin.fault = "unauthorized"
-    polled, told, seen = world.ask("GET", NOTES), agent.failure("list", "notebook"), world.tab()
+    polled, told, seen = world.ask("GET", ISSUES), agent.failure("list", "gitlab"), world.tab()
 
-    assert [one.status_code for one in (again, nowhere, elsewhere, empty, unchanged)] == [409, 404, 400, 400, 501]
-    assert [one.json["field"] for one in (elsewhere, empty)] == ["reference", "text"]
+    refused = [again, nowhere, elsewhere, empty, too_long]
+    assert [one.status_code for one in refused] == [409, 404, 400, 400, 422]
+    assert [one.json["field"] for one in (elsewhere, empty)] == ["reference", "title"]
+    assert too_long.json["fields"] == {"title": "is too long (maximum is 255 characters)"}
     assert (polled.status_code, polled.json) == (503, told)
     assert told["details"]["reason"] == "credentials-rejected"
-    assert [link["reference"] for link in told["links"]] == ["1"]
-    assert seen.texts(".lp-notice h2") == ["Notebook authentication failed"]
-    assert world.standin.notes.keys() == {1, 2, 3}
+    assert [link["reference"] for link in told["links"]] == [BRIDGE]
+    assert seen.texts(".lp-notice h2") == ["GitLab authentication failed"]
+    assert len(world.standin.issues) == 3
 
 
-def test_a_test_of_its_connection_climbs_the_whole_ladder(world: World) -> None:
+def test_the_connection_test_runs_every_step(world: World) -> None:
     world.connect()
 
-    result = world.served.app.test_cli_runner().invoke(args=["source", "test", "notebook"])
+    output = world.run("source", "test", "gitlab")
 
-    assert result.exit_code == 0, result.output
-    assert "Yes, version 1.2." in result.output
-    assert "This account sees 3 notes." in result.output
+    assert "Yes, version 18.6.0." in output
+    assert "This account is a member of 2 projects." in output
+
+
+def test_the_source_form_fixes_the_header_of_its_token(world: World) -> None:
+    world.connect()
+    admin = signed_in_client(world.served.app, "alice", "admin")
+
+    page = admin.get("/admin/sources/gitlab")
+    form = source_form(page)
+    saved = admin.post("/admin/sources/gitlab", data={**form, "name": "Renamed"})
+
+    assert 'name="auth.token.header"' not in page.text
+    assert saved.status_code == 303
+    source = world.ask("GET", "/api/integrations/gitlab/health").json
+    assert source["status"] == "ok"
+
+
+# --- what a leaf's folder may hold -----------------------------------------------------------------------------------
+
+
+def copied(folder: Path, monkeypatch: pytest.MonkeyPatch, **files: str) -> Callable[[], Registry]:
+    """A folder of leaves that holds a copy of the example, with some files replaced."""
+    package = folder / new_package_name()
+    shutil.copytree(LEAF_FOLDER, package / "gitlab", ignore=shutil.ignore_patterns("__pycache__"))
+    (package / "__init__.py").touch()
+    for name, text in files.items():
+        (package / "gitlab" / name.replace("_", ".")).write_text(text)
+    monkeypatch.syspath_prepend(str(folder))
+    return lambda: load_registry(package, package.name)
+
+
+def test_a_row_template_in_its_folder_draws_its_rows_and_escapes(
+    make_app: MakeApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row_html = "{% macro row(line) %}<p class='own'>{{ line.title }}</p>{% endmacro %}"
+    standin = GitLabStandIn()
+    upstream = RunningServer(mounted(gitlab=standin))
+    app = make_app(copied(tmp_path, monkeypatch, row_html=row_html)(), PANEL_ALLOWED_PRIVATE_HOSTS=upstream.host_port)
+    world = World(Served(app, upstream, {}), standin, tmp_path / "gitlab.yaml")
+    world.file.write_text(FILE.format(location=f"{upstream.url}/gitlab", token=TOKEN))
+    world.connect()
+    world.ask("POST", ISSUES, json={"reference": GATE})
+
+    page = world.tab()
+
+    assert page.texts(".own") == ["<b>Gate</b> stuck"]
+    assert page.texts(".lp-summary") == ["1 issue : 1 open"]
+    upstream.close()
+
+
+def test_a_row_template_that_cannot_be_parsed_stops_the_start_and_is_named(
+    make_app: MakeApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leaves = copied(tmp_path, monkeypatch, row_html="\n{% macro row(line) %}")()
+
+    with pytest.raises(BrokenDescriptor, match=r"gitlab/row\.html, line 2: "):
+        make_app(leaves)
 
 
 @pytest.mark.parametrize(
     ("yaml", "told"),
     [
-        ("id: other\n", "id must be 'notebook'"),
-        ("id: notebook\ncolour: red\n", "unknown key 'colour'"),
-        ("id: notebook\ncreate: [{name: text, label: Text, kindd: text}]\n", "unknown key 'kindd'"),
-        ("id: [\n", "notebook/leaf.yaml: "),
+        ("id: other\n", "id must be 'gitlab'"),
+        ("id: gitlab\ncolour: red\n", "unknown key 'colour'"),
+        ("id: gitlab\ncreate: [{name: text, label: Text, kindd: text}]\n", "unknown key 'kindd'"),
+        ("id: gitlab\ncolumns: [{name: status, label: Status, kind: pil}]\n", "unknown kind 'pil'"),
+        ("id: gitlab\ncolumns: [{name: a, label: A, kind: pill}, {name: b, label: B, kind: pill}]\n", "more than one"),
+        ("id: [\n", "gitlab/leaf.yaml: "),
     ],
 )
-def test_a_broken_description_stops_the_start_and_is_named(
+def test_a_broken_descriptor_stops_the_start_and_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, yaml: str, told: str
 ) -> None:
-    source = Path(__file__).parent.parent / "toys" / "notebook" / "leaf.py"
-    broken = tmp_path / "broken"
-    broken.mkdir()
-    folder = broken / "notebook"
-    folder.mkdir()
-    (broken / "__init__.py").touch()
-    (folder / "__init__.py").touch()
-    (folder / "leaf.py").write_text(source.read_text())
-    (folder / "leaf.yaml").write_text(yaml)
-    monkeypatch.syspath_prepend(str(tmp_path))
-
-    with pytest.raises(BrokenDescriptor, match=told.replace("[", r"\[")):
-        load_registry(broken, "broken")
+    with pytest.raises(BrokenDescriptor, match=told):
+        copied(tmp_path, monkeypatch, leaf_yaml=yaml)()

@@ -1,6 +1,6 @@
-"""What an answer of OpenProject means: its error object, its collections, its statuses.
+"""Reads answers of OpenProject: error objects, collections and statuses.
 
-Errors are told apart by HTTP status and ``errorIdentifier`` alone, since their messages are in the account's language.
+Errors are recognised by HTTP status and ``errorIdentifier`` only, because messages are in the account's language.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ def is_error(answer: Answer, status: int, *identifiers: str) -> bool:
 
 
 def is_not_found(answer: Answer) -> bool:
-    """Whether OpenProject itself says that it shows us no such thing; a bare 404 of a proxy does not say that."""
+    """Whether OpenProject itself answered 404. A bare 404 of a proxy does not count."""
     return is_error(answer, 404, "NotFound")
 
 
 def refuse_strangers(answer: Answer) -> None:
-    """Raise when an answer outside 2xx was let through for a meaning that its body does not confirm."""
+    """Raise for an answer outside 2xx. The caller handles the errors that it knows before."""
     if answer.status == 403:
         raise ProviderUnavailable.because(Reason.FORBIDDEN, f"{answer.where} answered 403.")
     if answer.status >= 300:
@@ -63,7 +63,7 @@ def refuse_missing_permission(answer: Answer, message: str) -> None:
 
 
 def refuse_rejected(answer: Answer, message: str) -> None:
-    """Raise Rejected with OpenProject's own sentence for each field when it checked the values and refused them."""
+    """Raise Rejected with OpenProject's own sentence for each field when validation failed."""
     if answer.status != 422 or not error_of(answer):
         return
     errors = list(_errors_in(answer.object()))
@@ -77,7 +77,7 @@ def refuse_rejected(answer: Answer, message: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Collection:
-    """One page of a collection that agrees with its own figures."""
+    """One page of a collection whose counts are consistent."""
 
     elements: list[Any]
     total: int
@@ -85,7 +85,7 @@ class Collection:
 
 
 def collection(answer: Answer, kind: str = "Collection") -> Collection:
-    """Read a page, or raise unexpected-response: a list that is shorter than it says is not shown as a list."""
+    """Read a page. Raises unexpected-response when it has fewer elements than it claims."""
     refuse_strangers(answer)
     body = answer.object()
     embedded = body.get("_embedded")
@@ -107,7 +107,7 @@ def whole_collection(answer: Answer) -> list[Mapping[str, Any]]:
 
 
 def statuses_of(upstream: Upstream) -> Statuses:
-    """All statuses, asked at most once a minute. Never a reason to spoil a list: empty when they cannot be read."""
+    """All statuses, requested at most once a minute. Empty when they cannot be read: a list works without them."""
     try:
         return upstream.remember("statuses", STATUSES_LIVE_S, lambda: ask_statuses(upstream))
     except ProviderUnavailable:
@@ -133,7 +133,7 @@ def _amount(value: object) -> int | None:
 
 
 def _errors_in(body: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Our field name and the sentence, for the one error or for each of several."""
+    """Field name of the panel and sentence, for one error or for each of several."""
     embedded = body.get("_embedded")
     embedded = embedded if isinstance(embedded, dict) else {}
     several = embedded.get("errors")

@@ -1,7 +1,7 @@
-"""Many known work packages in as few requests as OpenProject allows.
+"""Fetches many work packages by number in as few requests as OpenProject allows.
 
-Its ``id`` filter is all or nothing: one number that it does not show us, and the whole question is refused without
-saying which. Newer servers can be asked to leave such numbers out; on older ones the question is halved.
+OpenProject refuses the whole ``id`` filter for one number that the account may not see, without naming it. Newer
+servers can skip such numbers (``valid_subset``). On older servers the list of numbers is split in halves.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from panel.integrations.openproject.answer import ask, collection, is_error, is_
 from panel.integrations.openproject.item import number_of
 
 CHUNK = 100
-"""Keeps the address below 4 kB, which every proxy accepts."""
+"""Numbers per request. Keeps the address below 4 kB, which every proxy accepts."""
 
 ONE_BY_ONE = 3
-"""Of so few, each is asked for by itself instead of halving further."""
+"""Groups of at most this size are requested one by one and not split further."""
 
 Found = dict[str, Mapping[str, Any]]
 Group = Sequence[str]
@@ -26,9 +26,9 @@ Way = Callable[[Upstream, Group], Found | None]
 
 
 def fetch_known(upstream: Upstream, numbers: Sequence[str]) -> Found:
-    """The JSON of each of these work packages that OpenProject shows us; those left out it does not show us.
+    """The JSON of each work package that the account may see, by number. The account may not see the others.
 
-    A failure of the source raises: an answer is never taken for complete because it is short.
+    Raises ProviderUnavailable for a failure of the source, and for an answer that is shorter than it claims.
     """
     found: Found = {}
     groups = [numbers[start : start + CHUNK] for start in range(0, len(numbers), CHUNK)]
@@ -43,7 +43,7 @@ def fetch_known(upstream: Upstream, numbers: Sequence[str]) -> Found:
 
 
 def _gather(upstream: Upstream, way: Way, groups: Sequence[Group], found: Found) -> list[Group]:
-    """Ask for all groups at once, add what was found, and return the groups whose question was refused."""
+    """Request all groups concurrently, add what was found, and return the groups that were refused."""
     answers = upstream.each(lambda group: way(upstream, group), groups)
     for answer in answers:
         found.update(answer or {})
@@ -51,7 +51,7 @@ def _gather(upstream: Upstream, way: Way, groups: Sequence[Group], found: Found)
 
 
 def _all_of(upstream: Upstream, numbers: Group) -> Found | None:
-    """All of these, or None when the server refuses because it does not show us every one."""
+    """All of these, or None when the server refuses the filter because one of them is not visible."""
     elements = _elements(upstream, numbers)
     if elements is None:
         return None
@@ -60,15 +60,15 @@ def _all_of(upstream: Upstream, numbers: Group) -> Found | None:
     unreadable = [element for element in elements if number_of(element) is None]
     if len(elements) != len(numbers) or len(missing) != len(unreadable):
         raise unexpected("GET /api/v3/work_packages answered with other work packages than it was asked for.")
-    # An element that we cannot read stands for one that exists: it is shown by its number alone.
+    # An element without a readable number is one that exists. It is shown by its number alone.
     return found | {number: {"id": number} for number in missing}
 
 
 def _shown_of(upstream: Upstream, numbers: Group) -> Found | None:
-    """Those of these that are shown to us, or None when the server cannot tell.
+    """Those of these that are visible, or None when the answer does not say.
 
-    When none of the numbers is left, the server forgets the filter and lists whatever the account sees. So strangers
-    mean that nothing is left; strangers beside numbers of ours make no sense, and then halving decides.
+    When none of the numbers is visible, the server drops the filter and lists everything that the account sees. Only
+    other numbers therefore mean that none is visible. A mixed answer is inconsistent: the group is split.
     """
     if len(numbers) == 1:
         return _single(upstream, numbers)
@@ -96,7 +96,7 @@ def _single(upstream: Upstream, numbers: Group) -> Found:
 def _elements(upstream: Upstream, numbers: Group, **extra: str) -> list[Any] | None:
     """The elements of all pages, or None when the filter was refused.
 
-    More than we asked for means that the server forgot the filter; then its first page says enough.
+    A total above the number of requested elements means that the server dropped the filter; one page is enough then.
     """
     elements: list[Any] = []
     for offset in range(1, len(numbers) + 1):
@@ -121,12 +121,12 @@ def _page(upstream: Upstream, numbers: Group, offset: int, extra: Mapping[str, s
 
 
 def _is_refusal(answer: Answer) -> bool:
-    """Two bad filters in one question come back as 422 although each is a 400 by itself."""
+    """Whether the filter was refused. Two bad filters in one request give 422, one gives 400."""
     return is_error(answer, 400, "InvalidQuery") or is_error(answer, 422, "MultipleErrors", "InvalidQuery")
 
 
 def _among(elements: Sequence[Any], numbers: Group) -> Found:
-    """The elements that were asked for, by number; whatever else came along is dropped."""
+    """The requested elements by number. Other elements are dropped."""
     asked = set(numbers)
     numbered = ((number_of(element), element) for element in elements)
     return {number: element for number, element in numbered if number in asked}

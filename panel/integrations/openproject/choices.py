@@ -1,4 +1,4 @@
-"""What OpenProject offers for a field: projects, types, statuses and people, by the name it shows or by number."""
+"""The choices that OpenProject offers for a field: projects, types, statuses and users."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _HIDDEN = "OpenProject does not show this work package to our account."
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """One thing that can be chosen, and the link under which OpenProject takes it."""
+    """One choice and its link."""
 
     number: str
     name: str
@@ -42,7 +42,7 @@ class Offer:
 
     @property
     def href(self) -> str:
-        """Without a sub-path: OpenProject reads a link from its end."""
+        """The link without a sub-path, which OpenProject accepts at any sub-path."""
         return f"/api/v3/{self.kind}/{self.number}"
 
     @property
@@ -51,11 +51,11 @@ class Offer:
 
 
 def projects(upstream: Upstream) -> list[Offer]:
-    """The projects in which our account may create, by name. Raises Forbidden when there are none."""
+    """The projects in which the account may create, by name. Raises Forbidden when there are none."""
     elements: list[Any] = []
     for offset in range(1, MAX_PAGES + 1):
         query = {"pageSize": str(PAGE_SIZE), "offset": str(offset)}
-        # Not in the published documentation; it is what OpenProject's own create form asks.
+        # Not in the published documentation; OpenProject's own create form uses it.
         answer = ask(upstream, "work_packages", "available_projects", query=query, allow=(403,))
         refuse_missing_permission(answer, "OpenProject does not let our account create work packages in any project.")
         page = collection(answer)
@@ -77,13 +77,13 @@ def types(upstream: Upstream, project: str) -> list[Offer]:
 
 
 def all_statuses(upstream: Upstream) -> list[Offer]:
-    """Every status of the instance; empty when our account may not read them."""
+    """All statuses of the instance; empty when the account may not read them."""
     known = statuses_of(upstream).items()
     return [Offer(number, status.name, "statuses", status.color) for number, status in known]
 
 
 def next_statuses(upstream: Upstream, reference: str) -> list[Offer]:
-    """The statuses that the workflow lets this work package have next; all of them where that cannot be told."""
+    """The statuses that the workflow allows next; all statuses when the form does not list them."""
     body = json.dumps({"lockVersion": lock_version_of(upstream, reference)}).encode()
     path = ("work_packages", reference, "form")
     # https://www.openproject.org/docs/api/endpoints/work-packages/#work-package-edit-form
@@ -95,7 +95,7 @@ def next_statuses(upstream: Upstream, reference: str) -> list[Offer]:
 
 
 def assignees(upstream: Upstream, reference: str) -> list[Offer]:
-    """Who can be assigned. https://www.openproject.org/docs/api/endpoints/work-packages/ Raises Forbidden, NotFound."""
+    """Possible assignees. https://www.openproject.org/docs/api/endpoints/work-packages/ Raises Forbidden, NotFound."""
     answer = ask(upstream, "work_packages", reference, "available_assignees", allow=(403, 404))
     if is_not_found(answer):
         raise NotFound(_HIDDEN)
@@ -104,7 +104,7 @@ def assignees(upstream: Upstream, reference: str) -> list[Offer]:
 
 
 def named(offers: Iterable[Offer], wanted: str, field: str, what: str) -> Offer | None:
-    """The offer with this number, else the only one of this name, in any case. Raises Rejected when several have it."""
+    """The offer with this number, else the one with this name, in any case. Raises Rejected for an ambiguous name."""
     offers = list(offers)
     by_number = [offer for offer in offers if offer.number == wanted]
     by_name = [offer for offer in offers if offer.name.casefold() == plain(wanted).casefold()]
@@ -134,7 +134,7 @@ def lock_version_of(upstream: Upstream, reference: str) -> int:
 
 
 def _offered_in_form(answer: Answer) -> list[Offer]:
-    """The allowed values of the status, which a form carries in full or as links."""
+    """The allowed values of the status. A form embeds them or links to them."""
     if answer.status >= 300 and error_of(answer):
         return []
     refuse_strangers(answer)

@@ -1,6 +1,6 @@
-"""From OpenProject's JSON of one work package to an Item, and from an Item to its row.
+"""Maps OpenProject's JSON of a work package to an Item, and an Item to its row.
 
-Whatever is missing or of an odd type becomes nothing: one strange work package never spoils a list.
+A missing or malformed value becomes None: one malformed work package does not affect the rest of a list.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 
-from panel.core.domain import Item
+from panel.core.domain import Choice, Item
 from panel.integrations.openproject.reference import is_number, page_url, target_of
 from panel.integrations.text import one_line
 
@@ -24,7 +24,7 @@ _SHOWN = ("status", "type", "priority", "assignee", "project")
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What a work package's own list entry does not tell of its status."""
+    """Properties of a status that a list entry of a work package lacks."""
 
     name: str
     is_closed: bool
@@ -36,26 +36,32 @@ Statuses = Mapping[str, Status]
 
 
 def to_item(payload: Mapping[str, Any], root: str, statuses: Statuses, *, with_excerpt: bool = False) -> Item:
-    """One work package, from a list entry or from its full form. Its number must be known (``number_of``)."""
+    """Map a list entry or a full work package. It must have a number (``number_of``)."""
     reference = number_of(payload) or ""
     title = plain(payload.get("subject")) or f"#{reference}"
+    status = _status(payload, statuses)
     return Item(
         reference,
         title,
         page_url(root, reference),
         updated=_moment(payload.get("updatedAt")),
-        facts=_facts(payload, reference, title, statuses),
+        is_closed=status.is_closed if status else False,
+        due=_day(payload.get("dueDate")) or _day(payload.get("date")),
+        can_update=bool(link(payload, "updateImmediately").get("href")),
+        lock_version=_lock_version(payload),
+        field_values=_field_values(payload, title),
+        facts=_facts(payload, reference, status),
         excerpt=_excerpt(payload) if with_excerpt else None,
     )
 
 
 def gone(reference: str, root: str) -> Item:
-    """A pointer whose work package OpenProject no longer shows us."""
+    """The item of a work package that OpenProject does not show to the account."""
     return Item.gone(reference, page_url(root, reference))
 
 
 def to_row(item: Item) -> dict[str, Any]:
-    """The JSON row, every key always present."""
+    """The row, every key always present."""
     facts = item.facts
     return {
         "id": item.reference,
@@ -64,11 +70,11 @@ def to_row(item: Item) -> dict[str, Any]:
         "subject": item.title,
         "title": item.title,
         **{name: facts.get(name) for name in _SHOWN},
-        "isClosed": bool(facts.get("isClosed")),
+        "isClosed": bool(item.is_closed),
         "statusColor": facts.get("statusColor"),
-        "dueDate": facts.get("dueDate"),
+        "dueDate": item.due,
         "url": item.url,
-        "updated": _stamp(item.updated),
+        "updated": item.updated,
         "state": item.state.value,
     }
 
@@ -92,7 +98,7 @@ def status_of(payload: object) -> Status:
 
 
 def has_own_status(payload: Mapping[str, Any]) -> bool:
-    """Whether the status came along in full, as it does with a single work package."""
+    """Whether the status is embedded, as it is in a single work package."""
     return isinstance(_embedded(payload, "status").get("isClosed"), bool)
 
 
@@ -104,45 +110,41 @@ def link(payload: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 
 def color_of(payload: Mapping[str, Any]) -> str | None:
-    """``#RRGGBB`` or nothing, whatever the upstream calls a colour."""
+    """The colour as ``#RRGGBB``; None for any other value."""
     value = payload.get("color")
     return value if isinstance(value, str) and _COLOR.fullmatch(value) else None
 
 
 def plain(value: object, *, limit: int = 1000) -> str:
-    """Text for people: on one line, without control characters and without marks that turn its direction."""
+    """A text value on one line, without control characters and marks of writing direction; "" for no text."""
     if not isinstance(value, str):
         return ""
     return one_line(value[: 4 * limit])[:limit]
 
 
-def _facts(payload: Mapping[str, Any], reference: str, title: str, statuses: Statuses) -> dict[str, Any]:
-    status = _status(payload, statuses)
+def _facts(payload: Mapping[str, Any], reference: str, status: Status | None) -> dict[str, Any]:
     return {
         "displayId": plain(payload.get("displayId")) or reference,
-        "subject": title,
         **{name: _shown(payload, name) for name in _SHOWN},
-        "isClosed": status.is_closed if status else False,
         "statusColor": status.color if status else None,
-        "statusId": _target_number(payload, "status"),
-        "assigneeId": _target_number(payload, "assignee"),
-        "dueDate": _day(payload.get("dueDate")) or _day(payload.get("date")),
-        "lockVersion": _lock_version(payload),
-        "canUpdate": bool(link(payload, "updateImmediately").get("href")),
     }
 
 
+def _field_values(payload: Mapping[str, Any], title: str) -> dict[str, Choice]:
+    values = {"subject": Choice(title, title)}
+    for name in ("status", "assignee"):
+        target = target_of(link(payload, name).get("href"))
+        if target:
+            values[name] = Choice(target[1], _shown(payload, name) or target[1])
+    return values
+
+
 def _shown(payload: Mapping[str, Any], name: str) -> str | None:
-    """The name that a link shows now; nothing when it is unset or not disclosed to us."""
+    """The name that a link shows; None when it is unset or undisclosed."""
     target = link(payload, name)
     if target.get("href") in (None, _UNDISCLOSED):
         return None
     return plain(target.get("title")) or plain(_embedded(payload, name).get("name")) or None
-
-
-def _target_number(payload: Mapping[str, Any], name: str) -> str | None:
-    target = target_of(link(payload, name).get("href"))
-    return target[1] if target else None
 
 
 def _status(payload: Mapping[str, Any], statuses: Statuses) -> Status | None:
@@ -158,9 +160,9 @@ def _embedded(payload: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
-def _lock_version(payload: Mapping[str, Any]) -> int | None:
+def _lock_version(payload: Mapping[str, Any]) -> str | None:
     value = payload.get("lockVersion")
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def _excerpt(payload: Mapping[str, Any]) -> str:
@@ -169,9 +171,9 @@ def _excerpt(payload: Mapping[str, Any]) -> str:
     return plain(raw, limit=EXCERPT_LENGTH)
 
 
-def _day(value: object) -> str | None:
+def _day(value: object) -> date | None:
     try:
-        return date.fromisoformat(value).isoformat() if isinstance(value, str) else None
+        return date.fromisoformat(value) if isinstance(value, str) else None
     except ValueError:
         return None
 
@@ -182,9 +184,3 @@ def _moment(value: object) -> datetime | None:
         return moment and (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
         return None
-
-
-def _stamp(moment: datetime | None) -> str | None:
-    if moment is None:
-        return None
-    return moment.isoformat(timespec="milliseconds" if moment.microsecond else "seconds").replace("+00:00", "Z")

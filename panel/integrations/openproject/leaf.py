@@ -52,7 +52,7 @@ class OpenProject(Integration):
     def check(self, upstream: Upstream) -> Identity:
         """https://www.openproject.org/docs/api/endpoints/users/
 
-        The API root would not do: a public instance answers it to anybody, whatever the credential.
+        The API root proves nothing: a public instance serves it for any credential.
         """
         answer = ask(upstream, "users", "me", allow=(404,))
         if is_not_found(answer):
@@ -69,7 +69,7 @@ class OpenProject(Integration):
             answer = ask(upstream, allow=(401, 403))
         except ProviderUnavailable as exc:
             if exc.reason is Reason.FORBIDDEN:
-                # Only ``judge`` says so here, and it knows OpenProject's own words.
+                # ``classify`` raised this for an error of OpenProject, so the product is proven.
                 return ""
             raise
         if is_error(answer, 401, "Unauthenticated"):
@@ -100,7 +100,7 @@ class OpenProject(Integration):
             raise NotFound(f"OpenProject does not show work package {shown} to our account.") from None
 
     def fingerprint(self, upstream: Upstream) -> Mapping[str, str]:
-        """The host name in its settings; where that is not told, what the instance is called.
+        """The host name of the settings, else the name of the instance.
 
         https://www.openproject.org/docs/api/endpoints/configuration/
         """
@@ -118,7 +118,7 @@ class OpenProject(Integration):
     def fetch_many(self, upstream: Upstream, references: Sequence[str]) -> Mapping[str, Item]:
         numbers = [reference for reference in dict.fromkeys(references) if address.is_number(reference)]
         if references and not numbers:
-            # Nothing to ask for is no proof that OpenProject answers.
+            # Without a number to request, nothing else would prove that OpenProject answers.
             self.check(upstream)
         found = fetch_known(upstream, numbers)
         items = _items(upstream, found.values())
@@ -126,9 +126,9 @@ class OpenProject(Integration):
         return {reference: items.get(reference) or gone(reference, root) for reference in references}
 
     def search(self, upstream: Upstream, text: str, *, limit: int) -> Sequence[Item]:
-        """OpenProject's own picker asks this way: every word in subject, project, type or status, or part of the id."""
+        """Filter as OpenProject's own picker does: each word in subject, project, type or status, or part of the id."""
         words, limit = plain(text, limit=LONGEST_SEARCH), max(1, min(limit, MOST_AT_ONCE))
-        # Blank text is refused as a value, so it is left out; no filter at all also shows what is closed.
+        # OpenProject refuses an empty value. Without any filter the list includes closed work packages.
         filters = [{"typeahead": {"operator": "**", "values": [words]}}] if words else []
         page = collection(_list(upstream, filters, page_size=limit), "WorkPackageCollection")
         known = [element for element in page.elements if number_of(element) is not None]
@@ -154,8 +154,8 @@ class OpenProject(Integration):
     def row(self, item: Item) -> dict[str, Any]:
         return to_row(item)
 
-    def judge(self, answer: Answer, source: SourceConfig) -> Problem | None:
-        """A token without the scope ``api_v3`` is refused with 403 and the words of a 401."""
+    def classify(self, answer: Answer, source: SourceConfig) -> Problem | None:
+        """OpenProject refuses a token without the scope ``api_v3`` with 403 and the identifier of a 401."""
         if answer.status == 403 and error_of(answer) == "Unauthenticated":
             return Problem(Reason.FORBIDDEN, f"{answer.where} answered 403: the token lacks the scope api_v3.")
         return None
@@ -183,7 +183,7 @@ def _told(answer: Answer, key: str) -> str:
 
 
 def _nobody(answer: Answer, source: SourceConfig) -> Identity:
-    """There is no user behind the request: right for a public instance read without account, wrong with one."""
+    """No user: expected for a public instance without an account, else the credential was not accepted."""
     if source.signs_in:
         raise ProviderUnavailable.because(
             Reason.CREDENTIALS_REJECTED, f"{answer.where} answered 404: no user behind the credential."
@@ -202,7 +202,7 @@ def _list(upstream: Upstream, filters: list[Any], *, page_size: int) -> Answer:
 
 
 def _items(upstream: Upstream, payloads: Iterable[Mapping[str, Any]]) -> dict[str, Item]:
-    """Items by reference. A list does not say which statuses are closed; that is asked beside it, once a minute."""
+    """Items by reference. A list does not say which statuses are closed, so they are read once a minute."""
     payloads = list(payloads)
     needed = any(not has_own_status(payload) for payload in payloads)
     statuses = statuses_of(upstream) if needed else {}

@@ -1,7 +1,7 @@
-"""Addresses and references of OpenProject, told apart without asking anybody.
+"""Parses addresses and references of OpenProject without a request.
 
-The stored reference of a work package is its number as a string. People also know it by the short name that newer
-servers show (``PROJ-51``), and by many page addresses.
+The stored reference of a work package is its number as a string. Users may also give the short name that newer servers
+show (``PROJ-51``), or the address of a page.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ _PAGE = re.compile(
     )(?P<id>{_ID})(?:/.*)?""",
     re.VERBOSE,
 )
-"""Every page that shows one work package, below the instance root; what follows the id is a tab of the page."""
+"""Pages that show one work package, below the instance root. A tab of the page may follow the id."""
 
 _BELOW_ROOT = re.compile(r"/(?:api/v3|projects/[^/]+|work_packages|wp/[^/]+|notifications|my/page|login)(?:/.*)?$")
-"""Where an instance's own pages start, so that what stands before is its root."""
+"""Where the paths of OpenProject start. The part before is the instance root."""
 
 _ADDRESS = re.compile(r"https?://", re.IGNORECASE)
 _TYPED = re.compile(rf"#?0*{_NUMBER}|{_SHORT_NAME}|[Hh][Tt][Tt][Pp][Ss]?://\S+")
@@ -43,9 +43,9 @@ _LONGEST = 2000
 
 
 def instance_root(location: str) -> str:
-    """The instance root behind the root itself, the API address or a page, without a trailing slash.
+    """The instance root of a root, an API address or a page, without a trailing slash.
 
-    Raises InvalidInput("location", …) when no root can be told from it.
+    Raises InvalidInput("location", …) when the address has no recognisable root.
     """
     parts = _web_address(location.strip(), "location")
     if parts.username is not None or parts.password is not None:
@@ -61,25 +61,25 @@ def instance_root(location: str) -> str:
 
 
 def page_url(root: str, reference: str) -> str:
-    """The page of a work package; it exists on every version, whatever the project."""
+    """The page of a work package. This address works in every version and project."""
     return f"{root}/work_packages/{quote(reference, safe='')}"
 
 
 def create_page_url(root: str, project: str) -> str:
-    """OpenProject's own create form, of one project where that is known."""
+    """The create form of OpenProject, of the project if it is known."""
     inside = f"/projects/{project}" if is_project(project) else ""
     return f"{root}{inside}/work_packages/new"
 
 
 def looks_like_reference(text: str) -> bool:
-    """Whether typed text is an address, number or short name rather than words."""
+    """Whether typed text is an address, a number or a short name, and not words."""
     return _TYPED.fullmatch(text.strip()) is not None
 
 
 def work_package_in(text: str, root: str) -> str:
-    """The number or short name that a pasted address or typed reference means.
+    """The number or short name in a pasted address or typed reference.
 
-    Raises InvalidInput("reference", …) when it means none, WrongHost when it lies outside ``root``.
+    Raises InvalidInput("reference", …) when there is none, WrongHost for an address outside ``root``.
     """
     typed = text.strip()
     if len(typed) > _LONGEST:
@@ -93,17 +93,17 @@ def work_package_in(text: str, root: str) -> str:
 
 
 def is_number(reference: str) -> bool:
-    """Whether it is written exactly as OpenProject itself writes a work package's number."""
+    """Whether it is a work package number in canonical form."""
     return re.fullmatch(_NUMBER, reference) is not None
 
 
 def is_project(text: str) -> bool:
-    """Whether it can be a project's number or identifier."""
+    """Whether it has the form of a project's number or identifier."""
     return _PROJECT.fullmatch(text) is not None
 
 
 def target_of(href: object) -> tuple[str, str] | None:
-    """Kind and number behind an API link such as ``/api/v3/statuses/7``, whatever sub-path stands before it."""
+    """Kind and number of an API link such as ``/api/v3/statuses/7``, with any sub-path before it."""
     match = _HREF.search(href) if isinstance(href, str) else None
     return (match[1], match[2]) if match else None
 

@@ -1,4 +1,4 @@
-"""Creating and changing work packages. Nothing here is ever sent twice, and nothing is overwritten unseen."""
+"""Creates and changes work packages. No write is repeated, and a change requires the current lock version."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _UNCERTAIN = "We cannot tell whether it was created. Check before trying again."
 
 _REFUSALS = (400, 403, 404, 406, 409, 415, 422)
 _NO_ANSWER = (502, 504)
-"""A gateway speaks of the server behind it, which may have done its work all the same."""
+"""Statuses of a gateway. The server behind it may have carried out the request."""
 
 _CUSTOM_FIELD = re.compile(r"customField[1-9][0-9]*")
 
@@ -88,7 +88,7 @@ def _post(upstream: Upstream, project: str, body: Mapping[str, Any]) -> Answer:
 
 
 def _created(answer: Answer) -> dict[str, Any]:
-    """The new work package: 201 in fact, 200 by the documentation."""
+    """The new work package. Servers answer 201; the documentation says 200."""
     try:
         body = answer.object()
         if number_of(body) is None:
@@ -106,7 +106,7 @@ def _patch(upstream: Upstream, reference: str, body: Mapping[str, Any]) -> dict[
             "PATCH", *path, body=json.dumps(body).encode(), content_type="application/json", accept=HAL, allow=_REFUSALS
         )
     except ProviderUnavailable as exc:
-        # A gateway gives up on a change that OpenProject goes on to make.
+        # A gateway may time out while OpenProject carries out the change.
         exc.in_doubt = exc.unanswered or exc.reason is Reason.SERVER_ERROR
         raise
     if is_error(answer, 409, "UpdateConflict"):
@@ -120,7 +120,7 @@ def _patch(upstream: Upstream, reference: str, body: Mapping[str, Any]) -> dict[
 
 
 def _changed(answer: Answer, reference: str) -> dict[str, Any]:
-    """The work package as it is after a change that was accepted."""
+    """The work package after an accepted change."""
     try:
         body = answer.object()
         if number_of(body) != reference:
@@ -138,7 +138,7 @@ def _new_work_package(values: Mapping[str, Any]) -> dict[str, Any]:
         body["description"] = {"raw": description}
     for name, value in values.items():
         if _CUSTOM_FIELD.fullmatch(name) and value not in (None, ""):
-            # A field with options is set by a link (or several), any other by its plain value.
+            # A field with options is set by links, any other by its value.
             place = body["_links"] if _is_link(value) else body
             place[name] = value
     return body
@@ -169,13 +169,13 @@ def _changed_links(upstream: Upstream, reference: str, changes: Mapping[str, Any
 
 
 def _status_href(upstream: Upstream, reference: str, wanted: str) -> str:
-    """A number is taken at its word; whether the workflow allows it is OpenProject's to say."""
+    """The link of a status given by number or name. OpenProject decides whether the workflow allows it."""
     if not wanted:
         raise InvalidInput("status", "The status is empty.")
     if is_number(wanted):
         return f"/api/v3/statuses/{wanted}"
     offer = choices.named(choices.all_statuses(upstream), wanted, "status", "statuses")
-    # A name that is not there may be newer than what we remember, or the account reads statuses in the form only.
+    # An unknown name may be newer than the cached statuses, or the account may read statuses only in the form.
     offer = offer or choices.named(choices.next_statuses(upstream, reference), wanted, "status", "statuses")
     if offer is None:
         raise Rejected(_NOT_CHANGED, {"status": f"No status “{plain(wanted)}” can be set here."})
@@ -214,7 +214,7 @@ def _subject(values: Mapping[str, Any]) -> str:
 
 
 def _text(values: Mapping[str, Any], name: str) -> str:
-    """A value as text; numbers are taken as their digits. Raises InvalidInput for anything else."""
+    """A value as text. An integer becomes its digits. Raises InvalidInput for other types."""
     value = values.get(name)
     if value is None:
         return ""

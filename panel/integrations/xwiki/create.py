@@ -1,4 +1,4 @@
-"""Creating a page. xWiki's PUT overwrites whatever is there, so that everything is looked at before it is sent."""
+"""Creates pages. A PUT of xWiki overwrites an existing page, so the leaf checks that there is none before it writes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _NAMESPACE = "http://www.xwiki.org"
 _NOT_IN_XML = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _NOT_IN_NAMES = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _SCRIPT_IN_TITLE = re.compile(r"\$!?\{?[A-Za-z_]|#@?\{?[A-Za-z_]+\}?\s*\(|#\[\[|#\*")
-"""What Velocity would carry out in a title: with our account's rights, not with those of who typed it."""
+"""Velocity code in a title. xWiki would run it with the rights of the source's account."""
 
 _REFUSALS = frozenset(range(400, 500)) - {429}
 _UNCERTAIN = "We cannot tell whether the page was created. Check before trying again."
@@ -56,7 +56,7 @@ def _put(upstream: Upstream, page: PageReference, document: bytes) -> Answer:
             "PUT", REST, *page.path, body=document, content_type="application/xml; charset=utf-8", allow=allow
         )
     except ProviderUnavailable as exc:
-        # Refusals come as answers, so that what is unexpected here is the answer to a page that was saved.
+        # Refusals are allowed statuses, so an unexpected answer here may follow a page that was saved.
         if exc.unanswered or exc.reason is Reason.UNEXPECTED_RESPONSE:
             raise Uncertain(_UNCERTAIN) from exc
         raise
@@ -67,7 +67,7 @@ def _put(upstream: Upstream, page: PageReference, document: bytes) -> Answer:
 
 
 def _created(answer: Answer, upstream: Upstream, page: PageReference, title: str) -> Item:
-    """The new page; 201 says that it is there, even when the rest of the answer cannot be read."""
+    """The new page. A 201 proves that it exists, even if the body cannot be read."""
     try:
         return read_page(answer, page.wiki, upstream.source.root)
     except ProviderUnavailable:
@@ -82,9 +82,9 @@ def _refuse_taken(answer: Answer, page: PageReference, title: str) -> None:
 
 
 def _refuse_namesake(upstream: Upstream, called: PageReference, page: PageReference, title: str) -> None:
-    """Whoever made the same page in xWiki itself may have called it by its title as it stands.
+    """Raise AlreadyExists for a page with the unchanged title as its name, as xWiki itself creates pages.
 
-    The title goes out as a value of the query, which no log keeps.
+    The title is sent as a query value, which no log keeps.
     https://www.xwiki.org/xwiki/bin/view/Documentation/UserGuide/Features/XWikiRESTfulAPI, "Page resources".
     """
     if called == page:
@@ -122,7 +122,7 @@ def _title(values: Mapping[str, Any]) -> str:
 
 
 def _spaces(values: Mapping[str, Any], wiki: str) -> tuple[str, ...]:
-    """The spaces that ``Outer.Inner`` names, with or without the wiki before them."""
+    """The spaces of ``Outer.Inner``, with or without a wiki prefix."""
     typed = _line(values, "space").removeprefix(f"{wiki}:")
     names = split_names(typed)
     if any(name != name.strip() for name in names):
@@ -133,16 +133,16 @@ def _spaces(values: Mapping[str, Any], wiki: str) -> tuple[str, ...]:
 
 
 def _run_together(title: str) -> str:
-    """The name of a new page: the words of its title as one, ``NotesOfTheHearing``.
+    """The name of a new page: the words of its title without blanks, ``NotesOfTheHearing``.
 
-    So wiki pages have always been called; and the pointer, which is all that we keep, does not hold the title.
+    This is the convention of wikis, and it keeps the title out of the stored pointer.
     """
     words = title.split()
     return "".join(word[0].upper() + word[1:] for word in words) if len(words) > 1 else title
 
 
 def _new_page(wiki: str, spaces: tuple[str, ...], title: str) -> PageReference:
-    """A page of its own in the space, with its name as far as an address can carry it."""
+    """A terminal page in the space. An address cannot carry slashes in its name, so they become hyphens."""
     name = re.sub(r"[/\\]", "-", title).strip()
     if is_unusable(name):
         raise InvalidInput("title", "A page cannot be called that.")
@@ -172,7 +172,7 @@ def _line(values: Mapping[str, Any], field: str) -> str:
 
 
 def _document(title: str, content: str) -> bytes:
-    """xWiki reads the namespace; without it the page is refused. ``hidden`` is written whether it is sent or not."""
+    """The XML of a page. xWiki requires the namespace. It resets ``hidden`` when it is missing."""
     page = ElementTree.Element("page", {"xmlns": _NAMESPACE})
     fields = {"title": title, "syntax": "xwiki/2.1", "hidden": "false", "content": _without_macros(content)}
     for name, value in fields.items():
@@ -182,5 +182,5 @@ def _document(title: str, content: str) -> bytes:
 
 
 def _without_macros(content: str) -> str:
-    """Macros become text: they would run with our account's rights, not with those of who typed them."""
+    """Escape macros. xWiki would run them with the rights of the source's account."""
     return re.sub(r"\{(?=\{)|(?<=\{)\{", "~{", content)

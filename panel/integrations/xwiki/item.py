@@ -1,6 +1,7 @@
-"""From xWiki's JSON of a page, or of a hit that stands for one, to an Item, and from an Item to its row.
+"""Maps xWiki's JSON of a page or of a search hit to an Item, and an Item to its row.
 
-Every key is optional: servers of different age send different ones. One strange page never spoils a list.
+Every key is optional, because versions of xWiki send different keys. A malformed page does not affect the
+rest of a list.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ _UNSAFE_IN_ADDRESS = re.compile(r"[\s\\<>\"'\x00-\x1f\x7f]")
 
 
 def reference_of(payload: object, wiki: str) -> PageReference | None:
-    """Which page a payload is about; None when it does not tell."""
+    """The reference of the page in a payload; None when there is none."""
     identifier = payload.get("id") if isinstance(payload, Mapping) else None
     try:
         return PageReference.parse(identifier, wiki) if isinstance(identifier, str) else None
@@ -29,7 +30,7 @@ def reference_of(payload: object, wiki: str) -> PageReference | None:
 
 
 def to_item(payload: Mapping[str, Any], reference: PageReference, root: str, *, with_excerpt: bool = False) -> Item:
-    """One page. ``reference`` is the one that the payload tells (``reference_of``)."""
+    """Map one page. ``reference`` is the reference in the payload (``reference_of``)."""
     title = plain(payload.get("title")) or plain(reference.label)
     return Item(
         str(reference),
@@ -42,7 +43,7 @@ def to_item(payload: Mapping[str, Any], reference: PageReference, root: str, *, 
 
 
 def read_page(answer: Answer, wiki: str, root: str, *, with_excerpt: bool = False) -> Item:
-    """The page in an answer. Raises ProviderUnavailable when it holds none."""
+    """The page in an answer. Raises ProviderUnavailable when there is none."""
     payload = answer.object()
     reference = reference_of(payload, wiki)
     if reference is None:
@@ -51,12 +52,12 @@ def read_page(answer: Answer, wiki: str, root: str, *, with_excerpt: bool = Fals
 
 
 def bare_item(reference: PageReference, root: str, *, title: str = "") -> Item:
-    """A page that is there, of which nothing but its name can be read."""
+    """A page that exists and of which only the name is known."""
     return to_item({"title": title}, reference, root)
 
 
 def gone(text: str, root: str, wiki: str) -> Item:
-    """A pointer whose page xWiki no longer shows us."""
+    """The item of a page that xWiki does not show to the account."""
     try:
         reference = PageReference.parse(text, wiki)
     except BadReference:
@@ -66,7 +67,7 @@ def gone(text: str, root: str, wiki: str) -> Item:
 
 
 def to_row(item: Item) -> dict[str, Any]:
-    """The JSON row, every key always present."""
+    """The row, every key always present."""
     own = {name: item.facts.get(name) for name in ("space", "page", "breadcrumb")}
     return {
         "id": item.reference,
@@ -75,7 +76,7 @@ def to_row(item: Item) -> dict[str, Any]:
         **own,
         "url": item.url,
         "version": item.facts.get("version"),
-        "modified": f"{item.updated.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}" if item.updated else None,
+        "modified": item.updated,
         "state": item.state,
     }
 
@@ -86,16 +87,16 @@ def _facts(reference: PageReference, places: list[str], title: str, version: str
 
 
 def _places(payload: Mapping[str, Any], reference: PageReference) -> list[str]:
-    """What the page lies in, from the outside in, without the page itself."""
+    """Titles of the spaces above the page, outermost first, without the page itself."""
     labels = _hierarchy(payload.get("hierarchy")) or [plain(space) for space in reference.spaces]
     if labels and reference.is_home:
-        # The page that a space shows is the space to its readers.
+        # Readers see the home page of a space as the space itself.
         return labels[:-1]
     return labels
 
 
 def _hierarchy(hierarchy: object) -> list[str]:
-    """Labels of the spaces; empty when the server does not send them, or not in full."""
+    """Labels of the spaces; empty when the server does not send all of them."""
     items = hierarchy.get("items") if isinstance(hierarchy, Mapping) else None
     spaces = [item for item in items if isinstance(item, Mapping)] if isinstance(items, list) else []
     labels = [plain(item.get("label")) or plain(item.get("name")) for item in spaces if item.get("type") == "space"]
@@ -103,11 +104,11 @@ def _hierarchy(hierarchy: object) -> list[str]:
 
 
 def _moment(value: object) -> datetime | None:
-    """Milliseconds since 1970."""
+    """From milliseconds since 1970, without the fraction of a second."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     try:
-        return datetime.fromtimestamp(value / 1000, UTC)
+        return datetime.fromtimestamp(value // 1000, UTC)
     except (ValueError, OverflowError, OSError):
         return None
 
@@ -117,7 +118,7 @@ def _text(value: object) -> str | None:
 
 
 def _own_address(value: object, root: str) -> str | None:
-    """The server's own address of the page, unless it leads elsewhere: to an inner host, or to one of its author's."""
+    """The server's own address of the page; None when it leaves the source's origin or is malformed."""
     if not isinstance(value, str) or _UNSAFE_IN_ADDRESS.search(value):
         return None
     try:

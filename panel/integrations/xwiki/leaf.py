@@ -65,7 +65,7 @@ class XWiki(Integration):
         return f"This account sees {count} {'space' if len(spaces) == 1 else 'spaces'}, among them {spaces[0]}."
 
     def fingerprint(self, upstream: Upstream) -> Mapping[str, str]:
-        """When the wiki's home page was made: it came with the wiki, and later versions and edits leave that alone.
+        """The creation time of the wiki's home page, which upgrades and edits do not change.
 
         https://www.xwiki.org/xwiki/bin/view/Documentation/UserGuide/Features/XWikiRESTfulAPI, "Page resources".
         """
@@ -102,7 +102,7 @@ class XWiki(Integration):
         pages = {text: _stored(text, wiki) for text in references}
         wanted = [page for page in pages.values() if page is not None]
         if references and not wanted:
-            # Nothing to ask for is no proof that xWiki answers.
+            # Without a page to request, nothing else would prove that xWiki answers.
             identify(upstream)
         found = find_pages(upstream, wanted)
         items = {text: found.get(page) if page else None for text, page in pages.items()}
@@ -114,13 +114,13 @@ class XWiki(Integration):
         if answer.status < 300:
             hits = entries(answer, "searchResults")
         else:
-            # A search that is switched off or broken; the plain list of pages needs none.
+            # The search is switched off or broken. The list of pages does not need it.
             asked = [*([("name", words)] if words else []), ("number", str(number))]
             hits = [_without_script(page) for page in entries(ask(upstream, "pages", query=asked), "pageSummaries")]
         return _items(hits, upstream.source)[:number]
 
     def _ask_words(self, upstream: Upstream, words: str, number: int) -> Answer:
-        """A scope is repeated; a list of them would be ignored.
+        """Each scope is a parameter of its own; xWiki ignores a list of scopes.
 
         https://www.xwiki.org/xwiki/bin/view/Documentation/UserGuide/Features/XWikiRESTfulAPI, "Search resources".
         """
@@ -129,7 +129,7 @@ class XWiki(Integration):
         return ask(upstream, "search", query=asked, allow={400, 500})
 
     def _ask_recent(self, upstream: Upstream) -> Answer:
-        """By the index: the list of modifications would show what our account may not see."""
+        """Query the index. The list of modifications includes pages that the account may not see."""
         recent = [("orderField", "date"), ("order", "desc"), ("number", str(MOST))]
         query = f'type:DOCUMENT AND wiki:"{wiki_of(upstream.source)}"'
         return ask(upstream, "query", query=[("type", "solr"), ("q", query), *recent], allow={400, 500})
@@ -157,12 +157,12 @@ class XWiki(Integration):
     def row(self, item: Item) -> dict[str, Any]:
         return to_row(item)
 
-    def judge(self, answer: Answer, source: SourceConfig) -> Problem | None:
-        return rest.judge(answer, source)
+    def classify(self, answer: Answer, source: SourceConfig) -> Problem | None:
+        return rest.classify(answer, source)
 
 
 def _stored(reference: str, wiki: str) -> PageReference | None:
-    """The page of a stored reference; None for what is no page of the source's wiki, which nobody is asked about."""
+    """The page of a stored reference; None when it is not a page of the source's wiki."""
     try:
         page = PageReference.parse(reference, wiki)
     except BadReference:
@@ -171,7 +171,7 @@ def _stored(reference: str, wiki: str) -> PageReference | None:
 
 
 def _refuse_main_wiki(answer: Answer, pasted: Pasted, wiki: str) -> None:
-    """An address without a wiki in it is a subwiki's only where the subwiki has a host of its own."""
+    """Raise InvalidInput when an address without a wiki is of the main wiki and the source reads another one."""
     if not pasted.wiki_unsaid or wiki == reference.MAIN_WIKI:
         return
     address = answer.object().get("xwikiAbsoluteUrl")
@@ -180,7 +180,7 @@ def _refuse_main_wiki(answer: Answer, pasted: Pasted, wiki: str) -> None:
 
 
 def _items(hits: Iterable[Mapping[str, Any]], source: SourceConfig) -> list[Item]:
-    """Each page once, in the order of the hits; spaces and objects left out, translations behind the page itself."""
+    """Each page once, in the order of the hits, without spaces and objects. A page wins over its translations."""
     wiki = wiki_of(source)
     best: dict[PageReference, Mapping[str, Any]] = {}
     for hit in hits:
@@ -191,13 +191,13 @@ def _items(hits: Iterable[Mapping[str, Any]], source: SourceConfig) -> list[Item
 
 
 def _without_script(summary: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The plain list has titles as they are stored, which may be a script that makes the title."""
+    """Drop a title that is a script. The list of pages has titles as they are stored."""
     title = summary.get("title")
     return {**summary, "title": None} if isinstance(title, str) and ("$" in title or "#" in title) else summary
 
 
 def _version_at_root(answer: Answer) -> str | None:
-    """What the root of the API says of itself; None when it is no xWiki."""
+    """The version at the root of the API; None when it is not an xWiki."""
     if told_version(answer):
         return told_version(answer)
     if answer.status >= 300 or not answer.is_json:
@@ -210,7 +210,7 @@ def _version_at_root(answer: Answer) -> str | None:
 
 
 def _hint(upstream: Upstream) -> str:
-    """Most servers have xWiki below /xwiki; that is looked at only when the root stands bare."""
+    """A hint on the path /xwiki, where most servers have xWiki. Only for a root without a path."""
     root = upstream.source.root
     if urlsplit(root).path:
         return ""

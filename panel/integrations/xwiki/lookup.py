@@ -1,7 +1,7 @@
-"""Many pages in few requests: the search index first, then the database, then one by one.
+"""Fetches many pages in few requests: from the search index, then from the database, then one by one.
 
-The index answers for dozens of pages at once, but hidden pages are not in its answers and new ones come late, so that a
-page which it does not show is asked for again before it is called gone.
+The index returns dozens of pages per request. It omits hidden pages and is late with new ones, so a page that it does
+not return is requested by itself before it counts as gone.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from panel.integrations.xwiki.rest import MOST, ask, ask_page, entries, numbers_
 
 _PER_QUERY = 40
 _QUERY_LENGTH = 5000
-"""Characters of a query in its address, which servers and proxies take up to about 6 KB of."""
+"""Limit of an encoded query. Servers and proxies accept addresses of about 6 KB."""
 
 _DATABASE_CLOSED = (17, 10, 5)
-"""From this version on only the index may be queried, unless an administrator opens the database."""
+"""From this version on, database queries are refused unless an administrator allows them."""
 _ASK_AGAIN_S = 600.0
 _WORTH_A_QUERY = 3
-"""Fewer pages than this are asked for one by one at once: the answer is final, and no query can be refused first."""
+"""Fewer pages than this are requested one by one, which saves a query that may be refused."""
 
 
 def find_pages(upstream: Upstream, references: Iterable[PageReference]) -> dict[PageReference, Item]:
-    """The pages that xWiki shows us. All lie in the source's wiki. Raises ProviderUnavailable, never leaves out."""
+    """The pages of the source's wiki that the account may see. Raises ProviderUnavailable for a failure."""
     return _Lookup(upstream).run(list(dict.fromkeys(references)))
 
 
@@ -53,14 +53,14 @@ class _Lookup:
             self._take(hits, missing)
 
     def _ask_index(self, chunk: Sequence[PageReference]) -> list[Mapping[str, Any]]:
-        """Solr, with the field that xWiki itself looks up references by. Its path does not limit it to the wiki."""
+        """Query Solr by the field ``reference``. The path does not restrict it to the wiki, so the query does."""
         wanted = " OR ".join(_quoted(f"document:{reference}") for reference in chunk)
         return self._ask("solr", f"wiki:{_quoted(self._wiki)} AND reference:({wanted})") or []
 
     def _from_database(self, missing: Sequence[PageReference]) -> None:
-        """XWQL, which knows what was saved a moment ago, and hidden pages too."""
+        """Query with XWQL, which includes hidden pages and recent changes."""
         numbers = numbers_of(self._version)
-        # Databases disagree about a backslash in a literal.
+        # Databases treat a backslash in a literal differently.
         plain = [reference for reference in missing if "\\" not in reference.local]
         if len(plain) < _WORTH_A_QUERY or not numbers or numbers >= _DATABASE_CLOSED:
             return
@@ -81,7 +81,7 @@ class _Lookup:
         return hits or []
 
     def _ask(self, kind: str, query: str) -> list[Mapping[str, Any]] | None:
-        """Hits of ``/query``, or None where this way of asking is refused or broken.
+        """Hits of ``/query``, or None when this query type is refused or broken.
 
         https://www.xwiki.org/xwiki/bin/view/Documentation/UserGuide/Features/XWikiRESTfulAPI, "Query resources".
         """
@@ -91,7 +91,7 @@ class _Lookup:
         return entries(answer, "searchResults") if answer.status < 300 else None
 
     def _take(self, hits: Iterable[Mapping[str, Any]], wanted: Iterable[PageReference]) -> None:
-        """Keep what was asked for: an index may match more. Translations are hits of their own and come second."""
+        """Keep the requested pages; an index may match others. A page wins over its translations."""
         asked = set(wanted)
         for hit in hits:
             reference = reference_of(hit, self._wiki)
@@ -99,7 +99,7 @@ class _Lookup:
                 self._found[reference] = to_item(hit, reference, self._root)
 
     def _one_by_one(self, missing: Sequence[PageReference]) -> None:
-        """The final word on each page. One that makes the server stumble while others are read is not shown to us."""
+        """Fetch each page. A 500 counts as gone if other pages could be read."""
         reachable = [reference for reference in missing if reference.is_reachable]
         read_before = bool(self._found)
         answers = self._upstream.each(self._ask_page, reachable)
@@ -110,11 +110,11 @@ class _Lookup:
                 self._found[reference] = read_page(answer, self._wiki, self._root)
         broken = [answer for answer in answers if answer is not None and answer.status == 500]
         if broken and not read_before and len(broken) == len(answers):
-            # Nothing at all could be read: that is the server's failure and says nothing about its pages.
+            # No page could be read, so the 500 is a failure of the server and not of one page.
             raise ProviderUnavailable.because(Reason.SERVER_ERROR, f"{broken[0].where} answered 500.")
 
     def _ask_page(self, reference: PageReference) -> Answer | None:
-        """One page's answer, or None where it is there and too long to be read."""
+        """The answer for one page, or None for a page that exists and is too large."""
         try:
             return ask_page(self._upstream, reference, allow={500})
         except ProviderUnavailable as exc:

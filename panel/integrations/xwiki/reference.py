@@ -32,7 +32,7 @@ _OTHER_ACTIONS = frozenset(
     | {"loginsubmit", "logout", "preview", "propadd", "propupdate", "register", "rename", "resources", "rollback"}
     | {"save", "saveandcontinue", "skin", "ssx", "temp", "undelete", "unknown", "upload", "webjars"}
 )
-"""Addresses that act on something or serve a file: nothing that a link could point to."""
+"""Actions whose addresses change something or serve a file. A link cannot point to them."""
 
 
 class BadReference(ValueError):
@@ -41,7 +41,7 @@ class BadReference(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class PageReference:
-    """Where a page is. Two references are the same page exactly when they are equal."""
+    """The location of a page. Equal references are the same page."""
 
     wiki: str
     spaces: tuple[str, ...]
@@ -56,7 +56,7 @@ class PageReference:
 
     @classmethod
     def parse(cls, text: str, wiki: str = MAIN_WIKI) -> PageReference:
-        """Read ``[wiki:]Space.Page``; ``wiki`` is the one that goes without saying. Raises BadReference."""
+        """Parse ``[wiki:]Space.Page``. ``wiki`` is the default. Raises BadReference."""
         if len(text) > _LONGEST:
             raise BadReference("too long")
         prefix, local = _without_wiki(text)
@@ -73,32 +73,32 @@ class PageReference:
 
     @property
     def space(self) -> str:
-        """The spaces as xWiki writes them: ``07\\. Dev.Sub``."""
+        """The spaces in the notation of xWiki: ``07\\. Dev.Sub``."""
         return local_space(self.spaces)
 
     @property
     def is_home(self) -> bool:
-        """Whether it is the page that a space shows by itself, which people do not know by name."""
+        """Whether it is the home page of its space (``WebHome``)."""
         return self.name == HOME
 
     @property
     def label(self) -> str:
-        """What people call the page when it has no title."""
+        """The name to show for a page without a title."""
         return self.spaces[-1] if self.is_home else self.name
 
     @property
     def nested(self) -> PageReference:
-        """The same names, read as a page that can hold others: ``A.B`` becomes ``A.B.WebHome``."""
+        """The nested page of the same name: ``A.B`` becomes ``A.B.WebHome``."""
         return PageReference(self.wiki, (*self.spaces, self.name), HOME)
 
     @property
     def is_reachable(self) -> bool:
-        """Whether the REST address of the page survives servers and proxies, which refuse encoded slashes."""
+        """Whether the page has a usable REST address. Servers and proxies refuse encoded slashes."""
         return not any(is_unusable(name) for name in (*self.spaces, self.name))
 
     @property
     def path(self) -> tuple[str, ...]:
-        """Segments of its REST address below ``/rest``."""
+        """Segments of the REST address below ``/rest``."""
         spaces = [segment for space in self.spaces for segment in ("spaces", space)]
         return ("wikis", self.wiki, *spaces, "pages", self.name)
 
@@ -113,7 +113,7 @@ def local_space(spaces: Sequence[str]) -> str:
 
 
 def split_names(text: str) -> list[str]:
-    """The names of a reference without its wiki: cut at dots, unless a backslash makes them literal."""
+    """Split a reference without a wiki at its dots. A backslash makes the next character literal."""
     names, literal = [""], False
     for char in text:
         if literal or char not in "\\.":
@@ -127,12 +127,12 @@ def split_names(text: str) -> list[str]:
 
 
 def space_of_id(text: str) -> str:
-    """A space's id (``xwiki:A.B``, or without the wiki in search results) as local reference."""
+    """The local reference of a space's id: ``xwiki:A.B``, or ``A.B`` as in search results."""
     return local_space(split_names(_without_wiki(text)[1]))
 
 
 def looks_like_reference(text: str, wiki: str) -> bool:
-    """Whether typed text is an address or a reference rather than words to search for."""
+    """Whether typed text is an address or a reference, and not words to search for."""
     typed = text.strip()
     if _ADDRESS.match(typed):
         return True
@@ -146,12 +146,12 @@ def looks_like_reference(text: str, wiki: str) -> bool:
 
 
 def _reads_as_names(typed: str) -> bool:
-    """Neither a number such as 4.20 nor an e-mail address."""
+    """Whether it is neither a number such as 4.20 nor an e-mail address."""
     return "@" not in typed and any(char.isalpha() for char in typed)
 
 
 def _without_wiki(text: str) -> tuple[str | None, str]:
-    """The wiki id and the rest. Only a colon before the first dot ends a wiki; later ones belong to a name."""
+    """Split off the wiki id. Only a colon before the first dot ends it; later ones belong to a name."""
     literal = False
     for at, char in enumerate(text):
         if literal:
@@ -173,9 +173,9 @@ def _escaped(name: str, separators: str) -> str:
 
 
 def instance_root(location: str) -> str:
-    """The instance root behind the root itself, the API address or a page, without a trailing slash.
+    """The instance root of a root, an API address or a page, without a trailing slash.
 
-    Raises InvalidInput("location", …) when no root can be told from it.
+    Raises InvalidInput("location", …) when the address has no recognisable root.
     """
     parts = _web_address(location.strip(), "location")
     if "@" in parts.netloc:
@@ -192,7 +192,7 @@ def instance_root(location: str) -> str:
 
 
 def _where_instance_ends(segments: Sequence[str]) -> int:
-    """How many segments stand before ``bin``, ``rest`` or ``wiki/<id>/<action>``. A context may be called wiki."""
+    """Number of segments before ``bin``, ``rest`` or ``wiki/<id>/<action>``. A context path may be ``wiki``."""
     for at, segment in enumerate(segments):
         if segment in ("bin", "rest"):
             return at
@@ -203,7 +203,7 @@ def _where_instance_ends(segments: Sequence[str]) -> int:
 
 
 def page_url(root: str, reference: PageReference) -> str:
-    """The page as a browser shows it."""
+    """The browser address of a page."""
     *spaces, name = [quote(part, safe="") for part in (*reference.spaces, reference.name)]
     kind = "bin" if reference.wiki == MAIN_WIKI else f"wiki/{quote(reference.wiki, safe='')}"
     return f"{root}/{kind}/view/{'/'.join(spaces)}/{'' if reference.is_home else name}"
@@ -211,17 +211,17 @@ def page_url(root: str, reference: PageReference) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Pasted:
-    """What a pasted address or typed reference may mean: the references to try, the likeliest first."""
+    """The candidates for a pasted address or typed reference, the likeliest first."""
 
     candidates: tuple[PageReference, ...]
     wiki_unsaid: bool = False
-    """The address names no wiki, so that it is the main wiki's, or that of a host with a wiki of its own."""
+    """Whether the address names no wiki: it is of the main wiki, or of a subwiki with its own host."""
 
 
 def understand(text: str, root: str, wiki: str) -> Pasted:
-    """The page that a pasted address or typed reference means.
+    """The page of a pasted address or typed reference.
 
-    Raises InvalidInput("reference", …) when it means none, WrongHost when it lies outside ``root``.
+    Raises InvalidInput("reference", …) when there is none, WrongHost for an address outside ``root``.
     """
     typed = text.strip()
     if not typed:
@@ -265,7 +265,7 @@ def _in_address(typed: str, root: str, wiki: str) -> Pasted:
 
 
 def _below_root(parts: SplitResult, root: str) -> list[str]:
-    """The segments after the instance root. Raises WrongHost when the address is not below it."""
+    """The segments below the instance root. Raises WrongHost for an address outside it."""
     segments, base = _segments(parts.path), _segments(urlsplit(root).path)
     host = parts.netloc.rpartition("@")[2]
     same_origin = origin_of(parts.geturl()) == origin_of(root)
@@ -276,7 +276,7 @@ def _below_root(parts: SplitResult, root: str) -> list[str]:
 
 
 def _names(segments: Sequence[str]) -> list[str]:
-    """The names of a page, from what follows ``bin``: the action is dropped, and with it an attachment's name."""
+    """The names of a page from the segments after ``bin``, without the action and the name of an attachment."""
     action = segments[0] if segments else "view"
     if action in _PAGE_ACTIONS:
         return [_name(segment) for segment in segments[1:]]
@@ -288,7 +288,7 @@ def _names(segments: Sequence[str]) -> list[str]:
 
 
 def _read(names: Sequence[str], wiki: str, *, open_end: bool) -> tuple[PageReference, ...]:
-    """A page of its own wins over a space of the same name, as it does in xWiki itself."""
+    """A terminal page takes precedence over a space of the same name, as in xWiki."""
     if not names:
         return (PageReference(wiki, ("Main",), HOME),)
     if len(names) == 1 or (open_end and names[-1] != HOME):
@@ -298,13 +298,13 @@ def _read(names: Sequence[str], wiki: str, *, open_end: bool) -> tuple[PageRefer
 
 
 def _segments(path: str) -> list[str]:
-    """Raw segments, still encoded, so that an encoded slash stays inside its name."""
+    """The segments, still encoded: an encoded slash belongs to a name."""
     bare = (re.sub(r";jsessionid=.*", "", segment, flags=re.IGNORECASE) for segment in path.split("/"))
     return [segment for segment in bare if segment]
 
 
 def _name(segment: str) -> str:
-    """Decode one segment; servers read a plus sign in it as a space."""
+    """Decode one segment. Servers decode a plus sign as a space."""
     try:
         return unquote(segment.replace("+", " "), errors="strict")
     except UnicodeDecodeError as exc:

@@ -1,4 +1,4 @@
-"""Asking xWiki's REST API, and reading who it says we are. No answer is believed before that is known.
+"""Requests to xWiki's REST API, and the check of the user that answered them.
 
 https://www.xwiki.org/xwiki/bin/view/Documentation/UserGuide/Features/XWikiRESTfulAPI
 """
@@ -18,12 +18,12 @@ from panel.integrations.xwiki.reference import MAIN_WIKI, PageReference
 
 REST = "rest"
 MOST = 100
-"""Entries asked of a list at most. Newer servers refuse more than 1000, older ones answer without any limit."""
+"""Most entries to request. Newer servers refuse more than 1000, older ones have no limit."""
 
 Query = Sequence[tuple[str, str]]
 
 _TELLS_WHO = (13, 4)
-"""From this version on ``XWiki-User`` can be believed, and wrong credentials are served as a guest, not refused."""
+"""From this version on, ``XWiki-User`` is reliable, and wrong credentials are served as a guest."""
 
 
 def wiki_of(source: SourceConfig) -> str:
@@ -31,31 +31,31 @@ def wiki_of(source: SourceConfig) -> str:
 
 
 def told_version(answer: Answer) -> str:
-    """The version in the header that every answer of xWiki's REST API has; "" when something else answered."""
+    """The version in the header of every REST answer of xWiki; "" when something else answered."""
     return answer.headers.get("xwiki-version", "")
 
 
 def numbers_of(version: str) -> tuple[int, ...]:
-    """``17.10.5-SNAPSHOT`` as (17, 10, 5); empty when it cannot be read."""
+    """``17.10.5-SNAPSHOT`` as (17, 10, 5); empty for an unknown format."""
     match = re.match(r"\d{1,5}(\.\d{1,5}){0,3}", version)
     return tuple(int(part) for part in match.group().split(".")) if match else ()
 
 
 def told_user(answer: Answer) -> str | None:
-    """The account's own name, or None for a guest."""
+    """The name of the account, or None for a guest."""
     user = answer.headers.get("xwiki-user", "").rpartition(".")[2].rpartition(":")[2]
     return None if user in ("", "XWikiGuest") else user
 
 
-# --- judging ------------------------------------------------------------------------------------------------------
+# --- classifying --------------------------------------------------------------------------------------------------
 
 
-def judge(answer: Answer, source: SourceConfig) -> Problem | None:
-    """Why an answer is not what its status says; None leaves it to its status."""
+def classify(answer: Answer, source: SourceConfig) -> Problem | None:
+    """See ``Integration.classify``."""
     if answer.status >= 500 or 300 <= answer.status < 400 or answer.status == 429 or _is_root(answer, source):
         return None
     if answer.status == 401:
-        return _judge_refusal(answer, source)
+        return _classify_refusal(answer, source)
     if not told_version(answer):
         return _not_xwiki(answer) if answer.status < 300 else None
     if source.signs_in and _tells_who(answer) and told_user(answer) is None:
@@ -65,8 +65,8 @@ def judge(answer: Answer, source: SourceConfig) -> Problem | None:
     return None
 
 
-def _judge_refusal(answer: Answer, source: SourceConfig) -> Problem | None:
-    """401 to a known account means that it may not see this one thing, which is for the caller to say."""
+def _classify_refusal(answer: Answer, source: SourceConfig) -> Problem | None:
+    """Classify a 401. To an accepted account it means that the page is not visible; the caller handles that."""
     if not source.signs_in:
         needs = f"{answer.where} needs an account, and this source has none."
         return None if told_version(answer) else Problem(Reason.FORBIDDEN, needs)
@@ -82,7 +82,7 @@ def _tells_who(answer: Answer) -> bool:
 
 
 def _is_root(answer: Answer, source: SourceConfig) -> bool:
-    """The root of the API tells everybody what it is; who we are is asked of the wiki."""
+    """Whether it is the root of the API, which answers the same to every account."""
     return answer.where == f"GET {urlsplit(source.root).path}/{REST}"
 
 
@@ -99,7 +99,7 @@ def _not_xwiki(answer: Answer) -> Problem:
 
 
 def ask(upstream: Upstream, *path: str, query: Query = (), allow: Collection[int] = ()) -> Answer:
-    """GET something of the source's wiki. Raises ProviderUnavailable when the wiki is not there, or closed to us."""
+    """GET below the source's wiki. Raises ProviderUnavailable when the wiki does not exist or is not accessible."""
     wiki = wiki_of(upstream.source)
     answer = upstream.get(REST, "wikis", wiki, *path, query=query, allow={401, 404, *allow})
     if answer.status == 401:
@@ -112,30 +112,30 @@ def ask(upstream: Upstream, *path: str, query: Query = (), allow: Collection[int
 
 
 def ask_page(upstream: Upstream, reference: PageReference, *, allow: Collection[int] = ()) -> Answer:
-    """GET one page; 404 and 401 are answers: it is not there, or not for our account."""
+    """GET one page. The answer may be 404 or 401: it does not exist, or the account may not see it."""
     asked = [("prettyNames", "true")]
     answer = upstream.get(REST, *reference.path, query=asked, allow={401, 404, *allow})
     if answer.status == 404 and not told_version(answer):
-        # A server that is just starting has no pages either: believe it only when xWiki itself is there.
+        # A proxy or a starting server also answers 404. It only counts when xWiki itself answers.
         identify(upstream)
     return answer
 
 
 def identify(upstream: Upstream) -> Identity:
-    """Who xWiki says we are.
+    """The user and the version that xWiki reports.
 
     https://www.xwiki.org/xwiki/bin/view/Documentation/UserGuide/Features/XWikiRESTfulAPI, "Wiki resources".
     """
     answer = ask(upstream)
     user = told_user(answer)
     if user is None and upstream.source.signs_in:
-        # Only servers that refuse wrong credentials outright get this far without telling.
+        # Only servers that refuse wrong credentials with 401 do not report the user.
         user = upstream.source.auth.username or None
     return Identity(user, told_version(answer) or None)
 
 
 def entries(answer: Answer, name: str) -> list[Mapping[str, Any]]:
-    """The list of that name. What is no object in it is left out; a missing list is an error, never an empty one."""
+    """The objects in the list of that name. Raises ProviderUnavailable when the list is missing."""
     found = answer.object().get(name)
     if not isinstance(found, list):
         raise unexpected(f"{answer.where} answered without {name}.")

@@ -1,6 +1,6 @@
-"""Plain text out of what xWiki sends: titles that may hold markup, and previews from a page's raw source.
+"""Plain text from xWiki: titles that may hold HTML, and previews of a page's source.
 
-Nothing is rendered and no macro runs: the source is only read. What comes out is text and never markup.
+Nothing is rendered and no macro runs. The result is text and never markup.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from panel.integrations.xwiki.reference import split_names
 PREVIEW_LENGTH = 500
 
 _READ_AT_MOST = 40_000
-"""Characters of a source that are looked at; what a preview shows stands near its beginning."""
+"""Characters of a source that are read. A preview shows its beginning."""
 _ENOUGH = 8 * PREVIEW_LENGTH
 
 _TEXT_MACROS = frozenset(
     {"box", "column", "columns", "container", "error", "info", "message", "quote", "section", "success", "warning"}
 )
-"""Macros whose body is text that people wrote for people. Every other macro goes with its body."""
+"""Macros whose body is text. Other macros are dropped with their body."""
 
 _MACRO = re.compile(r'\{\{(/?)([\w.:-]{1,60})((?:"[^"]{0,500}"|[^"}]|\}(?!\})){0,500}+)\}\}')
 _XWIKI = re.compile(r"~|\{\{|\[\[|\(%|\(\(\(|\)\)\)")
@@ -30,20 +30,20 @@ _MACROS_ONLY = re.compile(r"\{\{")
 
 _LONGEST_LINK = 2000
 _DEEPEST = 3
-"""Links inside labels of links."""
+"""Most levels of links inside labels of links."""
 _LITERAL = 0xF0000
-"""Characters that must survive the clean-up of marks are moved up here, out of its sight, and back afterwards."""
+"""Offset of literal characters, which keeps them from the removal of marks; undone afterwards."""
 
 
 def plain(value: object) -> str:
-    """One line of text from a value that may be HTML; "" for anything that is no text."""
+    """One line of text from a value that may be HTML; "" for a value that is no string."""
     if not isinstance(value, str):
         return ""
     return one_line(_without_tags(value) if "<" in value or "&" in value else value)
 
 
 def preview(source: object, syntax: object) -> str | None:
-    """The beginning of a page as text, or None where its syntax is not one that can be read without rendering."""
+    """The beginning of a page as text, or None for a syntax that needs rendering."""
     if not isinstance(source, str) or not isinstance(syntax, str):
         return None
     readers: dict[str, Callable[[str], str]] = {"xwiki/2": _from_xwiki, "markdown": _from_markdown, "plain": str}
@@ -73,7 +73,7 @@ def _without_tags(html: str) -> str:
 
 
 def _readable(source: str) -> str:
-    """The source without characters that the clean-up keeps for itself."""
+    """The source without characters above ``_LITERAL``."""
     return "".join(char for char in source if ord(char) < _LITERAL)
 
 
@@ -88,7 +88,7 @@ def _from_xwiki(source: str) -> str:
 
 
 class _Reader:
-    """Goes through a source once, from the left, and keeps what is text; line and style marks stay for later."""
+    """Reads a source once, from the left, and keeps its text. Line and style marks are removed later."""
 
     def __init__(self, source: str, marks: re.Pattern[str], depth: int = 0) -> None:
         self._source = source
@@ -138,7 +138,7 @@ class _Reader:
             self._skip_body(name)
 
     def _skip_body(self, name: str) -> None:
-        """Past the macro's own end; a macro without one takes the rest along, as a script cut short would."""
+        """Skip to the end of the macro. A macro that is not closed extends to the end of the source."""
         still_open = 1
         for mark in re.finditer(rf"\{{\{{/?{re.escape(name)}(?=[\s/}}])", self._source[self._at :]):
             macro = _MACRO.match(self._source, self._at + mark.start())
@@ -151,7 +151,7 @@ class _Reader:
         self._at = len(self._source)
 
     def _read_link(self) -> None:
-        """``[[label>>target||parameters]]`` is its label; a picture is nothing."""
+        """Read ``[[label>>target||parameters]]`` as its label, and an image as nothing."""
         inner = self._inside_link()
         if inner is None:
             self._keep("[[")
@@ -173,14 +173,14 @@ class _Reader:
         return None
 
     def _until(self, end: str) -> str:
-        """What stands before ``end``, and go past it; all the rest where it does not come."""
+        """Return the text before ``end`` and skip it; the rest of the source if there is no ``end``."""
         inside, _, _ = self._source[self._at :].partition(end)
         self._at += len(inside) + len(end)
         return inside
 
 
 def _shown_target(target: str) -> str:
-    """A link without a label shows the page's name, or the address itself."""
+    """The text of a link without a label: the name of the page, or the address."""
     reference = target.partition("||")[0].strip()
     if reference.startswith(("image:", "attach:")):
         return ""
@@ -197,7 +197,7 @@ _STYLE_MARKS = re.compile(r"\*\*|__|\^\^|,,|##|(?<!:)//|\\\\|(?<=\S)--(?=\s|$)|(
 
 
 def _bare_line(line: str) -> str:
-    """One line without the marks of heading, rule, quotation, list and table."""
+    """One line without marks of headings, rules, quotations, lists and tables."""
     text = line.strip().lstrip(">").lstrip()
     if text.startswith("=") or not text.strip("-"):
         return text.strip("=- \t")
@@ -228,7 +228,7 @@ _MARKDOWN_MARKS = [
 
 
 def _from_markdown(source: str) -> str:
-    """xWiki reads macros inside Markdown too, so they go in the same way."""
+    """Text of Markdown. xWiki also runs macros in Markdown, so they are dropped too."""
     text = _visible(_Reader(source, _MACROS_ONLY).text())
     text = _without_tags(text) if "<" in text or "&" in text else text
     for mark, instead in _MARKDOWN_MARKS:

@@ -180,7 +180,8 @@ def _auth(form: SourceForm, secret: str) -> dict[str, str]:
     if "username" in shape.public:
         auth["username"] = preset.username or form.text.get(f"auth.{preset.id}.username", "").strip()
     if "header" in shape.public:
-        auth["header"] = form.text.get(f"auth.{preset.id}.header", "").strip() or "Authorization"
+        typed = form.text.get(f"auth.{preset.id}.header", "").strip()
+        auth["header"] = preset.header or typed or "Authorization"
     if preset.auth == "oauth2":
         auth |= _oauth(form, preset)
     if shape.secret and secret:
@@ -224,7 +225,8 @@ def _presets(leaf: Integration | None, auth: Mapping[str, Any] | None) -> tuple[
 
 
 def _fits(preset: Preset, auth: Mapping[str, Any]) -> bool:
-    return preset.auth == auth["type"] and preset.username in (None, auth.get("username"))
+    fixed = preset.username in (None, auth.get("username")) and preset.header in ("", auth.get("header"))
+    return preset.auth == auth["type"] and fixed
 
 
 def _shown(value: Any) -> str:

@@ -25,7 +25,7 @@ from panel.web.parsing import (
     positive,
     reference_in,
 )
-from panel.web.serialize import found_json, health_json, item_json, known_health, list_json, row_json
+from panel.web.serialize import found_json, health_json, item_json, known_health, list_json, row_json, shape_json
 
 log = logging.getLogger(__name__)
 
@@ -205,7 +205,7 @@ def _link(call: Call) -> Body:
     obj, text = call.object, reference_in(leaf, call.payload)
     if call.only_rehearses:
         item = panel().links.dry_run_link(call.who, leaf.id, obj, text)
-        return {"dryRun": True, "action": "link", "wouldLink": leaf.row(item)}
+        return {"dryRun": True, "action": "link", "wouldLink": shape_json(leaf, item)}
     return row_json(leaf, panel().links.link(call.who, leaf.id, obj, text))
 
 

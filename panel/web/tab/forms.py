@@ -6,7 +6,6 @@ import json
 import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from panel.core.domain import Choice, Row
 from panel.core.errors import (
@@ -259,28 +258,28 @@ def edit_form(
     errors: Mapping[str, str] | None = None, summary: Summary | None = None,
 ) -> EditForm:  # fmt: skip
     """The form for an item as it is now. Raises as ``inputs``."""
-    fields, facts = edit_fields(leaf), row.item.facts if row.item is not None else {}
-    before = {one.name: _present(facts, one.name) for one in fields}
+    fields, present = edit_fields(leaf), _present(row)
+    before = {one.name: present[one.name].value if one.name in present else "" for one in fields}
     shown = {**before, **(values or {})}
     drawn = inputs(visit, leaf, fields, shown, errors or {}, reference=row.pointer.reference)
-    drawn = [_with_present(one, before[one.name], facts) for one in drawn]
+    drawn = [_with_present(one, present.get(one.name)) for one in drawn]
     labels = {one.name: {choice.value: choice.label for choice in one.choices} for one in drawn if one.choices}
-    lock = facts.get("lockVersion")
-    return EditForm(row, drawn, before, labels, "" if lock is None else str(lock), summary)
+    lock = row.item.lock_version if row.item is not None else None
+    return EditForm(row, drawn, before, labels, lock or "", summary)
 
 
-def _present(facts: Mapping[str, Any], name: str) -> str:
-    value = facts.get(f"{name}Id", facts.get(name))
-    return "" if value is None else str(value)
+def _present(row: Row) -> Mapping[str, Choice]:
+    """What each field of the row's item is set to now."""
+    return row.item.field_values if row.item is not None else {}
 
 
-def _with_present(one: Input, present: str, facts: Mapping[str, Any]) -> Input:
+def _with_present(one: Input, present: Choice | None) -> Input:
     """What is set now can always be kept, also where the upstream would not offer it for a change."""
     if one.field.kind != "select":
         return one
     choices = list(one.choices)
-    if present and present not in {choice.value for choice in choices}:
-        choices.insert(0, Choice(present, str(facts.get(one.name) or present)))
+    if present is not None and present.value not in {choice.value for choice in choices}:
+        choices.insert(0, present)
     if not one.field.required:
         choices.insert(0, Choice("", f"No {one.field.label.lower()}"))
     return Input(one.field, one.value, one.error, tuple(choices))
@@ -327,12 +326,12 @@ def clashes(
 
 def what_changed(leaf: Integration, row: Row, form: Mapping[str, str], changed: Mapping[str, str | None]) -> str:
     """``Status changed to Tested``, for the announcement after saving."""
-    facts, said = row.item.facts if row.item is not None else {}, said_labels(form)
+    present, said = _present(row), said_labels(form)
     sentences = []
     for one in edit_fields(leaf):
         if one.name in changed:
             value = changed[one.name]
-            now = said.get(one.name, {}).get(value or "") or facts.get(one.name) or value
+            now = said.get(one.name, {}).get(value or "") or (present[one.name].label if one.name in present else value)
             sentences.append(f"{one.label} changed to {now}" if value else f"{one.label} removed")
     return ". ".join(sentences)
 

@@ -6,15 +6,42 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from flask import Response, current_app, make_response, render_template, request
-from jinja2 import Template
+from flask import Flask, Response, current_app, make_response, render_template, request
+from jinja2 import ChoiceLoader, FileSystemLoader, PrefixLoader, Template, TemplateSyntaxError
 
 from panel.core.domain import Problem
 from panel.integrations.contract import Integration
+from panel.integrations.descriptor import BrokenDescriptor
+from panel.integrations.registry import Registry
 from panel.web.context import request_id
 from panel.web.htmx import vary_on_fragment, wants_fragment
+from panel.web.tab.columns import Columns
 from panel.web.tab.view_models import Sheet, sheet, strip
 from panel.web.tab.visit import Visit
+
+LEAF_TEMPLATES = "leaves"
+ROW_TEMPLATE = "row.html"
+
+
+def install(app: Flask, registry: Registry) -> None:
+    """Let leaves bring a row template, escaped as all others are.
+
+    Raises BrokenDescriptor naming the file and line of a template that cannot be parsed.
+    """
+    own = [leaf for leaf in registry.all() if leaf.folder is not None and (leaf.folder / ROW_TEMPLATE).is_file()]
+    folders = PrefixLoader({leaf.id: FileSystemLoader(str(leaf.folder)) for leaf in own})
+    panel_templates = app.jinja_env.loader
+    assert panel_templates is not None  # noqa: S101 (Flask always sets it)
+    app.jinja_env.loader = ChoiceLoader([panel_templates, PrefixLoader({LEAF_TEMPLATES: folders})])
+    for leaf in own:
+        try:
+            app.jinja_env.get_template(_own_template(leaf))
+        except TemplateSyntaxError as exc:
+            raise BrokenDescriptor(f"{leaf.id}/{ROW_TEMPLATE}, line {exc.lineno}: {exc.message}") from exc
+
+
+def _own_template(leaf: Integration) -> str:
+    return f"{LEAF_TEMPLATES}/{leaf.id}/{ROW_TEMPLATE}"
 
 
 def show(
@@ -53,11 +80,12 @@ def _common(here: Visit, leaf: Integration | None, *, late: bool) -> dict[str, A
     """What every template of the tab may use. ``late``: it arrives in a page that people are reading already."""
     return {
         "visit": here, "leaf": leaf, "card": leaf.descriptor if leaf else None, "rows": _rows(leaf), "late": late,
-        "reference": request_id(), "sheet": None, "news": None, "trouble": None, "query": "", "focus": "",
+        "columns": Columns(leaf) if leaf else None, "reference": request_id(), "sheet": None, "news": None,
+        "trouble": None, "query": "", "focus": "",
     }  # fmt: skip
 
 
 def _rows(leaf: Integration | None) -> Template:
-    """The template that draws a leaf's rows: its own, or the one that does for any leaf."""
-    own = [f"integrations/{leaf.id}.html"] if leaf is not None else []
+    """The template that draws a leaf's rows: its own, or the default one, which draws the columns."""
+    own = [_own_template(leaf)] if leaf is not None else []
     return current_app.jinja_env.select_template([*own, "integrations/_item.html"])

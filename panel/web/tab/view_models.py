@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from panel.accounts.principal import Action
@@ -106,7 +106,12 @@ class Line:
 
     @property
     def closed(self) -> bool:
-        return bool(self.facts.get("isClosed"))
+        return self.item is not None and bool(self.item.is_closed)
+
+    @property
+    def due(self) -> date | None:
+        """The day on which the item is due, unless it is closed."""
+        return self.item.due if self.item is not None and not self.closed else None
 
     @property
     def updated(self) -> datetime | None:
@@ -133,7 +138,7 @@ def line(visit: Visit, leaf: Integration, row: Row, *, fresh: bool = False) -> L
 def _changeable(visit: Visit, leaf: Integration, item: Item | None) -> bool:
     if item is None or item.state is State.GONE or not leaf.descriptor.update:
         return False
-    return visit.principal.may(Action.UPDATE) and bool(item.facts.get("canUpdate", True))
+    return visit.principal.may(Action.UPDATE) and item.can_update is not False
 
 
 # --- order -----------------------------------------------------------------------------------------------------------
@@ -166,15 +171,19 @@ def in_order(lines: Sequence[Line], sort: str) -> list[Line]:
 
 
 def _value(line: Line, sort: str) -> Any:
-    """What a line is ordered by: a moment, its title, or a fact of this name (``due`` finds ``dueDate``)."""
+    """What a line is ordered by: a moment, a day, its title, or the text of a fact of this name."""
     if sort == "updated":
         return line.updated
     if sort == "linked":
         return line.pointer.linked_at
     if sort == "title":
         return line.title.casefold()
-    value = line.facts.get(sort, line.facts.get(f"{sort}Date"))
-    return value.casefold() if isinstance(value, str) else None
+    if sort == "due":
+        return line.item.due if line.item is not None else None
+    value = line.facts.get(sort)
+    if isinstance(value, str):
+        return value.casefold()
+    return value if isinstance(value, date) else None
 
 
 def _page(page: int) -> dict[str, int]:

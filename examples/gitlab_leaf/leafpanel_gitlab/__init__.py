@@ -1,0 +1,1 @@
+"""A package that brings a GitLab leaf to Leafpanel."""
