@@ -7,7 +7,7 @@
   // --- announcements: one polite region, outside of everything that is swapped -----------------------------------
 
   function announce(text) {
-    const region = byId("lp-said");
+    const region = byId("lp-status");
     if (!region || !text) return;
     region.textContent = "";
     window.setTimeout(() => { region.textContent = text; }, 50);
@@ -149,7 +149,7 @@
   function complain(text) {
     const place = byId("lp-message") || byId("lp-body");
     const line = document.createElement("p");
-    line.className = "lp-trouble";
+    line.className = "lp-problem";
     line.setAttribute("role", "alert");
     line.textContent = text;
     if (place.id === "lp-message") place.replaceChildren(line);
