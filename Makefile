@@ -28,7 +28,8 @@ else
 	@exec $(BIN)/python -m pytest -m alone
 endif
 
-lint: $(V)/.dev ## Style, types and the direction of imports
+lint: $(V)/.dev ## Format, style, types and the direction of imports
+	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache

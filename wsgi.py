@@ -1,25 +1,9 @@
-"""The application, for ``flask --app wsgi`` and for every WSGI server."""
+"""The application of a checkout, for ``flask --app wsgi`` and WSGI servers. Once installed, it is ``panel.wsgi``."""
 
 import gc
-import sys
 
-from flask import Flask
+gc.disable()  # Nothing that the imports create is garbage. `panel.wsgi` enables the collector again.
 
+from panel.wsgi import app  # noqa: E402
 
-def _made() -> Flask:
-    """What is made at the start stays: the collector need not look through it, now, later and at the end."""
-    gc.disable()
-    try:
-        from panel import create_app
-        from panel.config import ConfigError
-
-        try:
-            return create_app()
-        except ConfigError as exc:
-            sys.exit(str(exc))
-    finally:
-        gc.freeze()
-        gc.enable()
-
-
-app = _made()
+__all__ = ["app"]

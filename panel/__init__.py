@@ -92,7 +92,7 @@ def create_app(config: Config | None = None, *, registry: Registry | None = None
         embed_apps=EmbedApps(vault),
     )
     install(app)
-    cli.install(app)
+    cli.install(app.cli)
     if config.trusted_proxies:
         # Only who asks is told by them; where we are is a setting.
         front = ProxyFix(app.wsgi_app, x_for=config.trusted_proxies, x_proto=0, x_host=0)

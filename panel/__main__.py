@@ -1,4 +1,7 @@
-"""``make run`` and ``make serve``: migrate, start what is needed as child processes, say where to go, end together."""
+"""``make run``, ``make serve`` and ``leafpanel serve``.
+
+Migrate, start what is needed as child processes, say where to go, end together.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ import time
 from collections.abc import Sequence
 
 from panel import create_app
-from panel.config import PROJECT_ROOT, Config, ConfigError, load
+from panel.config import COMMAND, IS_INSTALLED, PROJECT_ROOT, Config, ConfigError, load
 from panel.logs.audit import Actor
 from panel.sandbox import note
 from panel.services import Panel
@@ -20,6 +23,9 @@ from panel.storage.engine import upgrade
 
 READY_S = 30
 STOP_S = 10
+
+_SHELL_COMMAND = COMMAND if IS_INSTALLED else f".venv/bin/{COMMAND}"
+_TEMPLATES = PROJECT_ROOT / "docs" / "templates" if IS_INSTALLED else "docs/templates"
 
 
 def main(arguments: Sequence[str] = tuple(sys.argv[1:])) -> int:
@@ -78,9 +84,9 @@ def _prepare(config: Config) -> str | None:
 def _server(config: Config, *, workers: int) -> list[str]:
     host = f"[{config.host}]" if ":" in config.host else config.host
     return [
-        sys.executable, "-m", "gunicorn", "wsgi:app", "--bind", f"{host}:{config.port}", "--worker-class", "gthread",
-        "--workers", os.environ.get("WEB_CONCURRENCY", str(workers)), "--threads", "32", "--graceful-timeout", "8",
-        "--no-control-socket", "--log-level", "warning",
+        sys.executable, "-m", "gunicorn", "panel.wsgi:app", "--bind", f"{host}:{config.port}",
+        "--worker-class", "gthread", "--workers", os.environ.get("WEB_CONCURRENCY", str(workers)), "--threads", "32",
+        "--graceful-timeout", "8", "--no-control-socket", "--log-level", "warning",
         # No header of a request decides where our addresses begin.
         "--forwarder-headers", "",
     ]  # fmt: skip
@@ -88,7 +94,7 @@ def _server(config: Config, *, workers: int) -> list[str]:
 
 def _start(command: list[str]) -> subprocess.Popen[bytes]:
     # A session of its own, so that Ctrl-C reaches the children once and through us.
-    return subprocess.Popen(command, cwd=PROJECT_ROOT, start_new_session=True)  # noqa: S603 (our own modules)
+    return subprocess.Popen(command, start_new_session=True)  # noqa: S603 (our own modules)
 
 
 def _stop(children: Sequence[subprocess.Popen[bytes]]) -> None:
@@ -143,9 +149,9 @@ def _where_to_go(config: Config, password: str | None, *, sandbox: bool) -> str:
     else:
         lines += [
             "  Sign in       with your account",
-            "  A new one     .venv/bin/flask --app wsgi user create NAME --admin --password-stdin",
+            f"  A new one     {_SHELL_COMMAND} user create NAME --admin --password-stdin",
         ]
-    lines += ["  API token     .venv/bin/flask --app wsgi token create NAME --scope write", ""]
+    lines += [f"  API token     {_SHELL_COMMAND} token create NAME --scope write", ""]
     if sandbox:
         lines += _sandbox_lines(config)
     return "\n".join(lines)
@@ -153,7 +159,7 @@ def _where_to_go(config: Config, password: str | None, *, sandbox: bool) -> str:
 
 def _sandbox_lines(config: Config) -> list[str]:
     base = f"http://127.0.0.1:{config.sandbox_port}"
-    command = ".venv/bin/flask --app wsgi source import docs/templates"
+    command = f"{_SHELL_COMMAND} source import {_TEMPLATES}"
     return [
         f"  Sandbox wiki      {base}/xwiki/",
         f"  Sandbox tracker   {base}/openproject/",

@@ -14,7 +14,15 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-PROJECT_ROOT = Path(__file__).resolve().parent.parent
+from panel.core.extras import missing
+
+_PACKAGE = Path(__file__).resolve().parent
+IS_INSTALLED = (_PACKAGE / "migrations").is_dir()
+"""Whether this is an installed wheel, which has the migrations inside the package, and not a checkout."""
+PROJECT_ROOT = _PACKAGE if IS_INSTALLED else _PACKAGE.parent
+"""The folder that contains ``migrations`` and ``docs/templates``."""
+COMMAND = "leafpanel" if IS_INSTALLED else "flask --app wsgi"
+"""How users start a command of the panel."""
 
 
 class ConfigError(Exception):
@@ -89,16 +97,20 @@ def _secret_key(text: str) -> str:
 def _database_url(text: str) -> str:
     """Raises ValueError without quoting the address, which may hold a password."""
     scheme, _, rest = text.partition("://")
-    if scheme in ("postgres", "postgresql"):
-        return f"postgresql+psycopg://{rest}"
-    if text and scheme not in ("sqlite", "postgresql+psycopg"):
+    if not text or scheme == "sqlite":
+        return text
+    if scheme not in ("postgres", "postgresql", "postgresql+psycopg"):
         raise ValueError("must start with postgresql+psycopg:// or sqlite:///")
-    return text
+    if problem := missing("psycopg", "postgresql"):
+        raise ValueError(problem)
+    return f"postgresql+psycopg://{rest}"
 
 
 def _redis_url(text: str) -> str:
     if text and text.partition("://")[0] not in ("redis", "rediss", "unix"):
         raise ValueError("must start with redis://, rediss:// or unix://")
+    if text and (problem := missing("redis", "redis")):
+        raise ValueError(problem)
     return text
 
 
@@ -143,7 +155,12 @@ SETTINGS: tuple[Setting, ...] = (
         "Address under which browsers reach the panel; http://HOST:PORT when empty.",
         _public_url,
     ),
-    Setting("PANEL_INSTANCE_DIR", "", "Folder of database and keys; `instance` beside the code when empty."),
+    Setting(
+        "PANEL_INSTANCE_DIR",
+        "",
+        "Folder of database and keys. When empty, `instance` in the checkout,"
+        " or in the current directory for an installed package.",
+    ),
     Setting(
         "PANEL_DATABASE_URL",
         "",
@@ -231,7 +248,7 @@ class Config:
 def load(environ: Mapping[str, str] | None = None) -> Config:
     """Read and check all settings, and make what a first start needs. Raises ConfigError naming the setting."""
     values = {setting.name: _read(setting, os.environ if environ is None else environ) for setting in SETTINGS}
-    instance = Path(values["PANEL_INSTANCE_DIR"] or PROJECT_ROOT / "instance").absolute()
+    instance = Path(values["PANEL_INSTANCE_DIR"] or _default_instance()).absolute()
     _prepare(instance)
     host = values["PANEL_HOST"]
     shown_host = f"[{host}]" if ":" in host else host
@@ -252,6 +269,11 @@ def load(environ: Mapping[str, str] | None = None) -> Config:
         sandbox_port=values["PANEL_SANDBOX_PORT"],
         trusted_proxies=values["PANEL_TRUSTED_PROXIES"],
     )
+
+
+def _default_instance() -> Path:
+    """An installed package keeps no data among its own files, which the next installation replaces."""
+    return Path("instance") if IS_INSTALLED else PROJECT_ROOT / "instance"
 
 
 def _read(setting: Setting, environ: Mapping[str, str]) -> Any:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import stat
+import sys
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,26 @@ def test_refuses_a_key_file_that_others_may_read(tmp_path: Path) -> None:
 def test_a_wrong_setting_stops_the_start_by_name(tmp_path: Path, name: str, value: str) -> None:
     with pytest.raises(ConfigError, match=name):
         load(settings(tmp_path, **{name: value}))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "library", "extra"),
+    [
+        ("PANEL_DATABASE_URL", "postgresql+psycopg://panel:secret@db/panel", "psycopg", "postgresql"),
+        ("PANEL_REDIS_URL", "redis://:secret@cache/0", "redis", "redis"),
+    ],
+)
+def test_a_setting_whose_library_is_not_installed_names_the_extra(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, value: str, library: str, extra: str
+) -> None:
+    monkeypatch.setitem(sys.modules, library, None)
+
+    with pytest.raises(ConfigError) as caught:
+        load(settings(tmp_path, **{name: value}))
+
+    assert str(caught.value) == (
+        f"{name} needs the library {library}, which is not installed: install leafpanel[{extra}]."
+    )
 
 
 def test_a_bad_encryption_key_is_named_without_its_value(tmp_path: Path) -> None:

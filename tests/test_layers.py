@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,12 +14,27 @@ ROOT = Path(__file__).parent.parent
 LEAVES = sorted(path.parent.name for path in (ROOT / "panel" / "integrations").glob("*/leaf.yaml"))
 
 
-def test_the_direction_of_imports_holds() -> None:
-    # In a process of its own, since the linter silences the loggers of the one it runs in.
+def lint_imports(folder: Path) -> subprocess.CompletedProcess[str]:
+    """Check the imports of the project in ``folder``, in another process: the linter silences loggers of its own."""
     command = [sys.executable, "-c", "from importlinter.cli import lint_imports_command as run; run()", "--no-cache"]
-    checked = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
+
+
+def test_the_direction_of_imports_holds() -> None:
+    checked = lint_imports(ROOT)
 
     assert checked.returncode == 0, checked.stdout
+
+
+def test_a_module_that_no_layer_names_fails(tmp_path: Path) -> None:
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    shutil.copytree(ROOT / "panel", tmp_path / "panel", ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "panel" / "extra.py").write_text("import flask\nimport requests\n\nfrom panel.web.api import views\n")
+
+    checked = lint_imports(tmp_path)
+
+    assert checked.returncode == 1, checked.stdout
+    assert "\n- panel.extra\n" in checked.stdout
 
 
 @pytest.mark.parametrize("leaf", LEAVES)

@@ -11,7 +11,7 @@ PanelError
 │   └── ChangedUpstream                 update met a newer version
 ├── Rejected(fields)                    the upstream checked the values and refused them
 ├── Uncertain                           a create may or may not have happened upstream
-├── NotSupported                        this leaf does not do that
+├── NotSupported                        this leaf, or this installation, does not do that
 └── ProviderUnavailable(problem)        the world is not ready: carries cause, reason, retry-after
 """
 
@@ -89,7 +89,7 @@ class Uncertain(PanelError):
 
 
 class NotSupported(PanelError):
-    """This leaf does not do that."""
+    """This leaf, or this installation, does not do that."""
 
 
 class ProviderUnavailable(PanelError):

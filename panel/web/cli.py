@@ -1,4 +1,4 @@
-"""The commands of ``flask --app wsgi``. Errors are one sentence on stderr and exit 1."""
+"""The commands of ``flask --app wsgi`` and ``leafpanel``. Errors are one sentence on stderr and exit 1."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 
 import click
-from flask import Flask, current_app
+from flask import current_app
 from flask.cli import AppGroup, with_appcontext
 
 from panel.accounts.api_tokens import TokenRequest
@@ -47,13 +47,9 @@ embed_apps = AppGroup("embed-app", help="Applications that show the tab in a fra
 as_json = click.option("--json", "as_json", is_flag=True, help="Print data as JSON.")
 
 
-def install(app: Flask) -> None:
-    for group in (sources, users, tokens, keys, embed_apps, connector):
-        app.cli.add_command(group)
-    app.cli.add_command(audit)
-    app.cli.add_command(doctor)
-    app.cli.add_command(mcp)
-    app.cli.add_command(embed_url)
+def install(group: click.Group) -> None:
+    for command in (sources, users, tokens, keys, embed_apps, connector, audit, doctor, mcp, embed_url):
+        group.add_command(command)
 
 
 def friendly_errors(command: F) -> F:

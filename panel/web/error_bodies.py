@@ -8,6 +8,7 @@ from typing import Any
 
 from flask import Response, jsonify
 
+from panel.config import COMMAND
 from panel.core.domain import AuthStatus, Cause, Pointer, Problem, Reason
 from panel.core.errors import (
     Conflict,
@@ -67,7 +68,7 @@ def json_error(body: dict[str, Any], *, headers: dict[str, str] | None = None) -
 
 def storage_words(exc: Exception) -> str:
     if is_not_set_up(exc):
-        return "The database is not set up. Run: flask --app wsgi db upgrade"
+        return f"The database is not set up. Run: {COMMAND} db upgrade"
     return "The panel's own storage does not answer now. Nothing was changed; try again."
 
 

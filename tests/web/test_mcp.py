@@ -339,6 +339,7 @@ CALL = {
         "payload": {"reference": "Sandbox.TestPage1"},
     }},
 }  # fmt: skip
+NO_SDK = "MCP needs the library mcp, which is not installed: install leafpanel[mcp]."
 ACCEPT = {"Accept": "application/json, text/event-stream"}
 
 
@@ -449,6 +450,23 @@ def test_the_panel_does_not_carry_the_sdk_until_an_agent_asks(tmp_path: Path) ->
     environment = {**os.environ, "PANEL_INSTANCE_DIR": str(tmp_path)}
 
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, check=False).returncode == 0
+
+
+def test_without_the_sdk_the_endpoint_names_the_extra(monkeypatch: pytest.MonkeyPatch, served: Served) -> None:
+    headers = {**ACCEPT, **served.bearer()}
+    monkeypatch.setitem(sys.modules, "mcp", None)
+
+    answer = served.app.test_client().post("/api/mcp", json=PING, headers=headers)
+
+    assert (answer.status_code, answer.json) == (501, {"message": NO_SDK, "error": NO_SDK, "code": 501})
+
+
+def test_without_the_sdk_the_command_names_the_extra(monkeypatch: pytest.MonkeyPatch, served: Served) -> None:
+    monkeypatch.setitem(sys.modules, "mcp", None)
+
+    result = served.app.test_cli_runner().invoke(args=["mcp"])
+
+    assert (result.exit_code, result.stderr) == (1, f"{NO_SDK}\n")
 
 
 # --- foreign text ----------------------------------------------------------------------------------------------------

@@ -15,6 +15,8 @@ from flask import Blueprint, Flask, Response, request
 
 from panel.accounts.principal import WRITING, Action, Principal
 from panel.config import Config
+from panel.core.errors import NotSupported
+from panel.core.extras import missing
 from panel.core.version import VERSION
 from panel.web.auth.bearer import Unauthorized, unauthorized
 from panel.web.context import admitted, begin_request, leaves_for, panel, visitor
@@ -37,6 +39,12 @@ _WITHIN = "http://host.invalid/api/mcp"
 
 _KEPT = frozenset({"authorization", "cookie"})
 """Headers that end here: the SDK decides nothing by them."""
+
+
+def _require_sdk() -> None:
+    """Raises NotSupported, with the name of the extra, when the SDK is not installed."""
+    if problem := missing("mcp", "mcp"):
+        raise NotSupported(f"MCP {problem}.")
 
 
 # --- the tool --------------------------------------------------------------------------------------------------------
@@ -106,6 +114,7 @@ def server(answer: Answer, who: Principal) -> Server[Any]:
 @bp.post("/mcp")
 def endpoint() -> Response:
     """Streamable HTTP, one exchange per request. Bearer tokens only: a browser's session does not count here."""
+    _require_sdk()
     import anyio
 
     inner = anyio.run(_exchange, admitted())
@@ -156,6 +165,7 @@ def _spellings(scheme: str, netloc: str) -> list[str]:
 
 def serve_stdio(app: Flask, who: Principal) -> None:
     """Answer one agent that started us, until it closes our input."""
+    _require_sdk()
     import anyio
     from mcp.server.stdio import stdio_server
 
