@@ -48,7 +48,7 @@ def sign_in() -> Page:
 def _after_sign_in(user: User, target: str, form: resume_form.KeptForm | None) -> Response:
     """Redirect to ``target``, or show the form that was submitted after the previous session had ended."""
     if form is not None:
-        return make_response(render_template("admin/resume.html", kept=form))
+        return make_response(render_template("admin/resume.html", form=form))
     return redirect(url_for("admin.password", next=target) if user.must_choose else target, 303)
 
 
