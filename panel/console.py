@@ -17,11 +17,12 @@ from panel import __main__ as start
 from panel.core.version import VERSION
 from panel.storage.engine import alembic
 from panel.web import cli
+from panel.web.cli.output import friendly_errors
 
 
 class _Commands(AppGroup):
     def invoke(self, ctx: click.Context) -> Any:
-        return cli.friendly_errors(super().invoke)(ctx)
+        return friendly_errors(super().invoke)(ctx)
 
 
 @click.group("leafpanel", cls=_Commands)

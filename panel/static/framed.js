@@ -1,59 +1,59 @@
-// The tab inside another application. It tells the page around it how high it is and what was done, and asks that
-// page for a new token before the old one ends. It listens to nobody else.
+// The tab inside an iframe. It posts its height and completed actions to the host page, and requests a new token from
+// it before the current one expires. It accepts messages of the registered origins only.
 (() => {
   "use strict";
-  const EARLY_S = 60;
-  const PATIENCE_MS = 10000;
+  const RENEW_BEFORE_S = 60;
+  const RENEW_TIMEOUT_MS = 10000;
   const { body } = document;
   const hosts = body.dataset.hosts.split(" ");
-  // The clocks of the browser and the panel may differ.
-  const ahead = Date.now() / 1000 - Number(body.dataset.now);
+  // Corrects for a difference between the clocks of browser and panel.
+  const clockOffset = Date.now() / 1000 - Number(body.dataset.now);
   let expires = Number(body.dataset.expires);
   let host = null;
   let renewal = null;
   let timer = 0;
 
-  // The token came with the address of the frame; it stays in no history and is copied with no address.
+  // The address of the iframe contains the token: remove it, so that it does not stay in the history.
   const address = new URL(window.location.href);
   address.searchParams.delete("token");
   window.history.replaceState(window.history.state, "", address);
 
-  // --- the page around -----------------------------------------------------------------------------------------------
+  // --- the host page -------------------------------------------------------------------------------------------------
 
-  function possible() {
+  function targetOrigins() {
     if (host) return [host];
-    const above = window.location.ancestorOrigins;
-    return above && above.length ? hosts.filter((one) => one === above[0]) : hosts;
+    const ancestors = window.location.ancestorOrigins;
+    return ancestors && ancestors.length ? hosts.filter((one) => one === ancestors[0]) : hosts;
   }
 
-  // A message is read by the origin that it is meant for; another one never sees it.
-  function tell(type, more = {}) {
-    if (window.parent !== window) possible().forEach((origin) => window.parent.postMessage({ type: `leafpanel:${type}`, ...more }, origin));
+  // The browser delivers a message only to a page of the given origin.
+  function post(type, more = {}) {
+    if (window.parent !== window) targetOrigins().forEach((origin) => window.parent.postMessage({ type: `leafpanel:${type}`, ...more }, origin));
   }
 
   function onMessage(event) {
     if (event.source !== window.parent || !hosts.includes(event.origin) || !event.data) return;
     const { type, token, theme } = event.data;
     host = event.origin;
-    if (type === "leafpanel:hello") tellHeight(true);
-    else if (type === "leafpanel:token" && typeof token === "string") take(token);
+    if (type === "leafpanel:hello") postHeight(true);
+    else if (type === "leafpanel:token" && typeof token === "string") useToken(token);
     else if (type === "leafpanel:theme" && ["light", "dark"].includes(theme)) document.documentElement.dataset.bsTheme = theme;
   }
 
-  // --- height, in both directions --------------------------------------------------------------------------------------
+  // --- height ----------------------------------------------------------------------------------------------------------
 
-  let told = 0;
+  let postedHeight = 0;
 
-  function tellHeight(again = false) {
+  function postHeight(force = false) {
     const height = Math.ceil(document.documentElement.getBoundingClientRect().height);
-    if (height === told && again !== true) return;
-    told = height;
-    tell("height", { height });
+    if (height === postedHeight && force !== true) return;
+    postedHeight = height;
+    post("height", { height });
   }
 
   // --- the token -------------------------------------------------------------------------------------------------------
 
-  const left = () => expires - (Date.now() / 1000 - ahead);
+  const secondsLeft = () => expires - (Date.now() / 1000 - clockOffset);
 
   function claims(token) {
     try {
@@ -64,7 +64,7 @@
     }
   }
 
-  function take(token) {
+  function useToken(token) {
     const { exp } = claims(token);
     if (!/^[\w-]+\.[\w-]+\.[\w-]+$/.test(token) || typeof exp !== "number") return;
     expires = exp;
@@ -79,53 +79,53 @@
       renewal = {};
       renewal.promise = new Promise((resolve) => { renewal.done = resolve; });
       const { promise } = renewal;
-      window.setTimeout(() => { if (renewal && renewal.promise === promise) { renewal.done(null); renewal = null; } }, PATIENCE_MS);
+      window.setTimeout(() => { if (renewal && renewal.promise === promise) { renewal.done(null); renewal = null; } }, RENEW_TIMEOUT_MS);
     }
-    tell("token-needed");
+    post("token-needed");
     return renewal.promise;
   }
 
   function schedule() {
     window.clearTimeout(timer);
-    // Short lives are renewed at half time.
-    timer = window.setTimeout(renewInTime, Math.max(1, Math.max(left() - EARLY_S, left() / 2)) * 1000);
+    // A token that is valid for a short time is renewed at half of it.
+    timer = window.setTimeout(renewBeforeExpiry, Math.max(1, Math.max(secondsLeft() - RENEW_BEFORE_S, secondsLeft() / 2)) * 1000);
   }
 
-  async function renewInTime() {
-    if (!(await renew())) timer = window.setTimeout(renewInTime, 15000);
+  async function renewBeforeExpiry() {
+    if (!(await renew())) timer = window.setTimeout(renewBeforeExpiry, 15000);
   }
 
-  // A request waits for a new token rather than fail, and what was typed stays where it is meanwhile.
+  // Waits for a new token when the current one expires, so that the request does not fail and no input is lost.
   async function send(action, request) {
-    if (left() < 5) use(request, await renew());
-    const answer = await window.fetch(action, request);
-    if (answer.status !== 401) return answer;
+    if (secondsLeft() < 5) authorize(request, await renew());
+    const response = await window.fetch(action, request);
+    if (response.status !== 401) return response;
     const token = await renew();
-    if (!token) return answer;
-    use(request, token);
+    if (!token) return response;
+    authorize(request, token);
     return window.fetch(action, request);
   }
 
-  function use(request, token) {
+  function authorize(request, token) {
     if (token) request.headers.Authorization = `Bearer ${token}`;
   }
 
-  // --- what was done -----------------------------------------------------------------------------------------------------
+  // --- completed actions -------------------------------------------------------------------------------------------------
 
-  const DONE = { links: "linked", new: "linked", unlink: "unlinked", update: "changed" };
+  const ACTIONS = { links: "linked", new: "linked", unlink: "unlinked", update: "changed" };
 
-  function tellDone({ request, response }) {
+  function postAction({ request, response }) {
     if (!request || request.method !== "POST" || !response || response.status >= 400) return;
     const path = new URL(request.action, window.location.href).pathname.split("/");
-    const done = DONE[path.at(-1)];
-    if (done) tell(done, { integration: path[path.indexOf("integrations") + 1] });
+    const action = ACTIONS[path.at(-1)];
+    if (action) post(action, { integration: path[path.indexOf("integrations") + 1] });
   }
 
   window.addEventListener("message", onMessage);
   document.addEventListener("htmx:config:request", (event) => { event.detail.ctx.fetch = send; });
-  document.addEventListener("htmx:after:swap", (event) => tellDone(event.detail.ctx));
-  document.addEventListener("visibilitychange", () => { if (!document.hidden && left() < EARLY_S) renew(); });
-  new ResizeObserver(() => tellHeight()).observe(document.documentElement);
+  document.addEventListener("htmx:after:swap", (event) => postAction(event.detail.ctx));
+  document.addEventListener("visibilitychange", () => { if (!document.hidden && secondsLeft() < RENEW_BEFORE_S) renew(); });
+  new ResizeObserver(() => postHeight()).observe(document.documentElement);
   schedule();
-  tellHeight(true);
+  postHeight(true);
 })();

@@ -1,15 +1,15 @@
-// The box as a combobox. Focus never leaves it; the list below pushes the rows down. Without this file the box is a
-// search form with a result page.
+// The search box as a combobox. Focus stays in the box; the list of results pushes the rows down. Without this file
+// the box is a search form with a result page.
 (() => {
   "use strict";
-  const WAIT = 250;
-  const LEAST = 2;
+  const DEBOUNCE_MS = 250;
+  const MIN_LENGTH = 2;
   const byId = (id) => document.getElementById(id);
   const box = () => byId("lp-q");
   const options = () => [...document.querySelectorAll("#lp-options [role=option]")];
   let timer = 0;
-  let asked = null;
-  let leaving = false;
+  let searched = null;
+  let swapping = false;
   let pressed = false;
 
   // --- the list ------------------------------------------------------------------------------------------------------
@@ -20,7 +20,7 @@
     box().setAttribute("aria-expanded", String(open));
     if (!open) {
       byId("lp-results").replaceChildren();
-      asked = null;
+      searched = null;
       activate(null);
     }
   }
@@ -47,23 +47,24 @@
     activate(all[at < 0 ? (step > 0 ? 0 : all.length - 1) : (at + step + all.length) % all.length]);
   }
 
-  // --- asking --------------------------------------------------------------------------------------------------------
+  // --- searching -----------------------------------------------------------------------------------------------------
 
-  function ask() {
+  function search() {
     const text = box().value.trim();
-    if (text === asked || (text && text.length < LEAST)) return;
-    asked = text;
+    if (text === searched || (text && text.length < MIN_LENGTH)) return;
+    searched = text;
     const head = byId("lp-found");
     if (head) head.textContent = "Searching …";
     window.htmx.trigger(box(), "lp:search");
   }
 
-  function askSoon() {
+  // Debounce: search once typing pauses, not for every character.
+  function searchSoon() {
     window.clearTimeout(timer);
-    timer = window.setTimeout(ask, WAIT);
+    timer = window.setTimeout(search, DEBOUNCE_MS);
   }
 
-  function onAnswer(ctx) {
+  function onResults(ctx) {
     if (ctx.sourceElement !== box()) return;
     const list = byId("lp-options");
     if (document.activeElement !== box() && !document.activeElement.closest("#lp-picker")) return setOpen(false);
@@ -84,8 +85,8 @@
 
   const optionOf = (reference) => options().find((one) => one.dataset.reference === reference);
 
-  // The form of Undo goes with the answer, so that what it stood for is read before.
-  function beforeAnswer(ctx) {
+  // The swap removes the Undo form, so its references are read before.
+  function beforeSwap(ctx) {
     const { id } = ctx.sourceElement;
     if (!["lp-link", "lp-undo"].includes(id) || ctx.response.status >= 400) return;
     const fields = ctx.sourceElement.querySelectorAll("[name=reference]");
@@ -108,7 +109,7 @@
     if (event.key === "ArrowDown" || event.key === "ArrowUp") {
       event.preventDefault();
       if (isOpen()) move(event.key === "ArrowDown" ? 1 : -1);
-      else { asked = null; ask(); }
+      else { searched = null; search(); }
     } else if (event.key === "Enter" && active()) {
       event.preventDefault();
       link(active());
@@ -121,8 +122,8 @@
 
   const inside = (element) => element && (element === box() || element.closest("#lp-picker"));
 
-  // A press elsewhere is let through first: closing moves what lies below.
-  function closeUnlessBack() {
+  // Runs after a click elsewhere: closing the list moves the rows, and the click would miss its target.
+  function closeUnlessRefocused() {
     if (box() && document.hasFocus() && !inside(document.activeElement)) close();
   }
 
@@ -130,18 +131,18 @@
   document.addEventListener("input", (event) => {
     if (event.target !== box()) return;
     activate(null);
-    askSoon();
+    searchSoon();
   });
   document.addEventListener("focusin", (event) => {
-    if (event.target === box() && !box().value && !byId("lp-results").childElementCount) askSoon();
+    if (event.target === box() && !box().value && !byId("lp-results").childElementCount) searchSoon();
   });
   document.addEventListener("focusout", (event) => {
-    if (!box() || leaving) return;
-    if (inside(event.target) && !inside(event.relatedTarget)) window.setTimeout(closeUnlessBack, pressed ? 250 : 0);
+    if (!box() || swapping) return;
+    if (inside(event.target) && !inside(event.relatedTarget)) window.setTimeout(closeUnlessRefocused, pressed ? 250 : 0);
   });
   document.addEventListener("pointerdown", () => { pressed = true; });
   document.addEventListener("pointerup", () => { window.setTimeout(() => { pressed = false; }); });
-  // A press on the list keeps the focus in the box.
+  // Pressing the list does not take the focus from the box.
   document.addEventListener("mousedown", (event) => {
     if (event.target.closest("#lp-options, #lp-found, .lp-keys")) event.preventDefault();
   });
@@ -150,16 +151,16 @@
     if (option) link(option);
   });
   document.addEventListener("htmx:before:swap", (event) => {
-    leaving = true;
-    beforeAnswer(event.detail.ctx);
+    swapping = true;
+    beforeSwap(event.detail.ctx);
   });
-  document.addEventListener("htmx:finally:swap", () => { leaving = false; });
+  document.addEventListener("htmx:finally:swap", () => { swapping = false; });
   document.addEventListener("htmx:after:swap", (event) => {
     const { ctx } = event.detail;
-    if (ctx.target && ctx.target.id === "lp-tab") asked = null;
-    if (box()) onAnswer(ctx);
+    if (ctx.target && ctx.target.id === "lp-tab") searched = null;
+    if (box()) onResults(ctx);
     if (ctx.linked) onLinked(ctx.linked);
   });
-  // Somebody was faster than this file.
-  if (box() && box() === document.activeElement && box().value !== box().defaultValue) askSoon();
+  // The user typed before this file was loaded.
+  if (box() && box() === document.activeElement && box().value !== box().defaultValue) searchSoon();
 })();

@@ -1,25 +1,25 @@
-// The tab works without this file. It says aloud what happened, puts the focus back, and keeps the stamp ticking.
+// Announcements for screen readers, focus after an action, and the age of the list. The tab works without this file.
 (() => {
   "use strict";
   const byId = (id) => document.getElementById(id);
   let focusNext = [];
 
-  // --- announcements: one polite region, outside of everything that is swapped -----------------------------------
+  // --- announcements: one polite live region, outside of all swapped elements ------------------------------------
 
   function announce(text) {
-    const region = byId("lp-said");
+    const region = byId("lp-status");
     if (!region || !text) return;
     region.textContent = "";
     window.setTimeout(() => { region.textContent = text; }, 50);
   }
 
-  function announceNews() {
-    const news = document.querySelectorAll("[data-announce]");
-    announce([...news].map((one) => one.dataset.announce).join(". "));
-    news.forEach((one) => one.removeAttribute("data-announce"));
+  function announceChanges() {
+    const changes = document.querySelectorAll("[data-announce]");
+    announce([...changes].map((one) => one.dataset.announce).join(". "));
+    changes.forEach((one) => one.removeAttribute("data-announce"));
   }
 
-  // --- the stamp ---------------------------------------------------------------------------------------------------
+  // --- age of the list ---------------------------------------------------------------------------------------------
 
   function ago(moment) {
     const seconds = Math.max(0, Math.round((Date.now() - Date.parse(moment)) / 1000));
@@ -67,7 +67,7 @@
     if (field) field.focus();
   }
 
-  // A drawer that was opened from the keyboard hands the focus to its first field.
+  // Opening a drawer moves the focus to its first field.
   function onToggle(event) {
     const drawer = event.target;
     if (!drawer.open || !drawer.matches(".lp-drawer, .lp-unlink")) return;
@@ -87,7 +87,7 @@
     document.querySelectorAll("[data-copies]").forEach((button) => { button.hidden = false; });
   }
 
-  // --- focus after an act --------------------------------------------------------------------------------------------
+  // --- focus after an action -----------------------------------------------------------------------------------------
 
   function neighbours(id) {
     const rows = [...document.querySelectorAll(".lp-rows > li")];
@@ -98,14 +98,14 @@
   function onRequest(event) {
     const source = event.detail.ctx.sourceElement;
     focusNext = [];
-    if (source.dataset.leaves) focusNext = [...neighbours(source.dataset.leaves), "lp-q"];
+    if (source.dataset.removes) focusNext = [...neighbours(source.dataset.removes), "lp-q"];
     if (source.dataset.thenFocuses) focusNext = [source.dataset.thenFocuses];
     const menu = source.closest(".lp-sort");
     if (menu) {
       menu.open = false;
       menu.querySelector("summary").focus();
     }
-    if (source.matches(".lp-tab-link")) waitForTab(event.detail.ctx, source);
+    if (source.matches(".lp-tab-link")) showSkeletonLater(event.detail.ctx, source);
   }
 
   function placeFocus() {
@@ -114,9 +114,9 @@
     if (next) next.focus();
   }
 
-  // --- changing tab: after a moment without an answer the shape of what is to come --------------------------------
+  // --- changing the tab: a skeleton after 300 ms without a response -----------------------------------------------
 
-  function waitForTab(ctx, link) {
+  function showSkeletonLater(ctx, link) {
     const body = byId("lp-body");
     const timer = window.setTimeout(() => {
       if (!body.isConnected) return;
@@ -125,39 +125,39 @@
       byId("lp-strip").classList.add("htmx-request");
       body.replaceChildren(byId("lp-skeleton").content.cloneNode(true));
     }, 300);
-    ctx.stopWaiting = () => window.clearTimeout(timer);
+    ctx.cancelSkeleton = () => window.clearTimeout(timer);
   }
 
-  // --- what did not come -------------------------------------------------------------------------------------------
+  // --- failed requests ---------------------------------------------------------------------------------------------
 
-  // A whole page where a part was asked for (a session that ended, a failure of ours) must not wipe what is shown.
+  // A whole page in place of a fragment (session ended, internal error) must not replace the list.
   function onSwap(event) {
     const { ctx } = event.detail;
-    // What took the focus once must not take it again when the list around it is swapped.
+    // An element takes the focus once, not again after each swap of the list around it.
     document.querySelectorAll("[autofocus]").forEach((one) => one.removeAttribute("autofocus"));
     if (ctx.target === document.body || !/^\s*<!doctype/i.test(ctx.text)) return;
     event.preventDefault();
-    if (!ctx.sourceElement.matches(".lp-excerpt")) complain(`This did not work. Reload the page and try again. Reference: ${ctx.response.headers.get("X-Request-Id") || "none"}`);
+    if (!ctx.sourceElement.matches(".lp-excerpt")) showError(`This did not work. Reload the page and try again. Reference: ${ctx.response.headers.get("X-Request-Id") || "none"}`);
   }
 
   function onError(event) {
     const source = event.detail.ctx && event.detail.ctx.sourceElement;
     if (source && source.matches(".lp-excerpt")) return;
-    complain("The panel does not answer. Nothing you typed is lost; try again.");
+    showError("The panel does not respond. Your input is kept; try again.");
   }
 
-  function complain(text) {
-    const place = byId("lp-message") || byId("lp-body");
+  function showError(text) {
+    const target = byId("lp-message") || byId("lp-body");
     const line = document.createElement("p");
-    line.className = "lp-trouble";
+    line.className = "lp-problem";
     line.setAttribute("role", "alert");
     line.textContent = text;
-    if (place.id === "lp-message") place.replaceChildren(line);
-    else place.prepend(line);
+    if (target.id === "lp-message") target.replaceChildren(line);
+    else target.prepend(line);
   }
 
-  // The session ended while somebody typed: sent as a whole page, the form goes along through signing in.
-  function onAnswer(event) {
+  // The session ended before the form was submitted: submit it as a page, so that it is kept while signing in.
+  function onResponse(event) {
     const { ctx } = event.detail;
     if (!ctx.response.headers.has("X-Leafpanel-Send-Whole")) return;
     const form = document.createElement("form");
@@ -174,7 +174,7 @@
     form.submit();
   }
 
-  // Links that are worn as buttons answer to the space bar as well.
+  // Links with the role button react to the space bar too.
   function onKey(event) {
     if (event.key !== " " || !event.target.matches("a[role=button]")) return;
     event.preventDefault();
@@ -185,12 +185,12 @@
   document.addEventListener("keydown", onKey);
   document.addEventListener("toggle", onToggle, true);
   document.addEventListener("htmx:before:request", onRequest);
-  document.addEventListener("htmx:after:request", onAnswer);
+  document.addEventListener("htmx:after:request", onResponse);
   document.addEventListener("htmx:before:swap", onSwap);
   document.addEventListener("htmx:error", onError);
-  document.addEventListener("htmx:finally:request", (event) => event.detail.ctx.stopWaiting && event.detail.ctx.stopWaiting());
+  document.addEventListener("htmx:finally:request", (event) => event.detail.ctx.cancelSkeleton && event.detail.ctx.cancelSkeleton());
   document.addEventListener("htmx:after:swap", () => {
-    announceNews();
+    announceChanges();
     showCopyButtons();
     tick();
     placeFocus();

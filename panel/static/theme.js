@@ -1,4 +1,4 @@
-// Runs before the page is drawn: a page that follows the reader's own choice of light or dark never flashes.
+// Runs before the first paint, so that a page with the theme `auto` does not flash in the other colours.
 (() => {
   const root = document.documentElement;
   if (root.dataset.theme !== "auto") return;

@@ -1,4 +1,4 @@
-"""Upstream values in the words of our pages: dates, counts, trails, references. Installed as template filters."""
+"""Template filters: dates, durations, counts, breadcrumbs and references as the pages show them."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ _COLOR = re.compile(r"#[0-9a-fA-F]{6}")
 
 
 def install(app: Flask) -> None:
-    """Make the words below known to all templates."""
+    """Register the filters for all templates."""
     filters = (
-        ago, bare, clip, clock, color, counted, day, due, instant, key, marked, overdue, short_day, taken, trail, web,
+        ago, bare, clip, clock, color, counted, day, due, highlight, instant, key, overdue, short_day, taken, trail,
+        web,
     )  # fmt: skip
-    app.jinja_env.filters.update({word.__name__: word for word in filters})
+    app.jinja_env.filters.update({function.__name__: function for function in filters})
 
 
 # --- dates -----------------------------------------------------------------------------------------------------------
@@ -43,31 +44,31 @@ def clock(moment: datetime) -> str:
 
 
 def instant(moment: datetime) -> str:
-    """``14:06:02.418`` for today, with the day before it otherwise: one line of a log."""
+    """``14:06:02.418`` for today, ``12 Oct 14:06:02.418`` otherwise; for log lines."""
     local = moment.astimezone()
     time = f"{local:%H:%M:%S}.{local.microsecond // 1000:03}"
     return time if local.date() == now().astimezone().date() else f"{local.day} {local:%b} {time}"
 
 
-def waited(seconds: int) -> str:
+def wait_time(seconds: int) -> str:
     """``40 s``, ``3 min``."""
     return f"{seconds} s" if seconds < 100 else f"{round(seconds / 60)} min"
 
 
 def second(moment: datetime) -> str:
-    """``14:06:02``, for a moment that is near."""
+    """``14:06:02``, for moments of today."""
     return f"{moment.astimezone():%H:%M:%S}"
 
 
 def taken(ms: int | None) -> str:
-    """``142 ms``, or ``5.0 s`` from a second on."""
+    """A duration: ``142 ms``, or ``5.0 s`` from one second; ``–`` without one."""
     if ms is None:
         return "–"
     return f"{ms} ms" if ms < 1000 else f"{ms / 1000:.1f} s"
 
 
 def ago(moment: datetime) -> str:
-    """``just now``, ``5 minutes ago``, ``2 hours ago``, ``3 days ago``; older moments as their day."""
+    """``just now``, ``5 minutes ago``, ``2 hours ago``, ``3 days ago``; after a week the day."""
     seconds = (now() - moment).total_seconds()
     for limit, size, one, many in (
         (3600, 60, "minute", "minutes"),
@@ -82,7 +83,7 @@ def ago(moment: datetime) -> str:
 
 
 def short_day(value: datetime | date | str) -> str:
-    """``16 Nov``, with the year when it is another one than this; "" for what is no date."""
+    """``16 Nov``, with the year unless it is the current one; "" for a value that is not a date."""
     found = _date(value)
     if found is None:
         return ""
@@ -95,7 +96,7 @@ def due(value: date | str | None) -> str:
 
 
 def overdue(value: date | str | None) -> str:
-    """``3 days overdue``, or "" while there is time."""
+    """``3 days overdue``, or "" before that."""
     found = _date(value) if value else None
     late = (_today() - found).days if found else 0
     return f"{counted(late, 'day', 'days')} overdue" if late > 0 else ""
@@ -116,7 +117,7 @@ def _date(value: datetime | date | str) -> date | None:
         return None
 
 
-# --- things ----------------------------------------------------------------------------------------------------------
+# --- text ------------------------------------------------------------------------------------------------------------
 
 
 def counted(number: int, one: str, many: str) -> str:
@@ -130,42 +131,42 @@ def trail(parts: Iterable[str]) -> str:
 
 
 def bare(reference: str, leaf: Integration) -> str:
-    """A reference without its upstream's help: ``#1528``, or ``Space.Page`` without what goes without saying."""
+    """A reference as people write it: ``#1528``, or ``Space.Page`` without the prefix ``xwiki:``."""
     if leaf.descriptor.reference_kind == "number":
         return f"#{reference}"
     return reference.removeprefix(f"{leaf.id}:")
 
 
 def clip(text: str, length: int = EXCERPT_LENGTH) -> str:
-    """At most ``length`` characters, cut after a word."""
+    """At most ``length`` characters, cut at a word boundary."""
     if len(text) <= length:
         return text
     cut = text[: length - 1]
     return f"{(cut.rpartition(' ')[0] or cut).rstrip()} …"
 
 
-def marked(text: str, query: str) -> Markup:
-    """The text with the typed words in bold."""
+def highlight(text: str, query: str) -> Markup:
+    """The text with the words of the query in bold."""
     words = sorted({word for word in query.split() if len(word) > 1}, key=len, reverse=True)[:20]
     if not words:
         return escape(text)
     parts = re.split(f"({'|'.join(map(re.escape, words))})", text, flags=re.IGNORECASE)
-    return Markup("").join(Markup("<b>{}</b>").format(part) if at % 2 else part for at, part in enumerate(parts))
+    return Markup("").join(Markup("<b>{}</b>").format(part) if index % 2 else part for index, part in enumerate(parts))
 
 
-# --- what may stand in an attribute ----------------------------------------------------------------------------------
+# --- safe attribute values -------------------------------------------------------------------------------------------
 
 
 def key(reference: str) -> str:
-    """A short name for a reference that may stand in an element's id."""
+    """A short hash of a reference, for the id of an element."""
     return hashlib.sha256(reference.encode("utf-8", "surrogatepass")).hexdigest()[:12]
 
 
 def color(value: object) -> str:
-    """``#RRGGBB``, or "" for whatever else an upstream calls a colour."""
+    """``#RRGGBB``, or "" for any other value."""
     return value if isinstance(value, str) and _COLOR.fullmatch(value) else ""
 
 
 def web(url: str) -> str:
-    """The address when a browser may follow it, else ""."""
+    """The address when its scheme is http or https, else ""."""
     return url if url.lower().startswith(("https://", "http://")) else ""

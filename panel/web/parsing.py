@@ -1,4 +1,4 @@
-"""What programs give: names, numbers and payloads, read the same way through JSON and MCP. All raise InvalidInput."""
+"""Request parsing that JSON and MCP share: references, numbers and payloads. All functions raise InvalidInput."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PICKER_LIMIT = 25
 
 
 def object_ref(register: str, schema: str, object_id: str) -> ObjectRef:
-    """Our side of a link from the parts of an address, on pages too. Raises InvalidInput naming the part."""
+    """The object reference from the parts of a path. Raises InvalidInput for the part that is wrong."""
     for name, value in (("register", register), ("schema", schema), ("objectId", object_id)):
         if not value.strip() or len(value) > 255 or not value.isprintable():
             raise InvalidInput(name, f"“{name}” must be 1 to 255 printable characters.")
@@ -24,6 +24,7 @@ def object_ref(register: str, schema: str, object_id: str) -> ObjectRef:
 
 
 def positive(name: str, text: str | None, default: int) -> int:
+    """A whole number from 1 to 999,999,999; ``default`` when the parameter is missing."""
     if text is None:
         return default
     if not text.isascii() or not text.isdigit() or not 0 < int(text[:12]) < 10**9:
@@ -32,13 +33,14 @@ def positive(name: str, text: str | None, default: int) -> int:
 
 
 def idempotency_key(name: str, text: str) -> str | None:
+    """The key without surrounding spaces; None for an empty one."""
     if len(text.strip()) > KEY_LENGTH:
         raise InvalidInput(name, f"“{name}” has at most {KEY_LENGTH} characters.")
     return text.strip() or None
 
 
 def reference_in(leaf: Integration, payload: Mapping[str, Any]) -> str:
-    """The reference under any of its names; numbers are taken as ids."""
+    """The value of ``reference`` or of an alias of the leaf; an integer is an id."""
     for name in ("reference", *leaf.descriptor.reference_aliases):
         value = payload.get(name)
         if isinstance(value, int) and not isinstance(value, bool):
@@ -51,7 +53,7 @@ def reference_in(leaf: Integration, payload: Mapping[str, Any]) -> str:
 
 
 def create_values(leaf: Integration, payload: Mapping[str, Any]) -> dict[str, Any]:
-    """The create fields with their other names folded into ours."""
+    """The payload with the aliases of the create fields replaced by their names."""
     values = dict(payload)
     for field in leaf.descriptor.create:
         for alias in field.aliases:

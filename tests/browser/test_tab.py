@@ -43,7 +43,7 @@ def tab(panel, sign_in: Callable[[str], Page], request: pytest.FixtureRequest) -
 
 
 def said(page: Page, words: str) -> None:
-    expect(page.locator("#lp-said")).to_have_text(words)
+    expect(page.locator("#lp-status")).to_have_text(words)
 
 
 def test_the_box_is_worked_by_keys_and_stays_open(tab: Open, complaints: list[str]) -> None:

@@ -180,7 +180,7 @@ def test_choosing_a_password_ends_the_one_time_password(client: FlaskClient, beh
     [
         (
             {"current": "not it", "password": "another password", "again": "another password"},
-            "not your present password",
+            "not your current password",
         ),
         ({"current": PASSWORD, "password": "another password", "again": "another passwort"}, "passwords differ"),
         ({"current": PASSWORD, "password": "short", "again": "short"}, "at least 8 characters"),
@@ -301,7 +301,7 @@ def test_a_connector_that_the_server_locks_off_stays_off(make_app: MakeApp) -> N
 
     said = post(alice, "/admin/connector", {"value": "on"}, follow_redirects=True).text
 
-    assert "locked off by the setting PANEL_CONNECTOR_ENABLED" in said
+    assert "PANEL_CONNECTOR_ENABLED of this server switches the connector off" in said
     assert "it cannot be turned on here" in said
     assert 'value="on"' not in said
 

@@ -77,14 +77,14 @@ def test_a_switched_off_application_is_refused(
     as_admin.post(f"{path_of(app)}/switch", data={**form, "value": "off"})
 
     assert app.test_client().get(f"/embed/demo/case/1?token={token_of(made, CASE)}").status_code == 401
-    assert "Switch on" in as_admin.get(path_of(app)).text
+    assert "Enable" in as_admin.get(path_of(app)).text
 
 
 @pytest.mark.parametrize(
     ("path", "changes", "said"),
     [
         ("demo/case/1", {}, "This address is accepted"),
-        ("demo/case/2", {}, "names another object"),
+        ("demo/case/2", {}, "name different objects"),
         ("demo/case/1", {"exp": 1}, "The token has expired."),
         ("demo/case/1", {"can": []}, "The claim can must be"),
         ("demo/case/1", {"aud": "x"}, "The claim aud must be"),

@@ -70,13 +70,11 @@ def test_the_page_stands_in_the_navigation_and_says_what_it_keeps(as_admin: Flas
     page = as_admin.get(TRAIL)
 
     assert '<a href="/admin/audit" aria-current="page">Audit</a>' in page.text
-    assert "Lines are never changed and never removed here. Never written down: secrets, texts and titles." in words(
-        page.text
-    )
+    assert "The panel never changes or removes a line. Never recorded: secrets, texts and titles." in words(page.text)
 
 
 def test_a_trail_without_lines_says_so(app: Flask, as_admin: FlaskClient) -> None:
-    assert "No line fits Change what is asked for above." in words(as_admin.get(f"{TRAIL}?who=nobody").text)
+    assert "No matching lines Change the filters above." in words(as_admin.get(f"{TRAIL}?who=nobody").text)
 
 
 def test_a_new_panel_has_no_lines_yet(app: Flask) -> None:
@@ -86,11 +84,11 @@ def test_a_new_panel_has_no_lines_yet(app: Flask) -> None:
         db.session.execute(delete(AuditEntry))
         db.session.commit()
 
-    assert "No lines yet Every change gets a line here." in words(alice.get(TRAIL).text)
+    assert "No lines yet Every change is recorded here." in words(alice.get(TRAIL).text)
 
 
 @pytest.mark.parametrize("deed", AuditAction)
-def test_every_deed_has_words_and_can_be_asked_for(app: Flask, as_admin: FlaskClient, deed: AuditAction) -> None:
+def test_every_action_has_a_label_and_a_filter(app: Flask, as_admin: FlaskClient, deed: AuditAction) -> None:
     plant(app, deed, subject=f"thing-{deed}")
     plant(app, AuditAction.LINK if deed is not AuditAction.LINK else AuditAction.UNLINK, subject="another")
 
@@ -100,7 +98,7 @@ def test_every_deed_has_words_and_can_be_asked_for(app: Flask, as_admin: FlaskCl
     assert f'<option value="{deed}" selected>{LABELS[deed]}</option>' in html.unescape(page.text)
 
 
-def test_a_deed_of_a_later_version_is_shown_by_its_word(app: Flask, as_admin: FlaskClient) -> None:
+def test_an_action_of_a_later_version_is_shown_by_its_identifier(app: Flask, as_admin: FlaskClient) -> None:
     with app.app_context():
         line = {**audit.line(AuditAction.LINK, ANNA), "deed": "moved-house"}
         db.session.execute(insert(AuditEntry).values(line))
@@ -121,8 +119,8 @@ def test_a_name_says_who_vouches_for_it(app: Flask, as_admin: FlaskClient) -> No
 
     assert "alice via Cases Linked" in page
     for who in (
-        "alice, let in by Cases",
-        "alice, let in by an application that is gone",
+        "alice, identified by Cases",
+        "alice, identified by a deleted application",
         "agent, API token",
         "console, account root",
     ):

@@ -401,8 +401,8 @@ def test_an_address_of_another_host_is_named(editor: FlaskClient, ask: Callable[
 def test_an_administrator_may_add_a_source_for_another_host(admin: FlaskClient) -> None:
     page = fragment(admin, leaf("xwiki", "/search?q=https://kennis.regio.example/bin/view/A/B"))
 
-    assert page.texts(".lp-trouble a") == ["Add a source"]
-    assert get(admin, page.hrefs(".lp-trouble a")[0]).status == 200
+    assert page.texts(".lp-problem a") == ["Add a source"]
+    assert get(admin, page.hrefs(".lp-problem a")[0]).status == 200
 
 
 def test_linking_twice_says_so_and_keeps_what_was_typed(editor: FlaskClient, linked: Link, connected: Flask) -> None:

@@ -183,7 +183,7 @@ def test_too_many_wrong_passwords_are_429_with_a_time(client: FlaskClient, bob: 
 
     assert [answer.status_code for answer in answers] == [401] * 10 + [429] * 2
     assert 0 < int(last.headers["Retry-After"]) <= 180
-    assert "The next one is looked at in" in last.text
+    assert "Try again in" in last.text
     assert 'value="bob"' in last.text
 
 

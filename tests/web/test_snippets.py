@@ -16,7 +16,7 @@ from panel.accounts.embed_tokens import Secret
 from panel.config import PROJECT_ROOT
 from panel.core.domain import ObjectRef
 from panel.core.errors import InvalidInput
-from panel.web.admin.snippets import LANGUAGES, Wanted, snippet
+from panel.web.admin.snippets import LANGUAGES, SnippetRequest, snippet
 
 GUIDE = (PROJECT_ROOT / "docs" / "embedding.md").read_text("utf-8")
 NASTY = "zaken \"é\\$x' {y}"
@@ -30,7 +30,7 @@ def made(app: Flask) -> Secret:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_the_guide_shows_what_the_page_makes(app: Flask, language: str) -> None:
-    wanted = Wanted(language, "demo", "case", ("view", "link", "unlink"))
+    wanted = SnippetRequest(language, "demo", "case", ("view", "link", "unlink"))
     with app.test_request_context():
         code = snippet(wanted, kid="lpk_…", panel_url="https://panel.example.org")
 
@@ -42,7 +42,9 @@ def test_an_address_that_the_python_code_signs_is_accepted(
 ) -> None:
     monkeypatch.setenv("LEAFPANEL_SECRET", made.value)
     with app.test_request_context():
-        code = snippet(Wanted("python", NASTY, "a b", ("view",)), kid=made.kid, panel_url="https://panel.example.org")
+        code = snippet(
+            SnippetRequest("python", NASTY, "a b", ("view",)), kid=made.kid, panel_url="https://panel.example.org"
+        )
     written: dict[str, Any] = {}
     exec(code, written)
 
@@ -59,7 +61,9 @@ def test_an_address_that_the_python_code_signs_is_accepted(
 def test_no_value_leaves_its_literal(app: Flask, language: str) -> None:
     """Whatever stands in the quotes: cut every string literal out, and nothing of the value is left."""
     with app.test_request_context():
-        code = snippet(Wanted(language, NASTY, NASTY, ("view",)), kid="k", panel_url="https://panel.example.org")
+        code = snippet(
+            SnippetRequest(language, NASTY, NASTY, ("view",)), kid="k", panel_url="https://panel.example.org"
+        )
 
     bare = re.sub(r'"(?:\\.|[^"\\])*"' if language != "php" else r"'(?:\\.|[^'\\])*'", "", code)
 
@@ -79,7 +83,7 @@ def test_no_value_leaves_its_literal(app: Flask, language: str) -> None:
 )
 def test_a_wrong_wish_names_its_field(given: dict[str, Any], field: str) -> None:
     with pytest.raises(InvalidInput) as refused:
-        Wanted(**given)
+        SnippetRequest(**given)
 
     assert refused.value.field == field
 

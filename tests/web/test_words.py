@@ -94,13 +94,13 @@ def test_clips_a_text_after_a_word() -> None:
 
 
 def test_marks_typed_words_and_nothing_of_it_is_markup() -> None:
-    said = formatting.marked("<i>Welstand</i> & dakkapel", "WELSTAND dak (")
+    said = formatting.highlight("<i>Welstand</i> & dakkapel", "WELSTAND dak (")
 
     assert said == Markup("&lt;i&gt;<b>Welstand</b>&lt;/i&gt; &amp; <b>dak</b>kapel")
 
 
 def test_marks_nothing_without_words() -> None:
-    assert formatting.marked("a < b", "") == Markup("a &lt; b")
+    assert formatting.highlight("a < b", "") == Markup("a &lt; b")
 
 
 @pytest.mark.parametrize(

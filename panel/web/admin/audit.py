@@ -1,4 +1,4 @@
-"""The audit trail: who changed what, when and through which face; as a page, as CSV and as JSON."""
+"""The page of the audit trail, with filters, and its export as CSV and JSON."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from panel.web.formatting import short_day
 
 bp = Blueprint("audit", __name__)
 
-FIELDS = ("who", "deed", "object", "integration", "since", "until", "text")
-LONGEST = 300
+FILTERS = ("who", "deed", "object", "integration", "since", "until", "text")
+MAX_FILTER_LENGTH = 300
 HEADER = (
     "time", "deed", "who", "kind", "face", "reference", "register", "schema", "object id", "integration", "subject",
     "detail",
@@ -34,130 +34,130 @@ KEYS = (
     "detail",
 )  # fmt: skip
 
-WORDS: Mapping[str, Mapping[AuditAction, str]] = {
+LABELS_BY_GROUP: Mapping[str, Mapping[AuditAction, str]] = {
     "Links": {
         AuditAction.LINK: "Linked",
         AuditAction.UNLINK: "Unlinked",
         AuditAction.CREATE: "Created",
-        AuditAction.CREATE_UNCERTAIN: "Create unanswered",
+        AuditAction.CREATE_UNCERTAIN: "Create unconfirmed",
         AuditAction.UPDATE: "Changed upstream",
-        AuditAction.UPDATE_UNCERTAIN: "Change unanswered",
+        AuditAction.UPDATE_UNCERTAIN: "Change unconfirmed",
     },
     "Sources": {
-        AuditAction.SOURCE_CREATED: "Source made",
+        AuditAction.SOURCE_CREATED: "Source created",
         AuditAction.SOURCE_CHANGED: "Source changed",
         AuditAction.SOURCE_IMPORTED: "Source imported",
-        AuditAction.SOURCE_ENABLED: "Source switched on",
-        AuditAction.SOURCE_DISABLED: "Source switched off",
+        AuditAction.SOURCE_ENABLED: "Source enabled",
+        AuditAction.SOURCE_DISABLED: "Source disabled",
         AuditAction.SOURCE_DELETED: "Source deleted",
         AuditAction.INSTANCE_ACCEPTED: "Other instance accepted",
-        AuditAction.SECRET_SET: "Secret typed",
+        AuditAction.SECRET_SET: "Secret set",
         AuditAction.SECRET_REMOVED: "Secret removed",
-        AuditAction.OAUTH_CONNECTED: "Access given (OAuth)",
+        AuditAction.OAUTH_CONNECTED: "OAuth connected",
     },
     "Connector and keys": {
-        AuditAction.CONNECTOR_ON: "Connector on",
-        AuditAction.CONNECTOR_OFF: "Connector off",
+        AuditAction.CONNECTOR_ON: "Connector turned on",
+        AuditAction.CONNECTOR_OFF: "Connector turned off",
         AuditAction.KEYS_ROTATED: "Keys rotated",
     },
     "Embedding": {
-        AuditAction.EMBED_APP_CREATED: "Application added",
-        AuditAction.EMBED_APP_CHANGED: "Origins changed",
-        AuditAction.EMBED_APP_ROTATED: "New embed secret",
+        AuditAction.EMBED_APP_CREATED: "Application created",
+        AuditAction.EMBED_APP_CHANGED: "Application origins changed",
+        AuditAction.EMBED_APP_ROTATED: "Embed secret rotated",
         AuditAction.EMBED_APP_RETIRED: "Embed secret retired",
-        AuditAction.EMBED_APP_ENABLED: "Application on",
-        AuditAction.EMBED_APP_DISABLED: "Application off",
-        AuditAction.EMBED_APP_DELETED: "Application removed",
+        AuditAction.EMBED_APP_ENABLED: "Application enabled",
+        AuditAction.EMBED_APP_DISABLED: "Application disabled",
+        AuditAction.EMBED_APP_DELETED: "Application deleted",
     },
     "API tokens": {
-        AuditAction.TOKEN_ISSUED: "Token issued",
+        AuditAction.TOKEN_ISSUED: "Token created",
         AuditAction.TOKEN_REVOKED: "Token revoked",
     },
     "People": {
-        AuditAction.PERSON_ADDED: "Person added",
-        AuditAction.PERSON_ENABLED: "Person let in again",
-        AuditAction.PERSON_DISABLED: "Person kept out",
+        AuditAction.PERSON_ADDED: "User created",
+        AuditAction.PERSON_ENABLED: "User enabled",
+        AuditAction.PERSON_DISABLED: "User disabled",
         AuditAction.ROLE_CHANGED: "Role changed",
         AuditAction.PASSWORD_RESET: "Password reset",
-        AuditAction.PASSWORD_CHANGED: "Own password changed",
+        AuditAction.PASSWORD_CHANGED: "Password changed",
         AuditAction.SIGNED_IN: "Signed in",
         AuditAction.SIGNED_OUT: "Signed out",
-        AuditAction.SIGN_IN_THROTTLED: "Sign-in slowed down",
+        AuditAction.SIGN_IN_THROTTLED: "Sign-in throttled",
     },
 }
-LABELS = {deed.value: label for group in WORDS.values() for deed, label in group.items()}
-DOUBTFUL = frozenset({AuditAction.CREATE_UNCERTAIN, AuditAction.UPDATE_UNCERTAIN, AuditAction.SIGN_IN_THROTTLED})
+LABELS = {action.value: label for group in LABELS_BY_GROUP.values() for action, label in group.items()}
+WARNINGS = frozenset({AuditAction.CREATE_UNCERTAIN, AuditAction.UPDATE_UNCERTAIN, AuditAction.SIGN_IN_THROTTLED})
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """One entry in words."""
+class AuditLine:
+    """One entry as the page shows it."""
 
     entry: AuditEntry
     when: str
     label: str
-    doubtful: bool
+    is_warning: bool
     app: str
-    """The embedding application that vouched for this name."""
+    """The embedding application whose token names the user; "" without one."""
     account: str
-    """What else the name is that of: an API token, an account of the system."""
+    """``API token``, or the operating system account that ran a command; "" for other principals."""
     object: str
-    """The object as the field above takes it, "" when the deed was done to none."""
+    """The object in the form that the filter accepts; "" when the action concerns none."""
 
     @classmethod
-    def of(cls, entry: AuditEntry, apps: Mapping[str, str]) -> Line:
-        kind, _, which = entry.kind.partition(":")
-        app = apps.get(which, "an application that is gone") if kind == "embed" else ""
-        account = "API token" if kind == "token" else f"account {which}" if which else ""
+    def of(cls, entry: AuditEntry, apps: Mapping[str, str]) -> AuditLine:
+        kind, _, name = entry.kind.partition(":")
+        app = apps.get(name, "a deleted application") if kind == "embed" else ""
+        account = "API token" if kind == "token" else f"account {name}" if name else ""
         local = entry.at.astimezone()
         when, label = f"{short_day(local)} {local:%H:%M}", LABELS.get(entry.deed, entry.deed)
-        return cls(entry, when, label, entry.deed in DOUBTFUL, app, account, object_path(entry))
+        return cls(entry, when, label, entry.deed in WARNINGS, app, account, object_path(entry))
 
 
 def object_path(entry: AuditEntry) -> str:
-    """``register/schema/id``, with what would be taken for a separator written as in an address."""
+    """``register/schema/id``, with ``%`` and ``/`` inside a part percent-encoded."""
     parts = (entry.register, entry.schema, entry.object_id) if entry.object_id else ()
     return "/".join(part.replace("%", "%25").replace("/", "%2F") for part in parts)
 
 
 @bp.get("/audit")
 def index() -> tuple[str, int]:
-    asked = _asked()
+    filters = _filters()
     try:
-        wanted = _wanted(asked)
+        query = _query(filters)
     except InvalidInput as exc:
-        return _page(asked, errors={exc.field: str(exc)}), 422
-    return _page(asked, audit_query.lines(wanted, before=request.args.get("before", 0, type=int))), 200
+        return _page(filters, errors={exc.field: str(exc)}), 422
+    return _page(filters, audit_query.lines(query, before=request.args.get("before", 0, type=int))), 200
 
 
 def _page(
-    asked: Mapping[str, str], found: Lines[AuditEntry] | None = None, *, errors: Mapping[str, str] | None = None
+    filters: Mapping[str, str], found: Lines[AuditEntry] | None = None, *, errors: Mapping[str, str] | None = None
 ) -> str:
     apps = {app.id: app.name for app in panel().embed_apps.all()}
     return render_template(
         "admin/audit.html",
-        asked=asked,
-        given=_given(asked),
+        filters=filters,
+        active=_active(filters),
         errors=errors or {},
-        deeds=WORDS,
+        actions=LABELS_BY_GROUP,
         integrations=_integrations(),
         found=found,
-        lines=[Line.of(entry, apps) for entry in found.rows] if found is not None else [],
-        older=_page_of(asked, found.older) if found is not None else None,
-        newer=_page_of(asked, found.newer) if found is not None else None,
+        lines=[AuditLine.of(entry, apps) for entry in found.rows] if found is not None else [],
+        older=_page_url(filters, found.older) if found is not None else None,
+        newer=_page_url(filters, found.newer) if found is not None else None,
     )
 
 
-def _asked() -> dict[str, str]:
-    return {name: request.args.get(name, "").strip()[:LONGEST] for name in FIELDS}
+def _filters() -> dict[str, str]:
+    return {name: request.args.get(name, "").strip()[:MAX_FILTER_LENGTH] for name in FILTERS}
 
 
-def _given(asked: Mapping[str, str]) -> dict[str, Any]:
-    return {name: value for name, value in asked.items() if value}
+def _active(filters: Mapping[str, str]) -> dict[str, Any]:
+    return {name: value for name, value in filters.items() if value}
 
 
-def _page_of(asked: Mapping[str, str], mark: int | None) -> str | None:
-    return None if mark is None else url_for(".index", **_given(asked), before=mark or None)
+def _page_url(filters: Mapping[str, str], before: int | None) -> str | None:
+    return None if before is None else url_for(".index", **_active(filters), before=before or None)
 
 
 def _integrations() -> list[str]:
@@ -165,26 +165,26 @@ def _integrations() -> list[str]:
     return sorted({*audit_query.integrations(), *panel().registry.ids(), *sources})
 
 
-def _wanted(asked: Mapping[str, str]) -> Wanted:
-    """Raises InvalidInput: what cannot be understood must not read as if nothing had been asked for."""
-    until, place = _midnight(asked, "until"), asked["object"].rstrip("/")
+def _query(filters: Mapping[str, str]) -> Wanted:
+    """Raises InvalidInput for a value that cannot be parsed: ignoring it would return lines that do not match."""
+    until, path = _midnight(filters, "until"), filters["object"].rstrip("/")
     return Wanted(
-        who=asked["who"],
-        deed=asked["deed"],
-        object=tuple(unquote(part) for part in place.split("/", 2)) if place else (),
-        integration=asked["integration"],
-        since=_midnight(asked, "since"),
+        who=filters["who"],
+        deed=filters["deed"],
+        object=tuple(unquote(part) for part in path.split("/", 2)) if path else (),
+        integration=filters["integration"],
+        since=_midnight(filters, "since"),
         until=until + timedelta(days=1) if until is not None else None,
-        text=asked["text"],
+        text=filters["text"],
     )
 
 
-def _midnight(asked: Mapping[str, str], field: str) -> datetime | None:
-    """The beginning of a day as the clock of this server has it. Raises InvalidInput."""
-    if not asked[field]:
+def _midnight(filters: Mapping[str, str], field: str) -> datetime | None:
+    """The start of a day in the time zone of this server. Raises InvalidInput."""
+    if not filters[field]:
         return None
     try:
-        day = date.fromisoformat(asked[field])
+        day = date.fromisoformat(filters[field])
     except ValueError:
         day = None
     if day is None or not 1970 < day.year < 9999:
@@ -192,26 +192,26 @@ def _midnight(asked: Mapping[str, str], field: str) -> datetime | None:
     return datetime(day.year, day.month, day.day).astimezone()
 
 
-# --- files -----------------------------------------------------------------------------------------------------------
+# --- export ----------------------------------------------------------------------------------------------------------
 
 
 @bp.get("/audit.csv")
 def as_csv() -> Response:
-    rows = (_cells(entry) for entry in audit_query.every_line(_wanted(_asked())))
-    return export.as_csv(_name("csv"), HEADER, rows)
+    rows = (_cells(entry) for entry in audit_query.every_line(_query(_filters())))
+    return export.as_csv(_file_name("csv"), HEADER, rows)
 
 
 @bp.get("/audit.json")
 def as_json() -> Response:
-    return export.as_json(_name("json"), map(entry_json, audit_query.every_line(_wanted(_asked()))))
+    return export.as_json(_file_name("json"), map(entry_json, audit_query.every_line(_query(_filters()))))
 
 
 def entry_json(entry: Any) -> dict[str, object]:
     return dict(zip(KEYS, _cells(entry), strict=True))
 
 
-def _name(ending: str) -> str:
-    return f"leafpanel-audit-{now():%Y-%m-%d}.{ending}"
+def _file_name(extension: str) -> str:
+    return f"leafpanel-audit-{now():%Y-%m-%d}.{extension}"
 
 
 def _cells(entry: Any) -> tuple[object, ...]:

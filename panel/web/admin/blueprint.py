@@ -1,4 +1,4 @@
-"""The administrators' pages as one blueprint: its addresses, and the navigation around every page."""
+"""The blueprint of the administration pages: their routes, and the navigation that every page shows."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from panel.web.auth.rules import RULES
 
 bp = Blueprint("admin", __name__, url_prefix="/admin")
 
-ADDRESSES = (
+ROUTES = (
     ("/sign-in", sign_in.sign_in, ("GET", "POST")),
     ("/sign-out", sign_in.sign_out, ("POST",)),
     ("/password", sign_in.password, ("GET", "POST")),
@@ -33,10 +33,10 @@ ADDRESSES = (
     ("/connector", overview.connector, ("GET", "POST")),
     ("/objects", objects.objects, ("GET",)),
 )
-for _path, _view, _methods in ADDRESSES:
+for _path, _view, _methods in ROUTES:
     bp.add_url_rule(_path, view_func=_view, methods=_methods)
-for _area in (sources, audit, calls, embedding, oauth, people, tokens):
-    bp.register_blueprint(_area.bp)
+for _section in (sources, audit, calls, embedding, oauth, people, tokens):
+    bp.register_blueprint(_section.bp)
 
 NAV = (
     ("Overview", "admin.overview", ("admin.overview", "admin.connector")),
@@ -51,11 +51,11 @@ NAV = (
 
 @bp.context_processor
 def _navigation() -> dict[str, Any]:
-    """What the frame of every page shows. It asks no database: it is also drawn around failures."""
+    """The variables of the layout. Makes no database query, because error pages use the layout too."""
     principal: Principal | None = g.get("principal")
     if principal is None:
         return {"nav": [], "person": None}
     endpoint = request.endpoint or ""
-    open_to = [page for page in NAV if principal.may(RULES[f"GET {page[1]}"].need or Action.VIEW)]
-    nav = [(label, url_for(target), endpoint.startswith(own)) for label, target, own in open_to]
+    permitted = [page for page in NAV if principal.may(RULES[f"GET {page[1]}"].need or Action.VIEW)]
+    nav = [(label, url_for(target), endpoint.startswith(prefixes)) for label, target, prefixes in permitted]
     return {"nav": nav, "person": principal.name}

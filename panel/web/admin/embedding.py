@@ -1,6 +1,6 @@
-"""Embedding applications: list, make, change origins and secrets, and look into an address that does not work.
+"""Pages of embedding applications: list, create, change origins, rotate secrets, and inspect an embed address.
 
-A secret is shown once, in the answer that made it.
+A secret is shown once, in the response that creates it.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 from werkzeug import Response
 
 from panel.accounts.embed_tokens import GRANTABLE, BadToken, Secret, unverified
+from panel.core.domain import ObjectRef
 from panel.core.errors import Conflict, InvalidInput
 from panel.storage.models import EmbedApp
-from panel.web.admin.snippets import LANGUAGES, Wanted, snippet
+from panel.web.admin.snippets import LANGUAGES, SnippetRequest, snippet
 from panel.web.context import acting, panel
 
 bp = Blueprint("embedding", __name__, url_prefix="/embedding")
@@ -35,18 +36,18 @@ def index() -> Page:
 def create() -> Page:
     name, origins = request.form.get("name", ""), request.form.get("origins", "")
     try:
-        made = panel().embed_apps.create(name, origins.split(), by=acting())
+        created = panel().embed_apps.create(name, origins.split(), by=acting())
     except InvalidInput as exc:
         return _index(name=name, origins=origins, errors={exc.field: str(exc)}), 422
     except Conflict as exc:
         return _index(name=name, origins=origins, errors={"name": str(exc)}), 409
-    return _index(made=made), 201
+    return _index(created=created), 201
 
 
 @bp.post("/inspect")
 def inspect() -> Page:
-    """By POST, so that the token ends up in no further address."""
-    return _index(inspected=look_into(request.form.get("address", "").strip()[:8000]))
+    """Uses POST so that the token does not appear in the address of this page."""
+    return _index(inspected=inspect_address(request.form.get("address", "").strip()[:8000]))
 
 
 @bp.get("/<app_id>")
@@ -68,20 +69,20 @@ def change(app_id: str) -> Page:
 @bp.post("/<app_id>/rotate")
 def rotate(app_id: str) -> Page:
     app = panel().embed_apps.get(app_id)
-    return _app(app, made=panel().embed_apps.rotate(app, by=acting())), 201
+    return _app(app, created=panel().embed_apps.rotate(app, by=acting())), 201
 
 
 @bp.post("/<app_id>/retire")
 def retire(app_id: str) -> Page:
     app = panel().embed_apps.get(app_id)
     panel().embed_apps.retire(app, by=acting())
-    flash(f"The older secret of {app.name} is retired: tokens that it signed are refused.")
+    flash(f"The old secret of {app.name} is retired: tokens signed with it are refused.")
     return redirect(url_for(".edit", app_id=app.id), 303)
 
 
 @bp.route("/<app_id>/delete", methods=["GET", "POST"])
 def delete(app_id: str) -> Page:
-    """GET asks; POST deletes."""
+    """GET shows the confirmation; POST deletes."""
     app = panel().embed_apps.get(app_id)
     if request.method == "GET":
         return render_template("admin/embedding_delete.html", app=app)
@@ -95,46 +96,46 @@ def delete(app_id: str) -> Page:
 def switch(app_id: str) -> Page:
     app, on = panel().embed_apps.get(app_id), request.form.get("value") == "on"
     panel().embed_apps.switch(app, on=on, by=acting())
-    flash(f"{app.name} may show the tab." if on else f"{app.name} is switched off: its tokens are refused.")
+    flash(f"{app.name} is enabled and can show the tab." if on else f"{app.name} is disabled: its tokens are refused.")
     return redirect(url_for(".edit", app_id=app.id), 303)
 
 
 def _index(
-    *, name: str = "", origins: str = "", errors: Mapping[str, str] | None = None, made: Secret | None = None,
+    *, name: str = "", origins: str = "", errors: Mapping[str, str] | None = None, created: Secret | None = None,
     inspected: Inspection | None = None,
 ) -> str:  # fmt: skip
     apps = panel().embed_apps
     return render_template(
         "admin/embedding.html", apps=[(app, apps.keys(app)) for app in apps.all()], name=name, origins=origins,
-        errors=errors or {}, made=made, inspected=inspected,
+        errors=errors or {}, created=created, inspected=inspected,
     )  # fmt: skip
 
 
 def _app(
-    app: EmbedApp, *, origins: str | None = None, errors: Mapping[str, str] | None = None, made: Secret | None = None
+    app: EmbedApp, *, origins: str | None = None, errors: Mapping[str, str] | None = None, created: Secret | None = None
 ) -> str:
     typed = "\n".join(app.origins) if origins is None else origins
     keys = panel().embed_apps.keys(app)
-    shown: dict[str, Any] = {"app": app, "keys": keys, "origins": typed, "made": made}
+    values: dict[str, Any] = {"app": app, "keys": keys, "origins": typed, "created": created}
     errors = dict(errors or {})
     code = _snippet(keys[0].kid, errors)
     return render_template(
-        "admin/embedding_app.html", **shown, **code, errors=errors, panel_url=panel().config.public_url
+        "admin/embedding_app.html", **values, **code, errors=errors, panel_url=panel().config.public_url
     )
 
 
 def _snippet(kid: str, errors: dict[str, str]) -> dict[str, Any]:
-    """The snippet that is asked for, and what was typed for it. A wrong choice is told at its field."""
-    given = request.args
-    language, register, schema = (given.get(name, "").strip() for name in ("language", "register", "schema"))
-    can = tuple(given.getlist("can")) if given else tuple(GRANTABLE)
+    """The requested snippet and the values of its form. An invalid choice is added to ``errors``."""
+    args = request.args
+    language, register, schema = (args.get(name, "").strip() for name in ("language", "register", "schema"))
+    can = tuple(args.getlist("can")) if args else tuple(GRANTABLE)
     typed = {"language": language or "python", "register": register, "schema": schema, "can": can}
     try:
-        wanted = Wanted(language or "python", register or "register", schema or "schema", can)
+        requested = SnippetRequest(language or "python", register or "register", schema or "schema", can)
     except InvalidInput as exc:
         errors[exc.field] = str(exc)
         return {"typed": typed, "code": "", "languages": LANGUAGES, "rights": tuple(GRANTABLE)}
-    code = snippet(wanted, kid=kid, panel_url=panel().config.public_url)
+    code = snippet(requested, kid=kid, panel_url=panel().config.public_url)
     return {"typed": typed, "code": code, "languages": LANGUAGES, "rights": tuple(GRANTABLE)}
 
 
@@ -143,46 +144,46 @@ def _snippet(kid: str, errors: dict[str, str]) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """What an embed address says, and the rule that refuses it; "" when none does."""
+    """The contents of an embed address. ``refused`` is the reason for refusing it, "" when it is accepted."""
 
     refused: str = ""
     app: str = ""
     claims: str = ""
-    left: str = ""
+    lifetime: str = ""
     origins: tuple[str, ...] = ()
 
 
-def look_into(address: str) -> Inspection:
+def inspect_address(address: str) -> Inspection:
     try:
         parts = urlsplit(address) if "://" in address else None
     except ValueError:
-        return Inspection("This is no address.")
+        return Inspection("This is not a valid address.")
     token = parse_qs(parts.query).get("token", [""])[0] if parts else address
     if not token:
-        return Inspection("The address holds no token: it ends in ?token=…")
+        return Inspection("The address contains no token: it must end in ?token=…")
     try:
         _, claims = unverified(token)
     except BadToken as exc:
         return Inspection(str(exc))
-    shown, left = json.dumps(claims, indent=2, ensure_ascii=False), _left(claims.get("exp"))
+    text, lifetime = json.dumps(claims, indent=2, ensure_ascii=False), _lifetime(claims.get("exp"))
     try:
-        held = panel().embed_apps.verify(token)
+        granted = panel().embed_apps.verify(token)
     except BadToken as exc:
-        return Inspection(str(exc), claims=shown, left=left)
-    refused = _wrong_place(parts.path, held.object) if parts else ""
-    return Inspection(refused, held.app, shown, left, held.origins)
+        return Inspection(str(exc), claims=text, lifetime=lifetime)
+    refused = _path_mismatch(parts.path, granted.object) if parts else ""
+    return Inspection(refused, granted.app, text, lifetime, granted.origins)
 
 
-def _left(exp: object) -> str:
+def _lifetime(exp: object) -> str:
     if isinstance(exp, bool) or not isinstance(exp, int | float) or not abs(exp) < 10**12:
         return ""
     seconds = round(exp - time.time())
-    words = f"{abs(seconds) // 60} min {abs(seconds) % 60} s"
-    return f"{words} left" if seconds > 0 else f"ended {words} ago"
+    duration = f"{abs(seconds) // 60} min {abs(seconds) % 60} s"
+    return f"{duration} left" if seconds > 0 else f"expired {duration} ago"
 
 
-def _wrong_place(path: str, named: Any) -> str:
-    place = [unquote(part) for part in path.partition("/embed/")[2].split("/")][:3]
-    if place == [named.register, named.schema, named.object_id]:
+def _path_mismatch(path: str, obj: ObjectRef) -> str:
+    parts = [unquote(part) for part in path.partition("/embed/")[2].split("/")][:3]
+    if parts == [obj.register, obj.schema, obj.object_id]:
         return ""
-    return "The address names another object than the token: register, schema and objectId must be those of the path."
+    return "The path and the token name different objects: register, schema and objectId of both must be equal."

@@ -1,4 +1,4 @@
-"""To a provider's consent page and back: how a person gives a source its access."""
+"""The authorization code grant of a source: redirect to the provider, and the callback from it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def connect(slug: str) -> Page:
         config = panel().resolver.config_to_connect(source)
     except ProviderUnavailable as exc:
         return _failed(exc)
-    # Known to this session alone: an answer that another browser brings finds no visit.
+    # Binds the grant to this session: a callback in another browser is refused.
     browser = session.setdefault("oauth", secrets.token_urlsafe(24))
     address = panel().oauth.begin(config, user_id=_user_id(), browser=browser, redirect_uri=_callback_address())
     return redirect(address, 303)
@@ -40,7 +40,7 @@ def callback() -> Page:
     except (ConnectFailed, ProviderUnavailable) as exc:
         return _failed(exc)
     flash(f"The source “{source.slug}” is connected.")
-    # Shown at once: whether the access that was given is enough.
+    # The connection test runs at once and shows whether the granted access is sufficient.
     session["test"] = source.slug
     return redirect(url_for("admin.sources.ladder", slug=source.slug), 303)
 
@@ -51,7 +51,7 @@ def _callback_address() -> str:
 
 def _user_id() -> int:
     user = current_user()
-    assert user is not None  # noqa: S101  (the guard has let somebody in)
+    assert user is not None  # noqa: S101  (the route requires a signed-in user)
     return user.id
 
 

@@ -1,4 +1,4 @@
-"""The list of objects that have links, and the way to any other object."""
+"""The page that lists the objects with links and opens any object by its reference."""
 
 from __future__ import annotations
 
@@ -9,17 +9,15 @@ from panel.web.context import panel
 
 Page = str | tuple[str, int] | Response
 
-
 REFERENCE = (("register", "Register"), ("schema", "Schema"), ("object_id", "Object id"))
 
 
 def objects() -> Page:
-    """Objects that have links, and a way to any other object."""
+    """The list; with ``register``, ``schema`` and ``object_id`` a redirect to that object."""
     typed = {name: request.args.get(name, "").strip() for name, _ in REFERENCE}
-    asked = any(typed.values())
-    errors = {name: f"{label} is missing." for name, label in REFERENCE if asked and not typed[name]}
-    if asked and not errors:
+    submitted = any(typed.values())
+    errors = {name: f"{label} is missing." for name, label in REFERENCE if submitted and not typed[name]}
+    if submitted and not errors:
         return redirect(url_for("objects.page", **typed), 303)  # type: ignore[arg-type]
-    found = panel().links.objects()
-    shown = {"typed": typed, "errors": errors, "fields": REFERENCE}
-    return render_template("admin/objects.html", found=found, **shown), 422 if errors else 200
+    values = {"typed": typed, "errors": errors, "fields": REFERENCE}
+    return render_template("admin/objects.html", found=panel().links.objects(), **values), 422 if errors else 200

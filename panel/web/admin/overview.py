@@ -1,4 +1,4 @@
-"""The overview and the connector's switch."""
+"""The overview, and the page that turns the connector on and off."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def overview() -> Page:
 
 
 def integrations() -> Page:
-    """The overview's parts that refresh themselves. They tell what is known and ask no upstream."""
+    """The parts of the overview that refresh themselves. They show stored results and make no upstream call."""
     if not wants_fragment():
         return redirect(url_for("admin.overview"), 303)
     return vary_on_fragment(make_response(render_template("admin/_integrations.html", **_integrations(), **_traffic())))
@@ -37,7 +37,7 @@ def _integrations() -> dict[str, Any]:
         "checked": last_checked(rows),
         "connector_on": switches.connector_on(),
         "locked_off": switches.locked_off,
-        # Pages that were opened together do not come back together.
+        # Random, so that pages opened at the same time do not refresh at the same time.
         "refresh_s": random.randint(17, 23),
     }
 
@@ -51,7 +51,7 @@ def _traffic() -> dict[str, Any]:
 
 
 def check() -> Page:
-    """Ask every upstream that has a source, now."""
+    """Run the health check of every enabled source."""
     caller = visitor(admitted(), "admin")
     for leaf in panel().registry.all():
         source = panel().sources.find(leaf.id)
@@ -61,13 +61,13 @@ def check() -> Page:
 
 
 def connector() -> Page:
-    """GET asks whether to turn it off; POST turns it."""
+    """GET shows the confirmation or the current state; POST turns the connector on or off."""
     switches = panel().switches
     if request.method == "GET":
         return render_template("admin/connector.html", on=switches.connector_on(), locked_off=switches.locked_off)
     turn_on = request.form.get("value") == "on"
     if switches.locked_off:
-        flash("The connector is locked off by the setting PANEL_CONNECTOR_ENABLED of this server.", "warn")
+        flash("The setting PANEL_CONNECTOR_ENABLED of this server switches the connector off.", "warn")
     else:
         switches.turn_connector(on=turn_on, by=acting())
         flash("The connector is on." if turn_on else "The connector is off.")

@@ -1,4 +1,4 @@
-"""The people who sign in: list, add, change roles, keep out, and give a new one-time password, which is shown once."""
+"""Pages of users: list, create, change the role, disable, and reset the password to a one-time password."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from panel.web.context import acting, panel
 bp = Blueprint("people", __name__, url_prefix="/people")
 
 ROLES = (
-    ("viewer", "Viewer", "sees linked things"),
+    ("viewer", "Viewer", "sees linked items"),
     ("editor", "Editor", "also links, creates, changes and unlinks"),
-    ("admin", "Administrator", "also sources, applications, tokens and people"),
+    ("admin", "Administrator", "also manages sources, applications, tokens and people"),
 )
-NAMES = {value: label for value, label, _ in ROLES}
+ROLE_LABELS = {value: label for value, label, _ in ROLES}
 
 Page = str | tuple[str, int] | Response
 
@@ -29,15 +29,15 @@ def index() -> Page:
 
 @bp.post("")
 def create() -> Page:
-    """The answer itself shows the one-time password: nothing keeps it until a next page."""
+    """Responds with the page instead of a redirect: the one-time password is shown once and stored nowhere."""
     name, role = request.form.get("name", ""), request.form.get("role", "")
     try:
-        made = panel().people.invite(name, role=role, by=acting())
+        created = panel().people.invite(name, role=role, by=acting())
     except InvalidInput as exc:
         return _index(name=name, role=role, errors={exc.field: str(exc)}), 422
     except Conflict as exc:
         return _index(name=name, role=role, errors={"name": str(exc)}), 409
-    return _index(made=made), 201
+    return _index(created=created), 201
 
 
 @bp.get("/<int:user_id>")
@@ -54,7 +54,7 @@ def change(user_id: int) -> Page:
         return _person(user, errors={exc.field: str(exc)}), 422
     except Conflict as exc:
         return _person(user, errors={"role": str(exc)}), 409
-    flash(f"{user.name} is {NAMES[user.role].lower()} from now on.")
+    flash(f"{user.name} is {ROLE_LABELS[user.role].lower()} now.")
     return redirect(url_for(".index"), 303)
 
 
@@ -65,7 +65,11 @@ def switch(user_id: int) -> Page:
         panel().people.switch(user, on=on, by=acting())
     except Conflict as exc:
         return _person(user, errors={"switch": str(exc)}), 409
-    flash(f"{user.name} may sign in again." if on else f"{user.name} is signed out everywhere and kept out.")
+    flash(
+        f"{user.name} is enabled and can sign in again."
+        if on
+        else f"{user.name} is disabled and signed out everywhere."
+    )
     return redirect(url_for(".index"), 303)
 
 
@@ -76,10 +80,16 @@ def reset(user_id: int) -> Page:
 
 
 def _index(
-    *, name: str = "", role: str = "editor", errors: dict[str, str] | None = None, made: tuple[User, str] | None = None
+    *,
+    name: str = "",
+    role: str = "editor",
+    errors: dict[str, str] | None = None,
+    created: tuple[User, str] | None = None,
 ) -> str:
-    shown = {"name": name, "role": role, "errors": errors or {}, "made": made}
-    return render_template("admin/people.html", people=panel().people.all(), roles=ROLES, names=NAMES, now=now, **shown)
+    values = {"name": name, "role": role, "errors": errors or {}, "created": created}
+    return render_template(
+        "admin/people.html", people=panel().people.all(), roles=ROLES, role_labels=ROLE_LABELS, now=now, **values
+    )
 
 
 def _person(user: User, *, errors: dict[str, str] | None = None, password: str = "") -> str:

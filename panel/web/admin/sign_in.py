@@ -1,4 +1,4 @@
-"""Signing in and out, and choosing a password."""
+"""Pages for signing in, signing out and changing the password."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from panel.web.auth.session import (
     sign_in_attempt,
 )
 from panel.web.context import acting, panel
-from panel.web.formatting import waited
+from panel.web.formatting import wait_time
 
 Page = str | tuple[str, int] | Response
 
@@ -35,38 +35,38 @@ def sign_in() -> Page:
     try:
         user = panel().people.sign_in(name, request.form.get("password", ""), sign_in_attempt(), by=arriving(name))
     except Throttled as exc:
-        return _later(_sign_in_form(target, name=name, error=_told(exc), sealed=sealed), exc)
+        return _throttled(_sign_in_form(target, name=name, error=_throttle_message(exc), sealed=sealed), exc)
     if user is None:
         wrong = "This name and password do not belong together."
         return _sign_in_form(target, name=name, error=wrong, sealed=sealed), 401
     begin_session(user)
-    response = _go_on(user, target or _first_page(user), resume_form.unseal(sealed))
+    response = _after_sign_in(user, target or _first_page(user), resume_form.unseal(sealed))
     remember_device(response, user)
     return response
 
 
-def _go_on(user: User, target: str, form: resume_form.KeptForm | None) -> Response:
-    """To where somebody wanted to go, or to the form that their last session did not live to see."""
+def _after_sign_in(user: User, target: str, form: resume_form.KeptForm | None) -> Response:
+    """Redirect to ``target``, or show the form that was submitted after the previous session had ended."""
     if form is not None:
-        return make_response(render_template("admin/resume.html", kept=form))
+        return make_response(render_template("admin/resume.html", form=form))
     return redirect(url_for("admin.password", next=target) if user.must_choose else target, 303)
 
 
 def _first_page(user: User) -> str:
-    """Administrators begin with what needs them; others with the objects."""
+    """The overview for administrators, the list of objects for other users."""
     return url_for("admin.overview" if principal_of(user).is_admin else "admin.objects")
 
 
 def _sign_in_form(target: str, *, name: str = "", error: str = "", sealed: str = "") -> str:
-    """``sealed``: a form that is to be sent once somebody has signed in."""
+    """``sealed``: the encoded form to submit after signing in; "" without one."""
     return render_template("admin/sign_in.html", target=target, name=name, error=error, sealed=sealed)
 
 
-def _told(exc: Throttled) -> str:
-    return f"Too many wrong passwords. The next one is looked at in {waited(math.ceil(exc.retry_after))}."
+def _throttle_message(exc: Throttled) -> str:
+    return f"Too many wrong passwords. Try again in {wait_time(math.ceil(exc.retry_after))}."
 
 
-def _later(page: str, exc: Throttled) -> Page:
+def _throttled(page: str, exc: Throttled) -> Page:
     response = make_response(page, 429)
     response.headers["Retry-After"] = str(math.ceil(exc.retry_after))
     return response
@@ -79,7 +79,7 @@ def sign_out() -> Page:
 
 def password() -> Page:
     user = current_user()
-    assert user is not None  # noqa: S101  (the guard has let somebody in)
+    assert user is not None  # noqa: S101  (the route requires a signed-in user)
     target = own_path(request.values.get("next"), _first_page(user))
     if request.method == "GET":
         return _password_form(user, target)
@@ -88,18 +88,18 @@ def password() -> Page:
     except InvalidInput as exc:
         return _password_form(user, target, exc), 422
     except Throttled as exc:
-        return _later(_password_form(user, target, InvalidInput("current", _told(exc))), exc)
+        return _throttled(_password_form(user, target, InvalidInput("current", _throttle_message(exc))), exc)
     flash("Your password is changed. Your other sessions have ended.")
     return redirect(target, 303)
 
 
 def _choose_password(user: User) -> None:
-    """Raises InvalidInput naming the field."""
-    new, again, people = request.form.get("password", ""), request.form.get("again", ""), panel().people
-    present = request.form.get("current", "")
-    if not user.must_choose and people.sign_in(user.name, present, sign_in_attempt(), by=acting()) is None:
-        raise InvalidInput("current", "This is not your present password.")
-    if new != again:
+    """Raises InvalidInput for the wrong field, and Throttled."""
+    new, repeated, people = request.form.get("password", ""), request.form.get("again", ""), panel().people
+    current = request.form.get("current", "")
+    if not user.must_choose and people.sign_in(user.name, current, sign_in_attempt(), by=acting()) is None:
+        raise InvalidInput("current", "This is not your current password.")
+    if new != repeated:
         raise InvalidInput("again", "The two new passwords differ.")
     people.choose_password(user, new, by=acting())
     begin_session(user)

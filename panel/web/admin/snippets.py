@@ -1,4 +1,4 @@
-"""Code that an application signs its embed addresses with, in the language that it is written in."""
+"""Code with which an application signs embed addresses, in the programming language of that application."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ LANGUAGES = {"python": "Python", "php": "PHP", "javascript": "JavaScript", "java
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """What the code is for."""
+class SnippetRequest:
+    """Language and claims of a snippet. Raises InvalidInput for values that do not fit."""
 
     language: str = "python"
     register: str = "register"
@@ -33,28 +33,28 @@ class Wanted:
             raise InvalidInput("can", "Choose at least one.")
 
 
-def snippet(wanted: Wanted, *, kid: str, panel_url: str) -> str:
-    """The code, with every value written as a literal of its language."""
-    text = _single_quoted if wanted.language == "php" else _double_quoted
-    rights = ", ".join(text(word) for word in wanted.can)
-    place = "/".join(quote(part, safe="") for part in (wanted.register, wanted.schema))
+def snippet(requested: SnippetRequest, *, kid: str, panel_url: str) -> str:
+    """The code, with every value as a literal of its language."""
+    text = _single_quoted if requested.language == "php" else _double_quoted
+    rights = ", ".join(text(word) for word in requested.can)
+    path = "/".join(quote(part, safe="") for part in (requested.register, requested.schema))
     values = {
         "kid": text(kid),
-        "register": text(wanted.register),
-        "schema": text(wanted.schema),
-        "place": text(f"{panel_url}/embed/{place}/"),
+        "register": text(requested.register),
+        "schema": text(requested.schema),
+        "url": text(f"{panel_url}/embed/{path}/"),
         "can": f"[{rights}]",
         "can_in_braces": f"{{ {rights} }}",
-        "can_as_text": _double_quoted(json.dumps(list(wanted.can))),
+        "can_as_text": _double_quoted(json.dumps(list(requested.can))),
     }
-    return render_template(f"admin/snippets/{wanted.language}.txt", s=values)
+    return render_template(f"admin/snippets/{requested.language}.txt", s=values)
 
 
 def _double_quoted(text: str) -> str:
-    """As Python, JavaScript, Java and C# write it. Texts are printable, so that only two characters need help."""
+    """A literal of Python, JavaScript, Java and C#. Texts are printable: only quote and backslash need escaping."""
     return json.dumps(text, ensure_ascii=False)
 
 
 def _single_quoted(text: str) -> str:
-    """In PHP a dollar within double quotes would be a variable."""
+    """A literal of PHP. PHP would interpolate a dollar sign inside double quotes."""
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"

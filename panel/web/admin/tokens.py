@@ -1,4 +1,4 @@
-"""API tokens: list, make, revoke. A token is shown once, in the answer that made it."""
+"""Pages of API tokens: list, create, revoke. A token is shown once, in the response that creates it."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from panel.web.formatting import day
 bp = Blueprint("tokens", __name__, url_prefix="/tokens")
 
 SCOPES = (
-    ("read", "Read", "see linked things"),
+    ("read", "Read", "see linked items"),
     ("write", "Write", "also link, create, change and unlink"),
-    ("admin", "Admin", "also sources and their settings"),
+    ("admin", "Admin", "also manage sources and their settings"),
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Typed:
-    """The form as it was filled in."""
+class TokenForm:
+    """The values of the form, as text."""
 
     name: str = ""
     scope: str = "read"
@@ -34,13 +34,13 @@ class Typed:
     integrations: tuple[str, ...] = field(default_factory=tuple)
 
     @classmethod
-    def from_request(cls) -> Typed:
+    def from_request(cls) -> TokenForm:
         texts = {name: request.form.get(name, "") for name in ("name", "scope", "days", "registers")}
         return cls(**texts, integrations=tuple(request.form.getlist("integrations")))
 
     @property
     def request(self) -> TokenRequest:
-        """Raises InvalidInput."""
+        """The parsed values. Raises InvalidInput."""
         days = self.days.strip()
         if days and not (days.isascii() and days.isdigit() and len(days) < 9):
             raise InvalidInput("days", "Write a whole number of days, or leave it empty.")
@@ -55,13 +55,13 @@ def index() -> str:
 
 @bp.post("")
 def create() -> tuple[str, int]:
-    """The answer itself shows the token: nothing keeps it until a next page."""
-    typed = Typed.from_request()
+    """Responds with the page instead of a redirect: the token is shown once and stored only as a hash."""
+    form = TokenForm.from_request()
     try:
-        token = panel().access.create_token(typed.request, by=acting())
+        token = panel().access.create_token(form.request, by=acting())
     except InvalidInput as exc:
-        return _page(typed, errors={exc.field: str(exc)}), 422
-    return _page(made=(typed.name.strip(), token)), 201
+        return _page(form, errors={exc.field: str(exc)}), 422
+    return _page(created=(form.name.strip(), token)), 201
 
 
 @bp.get("/<int:token_id>/revoke")
@@ -78,17 +78,17 @@ def revoke(token_id: int) -> Response:
     return redirect(url_for(".index"), 303)
 
 
-def ends(token: ApiToken) -> str:
+def expiry(token: ApiToken) -> str:
     if token.expires_at is None:
         return "never"
-    return f"ended {day(token.expires_at)}" if token.expires_at <= now() else day(token.expires_at)
+    return f"expired {day(token.expires_at)}" if token.expires_at <= now() else day(token.expires_at)
 
 
 def _page(
-    typed: Typed | None = None, *, errors: dict[str, str] | None = None, made: tuple[str, str] | None = None
+    form: TokenForm | None = None, *, errors: dict[str, str] | None = None, created: tuple[str, str] | None = None
 ) -> str:
-    shown = {"typed": typed or Typed(), "errors": errors or {}, "made": made}
+    values = {"form": form or TokenForm(), "errors": errors or {}, "created": created}
     leaves = panel().registry.all()
     return render_template(
-        "admin/tokens.html", tokens=panel().access.tokens(), scopes=SCOPES, leaves=leaves, ends=ends, **shown
+        "admin/tokens.html", tokens=panel().access.tokens(), scopes=SCOPES, leaves=leaves, expiry=expiry, **values
     )

@@ -1,4 +1,4 @@
-"""The JSON face. Paths, envelopes and errors are a contract with host applications."""
+"""The JSON face. Host applications rely on its paths, bodies and errors."""
 
 from __future__ import annotations
 
@@ -39,18 +39,16 @@ bp.register_error_handler(Unauthorized, unauthorized)
 OBJECT = "/objects/<register>/<schema>/<object_id>"
 
 
-# --- who asks ------------------------------------------------------------------------------------------------------
+# --- request ---------------------------------------------------------------------------------------------------------
 
 
-def asking() -> Visitor:
+def json_visitor() -> Visitor:
+    """The principal of this request as a visitor of the JSON face."""
     return visitor(admitted(), "JSON")
 
 
-# --- what is asked -------------------------------------------------------------------------------------------------
-
-
 def _payload() -> dict[str, Any]:
-    """The JSON object of the body. Raises InvalidInput."""
+    """The JSON object in the body, {} for an empty body. Raises InvalidInput."""
     if not request.get_data(cache=True):
         return {}
     try:
@@ -62,7 +60,7 @@ def _payload() -> dict[str, Any]:
     return body
 
 
-# --- what is answered ----------------------------------------------------------------------------------------------
+# --- response --------------------------------------------------------------------------------------------------------
 
 
 def _with_etag(body: dict[str, Any]) -> Response:
@@ -73,11 +71,11 @@ def _with_etag(body: dict[str, Any]) -> Response:
     return response
 
 
-# --- objects -------------------------------------------------------------------------------------------------------
+# --- objects ---------------------------------------------------------------------------------------------------------
 
 
 def _list(register: str, schema: str, object_id: str, integration: str) -> Response:
-    who, leaf = asking(), panel().registry.get(integration)
+    who, leaf = json_visitor(), panel().registry.get(integration)
     limit = positive("_limit", request.args.get("_limit"), DEFAULT_LIMIT)
     page = positive("_page", request.args.get("_page"), 1)
     obj = object_ref(register, schema, object_id)
@@ -87,14 +85,14 @@ def _list(register: str, schema: str, object_id: str, integration: str) -> Respo
 
 
 def _link(register: str, schema: str, object_id: str, integration: str) -> tuple[Response, int]:
-    who, leaf = asking(), panel().registry.get(integration)
+    who, leaf = json_visitor(), panel().registry.get(integration)
     text = reference_in(leaf, _payload())
     row = panel().links.link(who, integration, object_ref(register, schema, object_id), text)
     return jsonify(row_json(leaf, row)), 201
 
 
 def _create(register: str, schema: str, object_id: str, integration: str) -> tuple[Response, int]:
-    who, leaf = asking(), panel().registry.get(integration)
+    who, leaf = json_visitor(), panel().registry.get(integration)
     key = idempotency_key("Idempotency-Key", request.headers.get("Idempotency-Key", ""))
     values = create_values(leaf, _payload())
     row = panel().links.create(who, integration, object_ref(register, schema, object_id), values, key=key)
@@ -102,24 +100,24 @@ def _create(register: str, schema: str, object_id: str, integration: str) -> tup
 
 
 def _item(register: str, schema: str, object_id: str, integration: str, entity_id: str) -> Response:
-    who, leaf = asking(), panel().registry.get(integration)
+    who, leaf = json_visitor(), panel().registry.get(integration)
     row = panel().links.item(who, integration, object_ref(register, schema, object_id), entity_id)
     return jsonify(item_json(leaf, row))
 
 
 def _update(register: str, schema: str, object_id: str, integration: str, entity_id: str) -> Response:
-    who, leaf = asking(), panel().registry.get(integration)
+    who, leaf = json_visitor(), panel().registry.get(integration)
     obj = object_ref(register, schema, object_id)
     return jsonify(row_json(leaf, panel().links.update(who, integration, obj, entity_id, _payload())))
 
 
 def _unlink(register: str, schema: str, object_id: str, integration: str, entity_id: str) -> tuple[str, int]:
-    panel().links.unlink(asking(), integration, object_ref(register, schema, object_id), entity_id)
+    panel().links.unlink(json_visitor(), integration, object_ref(register, schema, object_id), entity_id)
     return "", 204
 
 
 def _older(integration: str) -> str:
-    """Older paths name the leaf where any word fits; a word that is no leaf is no path of ours."""
+    """The integration of an older path. Raises NotFound: these paths match any word in its place."""
     if panel().registry.find(integration) is None:
         raise NotFound("There is nothing at this address.")
     return integration
@@ -157,11 +155,11 @@ def older_entity(register: str, schema: str, object_id: str, integration: str, e
     return entity(register, schema, object_id, _older(integration), entity_id)
 
 
-# --- integrations --------------------------------------------------------------------------------------------------
+# --- integrations ----------------------------------------------------------------------------------------------------
 
 
 def describe(leaf: Integration, *, for_admin: bool) -> dict[str, Any]:
-    """The discovery row. What only administrators may know is left out for others, not nulled."""
+    """The discovery row. Fields for administrators are omitted for others, not null."""
     card = leaf.descriptor
     row: dict[str, Any] = {
         "id": card.id,
@@ -196,7 +194,7 @@ def integration_card(integration: str) -> Response:
 
 @bp.get("/integrations/<integration>/available")
 def available(integration: str) -> Response:
-    who, leaf = asking(), panel().registry.get(integration)
+    who, leaf = json_visitor(), panel().registry.get(integration)
     named = [request.args.get(name, "") for name in ("register", "schema", "objectId")]
     obj = object_ref(*named) if any(named) else None
     text = (request.args.get("search") or request.args.get("q") or "")[:PICKER_LENGTH]
@@ -206,10 +204,10 @@ def available(integration: str) -> Response:
 
 @bp.get("/integrations/<integration>/health")
 def health(integration: str) -> Response:
-    return jsonify(health_json(panel().links.health(asking(), integration)))
+    return jsonify(health_json(panel().links.health(json_visitor(), integration)))
 
 
-# --- sources -------------------------------------------------------------------------------------------------------
+# --- sources ---------------------------------------------------------------------------------------------------------
 
 
 def _saved(saved: Saved) -> Response:
@@ -271,7 +269,7 @@ def _step_json(step: Step) -> dict[str, Any]:
     return {**body, "warning": True} if step.warns else body
 
 
-# --- description ---------------------------------------------------------------------------------------------------
+# --- description -----------------------------------------------------------------------------------------------------
 
 
 @cache
@@ -281,7 +279,7 @@ def _description() -> Any:
 
 @bp.get("/openapi.json")
 def openapi() -> Response:
-    """This face as an OpenAPI document, with the panel's own address and leaves. Nobody needs to sign in for it."""
+    """The OpenAPI document of this face, with the address and leaves of this panel. Public."""
     document = copy.deepcopy(_description())
     document["servers"] = [{"url": panel().config.public_url}]
     document["info"]["version"] = VERSION

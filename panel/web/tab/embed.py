@@ -1,4 +1,4 @@
-"""The tab inside other applications: the same views, let in by a token of theirs, without a cookie."""
+"""The tab inside an iframe of another application: the same views with an embed token and without a cookie."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ bp = blueprint(EMBEDDED, "/embed")
 
 
 def _unauthorized(exc: Unauthorized) -> Any:
-    words = "Load the page around it again. If that does not help, the application that shows it has to be set up anew."
-    page = render_template("error.html", title="This view has expired", message=words, status=401)
+    message = "Reload the page. If that does not help, the application that shows this view must renew its set-up."
+    page = render_template("error.html", title="This view has expired", message=message, status=401)
     return page, 401, {"WWW-Authenticate": 'Bearer realm="Leafpanel"'}
 
 

@@ -1,4 +1,4 @@
-"""The forms of the tab, drawn from a leaf's descriptor: creating a thing, and changing one that is linked."""
+"""The forms of the tab, built from the descriptor of a leaf: creating an item, and changing a linked one."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ from panel.integrations.contract import Integration
 from panel.integrations.descriptor import Field
 from panel.web.context import panel
 from panel.web.error_bodies import Notice
-from panel.web.tab.view_models import trouble
+from panel.web.tab.view_models import problem_view
 from panel.web.tab.visit import Visit
 
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """One field as it is drawn."""
+    """One field of a form with its value, error and choices."""
 
     field: Field
     value: str = ""
     error: str = ""
     choices: tuple[Choice, ...] = ()
     waits_for: str = ""
-    """Label of the field that must be chosen before this one has anything to choose from."""
+    """Label of the field that must be set before this one has choices; "" when it depends on none."""
     decides: bool = False
-    """Whether another field's choices hang on this one."""
+    """Whether the choices of another field depend on this one."""
 
     @property
     def name(self) -> str:
@@ -45,29 +45,29 @@ class Input:
 
 
 @dataclass(frozen=True, slots=True)
-class Summary:
-    """Why a form was not taken, said above its fields."""
+class FormErrors:
+    """Why a form was refused, shown above its fields."""
 
     title: str
     text: str
     wrong: tuple[str, ...] = ()
     """Names of the fields to correct."""
-    strange: tuple[str, ...] = ()
-    """Sentences about fields that the form does not have."""
+    other: tuple[str, ...] = ()
+    """Messages of the upstream about fields that the form does not have."""
     notice: Notice | None = None
     uncertain: bool = False
 
 
-# --- typed text ------------------------------------------------------------------------------------------------------
+# --- submitted values ------------------------------------------------------------------------------------------------
 
 
 def typed(fields: Iterable[Field], form: Mapping[str, str]) -> dict[str, str]:
-    """What was typed into these fields, as text, nothing left out."""
+    """The submitted text of these fields; "" for a field that is missing."""
     return {field.name: form.get(field.name, "").replace("\r\n", "\n") for field in fields}
 
 
 def missing(fields: Iterable[Field], values: Mapping[str, str]) -> dict[str, str]:
-    """A sentence for every field that is empty or too long, so that all are corrected at once."""
+    """The errors of all fields that are empty or too long, by field name."""
     errors = {}
     for field_ in fields:
         value = values.get(field_.name, "")
@@ -85,7 +85,7 @@ def inputs(
     visit: Visit, leaf: Integration, fields: Iterable[Field], values: Mapping[str, str], errors: Mapping[str, str],
     *, reference: str | None = None,
 ) -> list[Input]:  # fmt: skip
-    """The fields with what the upstream offers for each. Raises ProviderUnavailable and Forbidden."""
+    """The fields with the choices that the upstream offers. Raises ProviderUnavailable and Forbidden."""
     fields = tuple(fields)
     decisive = {field.depends_on for field in fields}
     labels = {field.name: field.label for field in fields}
@@ -113,19 +113,19 @@ def _first_sentence(exc: Rejected | InvalidInput) -> str:
 
 @dataclass(frozen=True, slots=True)
 class CreateForm:
-    """The panel New work package / New page."""
+    """The form for a new work package or page."""
 
     inputs: list[Input]
     key: str
-    """Sent along, so that pressing the button twice makes one thing."""
-    summary: Summary | None = None
+    """Idempotency key, so that submitting twice creates one item."""
+    form_errors: FormErrors | None = None
     account: str = ""
     elsewhere: str = ""
-    """The upstream's own form, for fields that ours does not have."""
+    """Address of the upstream's own form, for fields that this form does not have."""
 
     @property
     def focus(self) -> str:
-        """The first wrong field, else the first one."""
+        """Name of the first field with an error, else of the first field."""
         wrong = [one.name for one in self.inputs if one.error]
         return (wrong or [one.name for one in self.inputs])[0]
 
@@ -135,20 +135,20 @@ class CreateForm:
 
     @property
     def title(self) -> str:
-        """What the new thing is called so far."""
+        """The title of the new item as submitted so far."""
         return next((one.value for one in self.inputs if one.field.kind == "text"), "")
 
     @property
     def waiting_label(self) -> str:
-        """What becomes known once a deciding field is chosen: ``types``."""
+        """The fields whose choices depend on another field, in the plural: ``types``."""
         return " and ".join(f"{one.field.label.lower()}s" for one in self.inputs if one.field.depends_on)
 
 
 def create_form(
     visit: Visit, leaf: Integration, values: Mapping[str, str], *, errors: Mapping[str, str] | None = None,
-    summary: Summary | None = None, key: str = "", ask: bool = True,
+    form_errors: FormErrors | None = None, key: str = "", ask: bool = True,
 ) -> CreateForm:  # fmt: skip
-    """The create form with these values. Without ``ask`` nothing is asked of the upstream. Raises as ``inputs``."""
+    """The create form with these values. Without ``ask`` no upstream call is made. Raises as ``inputs``."""
     fields, errors = leaf.descriptor.create, errors or {}
     if ask:
         drawn = inputs(visit, leaf, fields, values, errors)
@@ -157,81 +157,82 @@ def create_form(
     source = panel().sources.find(leaf.id)
     check = panel().checks.last(source) if source is not None else None
     account = check.upstream_user or "" if check is not None else ""
-    return CreateForm(drawn, key or secrets.token_urlsafe(16), summary, account, elsewhere(leaf, values))
+    return CreateForm(drawn, key or secrets.token_urlsafe(16), form_errors, account, elsewhere(leaf, values))
 
 
 def _as_typed(field_: Field, value: str, error: str) -> Input:
-    """A field that keeps what was chosen while its choices cannot be asked for."""
+    """A field with its submitted value, for when the upstream cannot list the choices."""
     choices = (Choice(value, value),) if field_.kind == "select" and value else ()
     return Input(field_, value, error, choices)
 
 
 def prefilled(leaf: Integration, text: str) -> dict[str, str]:
-    """Typed search text becomes the title of a new thing."""
+    """Initial values: a search text that is no address becomes the title."""
     titles = [field.name for field in leaf.descriptor.create if field.kind == "text" and field.required]
     return {titles[0]: text.strip()} if titles and text.strip() and "://" not in text else {}
 
 
 def elsewhere(leaf: Integration, values: Mapping[str, str]) -> str:
+    """The address of the upstream's own create form, "" without one."""
     config = panel().resolver.shown_config(leaf)
     return (leaf.create_elsewhere_url(config, values) or "") if config is not None else ""
 
 
-def why_not_created(visit: Visit, leaf: Integration, exc: PanelError) -> tuple[Summary, dict[str, str]]:
-    """The summary above a refused create form, and the sentences beside its fields."""
+def why_not_created(visit: Visit, leaf: Integration, exc: PanelError) -> tuple[FormErrors, dict[str, str]]:
+    """The summary of a refused create form, and the messages for its fields."""
     upstream = leaf.descriptor.upstream
     names = {one.name for one in leaf.descriptor.create}
     if isinstance(exc, Uncertain) or (isinstance(exc, Conflict) and not isinstance(exc, AlreadyExists)):
         title = "We cannot tell whether it was created."
-        return Summary(title, "Check before trying again.", uncertain=True), {}
+        return FormErrors(title, "Check before trying again.", uncertain=True), {}
     if isinstance(exc, Rejected):
         return _refused(f"{upstream} did not accept this", exc.fields, names, str(exc))
     if isinstance(exc, InvalidInput):
         return _refused("This cannot be created yet", {exc.field: str(exc)}, names, "")
     if isinstance(exc, ProviderUnavailable):
-        found = trouble(visit, leaf, exc)
-        return Summary(found.title, f"{found.text} Nothing was created.", notice=found.notice), {}
+        found = problem_view(visit, leaf, exc)
+        return FormErrors(found.title, f"{found.text} Nothing was created.", notice=found.notice), {}
     if isinstance(exc, Forbidden | AlreadyExists):
-        return Summary(f"{upstream} did not accept this", f"{exc} Nothing was created."), {}
-    return Summary("This was not created", str(exc)), {}
+        return FormErrors(f"{upstream} did not accept this", f"{exc} Nothing was created."), {}
+    return FormErrors("This was not created", str(exc)), {}
 
 
-def incomplete(errors: Mapping[str, str]) -> Summary:
-    """The summary for a form whose fields are wrong before anything is sent."""
-    return Summary("This cannot be created yet", "Nothing was created.", tuple(errors))
+def incomplete(errors: Mapping[str, str]) -> FormErrors:
+    """The summary of a form whose fields are wrong before anything is sent."""
+    return FormErrors("This cannot be created yet", "Nothing was created.", tuple(errors))
 
 
-def _refused(title: str, fields: Mapping[str, str], names: set[str], message: str) -> tuple[Summary, dict[str, str]]:
-    known = {name: sentence for name, sentence in fields.items() if name in names}
-    strange = tuple(sentence for name, sentence in fields.items() if name not in names)
-    loose = () if fields or not message else (message,)
-    return Summary(title, "Nothing was created.", tuple(known), (*strange, *loose)), known
+def _refused(title: str, fields: Mapping[str, str], names: set[str], message: str) -> tuple[FormErrors, dict[str, str]]:
+    known = {name: text for name, text in fields.items() if name in names}
+    other = tuple(text for name, text in fields.items() if name not in names)
+    general = () if fields or not message else (message,)
+    return FormErrors(title, "Nothing was created.", tuple(known), (*other, *general)), known
 
 
 # --- changing --------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
-class Clash:
-    """One field that somebody else changed, or that is still as it was."""
+class EditConflict:
+    """A field of a refused change: its value upstream, its value when the form was loaded, and the chosen value."""
 
     label: str
     now: str
     before: str
-    wanted: str
+    chosen: str
 
 
 @dataclass(frozen=True, slots=True)
 class EditForm:
-    """The row drawer's form. ``before`` is what the fields said when it was drawn."""
+    """The form in the drawer of a row. ``before`` has the values of the fields when the form was loaded."""
 
     row: Row
     inputs: list[Input]
     before: dict[str, str]
     labels: dict[str, dict[str, str]]
     lock: str
-    summary: Summary | None = None
-    clashes: list[Clash] = field(default_factory=list)
+    form_errors: FormErrors | None = None
+    conflicts: list[EditConflict] = field(default_factory=list)
 
     @property
     def focus(self) -> str:
@@ -244,18 +245,18 @@ class EditForm:
 
     @property
     def labels_json(self) -> str:
-        """The words behind the values, sent along: after a conflict the upstream may no longer offer them."""
+        """Labels of the values, submitted with the form: after a conflict the upstream may no longer offer them."""
         return json.dumps(self.labels, separators=(",", ":"))
 
 
 def edit_fields(leaf: Integration) -> list[Field]:
-    """What can be changed, choices before text: they are why people open the drawer."""
+    """The fields that can be changed, selects before text: status and assignee are changed most often."""
     return sorted(leaf.descriptor.update, key=lambda one: one.kind not in ("select", "suggest"))
 
 
 def edit_form(
     visit: Visit, leaf: Integration, row: Row, *, values: Mapping[str, str] | None = None,
-    errors: Mapping[str, str] | None = None, summary: Summary | None = None,
+    errors: Mapping[str, str] | None = None, form_errors: FormErrors | None = None,
 ) -> EditForm:  # fmt: skip
     """The form for an item as it is now. Raises as ``inputs``."""
     fields, present = edit_fields(leaf), _present(row)
@@ -265,7 +266,7 @@ def edit_form(
     drawn = [_with_present(one, present.get(one.name)) for one in drawn]
     labels = {one.name: {choice.value: choice.label for choice in one.choices} for one in drawn if one.choices}
     lock = row.item.lock_version if row.item is not None else None
-    return EditForm(row, drawn, before, labels, lock or "", summary)
+    return EditForm(row, drawn, before, labels, lock or "", form_errors)
 
 
 def _present(row: Row) -> Mapping[str, Choice]:
@@ -286,14 +287,14 @@ def _with_present(one: Input, present: Choice | None) -> Input:
 
 
 def changes(leaf: Integration, form: Mapping[str, str]) -> dict[str, str | None]:
-    """The fields whose value differs from what the form said when it was drawn; an emptied one is None."""
+    """The fields whose value differs from the one at loading; None for a field that was cleared."""
     values = typed(leaf.descriptor.update, form)
     before = {name: form.get(f"before-{name}", "") for name in values}
     return {name: value or None for name, value in values.items() if name in form and value != before[name]}
 
 
-def said_labels(form: Mapping[str, str]) -> dict[str, dict[str, str]]:
-    """The words that the form sent along; {} for anything else than what we drew."""
+def submitted_labels(form: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """The labels in the form, see ``EditForm.labels_json``; {} for malformed ones."""
     try:
         labels = json.loads(form.get("labels", ""))
     except (ValueError, RecursionError):
@@ -301,32 +302,36 @@ def said_labels(form: Mapping[str, str]) -> dict[str, dict[str, str]]:
     if not isinstance(labels, dict):
         return {}
     return {
-        str(name): {str(value): str(label) for value, label in words.items()}
-        for name, words in labels.items()
-        if isinstance(words, dict)
+        str(name): {str(value): str(label) for value, label in choices.items()}
+        for name, choices in labels.items()
+        if isinstance(choices, dict)
     }
 
 
-def clashes(
-    leaf: Integration, fresh: EditForm, form: Mapping[str, str], wanted: Mapping[str, str | None]
-) -> list[Clash]:
-    """For every field that the person changed: what it is now, what it was, what they chose."""
-    said = said_labels(form)
+def edit_conflicts(
+    leaf: Integration, fresh: EditForm, form: Mapping[str, str], chosen: Mapping[str, str | None]
+) -> list[EditConflict]:
+    """The conflicts of all fields that the user changed."""
+    submitted = submitted_labels(form)
 
-    def word(name: str, value: str) -> str:
-        return fresh.labels.get(name, {}).get(value) or said.get(name, {}).get(value) or value or "nothing"
+    def label(name: str, value: str) -> str:
+        return fresh.labels.get(name, {}).get(value) or submitted.get(name, {}).get(value) or value or "nothing"
 
     return [
-        Clash(one.label, word(one.name, fresh.before[one.name]), word(one.name, form.get(f"before-{one.name}", "")),
-              word(one.name, wanted[one.name] or ""))
+        EditConflict(
+            one.label,
+            label(one.name, fresh.before[one.name]),
+            label(one.name, form.get(f"before-{one.name}", "")),
+            label(one.name, chosen[one.name] or ""),
+        )
         for one in edit_fields(leaf)
-        if one.name in wanted
-    ]  # fmt: skip
+        if one.name in chosen
+    ]
 
 
 def what_changed(leaf: Integration, row: Row, form: Mapping[str, str], changed: Mapping[str, str | None]) -> str:
     """``Status changed to Tested``, for the announcement after saving."""
-    present, said = _present(row), said_labels(form)
+    present, said = _present(row), submitted_labels(form)
     sentences = []
     for one in edit_fields(leaf):
         if one.name in changed:
@@ -336,14 +341,14 @@ def what_changed(leaf: Integration, row: Row, form: Mapping[str, str], changed: 
     return ". ".join(sentences)
 
 
-def why_not_changed(visit: Visit, leaf: Integration, exc: PanelError) -> tuple[Summary, dict[str, str]]:
-    """The summary in a drawer whose change was refused, and the sentences beside its fields."""
+def why_not_changed(visit: Visit, leaf: Integration, exc: PanelError) -> tuple[FormErrors, dict[str, str]]:
+    """The summary of a refused change, and the messages for its fields."""
     names = {one.name for one in leaf.descriptor.update}
     if isinstance(exc, Rejected | InvalidInput):
         fields = exc.fields if isinstance(exc, Rejected) else {exc.field: str(exc)}
-        summary, known = _refused(f"{leaf.descriptor.upstream} did not accept this", fields, names, str(exc))
-        return Summary(summary.title, "Nothing was changed.", summary.wrong, summary.strange), known
+        form_errors, known = _refused(f"{leaf.descriptor.upstream} did not accept this", fields, names, str(exc))
+        return FormErrors(form_errors.title, "Nothing was changed.", form_errors.wrong, form_errors.other), known
     if isinstance(exc, ProviderUnavailable):
-        found = trouble(visit, leaf, exc)
-        return Summary(found.title, f"{found.text} Nothing was changed.", notice=found.notice), {}
-    return Summary("This was not changed", str(exc)), {}
+        found = problem_view(visit, leaf, exc)
+        return FormErrors(found.title, f"{found.text} Nothing was changed.", notice=found.notice), {}
+    return FormErrors("This was not changed", str(exc)), {}

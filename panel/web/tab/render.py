@@ -16,7 +16,7 @@ from panel.integrations.registry import Registry
 from panel.web.context import request_id
 from panel.web.htmx import vary_on_fragment, wants_fragment
 from panel.web.tab.columns import Columns
-from panel.web.tab.view_models import Sheet, sheet, strip
+from panel.web.tab.view_models import ListView, list_view, strip
 from panel.web.tab.visit import Visit
 
 LEAF_TEMPLATES = "leaves"
@@ -64,14 +64,14 @@ def show_part(here: Visit, name: str, leaf: Integration, *, status: int = 200, *
 
 
 def show_list(
-    here: Visit, leaf: Integration, shown: Sheet | None = None, *, status: int = 200, fresh: tuple[str, ...] = (),
+    here: Visit, leaf: Integration, shown: ListView | None = None, *, status: int = 200, fresh: tuple[str, ...] = (),
     headers: Mapping[str, str] | None = None, **more: Any,
 ) -> Response:  # fmt: skip
     """The list of a leaf, or why it cannot be shown: a 503, unless something else went wrong before."""
-    shown = shown or sheet(here, leaf, fresh=fresh, sort=request.args.get("sort"))
+    shown = shown or list_view(here, leaf, fresh=fresh, sort=request.args.get("sort"))
     problem = shown.listing.problem
     status = 503 if problem is not None and status == 200 else status
-    answer = show(here, "list", leaf=leaf, problem=problem, status=status, sheet=shown, **more)
+    answer = show(here, "list", leaf=leaf, problem=problem, status=status, list_view=shown, **more)
     answer.headers.update(headers or {})
     return answer
 
@@ -80,8 +80,8 @@ def _common(here: Visit, leaf: Integration | None, *, late: bool) -> dict[str, A
     """What every template of the tab may use. ``late``: it arrives in a page that people are reading already."""
     return {
         "visit": here, "leaf": leaf, "card": leaf.descriptor if leaf else None, "rows": _rows(leaf), "late": late,
-        "columns": Columns(leaf) if leaf else None, "reference": request_id(), "sheet": None, "news": None,
-        "trouble": None, "query": "", "focus": "",
+        "columns": Columns(leaf) if leaf else None, "reference": request_id(), "list_view": None, "banner": None,
+        "problem_view": None, "query": "", "focus": "",
     }  # fmt: skip
 
 

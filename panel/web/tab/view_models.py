@@ -194,19 +194,19 @@ def _page(page: int) -> dict[str, int]:
 
 
 @dataclass(frozen=True, slots=True)
-class Sheet:
-    """One leaf of an object, ready to be drawn."""
+class ListView:
+    """The list of one leaf as the tab shows it."""
 
     leaf: Integration
     listing: Listing
     lines: list[Line]
     sorts: list[Sort]
     notice: Notice | None
-    again: str
-    """Address of this same page, to be asked again."""
-    earlier: str
-    later: str
-    """Addresses of the neighbouring pages, or ""."""
+    reload_url: str
+    """Address of this page of the list."""
+    previous_url: str
+    next_url: str
+    """Addresses of the previous and the next page, "" where there is none."""
     last_answer: datetime | None = None
 
     @property
@@ -223,17 +223,17 @@ class Sheet:
         return problem is not None and problem.reason is Reason.CONNECTOR_DISABLED
 
 
-def sheet(
+def list_view(
     visit: Visit, leaf: Integration, *, page: int = 1, sort: str | None = None, fresh: Sequence[str] = ()
-) -> Sheet:
-    """Ask for the linked things of a leaf; why they cannot be had is part of the answer."""
+) -> ListView:
+    """The linked items of a leaf, with a notice when the upstream is unavailable."""
     listing = panel().links.listing(visit.visitor, leaf.id, visit.object, page=page)
     lines = [line(visit, leaf, row, fresh=row.pointer.reference in fresh) for row in listing.rows]
     chosen = chosen_sort(leaf, sort)
     if listing.problem is None:
         lines = _with_excerpts(leaf, in_order(lines, chosen))
     pages = -(-listing.total // listing.limit)
-    return Sheet(
+    return ListView(
         leaf,
         listing,
         lines,
@@ -258,12 +258,12 @@ def _last_answer(leaf: Integration) -> datetime | None:
     return check.checked_at if check is not None and check.status == HealthStatus.OK else None
 
 
-# --- what happened ---------------------------------------------------------------------------------------------------
+# --- banner and problems ---------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
-class News:
-    """What was just done: ``text`` names the act, ``title`` the thing; ``undo`` holds the references to let go."""
+class Banner:
+    """The confirmation of an action: what was done, to which item, and the references that Undo unlinks."""
 
     text: str
     title: str = ""
@@ -275,8 +275,8 @@ class News:
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
-    """Why something was not done, said where it was tried. ``notice`` is there when the upstream is away."""
+class ProblemView:
+    """Why an action failed, shown where it was tried. ``notice`` is set when the upstream is unavailable."""
 
     title: str
     text: str = ""
@@ -284,12 +284,12 @@ class Trouble:
     add_source: bool = False
 
 
-def trouble(visit: Visit, leaf: Integration, exc: PanelError) -> Trouble:
-    """An expected failure in words that can stand beside the box."""
+def problem_view(visit: Visit, leaf: Integration, exc: PanelError) -> ProblemView:
+    """The text for an expected error."""
     if isinstance(exc, ProviderUnavailable | Uncertain):
         found = notice(problem_of(exc), leaf, admin=visit.is_admin, links=len(exc.pointers))
-        return Trouble(found.title, found.text, found)
+        return ProblemView(found.title, found.text, found)
     if isinstance(exc, WrongHost):
         title = f"This is a {leaf.descriptor.noun} of {exc.host}."
-        return Trouble(title, "There is no source for it yet.", add_source=visit.is_admin)
-    return Trouble(str(exc))
+        return ProblemView(title, "There is no source for it yet.", add_source=visit.is_admin)
+    return ProblemView(str(exc))

@@ -1,4 +1,4 @@
-"""The tab of one object: what is linked, linking, creating, changing and unlinking."""
+"""The views of the tab of one object: list, search, link, unlink, create and change."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from panel.web.htmx import wants_fragment
 from panel.web.tab.forms import (
     CreateForm,
     EditForm,
-    Summary,
+    FormErrors,
     changes,
-    clashes,
     create_form,
+    edit_conflicts,
     edit_form,
     incomplete,
     inputs,
@@ -34,17 +34,17 @@ from panel.web.tab.forms import (
     why_not_created,
 )
 from panel.web.tab.render import show, show_list, show_part
-from panel.web.tab.view_models import News, Sheet, first_connected, line, sheet, trouble
-from panel.web.tab.visit import Visit, remember_place, visit
+from panel.web.tab.view_models import Banner, ListView, first_connected, line, list_view, problem_view
+from panel.web.tab.visit import Visit, take_object_reference, visit
 
 _VIEWS: list[tuple[str, str, Callable[..., Any]]] = []
-"""Method, address and function of every view: the same tab stands behind more than one visit."""
+"""Method, rule and function of every view. Two blueprints register them: ``objects`` and ``embed``."""
 
 View = TypeVar("View", bound=Callable[..., Any])
 
 LEAF = "/integrations/<integration>"
-OFFERED = 10
-"""How many things the picker shows at once."""
+PICKER_SIZE = 10
+"""Maximum number of results in the picker."""
 
 
 def _get(rule: str) -> Callable[[View], View]:
@@ -56,24 +56,24 @@ def _post(rule: str) -> Callable[[View], View]:
 
 
 def _on(method: str, rule: str) -> Callable[[View], View]:
-    def keep(view: View) -> View:
+    def register(view: View) -> View:
         _VIEWS.append((method, rule, view))
         return view
 
-    return keep
+    return register
 
 
 def blueprint(name: str, url_prefix: str) -> Blueprint:
-    """The tab behind one visit. Its address names the object."""
-    made = Blueprint(name, __name__, url_prefix=f"{url_prefix}/<register>/<schema>/<object_id>")
-    made.url_value_preprocessor(remember_place)
+    """A blueprint with all views of the tab, below an address that identifies the object."""
+    tab = Blueprint(name, __name__, url_prefix=f"{url_prefix}/<register>/<schema>/<object_id>")
+    tab.url_value_preprocessor(take_object_reference)
     for method, rule, view in _VIEWS:
-        made.add_url_rule(rule, view_func=view, methods=[method])
-    return made
+        tab.add_url_rule(rule, view_func=view, methods=[method])
+    return tab
 
 
 def _redirects(here: Visit) -> bool:
-    """After an act the browser is led to the list, where its address can follow. A token is not put into one."""
+    """Whether an action ends with a redirect to the list. Not with an embed token, which stays out of URLs."""
     return here.keeps_history and not wants_fragment()
 
 
@@ -86,7 +86,7 @@ def _back(here: Visit, leaf: Integration, **values: Any) -> Any:
 
 @_get("")
 def page() -> Response:
-    """The first leaf that has a source; without any, what is missing for each."""
+    """The list of the first leaf that has a source; without any source, a notice for each leaf."""
     here = visit()
     leaves = leaves_for(here.principal)
     if not leaves:
@@ -94,30 +94,30 @@ def page() -> Response:
     leaf = first_connected(leaves)
     if leaf is not None or not panel().switches.connector_on():
         return show_list(here, leaf or leaves[0])
-    return show(here, "unconnected", status=503, sheets=[sheet(here, leaf) for leaf in leaves])
+    return show(here, "unconnected", status=503, list_views=[list_view(here, leaf) for leaf in leaves])
 
 
 @_get(LEAF)
 def listing(integration: str) -> Response:
     here, leaf = visit(), panel().registry.get(integration)
     fresh = tuple(request.args.getlist("linked")[:200])
-    shown = sheet(here, leaf, page=_page_number(), sort=request.args.get("sort"), fresh=fresh)
-    return show_list(here, leaf, shown, news=_arrived(here, shown))
+    shown = list_view(here, leaf, page=_page_number(), sort=request.args.get("sort"), fresh=fresh)
+    return show_list(here, leaf, shown, banner=_banner_after_redirect(here, shown))
 
 
-def _arrived(here: Visit, shown: Sheet) -> News | None:
-    """What a redirect says was just done, as far as the list bears it out."""
+def _banner_after_redirect(here: Visit, shown: ListView) -> Banner | None:
+    """The banner after a redirect, for linked references that the list really contains."""
     rows = [line for line in shown.lines if line.fresh]
     if not rows:
-        return News("Unlinked.") if request.args.get("done") == "unlinked" else None
-    return _linked(here, shown.leaf, [Row(line.pointer, line.item) for line in rows])
+        return Banner("Unlinked.") if request.args.get("done") == "unlinked" else None
+    return _linked_banner(here, shown.leaf, [Row(line.pointer, line.item) for line in rows])
 
 
-def _linked(here: Visit, leaf: Integration, rows: list[Row]) -> News:
+def _linked_banner(here: Visit, leaf: Integration, rows: list[Row]) -> Banner:
     undo = tuple(row.pointer.reference for row in rows) if here.may(Action.UNLINK) else ()
     if len(rows) == 1:
-        return News("Linked", line(here, leaf, rows[0]).title, undo)
-    return News("Linked", f"{len(rows)} {leaf.descriptor.noun_plural}", undo)
+        return Banner("Linked", line(here, leaf, rows[0]).title, undo)
+    return Banner("Linked", f"{len(rows)} {leaf.descriptor.noun_plural}", undo)
 
 
 def _page_number() -> int:
@@ -129,7 +129,7 @@ def _page_number() -> int:
 
 @_get(f"{LEAF}/items/<path:reference>/excerpt")
 def excerpt(integration: str, reference: str) -> Response:
-    """The beginning of one thing's text. It is extra: whatever goes wrong, the row stays as it is without it."""
+    """The beginning of the text of an item; empty after any failure, because the row is complete without it."""
     here, leaf = visit(), panel().registry.get(integration)
     try:
         item = panel().links.item(here.visitor, leaf.id, here.object, reference).item
@@ -145,17 +145,17 @@ def excerpt(integration: str, reference: str) -> Response:
 @_get(f"{LEAF}/search")
 @_post(f"{LEAF}/search")
 def search(integration: str) -> Response:
-    """What the upstream has for some words. By POST from a form that carries its token, which no address may."""
+    """Search in the upstream. POST is for the form of an iframe, which submits its token: a token stays out of URLs."""
     here, leaf = visit(), panel().registry.get(integration)
     query = request.values.get("q", "").strip()[:2000]
-    fragment, found, wrong, status = wants_fragment(), [], None, 200
+    fragment, found, problem, status = wants_fragment(), [], None, 200
     try:
-        found = panel().links.available(here.visitor, leaf.id, query, limit=OFFERED, obj=here.object)
+        found = panel().links.available(here.visitor, leaf.id, query, limit=PICKER_SIZE, obj=here.object)
     except PanelError as exc:
-        wrong, status = trouble(here, leaf, exc), status_of(exc)
+        problem, status = problem_view(here, leaf, exc), status_of(exc)
     exact = len(found) == 1 and _is_reference(leaf, query)
-    full = len(found) == OFFERED
-    shown: dict[str, Any] = {"found": found, "query": query, "trouble": wrong, "full": full, "exact": exact}
+    full = len(found) == PICKER_SIZE
+    shown: dict[str, Any] = {"found": found, "query": query, "problem_view": problem, "full": full, "exact": exact}
     if fragment:
         return show_part(here, "tab/_results.html", leaf, status=status, **shown)
     return show(here, "found", leaf=leaf, status=status, **shown)
@@ -168,22 +168,24 @@ def _is_reference(leaf: Integration, text: str) -> bool:
 
 @_post(f"{LEAF}/links")
 def link(integration: str) -> Any:
-    """Link one or several things; what could not be linked is said, and what was typed stays."""
+    """Link one or several items. After a failure the page shows the reason, and the search box keeps its text."""
     here, leaf = visit(), panel().registry.get(integration)
     texts = [text for text in request.form.getlist("reference") if text.strip()][:50]
     rows, refused = _link_all(here, leaf, texts)
     if refused is not None and not rows:
         query = request.form.get("q", "") or (texts[0] if texts else "")
-        return show_list(here, leaf, status=status_of(refused), trouble=trouble(here, leaf, refused), query=query)
+        return show_list(
+            here, leaf, status=status_of(refused), problem_view=problem_view(here, leaf, refused), query=query
+        )
     references = tuple(row.pointer.reference for row in rows)
     if _redirects(here) and refused is None:
         return _back(here, leaf, linked=list(references))
-    wrong = trouble(here, leaf, refused) if refused is not None else None
-    return show_list(here, leaf, fresh=references, news=_linked(here, leaf, rows), trouble=wrong)
+    problem = problem_view(here, leaf, refused) if refused is not None else None
+    return show_list(here, leaf, fresh=references, banner=_linked_banner(here, leaf, rows), problem_view=problem)
 
 
 def _link_all(here: Visit, leaf: Integration, texts: list[str]) -> tuple[list[Row], PanelError | None]:
-    """The new links, and the last failure. Of several, one that is linked already spoils nothing."""
+    """The new links, and the last failure. Among several references, those already linked are skipped."""
     if not texts:
         return [], InvalidInput("reference", f"Choose a {leaf.descriptor.noun} first.")
     rows: list[Row] = []
@@ -201,7 +203,7 @@ def _link_all(here: Visit, leaf: Integration, texts: list[str]) -> tuple[list[Ro
 
 @_post(f"{LEAF}/unlink")
 def unlink(integration: str) -> Any:
-    """Forget pointers. One that is gone already is as it should be."""
+    """Delete links. A link that does not exist is no error."""
     here, leaf = visit(), panel().registry.get(integration)
     references = request.form.getlist("reference")[:50]
     if not references:
@@ -213,7 +215,7 @@ def unlink(integration: str) -> Any:
             continue
     if _redirects(here):
         return _back(here, leaf, done="unlinked")
-    return show_list(here, leaf, news=News("Unlinked", request.form.get("title", "")[:300]))
+    return show_list(here, leaf, banner=Banner("Unlinked", request.form.get("title", "")[:300]))
 
 
 # --- creating --------------------------------------------------------------------------------------------------------
@@ -229,12 +231,12 @@ def new(integration: str) -> Response:
         return show_list(here, leaf, status=status_of(exc))
     except PanelError as exc:
         text = request.args.get("text", "")
-        return show_list(here, leaf, status=status_of(exc), trouble=trouble(here, leaf, exc), query=text)
+        return show_list(here, leaf, status=status_of(exc), problem_view=problem_view(here, leaf, exc), query=text)
 
 
 @_get(f"{LEAF}/new/fields")
 def new_fields(integration: str) -> Response:
-    """The fields whose choices hang on the one that was just changed."""
+    """The fields whose choices depend on the field that was changed."""
     here, leaf = _creator(integration)
     values = typed(leaf.descriptor.create, request.args)
     dependent = [one for one in leaf.descriptor.create if one.depends_on and one.depends_on in request.args]
@@ -265,7 +267,7 @@ def create(integration: str) -> Any:
 
 
 def _creator(integration: str) -> tuple[Visit, Integration]:
-    """Raises NotFound for a leaf that cannot."""
+    """The visit and the leaf. Raises NotFound for a leaf without create."""
     here, leaf = visit(), panel().registry.get(integration)
     if not leaf.descriptor.create:
         raise NotFound(f"Nothing can be created in {leaf.descriptor.upstream} from here.")
@@ -278,27 +280,35 @@ def _created(here: Visit, leaf: Integration, row: Row) -> Any:
         return redirect(f"{here.url('listing', integration=leaf.id, linked=reference)}#row-{row_key(reference)}", 303)
     title = line(here, leaf, row).title
     headers = {"HX-Push-Url": here.url("listing", integration=leaf.id)} if here.keeps_history else {}
-    news = News("Created and linked", title)
-    return show_list(here, leaf, fresh=(reference,), news=news, focus=f"title-{row_key(reference)}", headers=headers)
+    banner = Banner("Created and linked", title)
+    return show_list(
+        here, leaf, fresh=(reference,), banner=banner, focus=f"title-{row_key(reference)}", headers=headers
+    )
 
 
 def _not_created(here: Visit, leaf: Integration, values: dict[str, str], key: str, exc: PanelError) -> Response:
-    summary, errors = why_not_created(here, leaf, exc)
-    # Trying again after looking is a new request; trying again by accident must stay the old one.
-    form = _form_again(here, leaf, values, errors, summary, "" if summary.uncertain else key)
+    form_errors, errors = why_not_created(here, leaf, exc)
+    # A retry after an uncertain create is intended, so it gets a new key. Otherwise the key stays: a second submit by
+    # accident then creates nothing.
+    form = _form_again(here, leaf, values, errors, form_errors, "" if form_errors.uncertain else key)
     return _create_page(here, leaf, form, status=422 if isinstance(exc, InvalidInput) else status_of(exc))
 
 
 def _form_again(
-    here: Visit, leaf: Integration, values: dict[str, str], errors: Mapping[str, str], summary: Summary | None, key: str
+    here: Visit,
+    leaf: Integration,
+    values: dict[str, str],
+    errors: Mapping[str, str],
+    form_errors: FormErrors | None,
+    key: str,
 ) -> CreateForm:
-    """The form with everything typed; where the upstream cannot be asked now, with what is known without it."""
-    away = summary is not None and (summary.notice is not None or summary.uncertain)
+    """The form with the submitted values; without choices while the upstream is unavailable."""
+    unavailable = form_errors is not None and (form_errors.notice is not None or form_errors.uncertain)
     try:
-        return create_form(here, leaf, values, errors=errors, summary=summary, key=key, ask=not away)
+        return create_form(here, leaf, values, errors=errors, form_errors=form_errors, key=key, ask=not unavailable)
     except PanelError as exc:
-        summary = summary or why_not_created(here, leaf, exc)[0]
-        return create_form(here, leaf, values, errors=errors, summary=summary, key=key, ask=False)
+        form_errors = form_errors or why_not_created(here, leaf, exc)[0]
+        return create_form(here, leaf, values, errors=errors, form_errors=form_errors, key=key, ask=False)
 
 
 def _create_page(here: Visit, leaf: Integration, form: CreateForm, *, status: int = 200) -> Response:
@@ -323,69 +333,69 @@ def update(integration: str, reference: str) -> Any:
     here, leaf = _editor(integration)
     changed: dict[str, Any] = dict(changes(leaf, request.form))
     if not changed:
-        return _updated(here, leaf, reference, News("Nothing was changed."))
+        return _updated(here, leaf, reference, Banner("Nothing was changed."))
     lock = request.form.get("lockVersion", "")
     sent = {**changed, **({"lockVersion": lock} if lock else {})}
     try:
         row = panel().links.update(here.visitor, leaf.id, here.object, reference, sent)
     except ChangedUpstream:
-        return _clash(here, leaf, reference, changed)
+        return _edit_conflict(here, leaf, reference, changed)
     except PanelError as exc:
         return _not_updated(here, leaf, reference, exc)
-    return _updated(here, leaf, reference, News(what_changed(leaf, row, request.form, changed)))
+    return _updated(here, leaf, reference, Banner(what_changed(leaf, row, request.form, changed)))
 
 
 def _editor(integration: str) -> tuple[Visit, Integration]:
-    """Raises NotFound for a leaf that cannot."""
+    """The visit and the leaf. Raises NotFound for a leaf without update."""
     here, leaf = visit(), panel().registry.get(integration)
     if not leaf.descriptor.update:
         raise NotFound(f"{leaf.descriptor.upstream} cannot be changed from here.")
     return here, leaf
 
 
-def _updated(here: Visit, leaf: Integration, reference: str, news: News) -> Any:
+def _updated(here: Visit, leaf: Integration, reference: str, banner: Banner) -> Any:
     if _redirects(here):
         return redirect(f"{here.url('listing', integration=leaf.id)}#row-{row_key(reference)}", 303)
-    # The form asked to be replaced by its like; a saved one is replaced by the whole list instead.
+    # The form targets itself; after saving, the response replaces the whole list instead.
     headers = {"HX-Retarget": "#lp-body", "HX-Reselect": "#lp-body", "HX-Reswap": "outerHTML"}
-    return show_list(here, leaf, news=news, focus=f"more-{row_key(reference)}", headers=headers)
+    return show_list(here, leaf, banner=banner, focus=f"more-{row_key(reference)}", headers=headers)
 
 
-def _clash(here: Visit, leaf: Integration, reference: str, changed: dict[str, Any]) -> Response:
-    """Somebody else was first: show what it is now, and let the person decide."""
+def _edit_conflict(here: Visit, leaf: Integration, reference: str, changed: dict[str, Any]) -> Response:
+    """The item changed after the form was loaded: show the current values and let the user decide."""
     try:
         fresh = edit_form(here, leaf, panel().links.item(here.visitor, leaf.id, here.object, reference))
     except PanelError as exc:
         return _edit_refused(here, leaf, reference, exc)
-    wanted = {name: value or "" for name, value in changed.items()}
-    form = replace(fresh, clashes=clashes(leaf, fresh, request.form, changed))
-    return _edit_page(here, leaf, reference, form, wanted=wanted, status=409)
+    chosen = {name: value or "" for name, value in changed.items()}
+    form = replace(fresh, conflicts=edit_conflicts(leaf, fresh, request.form, changed))
+    return _edit_page(here, leaf, reference, form, chosen=chosen, status=409)
 
 
 def _not_updated(here: Visit, leaf: Integration, reference: str, exc: PanelError) -> Response:
-    summary, errors = why_not_changed(here, leaf, exc)
+    form_errors, errors = why_not_changed(here, leaf, exc)
     status = 422 if isinstance(exc, InvalidInput) else status_of(exc)
     try:
         row = panel().links.item(here.visitor, leaf.id, here.object, reference)
         values = typed(leaf.descriptor.update, request.form)
-        form = edit_form(here, leaf, row, values=values, errors=errors, summary=summary)
+        form = edit_form(here, leaf, row, values=values, errors=errors, form_errors=form_errors)
     except PanelError:
-        return _edit_page(here, leaf, reference, None, summary=summary, status=status)
+        return _edit_page(here, leaf, reference, None, form_errors=form_errors, status=status)
     return _edit_page(here, leaf, reference, form, status=status)
 
 
 def _edit_refused(here: Visit, leaf: Integration, reference: str, exc: PanelError) -> Response:
-    summary, _ = why_not_changed(here, leaf, exc)
-    return _edit_page(here, leaf, reference, None, summary=summary, status=status_of(exc))
+    form_errors, _ = why_not_changed(here, leaf, exc)
+    return _edit_page(here, leaf, reference, None, form_errors=form_errors, status=status_of(exc))
 
 
 def _edit_page(
-    here: Visit, leaf: Integration, reference: str, form: EditForm | None, *, summary: Summary | None = None,
-    wanted: dict[str, str] | None = None, status: int = 200,
+    here: Visit, leaf: Integration, reference: str, form: EditForm | None, *, form_errors: FormErrors | None = None,
+    chosen: dict[str, str] | None = None, status: int = 200,
 ) -> Response:  # fmt: skip
     row = line(here, leaf, form.row) if form is not None else None
-    summary = summary or (form.summary if form is not None else None)
-    shown: dict[str, Any] = {"form": form, "line": row, "summary": summary, "wanted": wanted or {}}
+    form_errors = form_errors or (form.form_errors if form is not None else None)
+    shown: dict[str, Any] = {"form": form, "line": row, "form_errors": form_errors, "chosen": chosen or {}}
     shown |= {"reference_of": reference, "key": row_key(reference)}
     if wants_fragment():
         return show_part(here, "tab/_edit.html", leaf, status=status, **shown)

@@ -1,4 +1,4 @@
-"""How somebody came to an object's tab. Its views know their visitor and their own addresses only from here."""
+"""The context of a request for the tab: principal, object, appearance, and the addresses of the views."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from panel.web.parsing import object_ref
 from panel.web.security_headers import allow_framing_by
 
 EMBEDDED = "embed"
-"""Name of the blueprint behind which other applications show the tab."""
+"""Name of the blueprint that serves the tab to iframes of other applications."""
 
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """Who asks, for which object, and how the pages on this side of the visit are reached and look."""
+    """The principal, the object and the appearance of the tab in one request."""
 
     principal: Principal
     object: ObjectRef
@@ -33,16 +33,17 @@ class Visit:
     background: str = ""
     lang: str = "en"
     needs_csrf: bool = True
-    """A request that carries its own proof and no cookie needs no second one."""
+    """False with an embed token: without a cookie there is no cross-site request forgery."""
     keeps_history: bool = True
-    """Whether the browser's address follows what is shown."""
+    """Whether the address bar and the history follow the view."""
     carried: Mapping[str, str] = field(default_factory=dict)
-    """What every address of this tab takes along."""
+    """Query parameters of every address of this tab."""
     token: str = field(default="", repr=False)
-    """The proof that every request from this page carries, where it is no cookie."""
+    """The embed token, which every request from this page sends; "" with a session."""
     expires: float = 0.0
+    """Expiry of the token, in seconds since 1970."""
     hosts: tuple[str, ...] = ()
-    """Origins of the application that frames this tab."""
+    """Origins of the application whose iframe shows this tab."""
 
     @property
     def visitor(self) -> Visitor:
@@ -58,12 +59,12 @@ class Visit:
     def url(self, view: str, **values: Any) -> str:
         """The address of a view of this object's tab."""
         here = self.object
-        place: dict[str, Any] = {"register": here.register, "schema": here.schema, "object_id": here.object_id}
-        return url_for(f"{self.blueprint}.{view}", **{**place, **self.carried, **values})
+        reference: dict[str, Any] = {"register": here.register, "schema": here.schema, "object_id": here.object_id}
+        return url_for(f"{self.blueprint}.{view}", **{**reference, **self.carried, **values})
 
 
 def visit() -> Visit:
-    """The visit of this request, which the rule book has opened. Raises InvalidInput for an object that cannot be."""
+    """The visit of this request, which the access rules admitted. Raises InvalidInput for a malformed reference."""
     if request.blueprint == EMBEDDED:
         return _embedded()
     return Visit(
@@ -77,7 +78,7 @@ def visit() -> Visit:
 
 
 def _embedded() -> Visit:
-    """By the token of an embedding application; a session counts for nothing here."""
+    """A visit by embed token. A session is ignored: the iframe gets the rights of the token only."""
     held = embedded()
     allow_framing_by(" ".join(held.origins))
     carried = {"theme": held.theme, **_carried()}
@@ -97,14 +98,13 @@ def _embedded() -> Visit:
     )
 
 
-def remember_place(endpoint: str | None, values: dict[str, Any] | None) -> None:
-    """Keep the object's name out of every view's arguments; ``visit`` reads it."""
-    taken = ("register", "schema", "object_id")
-    g.place = {name: (values or {}).pop(name, "") for name in taken}
+def take_object_reference(endpoint: str | None, values: dict[str, Any] | None) -> None:
+    """Move the object reference from the arguments of the view to ``g.place``, for ``visit`` and the access rules."""
+    g.place = {name: (values or {}).pop(name, "") for name in ("register", "schema", "object_id")}
 
 
 def _carried() -> dict[str, str]:
-    """The look and the order that were asked for last all along."""
+    """Theme, background and sort order of the request, for the addresses on its page."""
     look = {"theme": _chosen("theme", THEMES), "bg": _chosen("bg", ("transparent",))}
     values = {**look, "sort": request.args.get("sort", "")[:40]}
     return {name: value for name, value in values.items() if value}

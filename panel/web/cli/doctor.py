@@ -1,0 +1,49 @@
+"""The command ``doctor``."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+from flask.cli import with_appcontext
+
+from panel.connector import Caller
+from panel.storage.engine import STORAGE_FAILURES
+from panel.web.cli.output import as_json, friendly_errors, print_json
+from panel.web.context import panel
+from panel.web.error_bodies import storage_words
+
+
+@click.command()
+@as_json
+@with_appcontext
+@friendly_errors
+def doctor(as_json: bool) -> None:
+    """Check settings, database and sources, and report problems."""
+    findings = _findings()
+    if as_json:
+        print_json([{"check": check, "ok": ok, "message": message} for check, ok, message in findings])
+    else:
+        for check, ok, message in findings:
+            click.echo(f"{'ok  ' if ok else 'FAIL'}  {check:<12} {message}")
+    if not all(ok for _, ok, _ in findings):
+        sys.exit(1)
+
+
+def _findings() -> list[tuple[str, bool, str]]:
+    """Name, result and message of each check."""
+    config = panel().config
+    findings = [("settings", True, f"Instance folder {config.instance_dir}")]
+    try:
+        known = {source.slug: source for source in panel().sources.all()}
+    except STORAGE_FAILURES as exc:
+        return [*findings, ("database", False, storage_words(exc))]
+    findings.append(("database", True, "Readable and up to date."))
+    for leaf in panel().registry.all():
+        if leaf.id not in known:
+            findings.append((leaf.id, False, "There is no source yet."))
+            continue
+        test = panel().connection_tests.run(leaf.id, caller=Caller("test", "console"))
+        problem = test.problem.message if test.problem else test.warning
+        findings.append((leaf.id, not problem, problem or "The source answers."))
+    return findings
