@@ -68,7 +68,7 @@ def create_app(config: Config | None = None, *, registry: Registry | None = None
         journal=calls,
     )
     vault = Vault(keys_of(config))
-    connector.sign = oauth = Oauth(aside, vault, connector)
+    connector.signer = oauth = Oauth(aside, vault, connector)
     sources = Sources(vault, registry, connector, switches)
     links = Links(registry, sources, connector)
     app.extensions["leafpanel"] = Panel(

@@ -1,4 +1,4 @@
-"""The shared numbers of traffic: rate limits, places, breakers, epochs. Short transactions, seen by all processes.
+"""The shared numbers of traffic: rate limits, slots, breakers, epochs. Short transactions, seen by all processes.
 
 They are worth seconds, not years: on SQLite they live in a file of their own that is never synced to disk, so that
 counting a call costs microseconds; on PostgreSQL they live beside everything else and use the database's clock.
@@ -85,7 +85,7 @@ budgets = Table(
 
 
 _COUNTS = text(
-    "SELECT s.*, (SELECT count(*) FROM traffic_slot t WHERE t.source_id = s.source_id AND t.until > :now) AS places"
+    "SELECT s.*, (SELECT count(*) FROM traffic_slot t WHERE t.source_id = s.source_id AND t.until > :now) AS slots"
     " FROM traffic_source s"
 )
 
@@ -199,7 +199,7 @@ class SqlLimitStore:
         )
         return connection.execute(query.limit(1)).first() is not None
 
-    # --- places --------------------------------------------------------------------------------------------------
+    # --- slots --------------------------------------------------------------------------------------------------
 
     def take_slot(self, source: SourceConfig, until_s: float, *, probe: bool = False) -> Admission:
         with self._turn() as (connection, now):
@@ -332,7 +332,7 @@ def _barred(row: Mapping[str, Any], now: float, *, probe: bool = False) -> Admis
 
 
 def _counts(row: RowMapping, now: float) -> Counts:
-    names = ("revision", "due", "hold_until", "failures", "probe_at", "places")
+    names = ("revision", "due", "hold_until", "failures", "probe_at", "slots")
     return Counts(now, **{name: row[name] for name in names})
 
 
