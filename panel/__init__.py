@@ -16,7 +16,7 @@ from panel.core.version import VERSION
 from panel.credentials.vault import Vault, keys_of
 from panel.integrations.registry import Registry, load_registry
 from panel.links.service import Links
-from panel.logs.calls import Calls
+from panel.logs.calls import CallLog
 from panel.sandbox import note
 from panel.sources.connector_switch import Switches
 from panel.sources.oauth import Oauth
@@ -55,9 +55,9 @@ def create_app(config: Config | None = None, *, registry: Registry | None = None
     alembic.init_app(app)
     registry = registry or load_registry()
     switches = Switches(connector_allowed=config.connector_enabled)
-    # For work that is no part of a request's transaction: the call log and the tokens of sources.
+    # For work outside a request's transaction: the call log and the tokens of sources.
     aside = own_engine(config)
-    calls = Calls(aside)
+    call_log = CallLog(aside)
     limit_store = SqlLimitStore(lambda: _limit_store_engine(app, config))
     connector = Connector(
         allowed=lambda: allowed_hosts(config),
@@ -65,7 +65,7 @@ def create_app(config: Config | None = None, *, registry: Registry | None = None
         limiter=Limiter(limit_store),
         cache_ttl_s=config.cache_ttl_s,
         shared=_shared_cache(config),
-        journal=calls,
+        journal=call_log,
     )
     vault = Vault(keys_of(config))
     connector.signer = oauth = Oauth(aside, vault, connector)
@@ -80,7 +80,7 @@ def create_app(config: Config | None = None, *, registry: Registry | None = None
         People(limit_store),
         switches,
         oauth,
-        calls,
+        call_log,
         EmbedApps(vault),
     )
     install(app)

@@ -10,7 +10,7 @@ from panel.accounts.people import People
 from panel.config import Config
 from panel.integrations.registry import Registry
 from panel.links.service import Links
-from panel.logs.calls import Calls
+from panel.logs.calls import CallLog
 from panel.sources.connector_switch import Switches
 from panel.sources.oauth import Oauth
 from panel.sources.service import Sources
@@ -28,5 +28,5 @@ class Panel:
     people: People
     switches: Switches
     oauth: Oauth
-    calls: Calls
+    call_log: CallLog
     embed_apps: EmbedApps

@@ -570,6 +570,6 @@ def test_the_call_log_counts_the_callers_that_one_request_answered(cached: Flask
     [thread.start() for thread in threads]
     [thread.join(30) for thread in threads]
 
-    cached.extensions["leafpanel"].calls.flush()
+    cached.extensions["leafpanel"].call_log.flush()
     with cached.app_context():
         assert [call.served for call in db.session.scalars(select(Call))] == [12]

@@ -50,14 +50,14 @@ ONE_LINE = Budget(1, 3600)
 which the owner signed in before has a budget of its own, so that a stranger who guesses locks nobody out."""
 
 
-class Meter(Protocol):
+class BudgetStore(Protocol):
     """Budgets that all processes share."""
 
-    def spend(self, wanted: Sequence[tuple[str, Budget]]) -> float:
+    def spend(self, charges: Sequence[tuple[str, Budget]]) -> float:
         """Take one from each budget, or from none; seconds until all have one left, 0 when taken."""
         ...
 
-    def give_back(self, wanted: Sequence[tuple[str, Budget]]) -> None: ...
+    def give_back(self, charges: Sequence[tuple[str, Budget]]) -> None: ...
 
 
 class Throttled(PanelError):
@@ -80,8 +80,8 @@ class SignInAttempt:
 class People:
     """The people who sign in by themselves, with a password."""
 
-    def __init__(self, meter: Meter) -> None:
-        self._meter = meter
+    def __init__(self, budget_store: BudgetStore) -> None:
+        self._budget_store = budget_store
 
     # --- keeping them --------------------------------------------------------------------------------------------
 
@@ -200,18 +200,18 @@ class People:
         """The person with this name and password. Takes the same time for an unknown name. Raises Throttled."""
         user = self._find(name)
         budgets = _budgets(name, user, sign_in_attempt)
-        wait = self._meter.spend(budgets)
+        wait = self._budget_store.spend(budgets)
         if wait > 0:
             self._tell_of_guessing(user, by)
             raise Throttled(wait)
         if not _is_right(user, password):
             return None
-        self._meter.give_back(budgets)
+        self._budget_store.give_back(budgets)
         return user
 
     def _tell_of_guessing(self, user: User | None, by: Actor) -> None:
         """One line for each account in an hour, however many are refused."""
-        if user is None or self._meter.spend([(_digest(f"told {user.id}"), ONE_LINE)]) > 0:
+        if user is None or self._budget_store.spend([(_digest(f"told {user.id}"), ONE_LINE)]) > 0:
             return
         audit.record(AuditAction.SIGN_IN_THROTTLED, by, subject=user.name)
         db.session.commit()

@@ -28,7 +28,7 @@ from panel.core.errors import PanelError
 from panel.credentials.rotation import Rotation, rotate
 from panel.logs import audit_query
 from panel.logs.audit import Actor
-from panel.logs.audit_query import Wanted
+from panel.logs.audit_query import AuditFilter
 from panel.storage.engine import STORAGE_FAILURES, db
 from panel.web.admin.audit import entry_json
 from panel.web.api.views import test_json
@@ -403,7 +403,7 @@ def connector(state: str) -> None:
 @friendly_errors
 def audit(since: datetime | None, as_json: bool) -> None:
     """The audit trail, newest line first."""
-    entries = audit_query.every_line(Wanted(since=since.astimezone() if since is not None else None))
+    entries = audit_query.every_line(AuditFilter(since=since.astimezone() if since is not None else None))
     if as_json:
         for chunk in json_lines(map(entry_json, entries)):
             click.echo(chunk, nl=False)

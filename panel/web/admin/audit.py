@@ -14,9 +14,9 @@ from panel.core.domain import now
 from panel.core.errors import InvalidInput
 from panel.logs import audit_query
 from panel.logs.audit import AuditAction
-from panel.logs.audit_query import Wanted
+from panel.logs.audit_query import AuditFilter
 from panel.storage.models import AuditEntry
-from panel.storage.paging import Lines
+from panel.storage.paging import Page
 from panel.web import export
 from panel.web.context import panel
 from panel.web.formatting import short_day
@@ -127,11 +127,11 @@ def index() -> tuple[str, int]:
         wanted = _wanted(asked)
     except InvalidInput as exc:
         return _page(asked, errors={exc.field: str(exc)}), 422
-    return _page(asked, audit_query.lines(wanted, before=request.args.get("before", 0, type=int))), 200
+    return _page(asked, audit_query.page(wanted, before=request.args.get("before", 0, type=int))), 200
 
 
 def _page(
-    asked: Mapping[str, str], found: Lines[AuditEntry] | None = None, *, errors: Mapping[str, str] | None = None
+    asked: Mapping[str, str], found: Page[AuditEntry] | None = None, *, errors: Mapping[str, str] | None = None
 ) -> str:
     apps = {app.id: app.name for app in panel().embed_apps.all()}
     return render_template(
@@ -165,10 +165,10 @@ def _integrations() -> list[str]:
     return sorted({*audit_query.integrations(), *panel().registry.ids(), *sources})
 
 
-def _wanted(asked: Mapping[str, str]) -> Wanted:
+def _wanted(asked: Mapping[str, str]) -> AuditFilter:
     """Raises InvalidInput: what cannot be understood must not read as if nothing had been asked for."""
     until, place = _midnight(asked, "until"), asked["object"].rstrip("/")
-    return Wanted(
+    return AuditFilter(
         who=asked["who"],
         deed=asked["deed"],
         object=tuple(unquote(part) for part in place.split("/", 2)) if place else (),
