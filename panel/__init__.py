@@ -6,7 +6,7 @@ from flask import Flask
 from sqlalchemy import Engine
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from panel.accounts.api_tokens import Access
+from panel.accounts.api_tokens import ApiTokens
 from panel.accounts.embed_tokens import EmbedApps
 from panel.accounts.people import People
 from panel.config import Config, load
@@ -76,7 +76,7 @@ def create_app(config: Config | None = None, *, registry: Registry | None = None
         registry,
         sources,
         links,
-        Access(registry.ids),
+        ApiTokens(registry.ids),
         People(limit_store),
         switches,
         oauth,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from panel.accounts.api_tokens import Access
+from panel.accounts.api_tokens import ApiTokens
 from panel.accounts.embed_tokens import EmbedApps
 from panel.accounts.people import People
 from panel.config import Config
@@ -24,7 +24,7 @@ class Panel:
     registry: Registry
     sources: Sources
     links: Links
-    access: Access
+    api_tokens: ApiTokens
     people: People
     switches: Switches
     oauth: Oauth

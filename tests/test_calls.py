@@ -126,7 +126,7 @@ def test_a_reference_is_found_also_when_nothing_was_sent(
             services.sources.turn("xwiki", on=False, by=CONSOLE)
         if trouble == "off":
             services.switches.turn_connector(on=False, by=CONSOLE)
-        token = services.access.create_token(TokenRequest("script", "read"), by=CONSOLE)
+        token = services.api_tokens.create_token(TokenRequest("script", "read"), by=CONSOLE)
 
     with upstreams.xwiki.counting() as requests:
         answer = connected.test_client().get(f"{CASE_PATH}/xwiki", headers={"Authorization": f"Bearer {token}"})

@@ -480,7 +480,7 @@ Headers = Callable[[Flask, str], dict[str, str]]
 def headers(app: Flask) -> dict[str, str]:
     with app.app_context():
         return {
-            "Authorization": f"Bearer {app.extensions['leafpanel'].access.create_token(TokenRequest('t', 'write'), by=CONSOLE)}"
+            "Authorization": f"Bearer {app.extensions['leafpanel'].api_tokens.create_token(TokenRequest('t', 'write'), by=CONSOLE)}"
         }
 
 

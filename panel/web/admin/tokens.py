@@ -58,7 +58,7 @@ def create() -> tuple[str, int]:
     """The answer itself shows the token: nothing keeps it until a next page."""
     typed = Typed.from_request()
     try:
-        token = panel().access.create_token(typed.request, by=acting())
+        token = panel().api_tokens.create_token(typed.request, by=acting())
     except InvalidInput as exc:
         return _page(typed, errors={exc.field: str(exc)}), 422
     return _page(made=(typed.name.strip(), token)), 201
@@ -66,14 +66,14 @@ def create() -> tuple[str, int]:
 
 @bp.get("/<int:token_id>/revoke")
 def revoke_question(token_id: int) -> str:
-    return render_template("admin/token_revoke.html", token=panel().access.token(token_id))
+    return render_template("admin/token_revoke.html", token=panel().api_tokens.token(token_id))
 
 
 @bp.post("/<int:token_id>/revoke")
 def revoke(token_id: int) -> Response:
-    token = panel().access.token(token_id)
+    token = panel().api_tokens.token(token_id)
     name = token.name
-    panel().access.revoke_token(token, by=acting())
+    panel().api_tokens.revoke_token(token, by=acting())
     flash(f"The token “{name}” is revoked.")
     return redirect(url_for(".index"), 303)
 
@@ -90,5 +90,5 @@ def _page(
     shown = {"typed": typed or Typed(), "errors": errors or {}, "made": made}
     leaves = panel().registry.all()
     return render_template(
-        "admin/tokens.html", tokens=panel().access.tokens(), scopes=SCOPES, leaves=leaves, ends=ends, **shown
+        "admin/tokens.html", tokens=panel().api_tokens.tokens(), scopes=SCOPES, leaves=leaves, ends=ends, **shown
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Response, request
 
-from panel.accounts.embed_tokens import BadToken, Pass
+from panel.accounts.embed_tokens import BadToken, EmbedGrant
 from panel.core.errors import PanelError
 from panel.web.context import panel
 from panel.web.error_bodies import json_error
@@ -20,7 +20,7 @@ def presented() -> str:
     return token.strip() if kind.lower() == "bearer" else ""
 
 
-def embed_pass(token: str) -> Pass:
+def verify_embed_token(token: str) -> EmbedGrant:
     """What the token of an embedding application lets in. Which rule refuses one is not told. Raises Unauthorized."""
     try:
         return panel().embed_apps.verify(token)

@@ -13,12 +13,12 @@ from enum import StrEnum
 
 from flask import Flask, g, request
 
-from panel.accounts.embed_tokens import Pass
+from panel.accounts.embed_tokens import EmbedGrant
 from panel.accounts.people import principal_of
 from panel.accounts.principal import Action, Principal
 from panel.core.domain import ObjectRef
 from panel.core.errors import Forbidden, InvalidInput
-from panel.web.auth.bearer import Unauthorized, embed_pass, presented
+from panel.web.auth.bearer import Unauthorized, presented, verify_embed_token
 from panel.web.auth.session import SignInNeeded, current_user
 from panel.web.context import panel
 from panel.web.parsing import object_ref
@@ -213,9 +213,9 @@ def admit() -> None:
         principal.require(rule.need, obj, integration)
 
 
-def embedded() -> Pass:
+def embed_grant() -> EmbedGrant:
     """What the embed token of this request lets in."""
-    return g.embed_pass  # type: ignore[no-any-return]
+    return g.embed_grant  # type: ignore[no-any-return]
 
 
 def _proved(rule: Rule) -> Principal:
@@ -242,13 +242,13 @@ def _by_session(rule: Rule) -> Principal:
 
 
 def _by_token(token: str, rule: Rule) -> Principal:
-    found = panel().access.by_token(token) if Proof.TOKEN in rule.proofs else None
+    found = panel().api_tokens.by_token(token) if Proof.TOKEN in rule.proofs else None
     if found is not None:
         return found
-    g.embed_pass = held = embed_pass(token)
+    g.embed_grant = grant = verify_embed_token(token)
     if Proof.EMBED not in rule.proofs:
         raise Forbidden("This needs an API token.")
-    return held.principal
+    return grant.principal
 
 
 def _token_of_a_frame() -> str:
