@@ -1,4 +1,4 @@
-"""The bearer token of a request: the one way in that programs have."""
+"""Bearer tokens of requests, with which programs authenticate."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from panel.web.error_bodies import json_error
 
 
 class Unauthorized(PanelError):
-    """No valid token, and no session that may do this."""
+    """The request has no valid token, and no session that would suffice."""
 
 
 def presented() -> str:
@@ -21,7 +21,7 @@ def presented() -> str:
 
 
 def verify_embed_token(token: str) -> EmbedGrant:
-    """What the token of an embedding application lets in. Which rule refuses one is not told. Raises Unauthorized."""
+    """Verify the token of an embedding application. Raises Unauthorized, without the violated rule in its message."""
     try:
         return panel().embed_apps.verify(token)
     except BadToken:
