@@ -114,7 +114,7 @@ def _panel_request(folder: Path, server: RunningServer, ids: list[str], ttl: str
         visitor = Visitor(Principal("benchmark", "local", SCOPES["write"]), Caller("benchmark", "benchmark"))
         for reference in ids:
             services.links.link(visitor, "openproject", CASE, reference)
-        token = services.access.create_token(TokenRequest("benchmark", "read"), by=ACTOR)
+        token = services.api_tokens.create_token(TokenRequest("benchmark", "read"), by=ACTOR)
         headers = {"Authorization": f"Bearer {token}"}
     client = app.test_client()
 

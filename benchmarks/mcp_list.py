@@ -104,7 +104,7 @@ def _set_up(settings: dict[str, str], location: str, numbers: list[int]) -> str:
         visitor = Visitor(Principal("bench", "local", SCOPES["write"]), Caller("test", "bench"))
         for number in numbers:
             services.links.link(visitor, "openproject", ObjectRef("demo", "case", "1"), str(number))
-        return services.access.create_token(TokenRequest("bench", "read"), by=ACTOR)
+        return services.api_tokens.create_token(TokenRequest("bench", "read"), by=ACTOR)
 
 
 def _request(port: int, token: str, method: str, path: str, body: str | None) -> Callable[[], bytes]:

@@ -6,7 +6,7 @@ from flask import Flask
 from sqlalchemy import Engine
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from panel.accounts.api_tokens import Access
+from panel.accounts.api_tokens import ApiTokens
 from panel.accounts.embed_tokens import EmbedApps
 from panel.accounts.people import People
 from panel.config import Config, load
@@ -16,7 +16,7 @@ from panel.core.version import VERSION
 from panel.credentials.vault import Vault, keys_of
 from panel.integrations.registry import Registry, load_registry
 from panel.links.service import Links
-from panel.logs.calls import Calls
+from panel.logs.calls import CallLog
 from panel.sandbox import note
 from panel.sources.checks import SourceChecks
 from panel.sources.connection_test import ConnectionTests
@@ -59,9 +59,9 @@ def create_app(config: Config | None = None, *, registry: Registry | None = None
     alembic.init_app(app)
     registry = registry or load_registry()
     switches = Switches(connector_allowed=config.connector_enabled)
-    # For work that is no part of a request's transaction: the call log and the tokens of sources.
+    # For work outside a request's transaction: the call log and the tokens of sources.
     aside = own_engine(config)
-    calls = Calls(aside)
+    call_log = CallLog(aside)
     limit_store = SqlLimitStore(lambda: _limit_store_engine(app, config))
     connector = Connector(
         allowed=lambda: allowed_hosts(config),
@@ -69,10 +69,10 @@ def create_app(config: Config | None = None, *, registry: Registry | None = None
         limiter=Limiter(limit_store),
         cache_ttl_s=config.cache_ttl_s,
         shared=_shared_cache(config),
-        journal=calls,
+        journal=call_log,
     )
     vault = Vault(keys_of(config))
-    connector.sign = oauth = Oauth(aside, vault, connector)
+    connector.signer = oauth = Oauth(aside, vault, connector)
     resolver, checks, instances = SourceResolver(vault, registry, switches), SourceChecks(), Instances()
     sources = Sources(vault, registry, connector, resolver)
     app.extensions["leafpanel"] = Panel(
@@ -84,11 +84,11 @@ def create_app(config: Config | None = None, *, registry: Registry | None = None
         instances=instances,
         connection_tests=ConnectionTests(registry, sources, connector, checks, instances),
         links=Links(registry, resolver, connector, checks, instances),
-        access=Access(registry.ids),
+        api_tokens=ApiTokens(registry.ids),
         people=People(limit_store),
         switches=switches,
         oauth=oauth,
-        calls=calls,
+        call_log=call_log,
         embed_apps=EmbedApps(vault),
     )
     install(app)

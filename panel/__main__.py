@@ -1,7 +1,4 @@
-"""``make run``, ``make serve`` and ``leafpanel serve``.
-
-Migrate, start what is needed as child processes, say where to go, end together.
-"""
+"""``make run``, ``make serve`` and ``leafpanel serve``: run migrations, start child processes, print addresses, stop them."""
 
 from __future__ import annotations
 
@@ -47,11 +44,11 @@ def main(arguments: Sequence[str] = tuple(sys.argv[1:])) -> int:
             note.write(config.sandbox_note, f"127.0.0.1:{config.sandbox_port}")
         children.append(_start(_server(config, workers=1 if sandbox else 2)))
         if not _wait_until_ready(ports, children, stopping):
-            return _fail("A part of the panel did not start; see above.") if not stopping.asked else 0
-        print(_where_to_go(config, password, sandbox=sandbox), flush=True)
-        while not stopping.asked and all(child.poll() is None for child in children):
+            return _fail("A process of the panel did not start; see above.") if not stopping.requested else 0
+        print(_instructions(config, password, sandbox=sandbox), flush=True)
+        while not stopping.requested and all(child.poll() is None for child in children):
             time.sleep(0.1)
-        return 0 if stopping.asked else _fail("A part of the panel ended by itself; see above.")
+        return 0 if stopping.requested else _fail("A process of the panel ended unexpectedly; see above.")
     finally:
         _stop(children)
         if sandbox:
@@ -59,21 +56,21 @@ def main(arguments: Sequence[str] = tuple(sys.argv[1:])) -> int:
 
 
 class _Stop:
-    """Remembers that somebody asked us to end."""
+    """Records whether a signal requested the end of the process."""
 
     def __init__(self) -> None:
-        self.asked = False
+        self.requested = False
         for name in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(name, self._ask)
+            signal.signal(name, self._request)
 
-    def _ask(self, *_: object) -> None:
-        self.asked = True
+    def _request(self, *_: object) -> None:
+        self.requested = True
 
 
 def _prepare(config: Config) -> str | None:
-    """Bring the database up to date and make sure that somebody can sign in."""
+    """Run the migrations, and return a one-time password while no administrator has chosen one."""
     app = create_app(config)
-    # Each step is worth a line to whoever runs ``db upgrade``, and none to somebody who starts the panel.
+    # The steps are logged by ``db upgrade``; at start they would bury the addresses.
     logging.getLogger("alembic.runtime.migration").setLevel(logging.WARNING)
     with app.app_context():
         upgrade()
@@ -87,13 +84,13 @@ def _server(config: Config, *, workers: int) -> list[str]:
         sys.executable, "-m", "gunicorn", "panel.wsgi:app", "--bind", f"{host}:{config.port}",
         "--worker-class", "gthread", "--workers", os.environ.get("WEB_CONCURRENCY", str(workers)), "--threads", "32",
         "--graceful-timeout", "8", "--no-control-socket", "--log-level", "warning",
-        # No header of a request decides where our addresses begin.
+        # No header of a request may change the scheme or prefix of the panel's addresses.
         "--forwarder-headers", "",
     ]  # fmt: skip
 
 
 def _start(command: list[str]) -> subprocess.Popen[bytes]:
-    # A session of its own, so that Ctrl-C reaches the children once and through us.
+    # A new session, so that Ctrl-C does not reach the children directly: the finally block stops them, once.
     return subprocess.Popen(command, start_new_session=True)  # noqa: S603 (our own modules)
 
 
@@ -125,14 +122,14 @@ def _wait_until_ready(
 ) -> bool:
     end = time.monotonic() + READY_S
     for host, port, _ in ports:
-        while not _answers("127.0.0.1" if host in ("0.0.0.0", "") else host, port):  # noqa: S104 (a comparison)
-            if time.monotonic() > end or stopping.asked or any(child.poll() is not None for child in children):
+        while not _accepts_connections("127.0.0.1" if host in ("0.0.0.0", "") else host, port):  # noqa: S104 (a comparison)
+            if time.monotonic() > end or stopping.requested or any(child.poll() is not None for child in children):
                 return False
             time.sleep(0.05)
     return True
 
 
-def _answers(host: str, port: int) -> bool:
+def _accepts_connections(host: str, port: int) -> bool:
     try:
         socket.create_connection((host, port), timeout=1).close()
     except OSError:
@@ -140,10 +137,10 @@ def _answers(host: str, port: int) -> bool:
     return True
 
 
-def _where_to_go(config: Config, password: str | None, *, sandbox: bool) -> str:
-    here = f"http://127.0.0.1:{config.port}" if config.host in ("127.0.0.1", "0.0.0.0") else config.public_url  # noqa: S104
+def _instructions(config: Config, password: str | None, *, sandbox: bool) -> str:
+    base = f"http://127.0.0.1:{config.port}" if config.host in ("127.0.0.1", "0.0.0.0") else config.public_url  # noqa: S104
     lines = ["", "Leafpanel is ready. Ctrl-C ends it.", ""]
-    lines += [f"  Admin pages   {here}/admin/", f"  An object     {here}/objects/demo/case/1"]
+    lines += [f"  Admin pages   {base}/admin/", f"  An object     {base}/objects/demo/case/1"]
     if password:
         lines += [f"  Sign in as    admin, with the one-time password {password}"]
     else:

@@ -1,4 +1,7 @@
-"""Every setting once: name, default, help. Read from the environment at start; a wrong one stops the start by name."""
+"""The settings: name, default, help and parser of each. Read from the environment at start.
+
+An invalid setting stops the start with an error that names it.
+"""
 
 from __future__ import annotations
 
@@ -26,12 +29,12 @@ COMMAND = "leafpanel" if IS_INSTALLED else "flask --app wsgi"
 
 
 class ConfigError(Exception):
-    """A setting is wrong. The sentence names the setting and, for secrets, not its value."""
+    """A setting is invalid. The message names the setting, and never the value of a secret one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One row of the settings table. ``parse`` raises ValueError with the part of the sentence after the name."""
+    """One setting. ``parse`` raises ValueError with the part of the error message that follows the name."""
 
     name: str
     default: str
@@ -130,7 +133,7 @@ def parse_keys(text: str) -> tuple[bytes, ...]:
 
 
 def parse_allowed(text: str) -> tuple[str, ...]:
-    """Comma-separated ``host:port`` or CIDR entries; what they open is decided by the connector."""
+    """Comma-separated ``host:port`` or CIDR entries. The connector decides what they open."""
     entries = tuple(word.strip() for word in text.split(",") if word.strip())
     for entry in entries:
         if not _is_cidr(entry) and not re.fullmatch(r"(\[[0-9A-Fa-f:.%]+\]|[^\s/:]+):\d{1,5}", entry):
@@ -207,7 +210,7 @@ SETTINGS: tuple[Setting, ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """The settings of one process, checked."""
+    """The validated settings of one process."""
 
     host: str
     port: int
@@ -217,7 +220,7 @@ class Config:
     redis_url: str
     secret_key: str
     encryption_keys: tuple[bytes, ...]
-    """Empty: the keys live in ``encryption_keys`` in the instance folder."""
+    """Empty when the keys are in the file ``encryption_keys`` of the instance folder."""
     connector_enabled: bool
     allowed_private_hosts: tuple[str, ...]
     deadline_s: float
@@ -232,7 +235,7 @@ class Config:
         return self.public_url.startswith("https://")
 
     def cookie(self, name: str) -> str:
-        """The name of a cookie of ours. Over TLS it has the prefix with which no other host can set it."""
+        """The name of a cookie. Over TLS it has the prefix ``__Host-``, so that no other host can set it."""
         return f"__Host-{name}" if self.is_encrypted else name
 
     @property
@@ -241,12 +244,12 @@ class Config:
 
     @property
     def sandbox_note(self) -> Path:
-        """Where ``make run`` notes the sandbox's host:port while it runs."""
+        """The file in which ``make run`` stores the sandbox's host:port while it runs."""
         return self.instance_dir / "sandbox"
 
 
 def load(environ: Mapping[str, str] | None = None) -> Config:
-    """Read and check all settings, and make what a first start needs. Raises ConfigError naming the setting."""
+    """Read and check the settings. The first start creates folder and keys. Raises ConfigError naming the setting."""
     values = {setting.name: _read(setting, os.environ if environ is None else environ) for setting in SETTINGS}
     instance = Path(values["PANEL_INSTANCE_DIR"] or _default_instance()).absolute()
     _prepare(instance)
@@ -300,9 +303,9 @@ def _prepare(instance: Path) -> None:
 
 
 def _own_file(path: Path, make: Callable[[], str]) -> str:
-    """The text of one of our own files, made with mode 0600 when it is not there yet.
+    """The text of a file in the instance folder, which is created with mode 0600 if missing.
 
-    The file appears whole or not at all, so that two processes which start together agree on it.
+    It is created atomically, so that processes that start together read the same text.
     """
     if not path.exists():
         draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
@@ -330,5 +333,5 @@ def new_encryption_key() -> str:
 
 
 def own_keys(config: Config) -> str:
-    """The text of the instance's own key file, made at first use."""
+    """The text of the instance's key file, which is created at the first use."""
     return _own_file(config.keys_file, new_encryption_key)

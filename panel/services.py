@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from panel.accounts.api_tokens import Access
+from panel.accounts.api_tokens import ApiTokens
 from panel.accounts.embed_tokens import EmbedApps
 from panel.accounts.people import People
 from panel.config import Config
 from panel.integrations.registry import Registry
 from panel.links.service import Links
-from panel.logs.calls import Calls
+from panel.logs.calls import CallLog
 from panel.sources.checks import SourceChecks
 from panel.sources.connection_test import ConnectionTests
 from panel.sources.connector_switch import Switches
@@ -32,9 +32,9 @@ class Panel:
     instances: Instances
     connection_tests: ConnectionTests
     links: Links
-    access: Access
+    api_tokens: ApiTokens
     people: People
     switches: Switches
     oauth: Oauth
-    calls: Calls
+    call_log: CallLog
     embed_apps: EmbedApps

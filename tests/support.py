@@ -82,4 +82,4 @@ def api_token(app: Flask, scope: str, name: str = "script", **limits: Any) -> st
     from panel.accounts.api_tokens import TokenRequest
 
     with app.app_context():
-        return str(app.extensions["leafpanel"].access.create_token(TokenRequest(name, scope, **limits), by=CONSOLE))
+        return str(app.extensions["leafpanel"].api_tokens.create_token(TokenRequest(name, scope, **limits), by=CONSOLE))

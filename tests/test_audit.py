@@ -98,7 +98,7 @@ REFUSED: dict[str, Callable[[Panel, Visitor], object]] = {
     "application of that name": lambda s, v: s.embed_apps.create("cases", ["https://c.example"], by=ALICE),
     "no older secret": lambda s, v: s.embed_apps.retire(s.embed_apps.named("Cases"), by=ALICE),
     "no origin": lambda s, v: s.embed_apps.set_origins(s.embed_apps.named("Cases"), ["x"], by=ALICE),
-    "token without a scope": lambda s, v: s.access.create_token(TokenRequest("t", "all"), by=ALICE),
+    "token without a scope": lambda s, v: s.api_tokens.create_token(TokenRequest("t", "all"), by=ALICE),
     "person of no role": lambda s, v: s.people.create("dora", "a good password", role="king", by=ALICE),
 }
 
@@ -142,7 +142,7 @@ DONE: dict[str, Callable[[Panel, Visitor], object]] = {
     "application off": lambda s, v: s.embed_apps.switch(s.embed_apps.named("Cases"), on=False, by=ALICE),
     "application removed": lambda s, v: s.embed_apps.remove(s.embed_apps.named("Cases"), by=ALICE),
     "connector": lambda s, v: s.switches.turn_connector(on=False, by=ALICE),
-    "token": lambda s, v: s.access.create_token(TokenRequest("t", "read"), by=ALICE),
+    "token": lambda s, v: s.api_tokens.create_token(TokenRequest("t", "read"), by=ALICE),
     "person": lambda s, v: s.people.create("dora", "a good password", role="viewer", by=ALICE),
 }
 

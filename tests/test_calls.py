@@ -24,7 +24,7 @@ from panel.connector.endpoint import outline_of
 from panel.core.domain import Reason, now
 from panel.links.service import Visitor
 from panel.logs import call_query
-from panel.logs.calls import Calls, Wanted
+from panel.logs.calls import CallFilter, CallLog
 from panel.services import Panel
 from panel.storage.engine import Model, db
 from panel.storage.models import Call
@@ -57,7 +57,7 @@ def ask(app: Flask, leaf: str = "xwiki", reference: str = "LP-TEST-01") -> None:
 
 def log_of(app: Flask) -> list[Call]:
     services: Panel = app.extensions["leafpanel"]
-    services.calls.flush()
+    services.call_log.flush()
     with app.app_context():
         return list(db.session.scalars(select(Call).order_by(Call.id)))
 
@@ -126,7 +126,7 @@ def test_a_reference_is_found_also_when_nothing_was_sent(
             services.sources.turn("xwiki", on=False, by=CONSOLE)
         if trouble == "off":
             services.switches.turn_connector(on=False, by=CONSOLE)
-        token = services.access.create_token(TokenRequest("script", "read"), by=CONSOLE)
+        token = services.api_tokens.create_token(TokenRequest("script", "read"), by=CONSOLE)
 
     with upstreams.xwiki.counting() as requests:
         answer = connected.test_client().get(f"{CASE_PATH}/xwiki", headers={"Authorization": f"Bearer {token}"})
@@ -139,7 +139,7 @@ def test_a_reference_is_found_also_when_nothing_was_sent(
 
 
 def test_a_failed_call_has_one_line_and_not_two(engine: Engine) -> None:
-    calls = Calls(engine)
+    calls = CallLog(engine)
     calls.record(WIKI, ALICE, "GET /rest", None, Reason.TIMEOUT, 5000)
 
     calls.note("wiki", ALICE, Reason.TIMEOUT)
@@ -153,7 +153,7 @@ def test_a_failed_call_has_one_line_and_not_two(engine: Engine) -> None:
 
 
 def test_a_line_is_written_by_itself_within_moments(engine: Engine) -> None:
-    Calls(engine).record(WIKI, ALICE, "GET /rest", 200, None, 12)
+    CallLog(engine).record(WIKI, ALICE, "GET /rest", 200, None, 12)
 
     end = time.monotonic() + 30
     while not written(engine) and time.monotonic() < end:
@@ -163,7 +163,7 @@ def test_a_line_is_written_by_itself_within_moments(engine: Engine) -> None:
 
 
 def test_the_thread_that_writes_ends_when_nothing_is_left(engine: Engine) -> None:
-    calls = Calls(engine)
+    calls = CallLog(engine)
     calls.record(WIKI, ALICE, "GET /rest", 200, None, 12)
     assert calls._writer is not None
     thread = calls._writer[1]
@@ -178,7 +178,7 @@ def test_the_thread_that_writes_ends_when_nothing_is_left(engine: Engine) -> Non
 
 
 def test_recording_never_waits_for_a_locked_database(engine: Engine) -> None:
-    calls = Calls(engine)
+    calls = CallLog(engine)
     other = sqlite3.connect(str(engine.url.database))
     other.execute("BEGIN EXCLUSIVE")
 
@@ -195,7 +195,7 @@ def test_recording_never_waits_for_a_locked_database(engine: Engine) -> None:
 
 
 def test_what_is_too_much_is_dropped_and_counted(engine: Engine) -> None:
-    calls = Calls(engine, most_waiting=10)
+    calls = CallLog(engine, max_waiting=10)
     with calls._writing:
         for _ in range(15):
             calls.record(WIKI, ALICE, "GET /rest", 200, None, 12)
@@ -206,7 +206,7 @@ def test_what_is_too_much_is_dropped_and_counted(engine: Engine) -> None:
 
 
 def test_a_database_that_takes_nothing_loses_lines_and_raises_nothing(tmp_path: Path) -> None:
-    calls = Calls(create_engine(f"sqlite:///{tmp_path / 'nowhere' / 'x.sqlite3'}"))
+    calls = CallLog(create_engine(f"sqlite:///{tmp_path / 'nowhere' / 'x.sqlite3'}"))
     calls.record(WIKI, ALICE, "GET /rest", 200, None, 12)
 
     calls.flush()
@@ -215,7 +215,7 @@ def test_a_database_that_takes_nothing_loses_lines_and_raises_nothing(tmp_path: 
 
 
 def test_many_threads_lose_nothing(engine: Engine) -> None:
-    calls = Calls(engine)
+    calls = CallLog(engine)
     threads = [
         threading.Thread(target=lambda: [calls.record(WIKI, ALICE, "GET /r", 200, None, 1) for _ in range(200)])
         for _ in range(8)
@@ -232,8 +232,8 @@ def test_many_threads_lose_nothing(engine: Engine) -> None:
 def test_what_waits_is_written_when_the_process_ends(engine: Engine) -> None:
     script = (
         "import sys; from sqlalchemy import create_engine\n"
-        "from panel.logs.calls import Calls; from panel.connector import Caller, SourceConfig\n"
-        "calls = Calls(create_engine(sys.argv[1]))\n"
+        "from panel.logs.calls import CallLog; from panel.connector import Caller, SourceConfig\n"
+        "calls = CallLog(create_engine(sys.argv[1]))\n"
         "wiki = SourceConfig('s', 'wiki', 'W', 'https://w.example')\n"
         "calls.record(wiki, Caller('tab', 'a', 'x'), 'GET /', 200, None, 1)\n"
     )
@@ -244,7 +244,7 @@ def test_what_waits_is_written_when_the_process_ends(engine: Engine) -> None:
 
 
 def test_a_child_of_a_fork_writes_too(engine: Engine) -> None:
-    calls = Calls(engine)
+    calls = CallLog(engine)
     calls.record(WIKI, ALICE, "GET /parent", 200, None, 1)
     child = os.fork()
     if child == 0:
@@ -272,7 +272,7 @@ def plant(engine: Engine, **values: object) -> None:
 def test_a_line_is_kept_for_seven_days(engine: Engine) -> None:
     plant(engine, at=now() - timedelta(days=7, minutes=1), path="/over")
     plant(engine, at=now() - timedelta(days=6, hours=23), path="/kept")
-    calls = Calls(engine)
+    calls = CallLog(engine)
     calls.record(WIKI, ALICE, "GET /new", 200, None, 1)
 
     calls.flush()
@@ -281,7 +281,7 @@ def test_a_line_is_kept_for_seven_days(engine: Engine) -> None:
 
 
 def test_the_newest_lines_are_kept_when_there_are_too_many(engine: Engine) -> None:
-    calls = Calls(engine, most_rows=5)
+    calls = CallLog(engine, max_rows=5)
     for number in range(12):
         calls.record(WIKI, ALICE, f"GET /{number}", 200, None, 1)
 
@@ -304,10 +304,10 @@ def test_pages_go_back_and_forth_without_gap_or_repeat(log: Engine) -> None:
     for number in range(120):
         plant(log, path=f"/{number}")
 
-    first = call_query.lines(Wanted())
-    second = call_query.lines(Wanted(), before=first.older or 0)
-    third = call_query.lines(Wanted(), before=second.older or 0)
-    back = call_query.lines(Wanted(), before=third.newer or 0)
+    first = call_query.page(CallFilter())
+    second = call_query.page(CallFilter(), before=first.older or 0)
+    third = call_query.page(CallFilter(), before=second.older or 0)
+    back = call_query.page(CallFilter(), before=third.newer or 0)
 
     paths = [call.path for page in (first, second, third) for call in page.rows]
     assert paths == [f"/{number}" for number in range(119, -1, -1)]
@@ -319,23 +319,23 @@ def test_pages_go_back_and_forth_without_gap_or_repeat(log: Engine) -> None:
 @pytest.mark.parametrize(
     ("wanted", "found"),
     [
-        (Wanted(source="wiki"), {"/a", "/b"}),
-        (Wanted(outcome="failed"), {"/b", "/c"}),
-        (Wanted(outcome="ok"), {"/a"}),
-        (Wanted(outcome="timeout"), {"/c"}),
-        (Wanted(face="MCP"), {"/c"}),
-        (Wanted(text="lp-2222"), {"/b"}),
-        (Wanted(text="/A"), {"/a"}),
-        (Wanted(text="%"), set()),
-        (Wanted(since=now() - timedelta(minutes=5)), {"/a", "/b"}),
+        (CallFilter(source="wiki"), {"/a", "/b"}),
+        (CallFilter(outcome="failed"), {"/b", "/c"}),
+        (CallFilter(outcome="ok"), {"/a"}),
+        (CallFilter(outcome="timeout"), {"/c"}),
+        (CallFilter(face="MCP"), {"/c"}),
+        (CallFilter(text="lp-2222"), {"/b"}),
+        (CallFilter(text="/A"), {"/a"}),
+        (CallFilter(text="%"), set()),
+        (CallFilter(since=now() - timedelta(minutes=5)), {"/a", "/b"}),
     ],
 )
-def test_lines_are_found_by(log: Engine, wanted: Wanted, found: set[str]) -> None:
+def test_lines_are_found_by(log: Engine, wanted: CallFilter, found: set[str]) -> None:
     plant(log, path="/a", request_id="LP-1111-01")
     plant(log, path="/b", request_id="LP-2222-02", status=401, reason="credentials-rejected")
     plant(log, path="/c", source="tracker", face="MCP", reason="timeout", at=now() - timedelta(hours=2))
 
-    assert {call.path for call in call_query.lines(wanted).rows} == found
+    assert {call.path for call in call_query.page(wanted).rows} == found
     assert {row.path for row in call_query.every_line(wanted)} == found
 
 
@@ -410,7 +410,7 @@ def test_a_full_log_is_read_in_a_moment(log: Engine) -> None:
         connection.execute(insert(Call), rows)
 
     started = time.monotonic()
-    call_query.lines(Wanted(outcome="failed"))
+    call_query.page(CallFilter(outcome="failed"))
     page = time.monotonic()
     call_query.figures()
     call_query.outcomes()

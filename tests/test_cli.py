@@ -78,7 +78,7 @@ def test_makes_people_and_tokens(app: Flask) -> None:
     with app.app_context():
         services = app.extensions["leafpanel"]
         assert signs_in(services, "carol", "correct horse")
-        assert services.access.by_token(json.loads(token.stdout)["token"]) is not None
+        assert services.api_tokens.by_token(json.loads(token.stdout)["token"]) is not None
 
 
 def test_a_short_password_is_one_sentence(app: Flask) -> None:

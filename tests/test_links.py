@@ -255,7 +255,7 @@ def test_nothing_of_the_upstream_reaches_the_instance_folder(
     )
     for leaf in ("xwiki", "openproject"):
         assert all(row.item is not None for row in links.listing(visitor, leaf, CASE).rows)
-    services.calls.flush()
+    services.call_log.flush()
 
     for file in (path for path in (tmp_path / "instance").rglob("*") if path.is_file()):
         raw = file.read_bytes().lower()

@@ -278,7 +278,7 @@ def test_those_who_guess_at_the_same_moment_share_one_budget(services: Panel) ->
     budget = [("a key", Budget(10, 60)), ("another", Budget(1000, 60))]
 
     with ThreadPoolExecutor(32) as pool:
-        waits = list(pool.map(lambda _: services.people._meter.spend(budget), range(100)))
+        waits = list(pool.map(lambda _: services.people._budget_store.spend(budget), range(100)))
 
     assert sum(wait <= 0 for wait in waits) == 10
 

@@ -116,7 +116,7 @@ def make_app(make_app: MakeApp, database_url: str) -> Iterator[MakeApp]:
 
     yield make
     # What the call log still holds is written now, and not by its thread into a database that is gone.
-    [app.extensions["leafpanel"].calls.flush() for app in apps]
+    [app.extensions["leafpanel"].call_log.flush() for app in apps]
 
 
 @pytest.fixture
@@ -424,7 +424,7 @@ def test_what_cannot_be_stored_is_refused_and_no_failure_of_ours(app: Flask) -> 
 
 def test_the_figures_of_the_call_log_are_counted_by_the_hour(links: Links, visitor: Visitor, services: Panel) -> None:
     links.listing(visitor, "xwiki", CASE)
-    services.calls.flush()
+    services.call_log.flush()
 
     assert [hour.calls for hour in hours("xwiki")] == [0] * 23 + [1]
     assert outcomes()["xwiki"].succeeded_at is not None

@@ -17,7 +17,7 @@ from test_traffic import headers
 from panel.config import ConfigError, load
 from panel.connector import Answer, Auth, AuthKind, CachedAnswer, Caller, Connector, Deadline, Secret, SourceConfig
 from panel.connector.shared_cache import fetch_once as ask_once
-from panel.traffic.cache_redis import ANSWER_S, REST_S, RedisCache
+from panel.traffic.cache_redis import BACK_OFF_S, TIMEOUT_S, RedisCache
 
 pytestmark = pytest.mark.servers
 
@@ -37,8 +37,8 @@ def made(redis_server: RedisServer) -> Iterator[Callable[..., RedisCache]]:
     """Caches as several processes would have them, with more patience than usual for this machine."""
     caches: list[RedisCache] = []
 
-    def make(answer_s: float = 5) -> RedisCache:
-        caches.append(RedisCache(redis_server.url, "a secret of the instance", answer_s=answer_s))
+    def make(timeout_s: float = 5) -> RedisCache:
+        caches.append(RedisCache(redis_server.url, "a secret of the instance", timeout_s=timeout_s))
         return caches[-1]
 
     yield make
@@ -74,7 +74,7 @@ def read(connector: Connector, upstreams: Upstreams) -> Answer:
 
 
 def _ask(url: str, root: str, allowed: str, ready: Any, found: Any) -> None:
-    cache = RedisCache(url, "a secret of the instance", answer_s=5)
+    cache = RedisCache(url, "a secret of the instance", timeout_s=5)
     connector = Connector(allowed=lambda: (allowed,), deadline_s=10, cache_ttl_s=30, shared=cache)
     ready.wait(60)
     for number in range(10):
@@ -220,7 +220,7 @@ TROUBLES: dict[str, Callable[[RedisServer, Redis], object]] = {
 def test_answers_keep_coming_and_cost_little_more(
     trouble: str, made: Callable[..., RedisCache], redis_server: RedisServer, client: Redis, upstreams: Upstreams
 ) -> None:
-    connector = connector_of(made(ANSWER_S), upstreams, ttl=0.001)  # nothing is remembered in the process itself
+    connector = connector_of(made(TIMEOUT_S), upstreams, ttl=0.001)  # nothing is remembered in the process itself
     read(connector, upstreams)
     TROUBLES[trouble](redis_server, client)
 
@@ -232,7 +232,7 @@ def test_answers_keep_coming_and_cost_little_more(
         time.sleep(0.002)
     redis_server.resume()
 
-    assert sorted(took)[-2] < 0.1 + ANSWER_S
+    assert sorted(took)[-2] < 0.1 + TIMEOUT_S
     assert max(took) < 0.5
 
 
@@ -245,7 +245,7 @@ def test_a_paused_redis_is_asked_again_after_a_rest(made: Callable[..., RedisCac
     cache.put(b"k", CachedAnswer(ANSWER, 30))
     assert cache.get(b"k") is None
 
-    time.sleep(REST_S + 0.2)
+    time.sleep(BACK_OFF_S + 0.2)
     cache.put(b"k", CachedAnswer(ANSWER, 30))
     assert cache.get(b"k") is not None
 

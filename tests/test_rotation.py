@@ -158,7 +158,7 @@ def test_two_rotations_at_once_are_refused_in_one_sentence(app: Flask) -> None:
     result = app.test_cli_runner().invoke(args=["keys", "rotate"])
 
     os.close(folder)
-    assert (result.exit_code, result.stderr.strip()) == (1, "Another rotation of keys is under way.")
+    assert (result.exit_code, result.stderr.strip()) == (1, "Another rotation of keys is running.")
 
 
 # --- keys of the setting ---------------------------------------------------------------------------------------------
@@ -259,7 +259,7 @@ def test_without_its_key_only_what_it_sealed_is_unreadable_until_it_is_back(
 
 def _reason(app: Flask, leaf: str) -> str | None:
     with app.app_context():
-        token = app.extensions["leafpanel"].access.create_token(TokenRequest("probe", "read"), by=CONSOLE)
+        token = app.extensions["leafpanel"].api_tokens.create_token(TokenRequest("probe", "read"), by=CONSOLE)
     answer = app.test_client().get(f"{CASE_PATH}/{leaf}", headers={"Authorization": f"Bearer {token}"})
     return (answer.json or {}).get("details", {}).get("reason")
 

@@ -243,8 +243,8 @@ def test_a_limit_fills_up_evenly(due: float, left: int) -> None:
         (Counts(1000.0), Breaker.CLOSED),
         (Counts(1000.0, failures=4), Breaker.CLOSED),
         (Counts(1000.0, failures=5, probe_at=1003.0), Breaker.OPEN),
-        (Counts(1000.0, failures=5, probe_at=1003.0, places=1), Breaker.PROBING),
-        (Counts(1000.0, failures=5, probe_at=999.0), Breaker.PROBING),
+        (Counts(1000.0, failures=5, probe_at=1003.0, slots=1), Breaker.HALF_OPEN),
+        (Counts(1000.0, failures=5, probe_at=999.0), Breaker.HALF_OPEN),
         (Counts(1000.0, failures=5, probe_at=1003.0, revision=-1), Breaker.CLOSED),
     ],
 )
@@ -261,10 +261,10 @@ def test_an_open_breaker_and_places_in_use_are_seen(
     opened = admission(limit_store, config)
     limit_store.take_slot(config, 30, probe=True)
 
-    assert (opened.breaker, opened.failures, opened.places) == (Breaker.OPEN, 5, 0)
+    assert (opened.breaker, opened.failures, opened.slots) == (Breaker.OPEN, 5, 0)
     assert opened.until is not None
     assert 0 < opened.until.timestamp() - time.time() <= 4
-    assert admission(limit_store, config).places == 1
+    assert admission(limit_store, config).slots == 1
 
 
 # --- places ----------------------------------------------------------------------------------------------------------
@@ -480,7 +480,7 @@ Headers = Callable[[Flask, str], dict[str, str]]
 def headers(app: Flask) -> dict[str, str]:
     with app.app_context():
         return {
-            "Authorization": f"Bearer {app.extensions['leafpanel'].access.create_token(TokenRequest('t', 'write'), by=CONSOLE)}"
+            "Authorization": f"Bearer {app.extensions['leafpanel'].api_tokens.create_token(TokenRequest('t', 'write'), by=CONSOLE)}"
         }
 
 
@@ -570,6 +570,6 @@ def test_the_call_log_counts_the_callers_that_one_request_answered(cached: Flask
     [thread.start() for thread in threads]
     [thread.join(30) for thread in threads]
 
-    cached.extensions["leafpanel"].calls.flush()
+    cached.extensions["leafpanel"].call_log.flush()
     with cached.app_context():
         assert [call.served for call in db.session.scalars(select(Call))] == [12]

@@ -1,4 +1,4 @@
-"""API tokens: create, list, revoke, and turn a presented one into a principal."""
+"""API tokens: create, list and revoke them, and authenticate a presented one."""
 
 from __future__ import annotations
 
@@ -22,17 +22,15 @@ from panel.storage.models import ApiToken
 
 log = logging.getLogger(__name__)
 
-TOKEN_PREFIX = "lpt_"  # noqa: S105 (a public marker, so that leaked tokens are recognised)
+TOKEN_PREFIX = "lpt_"  # noqa: S105 (a public prefix, by which scanners recognise leaked tokens)
 LONGEST_DAYS = 3660
-
-
-TOUCHED = timedelta(minutes=1)
-"""Using a token is written down at most this often."""
+LAST_USE_EVERY = timedelta(minutes=1)
+"""The last use of a token is stored at most this often."""
 
 
 @dataclass(frozen=True, slots=True)
 class TokenRequest:
-    """What a new token is to be, as typed. Empty lists are no limit; no days is for ever."""
+    """Settings of a new API token. Empty lists mean unrestricted; ``days=None`` means no expiry."""
 
     name: str
     scope: str
@@ -41,14 +39,14 @@ class TokenRequest:
     integrations: tuple[str, ...] = ()
 
 
-class Access:
-    """API tokens. ``integrations`` are the ids that there are."""
+class ApiTokens:
+    """The API tokens. ``integrations`` returns the ids of all integrations."""
 
     def __init__(self, integrations: Callable[[], Collection[str]]) -> None:
         self._integrations = integrations
 
     def create_token(self, request: TokenRequest, *, by: Actor) -> str:
-        """A new API token, returned this once. Raises InvalidInput naming the field."""
+        """Create a token and return it; only its hash is stored. Raises InvalidInput naming the field."""
         registers, leaves = self._limits(request)
         name = one_line("name", request.name, 200)
         if request.scope not in SCOPES:
@@ -95,12 +93,15 @@ class Access:
         db.session.commit()
 
     def by_token(self, token: str) -> Principal | None:
-        """The principal of a presented bearer token; looked up by hash, so that nothing is compared in the clear."""
+        """The principal of a presented bearer token; None for an unknown or expired one.
+
+        The lookup is by hash, so that its timing reveals nothing about stored tokens.
+        """
         row = db.session.scalar(select(ApiToken).where(ApiToken.token_hash == _token_hash(token)))
         if row is None or (row.expires_at is not None and row.expires_at <= now()):
             return None
         principal = Principal(row.name, "token", SCOPES[row.scope], _limits_of(row))
-        _note_use(row)
+        _record_use(row)
         return principal
 
 
@@ -113,17 +114,17 @@ def _limits_of(row: ApiToken) -> Limits | None:
     )
 
 
-def _note_use(row: ApiToken) -> None:
-    """When a token was last used. It is worth no request: a database that takes no writes still answers readers."""
+def _record_use(row: ApiToken) -> None:
+    """Store when a token was last used. A failure is only logged, so that a read-only database still serves reads."""
     moment = now()
-    if row.last_used_at is not None and row.last_used_at > moment - TOUCHED:
+    if row.last_used_at is not None and row.last_used_at > moment - LAST_USE_EVERY:
         return
     try:
         db.session.execute(update(ApiToken).where(ApiToken.id == row.id).values(last_used_at=moment))
         db.session.commit()
     except STORAGE_FAILURES as exc:
         db.session.rollback()
-        log.warning("the last use of a token was not noted: %s", type(exc).__name__)
+        log.warning("the last use of a token was not stored: %s", type(exc).__name__)
 
 
 def _token_hash(token: str) -> str:

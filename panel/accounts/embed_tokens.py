@@ -1,4 +1,4 @@
-"""Applications that show the tab in a frame: their secrets, their origins, and the tokens that they sign."""
+"""Embedding applications, which show the tab in a frame: their secrets, their origins and the tokens they sign."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ ALGORITHM = "HS256"
 AUDIENCE = "leafpanel"
 LONGEST_S = 15 * 60
 SKEW_S = 30
-"""How far the clocks of two machines may differ."""
+"""The accepted clock skew between the panel and an application."""
 
 THEMES = ("light", "dark", "auto")
 GRANTABLE = {action.value: action for action in Action if action is not Action.ADMIN}
@@ -42,19 +42,19 @@ GRANTABLE = {action.value: action for action in Action if action is not Action.A
 _ORIGIN = re.compile(r"(https?)://([a-z0-9](?:[a-z0-9.-]*[a-z0-9])?)(?::([0-9]{1,5}))?")
 _SEGMENT = re.compile(r"[A-Za-z0-9_-]+")
 _LONGEST_TOKEN = 6000
-_FAR = 10**12
-"""Seconds further than any clock."""
+_MAX_TIMESTAMP = 10**12
+"""Far beyond any clock, and small enough for arithmetic with floats."""
 _HEADER = frozenset({"alg", "kid", "typ"})
-"""What a header may allows. A key or an address of one is never taken from a token, nor an extension we do not know."""
+"""The accepted header parameters. Others are refused: ``jwk`` or ``jku``, for example, would bring their own key."""
 
 
 class BadToken(PanelError):
-    """A token that is not accepted. The sentence names the rule; it is for administrators, not for who presents it."""
+    """A token that is not accepted. The message names the violated rule; it is shown to administrators only."""
 
 
 @dataclass(frozen=True, slots=True)
-class Pass:
-    """What a valid token lets in: who, to which object, framed by whom, until when."""
+class EmbedGrant:
+    """What a valid token grants: principal, object, framing origins and expiry (seconds since the epoch)."""
 
     principal: Principal
     object: ObjectRef
@@ -68,7 +68,7 @@ class Pass:
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """A new secret, shown this once. Its characters are the key."""
+    """A new secret, which is shown once. Its characters, encoded as UTF-8, are the HMAC key."""
 
     name: str
     kid: str
@@ -85,10 +85,13 @@ class EmbedApps:
     def __init__(self, vault: Vault) -> None:
         self._vault = vault
 
-    # --- keeping them --------------------------------------------------------------------------------------------
+    # --- administration ------------------------------------------------------------------------------------------
 
     def create(self, name: str, origins: Iterable[str], *, by: Actor) -> Secret:
-        """Raises InvalidInput naming the field, Conflict when the name is taken."""
+        """Create an application with its first secret.
+
+        Raises InvalidInput naming the field, and Conflict when the name is taken.
+        """
         name = one_line("name", name, 200)
         if db.session.scalar(select(EmbedApp.id).where(func.lower(EmbedApp.name) == name.lower())):
             raise Conflict(f"There is an embedding application named {name} already.")
@@ -120,13 +123,13 @@ class EmbedApps:
         return app
 
     def rotate(self, app: EmbedApp, *, by: Actor) -> Secret:
-        """A second secret beside the first, so that the application changes over without a gap. Raises Conflict."""
+        """Add a second secret, so that the application can change over without downtime. Raises Conflict."""
         if len(self.keys(app)) > 1:
             raise Conflict(f"{app.name} has two secrets already. Retire the old one first.")
         return self._new_secret(app, AuditAction.EMBED_APP_ROTATED, by)
 
     def retire(self, app: EmbedApp, *, by: Actor) -> None:
-        """End the older of two secrets. Raises Conflict when there is only one."""
+        """Delete the older of two secrets. Raises Conflict when there is only one."""
         keys = self.keys(app)
         if len(keys) < 2:
             raise Conflict(f"{app.name} has only one secret. Make a new one first.")
@@ -137,14 +140,14 @@ class EmbedApps:
 
     def set_origins(self, app: EmbedApp, origins: Iterable[str], *, by: Actor) -> None:
         """Raises InvalidInput."""
-        wanted = clean_origins(origins)
-        if wanted != app.origins:
-            audit.record(AuditAction.EMBED_APP_CHANGED, by, subject=app.name, detail=_origins_in_words(wanted))
-        app.origins = wanted
+        cleaned = clean_origins(origins)
+        if cleaned != app.origins:
+            audit.record(AuditAction.EMBED_APP_CHANGED, by, subject=app.name, detail=_origins_in_words(cleaned))
+        app.origins = cleaned
         db.session.commit()
 
     def switch(self, app: EmbedApp, *, on: bool, by: Actor) -> None:
-        """A switched off application's tokens end at once."""
+        """Enable or disable an application. Tokens of a disabled one are refused at once."""
         if app.disabled is on:
             audit.record(AuditAction.EMBED_APP_ENABLED if on else AuditAction.EMBED_APP_DISABLED, by, subject=app.name)
         app.disabled = not on
@@ -155,11 +158,11 @@ class EmbedApps:
         audit.record(AuditAction.EMBED_APP_DELETED, by, subject=app.name)
         db.session.commit()
 
-    def _new_secret(self, app: EmbedApp, deed: AuditAction, by: Actor) -> Secret:
+    def _new_secret(self, app: EmbedApp, action: AuditAction, by: Actor) -> Secret:
         kid, value = f"lpk_{secrets.token_hex(8)}", secrets.token_urlsafe(32)
-        db.session.add(EmbedKey(kid=kid, app_id=app.id, sealed=self._vault.seal(value, _belonging(app.id, kid))))
-        detail = kid if deed is AuditAction.EMBED_APP_ROTATED else f"{kid}, {_origins_in_words(app.origins)}"
-        audit.record(deed, by, subject=app.name, detail=detail)
+        db.session.add(EmbedKey(kid=kid, app_id=app.id, sealed=self._vault.seal(value, _associated_data(app.id, kid))))
+        detail = kid if action is AuditAction.EMBED_APP_ROTATED else f"{kid}, {_origins_in_words(app.origins)}"
+        audit.record(action, by, subject=app.name, detail=detail)
         db.session.commit()
         return Secret(app.name, kid, value, tuple(app.origins))
 
@@ -168,7 +171,7 @@ class EmbedApps:
     def sign(
         self, app: EmbedApp, obj: ObjectRef, *, subject: str, can: Sequence[str], seconds: int, **more: Any
     ) -> str:
-        """A token as the application would sign it, with its newest secret. Raises InvalidInput."""
+        """Sign a token with the application's newest secret. Raises InvalidInput when it would not be accepted."""
         key = self.keys(app)[0]
         claims = {
             "aud": AUDIENCE, "exp": int(time.time()) + seconds, "sub": subject, "register": obj.register,
@@ -182,8 +185,8 @@ class EmbedApps:
             raise InvalidInput("can", str(exc)) from None
         return token
 
-    def verify(self, token: str) -> Pass:
-        """What a token lets in. Raises BadToken naming the rule that refuses it."""
+    def verify(self, token: str) -> EmbedGrant:
+        """Verify a token. Raises BadToken naming the violated rule."""
         header = _json_part(_segments(token)[0], "header")
         key, app = self._signer(header)
         try:
@@ -192,12 +195,12 @@ class EmbedApps:
             raise BadToken("The signature is not that of the secret with this key id.") from exc
         if app.disabled:
             raise BadToken(f"The application {app.name} is switched off.")
-        return replace(_pass(app, claims), token=token)
+        return replace(_grant_of(app, claims), token=token)
 
     def _signer(self, header: Mapping[str, Any]) -> tuple[EmbedKey, EmbedApp]:
-        strange = set(header) - _HEADER
-        if strange:
-            raise BadToken(f"The header holds {', '.join(sorted(map(str, strange)))}, which is not accepted.")
+        unknown = set(header) - _HEADER
+        if unknown:
+            raise BadToken(f"The header holds {', '.join(sorted(map(str, unknown)))}, which is not accepted.")
         if header.get("alg") != ALGORITHM:
             raise BadToken(f"The header's alg must be {ALGORITHM}.")
         if str(header.get("typ", "JWT")).upper() != "JWT":
@@ -212,20 +215,20 @@ class EmbedApps:
 
     def _key(self, key: EmbedKey) -> OctKey:
         try:
-            return OctKey.import_key(self._vault.open(key.sealed, _belonging(key.app_id, key.kid)))
+            return OctKey.import_key(self._vault.open(key.sealed, _associated_data(key.app_id, key.kid)))
         except Unreadable as exc:
             log.error("the embedding secret %s does not open: no encryption key fits", key.kid)
             raise BadToken("The stored secret cannot be read: its encryption key is missing.") from exc
 
 
 def unverified(token: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
-    """Header and claims as they stand there, whoever signed them: only to be looked at. Raises BadToken."""
+    """Header and claims without verification, for display only. Raises BadToken when they cannot be decoded."""
     header, claims, _ = _segments(token)
     return _json_part(header, "header"), _json_part(claims, "claims")
 
 
 def clean_origins(origins: Iterable[str]) -> list[str]:
-    """The origins as browsers write them. Raises InvalidInput."""
+    """The origins in the form that browsers use. Raises InvalidInput."""
     known: dict[str, None] = {}
     for text in origins:
         if text.strip():
@@ -240,7 +243,7 @@ def _origins_in_words(origins: Iterable[str]) -> str:
 
 
 def _origin(text: str) -> str:
-    """What ends up in a header: nothing but scheme, host and port. Raises InvalidInput."""
+    """Normalise one origin. It is sent in a CSP header, so it may hold scheme, host and port only."""
     found = _ORIGIN.fullmatch(text.strip().lower().rstrip("/"))
     if found is None or int(found[3] or 1) not in range(1, 65536) or ".." in found[2]:
         raise InvalidInput("origins", f"“{text.strip()[:100]}” is no origin: write https://host or https://host:port.")
@@ -249,7 +252,7 @@ def _origin(text: str) -> str:
     return f"{scheme}://{host}" if port in (None, usual) else f"{scheme}://{host}:{int(port)}"
 
 
-def _belonging(app_id: str, kid: str) -> AssociatedData:
+def _associated_data(app_id: str, kid: str) -> AssociatedData:
     return AssociatedData(app_id, "embed-app", kid)
 
 
@@ -257,7 +260,7 @@ def _belonging(app_id: str, kid: str) -> AssociatedData:
 
 
 def _segments(token: str) -> list[str]:
-    """The three parts, each written in its one way, so that one token has one spelling. Raises BadToken."""
+    """The three parts, in strict base64url, so that a token has only one valid spelling. Raises BadToken."""
     parts = token.split(".") if len(token) <= _LONGEST_TOKEN else []
     if len(parts) != 3 or not all(_SEGMENT.fullmatch(part) for part in parts):
         raise BadToken("This is no token: it has three parts of letters, digits, - and _, joined by dots.")
@@ -283,7 +286,7 @@ def _json_part(part: str, name: str) -> dict[str, Any]:
     return value
 
 
-def _pass(app: EmbedApp, claims: Mapping[str, Any]) -> Pass:
+def _grant_of(app: EmbedApp, claims: Mapping[str, Any]) -> EmbedGrant:
     """Raises BadToken."""
     if claims.get("aud") not in (AUDIENCE, [AUDIENCE]):
         raise BadToken(f"The claim aud must be “{AUDIENCE}”.")
@@ -291,7 +294,7 @@ def _pass(app: EmbedApp, claims: Mapping[str, Any]) -> Pass:
     obj = ObjectRef(*(_text(claims, name, 255) for name in ("register", "schema", "objectId")))
     name, can, leaves = _text(claims, "sub", 150), _can(claims), _integrations(claims)
     principal = Principal(name, f"embed:{app.id}", can, Limits(obj, integrations=leaves))
-    return Pass(principal, obj, app.name, tuple(app.origins), expires, _theme(claims), _lang(claims))
+    return EmbedGrant(principal, obj, app.name, tuple(app.origins), expires, _theme(claims), _lang(claims))
 
 
 def _expires(claims: Mapping[str, Any], now: float) -> float:
@@ -313,7 +316,7 @@ def _moment(claims: Mapping[str, Any], name: str) -> float | None:
     value = claims.get(name)
     if name not in claims:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not -_FAR < value < _FAR:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not -_MAX_TIMESTAMP < value < _MAX_TIMESTAMP:
         raise BadToken(f"The claim {name} must be a number of seconds.")
     return float(value)
 

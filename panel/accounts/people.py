@@ -1,4 +1,4 @@
-"""People: who they are, how they sign in, and the sessions that follow. Guessing passwords is slow by design."""
+"""People: accounts, passwords (hashed with scrypt), sign-in, sessions, and throttling of password guessing."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ from panel.storage.models import User, UserSession
 
 MIN_PASSWORD = 8
 ONE_TIME = timedelta(hours=24)
-"""How long a password lasts that its owner did not choose."""
+"""Lifetime of a one-time password."""
 IDLE = timedelta(hours=2)
 ABSOLUTE = timedelta(hours=12)
-"""A session ends when nobody used it for ``IDLE``, and ``ABSOLUTE`` after signing in whatever happens."""
-NOTED = timedelta(minutes=1)
-"""Using a session is written down at most this often."""
+"""A session expires when it was not used for ``IDLE``, and at the latest ``ABSOLUTE`` after signing in."""
+LAST_SEEN_EVERY = timedelta(minutes=1)
+"""The last use of a session is stored at most this often."""
 
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """``count`` at once, then one every ``interval_s`` seconds."""
+    """A burst of ``count``, then one every ``interval_s`` seconds."""
 
     count: int
     interval_s: float
@@ -45,23 +45,23 @@ PER_ACCOUNT_AND_ADDRESS = Budget(10, 180)
 PER_ACCOUNT = Budget(20, 180)
 PER_ADDRESS = Budget(20, 180)
 PER_DEVICE = Budget(10, 180)
-ONE_LINE = Budget(1, 3600)
-"""At most 40 wrong passwords are looked at in any hour for one account, and as many from one address. A browser in
-which the owner signed in before has a budget of its own, so that a stranger who guesses locks nobody out."""
+THROTTLE_LINES = Budget(1, 3600)
+"""At most 40 wrong passwords per hour are checked for one account, and as many from one address. A browser in which the
+account's owner signed in before has its own budget, so that an attacker who guesses does not lock the owner out."""
 
 
-class Meter(Protocol):
-    """Budgets that all processes share."""
+class BudgetStore(Protocol):
+    """Sign-in budgets, shared by all processes."""
 
-    def spend(self, wanted: Sequence[tuple[str, Budget]]) -> float:
-        """Take one from each budget, or from none; seconds until all have one left, 0 when taken."""
+    def spend(self, charges: Sequence[tuple[str, Budget]]) -> float:
+        """Charge one to every budget, or to none when one is exhausted. Returns 0, or the seconds to wait."""
         ...
 
-    def give_back(self, wanted: Sequence[tuple[str, Budget]]) -> None: ...
+    def give_back(self, charges: Sequence[tuple[str, Budget]]) -> None: ...
 
 
 class Throttled(PanelError):
-    """Too many wrong passwords. ``retry_after``: seconds until the next one is looked at."""
+    """Too many wrong passwords. ``retry_after``: seconds until the next one is checked."""
 
     def __init__(self, retry_after: float) -> None:
         super().__init__("Too many wrong passwords. Wait a moment and try again.")
@@ -70,7 +70,7 @@ class Throttled(PanelError):
 
 @dataclass(frozen=True, slots=True)
 class SignInAttempt:
-    """From where somebody tries to sign in. ``known`` is the person who signed in there before, if anybody."""
+    """The origin of a sign-in attempt. ``known`` is the id of the person who signed in with this device before."""
 
     address: str
     device: str = ""
@@ -78,31 +78,31 @@ class SignInAttempt:
 
 
 class People:
-    """The people who sign in by themselves, with a password."""
+    """The people who sign in with a password."""
 
-    def __init__(self, meter: Meter) -> None:
-        self._meter = meter
+    def __init__(self, budget_store: BudgetStore) -> None:
+        self._budget_store = budget_store
 
-    # --- keeping them --------------------------------------------------------------------------------------------
+    # --- administration ------------------------------------------------------------------------------------------
 
     def first_admin_password(self, *, by: Actor) -> str | None:
-        """Make sure that somebody can sign in, and return a one-time password where nobody has chosen one yet.
+        """Make sure that an administrator can sign in: create one, and return a one-time password for it.
 
-        It stops working as soon as its owner chooses a password; until then each start makes a new one.
+        Each start issues a new one until the administrator has chosen a password. Then the result is None.
         """
         admin = db.session.scalar(select(User).order_by(User.id).limit(1))
         if admin is not None and not admin.must_choose:
             return None
-        deed = AuditAction.PASSWORD_RESET if admin is not None else AuditAction.PERSON_ADDED
+        action = AuditAction.PASSWORD_RESET if admin is not None else AuditAction.PERSON_ADDED
         if admin is None:
             admin = User(name="admin", role="admin")
             db.session.add(admin)
-        password = _give_one_time_password(admin)
-        audit.record(deed, by, subject=admin.name, detail="one-time password on the console")
+        password = _set_one_time_password(admin)
+        audit.record(action, by, subject=admin.name, detail="one-time password on the console")
         try:
             db.session.commit()
         except IntegrityError:
-            # Another process started at the same moment: the password that it prints is the one that works.
+            # Another process started at the same time and prints a password; that one is valid.
             db.session.rollback()
             return None
         return password
@@ -125,15 +125,18 @@ class People:
         return user
 
     def create(self, name: str, password: str, *, role: str, by: Actor) -> User:
-        """A person who knows their password. Raises InvalidInput naming the field, Conflict when the name is taken."""
+        """Create a person with a chosen password.
+
+        Raises InvalidInput naming the field, and Conflict when the name is taken.
+        """
         user = User(name=self._free_name(name), role=_role(role), password_hash=_hash(password))
         self._add(user, by)
         return user
 
     def invite(self, name: str, *, role: str, by: Actor) -> tuple[User, str]:
-        """A person with a one-time password, returned this once. Raises InvalidInput, Conflict."""
+        """Create a person with a one-time password, which is returned. Raises as ``create``."""
         user = User(name=self._free_name(name), role=_role(role))
-        password = _give_one_time_password(user)
+        password = _set_one_time_password(user)
         self._add(user, by)
         return user, password
 
@@ -153,42 +156,42 @@ class People:
             raise Conflict(f"There is a person named {user.name} already.") from None
 
     def reset(self, user: User, *, by: Actor) -> str:
-        """A new one-time password, returned this once; every session of theirs ends."""
-        password = _give_one_time_password(user)
+        """Set and return a new one-time password, and end all sessions of the person."""
+        password = _set_one_time_password(user)
         self._end_sessions(user)
         audit.record(AuditAction.PASSWORD_RESET, by, subject=user.name)
         db.session.commit()
         return password
 
     def set_role(self, user: User, role: str, *, by: Actor) -> None:
-        """Raises InvalidInput, and Conflict when nobody would be left who may change this."""
+        """Raises InvalidInput, and Conflict when no administrator would be left."""
         if _role(role) == user.role:
             return
         if role != "admin":
-            self._keep_an_administrator(user)
+            self._require_another_administrator(user)
         user.role = role
         audit.record(AuditAction.ROLE_CHANGED, by, subject=user.name, detail=role)
         db.session.commit()
 
     def switch(self, user: User, *, on: bool, by: Actor) -> None:
-        """Let somebody in or keep them out, at once. Raises Conflict when no administrator would be left."""
+        """Enable or disable a person, at once. Raises Conflict when no administrator would be left."""
         if user.disabled is not on:
             return
         if not on:
-            self._keep_an_administrator(user)
+            self._require_another_administrator(user)
             self._end_sessions(user)
         user.disabled = not on
         audit.record(AuditAction.PERSON_ENABLED if on else AuditAction.PERSON_DISABLED, by, subject=user.name)
         db.session.commit()
 
-    def _keep_an_administrator(self, but: User) -> None:
-        # Held until this is stored: two who demote each other at once must not both find the other one.
+    def _require_another_administrator(self, but: User) -> None:
+        # The rows stay locked until the commit: two administrators who demote each other must not both succeed.
         others = select(User.id).where(User.role == "admin", User.disabled.is_(False), User.id != but.id)
         if but.role == "admin" and db.session.scalar(others.with_for_update()) is None:
             raise Conflict(f"{but.name} is the only administrator. Make somebody else one first.")
 
     def choose_password(self, user: User, password: str, *, by: Actor) -> None:
-        """Set a person's own password and end every session of theirs. Raises InvalidInput."""
+        """Set the person's chosen password and end all their sessions. Raises InvalidInput."""
         user.password_hash, user.must_choose, user.one_time_until = _hash(password), False, None
         self._end_sessions(user)
         audit.record(AuditAction.PASSWORD_CHANGED, by, subject=user.name)
@@ -196,22 +199,25 @@ class People:
 
     # --- signing in ----------------------------------------------------------------------------------------------
 
-    def sign_in(self, name: str, password: str, sign_in_attempt: SignInAttempt, *, by: Actor) -> User | None:
-        """The person with this name and password. Takes the same time for an unknown name. Raises Throttled."""
+    def sign_in(self, name: str, password: str, attempt: SignInAttempt, *, by: Actor) -> User | None:
+        """The person with this name and password, or None. Raises Throttled.
+
+        An unknown name takes the same time as a wrong password, so that timing does not reveal names.
+        """
         user = self._find(name)
-        budgets = _budgets(name, user, sign_in_attempt)
-        wait = self._meter.spend(budgets)
+        budgets = _budgets(name, user, attempt)
+        wait = self._budget_store.spend(budgets)
         if wait > 0:
-            self._tell_of_guessing(user, by)
+            self._record_throttling(user, by)
             raise Throttled(wait)
         if not _is_right(user, password):
             return None
-        self._meter.give_back(budgets)
+        self._budget_store.give_back(budgets)
         return user
 
-    def _tell_of_guessing(self, user: User | None, by: Actor) -> None:
-        """One line for each account in an hour, however many are refused."""
-        if user is None or self._meter.spend([(_digest(f"told {user.id}"), ONE_LINE)]) > 0:
+    def _record_throttling(self, user: User | None, by: Actor) -> None:
+        """Add an audit line, at most one per account and hour: an attacker must not be able to flood the trail."""
+        if user is None or self._budget_store.spend([(_digest(f"throttled {user.id}"), THROTTLE_LINES)]) > 0:
             return
         audit.record(AuditAction.SIGN_IN_THROTTLED, by, subject=user.name)
         db.session.commit()
@@ -222,7 +228,7 @@ class People:
     # --- sessions ------------------------------------------------------------------------------------------------
 
     def begin_session(self, user: User, *, by: Actor) -> str:
-        """A new session of this person. What is returned proves it; only its hash is kept."""
+        """Start a session and return its proof, which the cookie carries. Only its hash is stored."""
         proof, moment = secrets.token_urlsafe(32), now()
         db.session.execute(delete(UserSession).where(UserSession.began_at < moment - ABSOLUTE))
         db.session.add(UserSession(id_hash=_digest(proof), user_id=user.id, began_at=moment, seen_at=moment))
@@ -232,14 +238,14 @@ class People:
         return proof
 
     def person(self, proof: str, *, active: bool = True) -> User | None:
-        """The person of a session that is still on. ``active``: somebody did something, so that it goes on."""
+        """The person of a valid session, or None. ``active`` extends the session; background requests do not."""
         session, moment = db.session.get(UserSession, _digest(proof)), now()
-        if session is None or not is_on(session, moment):
+        if session is None or not is_valid(session, moment):
             return None
         user = db.session.get(User, session.user_id)
         if user is None or user.disabled:
             return None
-        if active and session.seen_at < moment - NOTED:
+        if active and session.seen_at < moment - LAST_SEEN_EVERY:
             seen = update(UserSession).where(UserSession.id_hash == session.id_hash).values(seen_at=moment)
             db.session.execute(seen)
             user.last_seen_at = moment
@@ -260,7 +266,7 @@ def principal_of(user: User) -> Principal:
     return Principal(user.name, "session", ROLES.get(user.role, frozenset()))
 
 
-def is_on(session: UserSession, moment: datetime) -> bool:
+def is_valid(session: UserSession, moment: datetime) -> bool:
     return session.began_at > moment - ABSOLUTE and session.seen_at > moment - IDLE
 
 
@@ -268,9 +274,9 @@ def is_on(session: UserSession, moment: datetime) -> bool:
 
 
 def _is_right(user: User | None, password: str) -> bool:
-    """Whether the password is that of the person, who may also be nobody: the work is the same."""
-    fits = check_password_hash(user.password_hash if user is not None else _nobody(), password)
-    if user is None or user.disabled or not fits:
+    """Whether the password is valid. Without a user, a dummy hash is checked, which takes the same time."""
+    matches = check_password_hash(user.password_hash if user is not None else _dummy_hash(), password)
+    if user is None or user.disabled or not matches:
         return False
     return user.one_time_until is None or user.one_time_until > now()
 
@@ -278,34 +284,35 @@ def _is_right(user: User | None, password: str) -> bool:
 def _hash(password: str) -> str:
     if len(password) < MIN_PASSWORD or len(password) > 1000:
         raise InvalidInput("password", f"A password has at least {MIN_PASSWORD} characters.")
+    # scrypt, the default of werkzeug. The length limit bounds its work.
     return generate_password_hash(password)
 
 
-def _give_one_time_password(user: User) -> str:
+def _set_one_time_password(user: User) -> str:
     password = "-".join(secrets.token_hex(2) for _ in range(4))
     user.password_hash, user.must_choose, user.one_time_until = generate_password_hash(password), True, now() + ONE_TIME
     return password
 
 
-_nobody_hash = ""
+_cached_dummy_hash = ""
 
 
-def _nobody() -> str:
-    """The hash of a password that nobody has."""
-    global _nobody_hash
-    if not _nobody_hash:
-        _nobody_hash = generate_password_hash(secrets.token_hex(16))
-    return _nobody_hash
+def _dummy_hash() -> str:
+    """The hash of a random password, computed once per process."""
+    global _cached_dummy_hash
+    if not _cached_dummy_hash:
+        _cached_dummy_hash = generate_password_hash(secrets.token_hex(16))
+    return _cached_dummy_hash
 
 
 # --- budgets ---------------------------------------------------------------------------------------------------------
 
 
-def _budgets(name: str, user: User | None, sign_in_attempt: SignInAttempt) -> list[tuple[str, Budget]]:
+def _budgets(name: str, user: User | None, attempt: SignInAttempt) -> list[tuple[str, Budget]]:
     account = name.strip().lower()
-    if user is not None and sign_in_attempt.device and sign_in_attempt.known == user.id:
-        return [(_digest(f"device {sign_in_attempt.device} {user.id}"), PER_DEVICE)]
-    address = _network(sign_in_attempt.address)
+    if user is not None and attempt.device and attempt.known == user.id:
+        return [(_digest(f"device {attempt.device} {user.id}"), PER_DEVICE)]
+    address = _network(attempt.address)
     return [
         (_digest(f"account and address {address} {account}"), PER_ACCOUNT_AND_ADDRESS),
         (_digest(f"account {account}"), PER_ACCOUNT),
@@ -314,7 +321,7 @@ def _budgets(name: str, user: User | None, sign_in_attempt: SignInAttempt) -> li
 
 
 def _network(address: str) -> str:
-    """What one household has: an IPv4 address, or a /64 of IPv6."""
+    """The unit that counts as one address: an IPv4 address, or a /64 of IPv6, which one household controls."""
     try:
         ip = ipaddress.ip_address(address)
     except ValueError:

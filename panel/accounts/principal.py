@@ -1,4 +1,4 @@
-"""Principals: who makes a request, and what they may do. People, API tokens and embed tokens all become one."""
+"""Principals: who makes a request, and what they may do. People, API tokens and embed tokens are all principals."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from panel.core.errors import Forbidden, NotFound
 
 
 class Action(StrEnum):
-    """What a principal may do to an object's leaves; ``admin`` is for sources, people and tokens."""
+    """What a principal may do with the integrations of an object; ``admin`` covers sources, people and tokens."""
 
     VIEW = "view"
     LINK = "link"
@@ -35,7 +35,7 @@ ROLES: dict[str, frozenset[Action]] = {
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How far somebody was let in. ``None`` is no limit."""
+    """The objects and integrations that a principal may access. ``None`` means no limit."""
 
     object: ObjectRef | None = None
     registers: frozenset[str] | None = None
@@ -47,7 +47,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Somebody who was let in. ``name`` is what the pointer's "linked by" and the logs say."""
+    """An authenticated caller. ``name`` appears as "linked by" and in the logs."""
 
     name: str
     kind: str
@@ -67,7 +67,10 @@ class Principal:
         return Action.ADMIN in self.can
 
     def check_scope(self, obj: ObjectRef | None, integration: str = "") -> None:
-        """Raises NotFound for an object or integration outside of the limits, whatever is or is not there."""
+        """Raise NotFound for an object or integration outside the limits.
+
+        Not Forbidden, so that the answer does not reveal whether the object exists.
+        """
         if self.limits is None:
             return
         outside = obj is not None and not self.limits.allows(obj)
@@ -75,7 +78,7 @@ class Principal:
             raise NotFound("There is nothing at this address.")
 
     def require(self, action: Action, obj: ObjectRef | None = None, integration: str = "") -> None:
-        """Raises NotFound outside of the limits, and Forbidden."""
+        """Raise NotFound outside the limits, and Forbidden when the principal may not do ``action``."""
         self.check_scope(obj, integration)
         if not self.may(action):
             raise Forbidden(

@@ -1,10 +1,11 @@
-"""Every byte that leaves for an upstream goes through here. It never knows which upstream it talks to."""
+"""All outgoing calls. Knows HTTP, limits and addresses, and nothing of any particular upstream."""
 
 from panel.connector.caller import Caller
-from panel.connector.conversation import Connector, Upstream
+from panel.connector.connector import Connector
+from panel.connector.conversation import Upstream
 from panel.connector.deadline import Deadline, DeadlinePassed
 from panel.connector.endpoint import check_root
-from panel.connector.headers import Sign, check_headers, check_token_header
+from panel.connector.headers import OauthSigner, check_headers, check_token_header
 from panel.connector.limiter import Breaker, Rate, Traffic, traffic_of
 from panel.connector.response import Answer, unexpected
 from panel.connector.shared_cache import CachedAnswer, SharedCache
@@ -22,10 +23,10 @@ __all__ = [
     "DeadlinePassed",
     "GrantType",
     "OauthClient",
+    "OauthSigner",
     "Rate",
     "Secret",
     "SharedCache",
-    "Sign",
     "SourceConfig",
     "Traffic",
     "Upstream",

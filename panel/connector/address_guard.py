@@ -1,5 +1,8 @@
-"""Address guard against server-side request forgery (SSRF): resolves a host once, judges every address that it
-resolves to, and passes on only addresses that it judged."""
+"""Address guard against server-side request forgery (SSRF).
+
+It resolves a host once and checks every resulting address. Connections go to the checked addresses only, so that a
+second lookup cannot return another one (DNS rebinding).
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,7 @@ class JudgedAddresses:
     endpoint: Endpoint
     addresses: tuple[Address, ...]
     opened: bool
-    """Whether the deployment's setting opened it, rather than its being public."""
+    """Whether PANEL_ALLOWED_PRIVATE_HOSTS opened the endpoint. False for a public address."""
 
     @property
     def is_public(self) -> bool:
@@ -37,11 +40,11 @@ class AddressGuard:
     def judge(self, endpoint: Endpoint, deadline: Deadline, *, credential: bool) -> JudgedAddresses:
         """Resolve ``endpoint`` and return its addresses, all of which are allowed.
 
-        Raises ProviderUnavailable: ``dns``, or ``address-not-allowed`` as soon as one address is not, or when a
-        credential would travel unencrypted to a endpoint that was not opened.
+        Raises ProviderUnavailable: ``dns`` when the name does not resolve; ``address-not-allowed`` when any address
+        is not allowed, or when a credential would be sent over plain http to an endpoint that was not opened.
         """
         allowed = self._allowed()
-        judged = self._look(endpoint, deadline, allowed)
+        judged = self._resolve(endpoint, deadline, allowed)
         advice = f"name {endpoint.host_port} in {SETTING}."
         if not judged.opened and not allowed.permits(judged.addresses):
             raise _refused(f"{endpoint.host_port} is not at a public address. If that is intended, {advice}")
@@ -50,20 +53,22 @@ class AddressGuard:
         return judged
 
     def is_opened(self, endpoint: Endpoint, deadline: Deadline) -> bool:
-        """Whether the setting opens ``endpoint``; a name that cannot be resolved now is open only by an exact entry."""
+        """Whether the setting opens ``endpoint``. For a name that does not resolve now, only an exact entry counts."""
         allowed = self._allowed()
         try:
-            return allowed.names(endpoint) or self._look(endpoint, deadline, allowed).opened
+            return allowed.has_endpoint(endpoint) or self._resolve(endpoint, deadline, allowed).opened
         except ProviderUnavailable:
             return False
 
-    def _look(self, endpoint: Endpoint, deadline: Deadline, allowed: Allowlist) -> JudgedAddresses:
+    def _resolve(self, endpoint: Endpoint, deadline: Deadline, allowed: Allowlist) -> JudgedAddresses:
         try:
             addresses = self._resolver.addresses(endpoint.host, endpoint.port, deadline)
         except Unresolved:
             message = f"The name {endpoint.host} could not be resolved."
             raise ProviderUnavailable.because(Reason.DNS, message) from None
-        return JudgedAddresses(endpoint, addresses, opened=allowed.names(endpoint) or allowed.lists(addresses))
+        return JudgedAddresses(
+            endpoint, addresses, opened=allowed.has_endpoint(endpoint) or allowed.has_addresses(addresses)
+        )
 
 
 def _refused(message: str) -> ProviderUnavailable:

@@ -1,5 +1,6 @@
-"""Which addresses are public. An own table: the standard library's notion of "global" has holes.
+"""Classifies IP addresses as public, private or guarded.
 
+The table is our own because ``is_global`` of the standard library misses some special-purpose ranges.
 Sources: the IANA special-purpose registries
 https://www.iana.org/assignments/iana-ipv4-special-registry/ and https://www.iana.org/assignments/iana-ipv6-special-registry/
 """
@@ -14,7 +15,7 @@ Network = IPv4Network | IPv6Network
 
 
 class AddressClass(IntEnum):
-    """How far an address is from being callable; the worst of several counts."""
+    """Ordered by strictness: of several addresses, the strictest class applies."""
 
     PUBLIC = 0
     PRIVATE = 1
@@ -50,7 +51,7 @@ _PRIVATE = _networks(
     "2002::/16",  # 6to4
 )  # fmt: skip
 _UNICAST = IPv6Network("2000::/3")
-"""The only IPv6 space that is handed out to the public internet; unique-local, site-local and the rest lie outside."""
+"""The only IPv6 range that IANA allocates for global unicast. Unique-local, site-local and the rest lie outside."""
 
 _MAPPED = IPv6Network("::ffff:0:0/96")
 _NAT64 = IPv6Network("64:ff9b::/96")
@@ -66,7 +67,7 @@ _ISATAP = (0x00005EFE, 0x02005EFE)
 
 
 def layers(address: Address) -> tuple[Address, ...]:
-    """Every address that a packet to ``address`` may end at: itself, and any IPv4 address carried inside."""
+    """Every address that a packet to ``address`` may reach: itself, and any IPv4 address embedded in it."""
     if isinstance(address, IPv4Address):
         return (address,)
     number = int(address)
@@ -82,8 +83,8 @@ def layers(address: Address) -> tuple[Address, ...]:
     return (address,)
 
 
-def folded(address: Address) -> Address:
-    """An IPv4 address in IPv6 clothes, undressed: the kernel would connect to it over IPv4."""
+def unwrap_ipv4_mapped(address: Address) -> Address:
+    """Unwrap an IPv4-mapped IPv6 address, because the kernel connects to it over IPv4. Returns others unchanged."""
     if isinstance(address, IPv6Address) and address in _MAPPED:
         return IPv4Address(int(address) & 0xFFFFFFFF)
     return address
@@ -95,7 +96,7 @@ def address_class(address: Address) -> AddressClass:
 
 
 def own_address_class(address: Address) -> AddressClass:
-    """The class of one layer, whatever it wraps."""
+    """The class of one layer, without the addresses embedded in it."""
     if any(address in network for network in _GUARDED):
         return AddressClass.GUARDED
     if any(address in network for network in _PRIVATE):

@@ -1,4 +1,7 @@
-"""PANEL_ALLOWED_PRIVATE_HOSTS: which private addresses the server's owner opened. Never set through a form."""
+"""The allowlist of private addresses, PANEL_ALLOWED_PRIVATE_HOSTS.
+
+It is a deployment setting and in no form: an administrator of the panel must not be able to open the internal network.
+"""
 
 from __future__ import annotations
 
@@ -17,43 +20,44 @@ SETTING = "PANEL_ALLOWED_PRIVATE_HOSTS"
 
 @dataclass(frozen=True, slots=True)
 class Allowlist:
-    """``places`` are exact hosts with a port, as spelled in an address; ``networks`` open whole private ranges."""
+    """``endpoints`` are exact pairs of host and port; ``networks`` open whole private ranges."""
 
-    places: frozenset[tuple[str, int]] = frozenset()
+    endpoints: frozenset[tuple[str, int]] = frozenset()
     networks: tuple[Network, ...] = ()
 
     @classmethod
     def parse(cls, text: str) -> Allowlist:
-        """Read the setting: comma-separated ``host:port`` or CIDR. Raises ValueError naming the entry that is wrong."""
+        """Parse the setting: comma-separated ``host:port`` or CIDR. Raises ValueError naming the invalid entry."""
         return cls.of(tuple(entry.strip() for entry in text.split(",") if entry.strip()))
 
     @staticmethod
     @lru_cache(maxsize=16)
     def of(entries: tuple[str, ...]) -> Allowlist:
-        """Read single entries. Raises ValueError naming the one that is wrong."""
-        places = frozenset(_place(entry) for entry in entries if "/" not in entry)
-        return Allowlist(places, tuple(_network(entry) for entry in entries if "/" in entry))
+        """Parse single entries. Raises ValueError naming the invalid one."""
+        endpoints = frozenset(_host_and_port(entry) for entry in entries if "/" not in entry)
+        return Allowlist(endpoints, tuple(_network(entry) for entry in entries if "/" in entry))
 
-    def names(self, place: Endpoint) -> bool:
-        """Whether exactly this host and port is listed. Another name of the same address is not."""
-        return (place.host, place.port) in self.places
+    def has_endpoint(self, endpoint: Endpoint) -> bool:
+        """Whether this host and port are listed. Another name of the same address does not count."""
+        return (endpoint.host, endpoint.port) in self.endpoints
 
-    def lists(self, addresses: Iterable[Address]) -> bool:
-        """Whether all of the addresses lie in listed networks, with everything that is carried inside them."""
-        return all(self._lists(layer) for address in addresses for layer in layers(address))
+    def has_addresses(self, addresses: Iterable[Address]) -> bool:
+        """Whether all of the addresses, and the addresses embedded in them, lie in listed networks."""
+        return all(self._has_layer(layer) for address in addresses for layer in layers(address))
 
     def permits(self, addresses: Iterable[Address]) -> bool:
-        """Whether all of the addresses are public or lie in listed networks."""
+        """Whether each of the addresses, and each embedded in them, is public or lies in a listed network."""
         inner = (layer for address in addresses for layer in layers(address))
-        return all(own_address_class(layer) is AddressClass.PUBLIC or self._lists(layer) for layer in inner)
+        return all(own_address_class(layer) is AddressClass.PUBLIC or self._has_layer(layer) for layer in inner)
 
-    def _lists(self, layer: Address) -> bool:
+    def _has_layer(self, layer: Address) -> bool:
+        # A network never opens loopback or link-local: a broad entry must not reach the metadata service.
         return own_address_class(layer) is not AddressClass.GUARDED and any(
             layer in network for network in self.networks
         )
 
 
-def _place(entry: str) -> tuple[str, int]:
+def _host_and_port(entry: str) -> tuple[str, int]:
     host, _, port = entry.rpartition(":")
     if not re.fullmatch(r"[0-9]{1,5}", port, re.ASCII) or not 1 <= int(port) <= 65535:
         raise ValueError(f"{SETTING}: {entry!r} is neither host:port nor a network such as 10.0.0.0/8.")

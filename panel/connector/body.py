@@ -1,4 +1,4 @@
-"""Bodies, read to their end and within a limit on what they unpack to."""
+"""Reads a response body completely, within a limit on its decoded size (against decompression bombs)."""
 
 from __future__ import annotations
 
@@ -6,26 +6,26 @@ import zlib
 
 from urllib3.response import BaseHTTPResponse
 
-_STEP = 64 * 1024
+_CHUNK_SIZE = 64 * 1024
 
 
-class TooLarge(Exception):
+class BodyTooLarge(Exception):
     """The body is longer than the limit."""
 
 
-class Garbled(Exception):
-    """The body is not in the form that its headers promise."""
+class MalformedBody(Exception):
+    """The body does not match its Content-Encoding."""
 
 
 def read_body(response: BaseHTTPResponse, *, limit: int) -> bytes:
-    """The whole body, unpacked. Raises TooLarge or Garbled, and whatever the connection raises."""
+    """The whole decoded body. Raises BodyTooLarge, MalformedBody, and whatever the connection raises."""
     coding = response.headers.get("Content-Encoding", "").strip().lower()
     if coding not in ("", "identity", "gzip", "x-gzip"):
-        raise Garbled
-    unpack = _Gunzip(limit) if coding.endswith("gzip") else _Plain(limit)
-    for chunk in response.stream(_STEP, decode_content=False):
-        unpack.feed(chunk)
-    return unpack.finish()
+        raise MalformedBody
+    decoder = _Gunzip(limit) if coding.endswith("gzip") else _Plain(limit)
+    for chunk in response.stream(_CHUNK_SIZE, decode_content=False):
+        decoder.feed(chunk)
+    return decoder.finish()
 
 
 class _Plain:
@@ -36,14 +36,14 @@ class _Plain:
     def feed(self, chunk: bytes) -> None:
         self.body += chunk
         if len(self.body) > self.limit:
-            raise TooLarge
+            raise BodyTooLarge
 
     def finish(self) -> bytes:
         return bytes(self.body)
 
 
 class _Gunzip(_Plain):
-    """One gzip member. Never unpacks more than a byte past the limit, and knows a stream that was cut off."""
+    """Decodes one gzip member. Decodes at most one byte past the limit, and detects a truncated stream."""
 
     def __init__(self, limit: int) -> None:
         super().__init__(limit)
@@ -55,12 +55,12 @@ class _Gunzip(_Plain):
         try:
             unpacked = self._stream.decompress(chunk, self.limit - len(self.body) + 1)
         except zlib.error:
-            raise Garbled from None
+            raise MalformedBody from None
         super().feed(unpacked)
         if self._stream.unused_data:
-            raise Garbled
+            raise MalformedBody
 
     def finish(self) -> bytes:
         if self._started and not self._stream.eof:
-            raise Garbled
+            raise MalformedBody
         return super().finish()

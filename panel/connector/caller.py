@@ -1,5 +1,7 @@
-"""On whose behalf calls are made, and the journal that receives them. Imports nothing else of the connector but the
-source, so that every other module of it can use these types."""
+"""The caller of a call, and the journal that records calls.
+
+Of the connector it imports only ``source``, so that every other module can use these types without a cycle.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,7 @@ from panel.core.domain import Reason
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """On whose behalf a call is made, for the call log and the budgets: face, principal, request id."""
+    """On whose behalf a call is made, for the call log and the rate limit: face, principal and request id."""
 
     face: str
     principal: str
@@ -20,7 +22,7 @@ class Caller:
 
 
 class Journal(Protocol):
-    """Receives every call that was made, without query values, bodies or secrets."""
+    """Records every call, without query values, bodies or secrets."""
 
     def record(
         self,
@@ -33,19 +35,19 @@ class Journal(Protocol):
         size: int = 0,
         served: int = 1,
     ) -> None:
-        """Record one call: duration in ms, size of its body in bytes, and how many callers it answered."""
+        """Record one call: its duration in ms, the size of its body in bytes, and how many callers it answered."""
         ...
 
     def note(self, slug: str, caller: Caller, reason: Reason) -> None:
-        """Record that a caller got ``reason``, even when no call was sent."""
+        """Record that a caller got ``reason``, also when no call was sent."""
         ...
 
 
 class NoJournal:
-    """Drops everything: for a connector without a call log."""
+    """Records nothing: for a connector without a call log."""
 
     def record(self, *args: object) -> None:
-        """Drop the call."""
+        """Do nothing."""
 
     def note(self, *args: object) -> None:
-        """Drop the refusal."""
+        """Do nothing."""

@@ -1,4 +1,7 @@
-"""The one boundary where what went wrong becomes a reason. No text of a library or of an upstream crosses it."""
+"""Classifies failures: maps an exception or an HTTP status to a reason.
+
+Messages are our own. They contain no text of a library or an upstream, which could carry addresses or secrets.
+"""
 
 from __future__ import annotations
 
@@ -12,14 +15,14 @@ from urllib.parse import urljoin
 
 import urllib3.exceptions
 
-from panel.connector.body import Garbled, TooLarge
+from panel.connector.body import BodyTooLarge, MalformedBody
 from panel.connector.endpoint import Endpoint, shown_origin
-from panel.connector.sockets import TooMuch
+from panel.connector.sockets import BudgetExceeded
 from panel.core.domain import Problem, Reason, now
 
 _LONGEST_WAIT, _SHORTEST_WAIT = 300.0, 1.0
 _UNIX_TIME = 1_000_000_000
-"""Numbers above are points in time, numbers below are seconds to wait."""
+"""A larger number is a Unix time, a smaller one is seconds to wait."""
 
 _CERTIFICATE = {
     9: "is not valid yet",
@@ -37,13 +40,13 @@ _CERTIFICATE = {
 def problem_of_failure(
     exc: BaseException, endpoint: Endpoint, *, within_s: float, closed: bool, handled: BaseException | None = None
 ) -> Problem:
-    """Why no complete answer came.
+    """Why an exchange gave no complete answer.
 
-    ``closed`` tells whether the upstream ended the connection; ``handled`` is what our caller was dealing with when it
-    made the call, which Python chains to ``exc`` although it has nothing to do with it.
+    ``closed`` says whether the upstream closed the connection. ``handled`` is the exception that the caller was
+    handling when it made the call: Python chains it to ``exc`` although it is unrelated, so it is ignored.
     """
     for part in _chain(exc, handled):
-        found = _known(part, endpoint, within_s)
+        found = _classified(part, endpoint, within_s)
         if found is not None:
             return found
     if closed:
@@ -51,11 +54,11 @@ def problem_of_failure(
     return _not_http(endpoint)
 
 
-def _known(exc: BaseException, endpoint: Endpoint, within_s: float) -> Problem | None:
+def _classified(exc: BaseException, endpoint: Endpoint, within_s: float) -> Problem | None:
     match exc:
         case TimeoutError():
             return timed_out(endpoint.host, within_s)
-        case TooLarge() | TooMuch() | http.client.LineTooLong():
+        case BodyTooLarge() | BudgetExceeded() | http.client.LineTooLong():
             return _too_large(endpoint)
         case ssl.SSLCertVerificationError():
             what = _CERTIFICATE.get(exc.verify_code, "could not be verified")
@@ -64,14 +67,14 @@ def _known(exc: BaseException, endpoint: Endpoint, within_s: float) -> Problem |
             return Problem(Reason.TLS, f"No TLS connection could be made to {endpoint.host_port}.")
         case ConnectionRefusedError():
             return Problem(Reason.CONNECT, f"{endpoint.host_port} refused the connection.")
-        case Garbled() | urllib3.exceptions.InvalidChunkLength() | urllib3.exceptions.InvalidHeader():
+        case MalformedBody() | urllib3.exceptions.InvalidChunkLength() | urllib3.exceptions.InvalidHeader():
             return Problem(Reason.UNEXPECTED_RESPONSE, f"{endpoint.host} sent a body that cannot be decoded.")
         case http.client.IncompleteRead() | ConnectionError():
             return _closed(endpoint)
         case http.client.BadStatusLine():
             return _not_http(endpoint)
         case http.client.HTTPException() if type(exc) is http.client.HTTPException:
-            # The bare class stands for nothing but too many headers.
+            # http.client raises the bare class only for too many headers.
             return _too_large(endpoint)
         case OSError():
             return Problem(Reason.CONNECT, f"{endpoint.host_port} could not be reached.")
@@ -95,7 +98,7 @@ def timed_out(host: str, within_s: float) -> Problem:
 
 
 def _chain(exc: BaseException, handled: BaseException | None) -> Iterator[BaseException]:
-    """The exception and everything inside it, innermost first: libraries wrap, the core tells what happened."""
+    """The exception and everything chained to or wrapped in it, innermost first: that is where the cause is."""
     seen: list[BaseException] = []
     todo: list[BaseException | None] = [exc]
     while todo:
@@ -108,12 +111,12 @@ def _chain(exc: BaseException, handled: BaseException | None) -> Iterator[BaseEx
 
 
 def succeeded(status: int) -> bool:
-    """Whether a status stands for a whole answer. 206 is a part, and we never ask for parts."""
+    """Whether a status means a whole answer. 206 is partial, and no request asks for a range."""
     return 200 <= status < 300 and status != 206
 
 
 def problem_of_status(status: int, headers: Mapping[str, str], endpoint: Endpoint) -> Problem:
-    """Why a complete answer with this status is a failure."""
+    """The failure that a complete answer with this status means."""
     plain = f"Upstream service answered HTTP {status}."
     if status == 429:
         return Problem(Reason.RATE_LIMITED, plain, retry_after(headers, with_reset=True))
@@ -138,7 +141,7 @@ def _redirected(headers: Mapping[str, str], endpoint: Endpoint) -> Problem:
 
 
 def redirect_origin(headers: Mapping[str, str], endpoint: Endpoint) -> str | None:
-    """Scheme and host that a Location header names; nothing else of it is ever shown."""
+    """Scheme and host of the Location header. Its path and query may hold secrets and are never shown."""
     location = headers.get("location", "")
     try:
         return shown_origin(urljoin(f"{endpoint.origin}/", location)) if location else None
@@ -147,10 +150,10 @@ def redirect_origin(headers: Mapping[str, str], endpoint: Endpoint) -> str | Non
 
 
 def retry_after(headers: Mapping[str, str], *, with_reset: bool = False) -> float | None:
-    """Seconds to wait, between 1 and 300; None when the headers do not say, or say it in a way nobody understands.
+    """Seconds to wait, from 1 to 300; None when the headers hold no readable value.
 
-    Retry-After holds seconds or a date (https://www.rfc-editor.org/rfc/rfc9110#field.retry-after). Some send
-    RateLimit-Reset with a Unix time instead; elsewhere that header holds seconds.
+    Retry-After holds seconds or a date (https://www.rfc-editor.org/rfc/rfc9110#field.retry-after). Some servers send
+    RateLimit-Reset instead, which holds a Unix time or seconds.
     """
     wait = _seconds(headers.get("retry-after", ""))
     if wait is None and with_reset:

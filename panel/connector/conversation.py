@@ -1,4 +1,4 @@
-"""Conversations with sources: the only thing a leaf can call."""
+"""One conversation with a source: the calls that an integration makes, under one deadline."""
 
 from __future__ import annotations
 
@@ -11,42 +11,50 @@ from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
-from panel.connector.address_guard import AddressGuard
-from panel.connector.allowlist import Allowlist
-from panel.connector.caller import Caller, Journal, NoJournal
+from panel.connector.caller import Caller, Journal
 from panel.connector.classify import problem_of_status, succeeded, timed_out
 from panel.connector.deadline import Deadline, DeadlinePassed
 from panel.connector.endpoint import Endpoint, outline_of, parse_endpoint, path_of
-from panel.connector.headers import Sign, form_headers, outgoing, signed
+from panel.connector.headers import OauthSigner, request_headers, with_credential
 from panel.connector.limiter import Limiter, NoLimits, RetryBudget
 from panel.connector.local_cache import LocalCache
-from panel.connector.probes import Probes
-from panel.connector.resolve import Resolver
 from panel.connector.response import Answer
-from panel.connector.shared_cache import CachedAnswer, NoSharedCache, SharedCache, fetch_once
+from panel.connector.shared_cache import CachedAnswer, SharedCache, fetch_once
 from panel.connector.source import AuthKind, SourceConfig
-from panel.connector.transport import Call, Reply, Transport
-from panel.core.domain import Problem, Reason, Step
+from panel.connector.transport import OutgoingRequest, RawResponse, Transport
+from panel.core.domain import Problem, Reason
 from panel.core.errors import InvalidInput, ProviderUnavailable
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 Classify = Callable[[Answer, SourceConfig], Problem | None]
+"""Classifies an answer by rules that only its integration knows; None leaves it to the status code."""
 
-MAX_BYTES = 5 * 1024 * 1024
 CACHED_BYTES = 512 * 1024
-"""An answer larger than this is shared with those who wait for it, and not kept."""
+"""The largest answer that is cached. A larger one is only shared with the callers that wait for it."""
 SAFE_METHODS = frozenset({"GET", "HEAD"})
-_REFUSALS = frozenset(range(400, 500)) - {429}
 
 log = logging.getLogger(__name__)
 
 
+class Services(Protocol):
+    """What all conversations of a process share. ``Connector`` provides it."""
+
+    transport: Transport
+    journal: Journal
+    signer: OauthSigner | None
+    retries: RetryBudget
+    values: LocalCache
+    answers: LocalCache
+    shared: SharedCache
+    cache_ttl_s: float
+
+
 @dataclass(slots=True)
-class _Line:
+class _CallRecord:
     """A call that was made, for the journal."""
 
     where: str
@@ -57,107 +65,18 @@ class _Line:
     served: int = 1
 
 
-class _Lines(threading.local):
-    """Lines that a thread holds back until it is known how many callers they answered."""
+class _HeldRecords(threading.local):
+    """Records that a thread holds until it is known how many callers each call answered."""
 
-    held: list[_Line] | None = None
-
-
-class Connector:
-    """Opens conversations. One per process; holds what all conversations share.
-
-    ``allowed`` gives the entries of PANEL_ALLOWED_PRIVATE_HOSTS in force; it is asked before each call.
-    """
-
-    def __init__(
-        self,
-        *,
-        allowed: Callable[[], Iterable[str]] = tuple,
-        deadline_s: float = 5.0,
-        max_bytes: int = MAX_BYTES,
-        resolver: Resolver | None = None,
-        journal: Journal | None = None,
-        sign: Sign | None = None,
-        limiter: Limiter | NoLimits | None = None,
-        cache_ttl_s: float = 0.0,
-        shared: SharedCache | None = None,
-    ) -> None:
-        self._guard = AddressGuard(lambda: Allowlist.of(tuple(allowed())), resolver or Resolver())
-        self._deadline_s = deadline_s
-        self.transport = Transport(self._guard, max_bytes=max_bytes)
-        self.journal: Journal = journal or NoJournal()
-        self.sign = sign
-        self.limiter = limiter or NoLimits()
-        self.cache_ttl_s = cache_ttl_s
-        self.shared: SharedCache = shared or NoSharedCache()
-        self.memory = LocalCache()
-        self.answers = LocalCache(most=200)
-        self.retries = RetryBudget()
-        self._probes = Probes(self._guard, self.transport)
-
-    def open(
-        self,
-        source: SourceConfig,
-        caller: Caller,
-        *,
-        classify: Classify | None = None,
-        deadline_s: float | None = None,
-        fresh: bool = False,
-        test: bool = False,
-    ) -> Upstream:
-        """A conversation with one absolute deadline: the given one, the source's, or the deployment's.
-
-        ``fresh`` reads past what was remembered, as everything does that leads to a write. ``test`` is for Test
-        connection: no limit and no open breaker stands in the way of finding out.
-        """
-        deadline = Deadline(deadline_s or source.timeout_s or self._deadline_s)
-        limiter = NoLimits() if test else self.limiter
-        return Upstream(self, source, caller, classify, deadline, limiter=limiter, fresh=fresh or test)
-
-    def is_opened(self, url: str) -> bool:
-        """Whether the deployment opened the address of ``url``, so that plain http may carry a credential there."""
-        return self._guard.is_opened(parse_endpoint(url.partition("?")[0]), Deadline(self._deadline_s))
-
-    def post_form(
-        self,
-        url: str,
-        form: str,
-        source: SourceConfig,
-        caller: Caller,
-        deadline: Deadline,
-        *,
-        basic: tuple[str, str] | None = None,
-    ) -> Answer:
-        """POST a form to an address of ``source`` outside its root, such as its token endpoint.
-
-        ``form`` is urlencoded. A 4xx (but 429) is an answer like any other, since it says what was wrong with the form.
-        Raises ProviderUnavailable for everything else.
-        """
-        bare, _, query = url.partition("?")
-        endpoint = _endpoint_at(bare)
-        target = (
-            endpoint.path + ("/" if bare.endswith("/") or not endpoint.path else "") + (f"?{query}" if query else "")
-        )
-        headers = form_headers(source, endpoint, basic)
-        call = Call("POST", endpoint, target, headers, form.encode(), True, source.ca_file)
-        return Upstream(self, source, caller, None, deadline, endpoint=endpoint).made(call, _REFUSALS)
-
-    def probe_address(self, source: SourceConfig, *, deadline_s: float) -> tuple[Step, Problem | None]:
-        return self._probes.address(source, Deadline(deadline_s))
-
-    def probe_tls(self, source: SourceConfig, *, deadline_s: float) -> tuple[Step, Problem | None]:
-        return self._probes.tls(source, Deadline(deadline_s))
-
-    def probe_http(self, source: SourceConfig, *, deadline_s: float) -> tuple[Step, Problem | None]:
-        return self._probes.http(source, Deadline(deadline_s))
+    records: list[_CallRecord] | None = None
 
 
 class Upstream:
-    """One conversation: every call in it shares the caller and one absolute deadline."""
+    """One conversation: all its calls share the caller and one absolute deadline."""
 
     def __init__(
         self,
-        connector: Connector,
+        services: Services,
         source: SourceConfig,
         caller: Caller,
         classify: Classify | None,
@@ -169,23 +88,26 @@ class Upstream:
     ) -> None:
         self.source = source
         self._limiter, self._fresh = limiter or NoLimits(), fresh
-        self._connector, self._caller, self._classify, self._deadline = connector, caller, classify, deadline
-        self._endpoint = endpoint or _endpoint_at(source.root)
-        self._lines = _Lines()
+        self._services, self._caller, self._classify, self._deadline = services, caller, classify, deadline
+        self._endpoint = endpoint or endpoint_of(source.root)
+        self._held = _HeldRecords()
 
     def __enter__(self) -> Upstream:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Nothing outlives a conversation: each call has closed its own connection."""
+        """Nothing to release: each call closes its own connection."""
 
     @property
     def seconds_left(self) -> float:
         return self._deadline.left
 
     def obtain_credential(self) -> None:
-        """Have what signs the calls, so that not getting it is not mistaken for a failure of the upstream."""
-        signed({}, self.source, self._connector.sign, self._deadline, self._caller)
+        """Get the credential before the first call, so that a failure is reported as one of the sign-in.
+
+        Raises ProviderUnavailable.
+        """
+        with_credential({}, self.source, self._services.signer, self._deadline, self._caller)
 
     def get(
         self,
@@ -194,28 +116,31 @@ class Upstream:
         accept: str = "application/json",
         allow: Collection[int] = (),
     ) -> Answer:
-        """GET ``root/segments…``. See ``send``. Identical reads become one, and are answered again for seconds."""
+        """GET ``root/segments…``; parameters and errors as for ``send``.
+
+        Identical concurrent reads share one request (single flight), and the answer is cached for seconds.
+        """
         if self._fresh:
             return self.send("GET", *segments, query=query, accept=accept, allow=allow)
-        key = self._key(segments, query, accept, allow)
-        memory, ttl = self._connector.answers, self._connector.cache_ttl_s
+        key = self._cache_key(segments, query, accept, allow)
+        ttl = self._services.cache_ttl_s
 
-        def ask() -> CachedAnswer:
+        def fetch() -> CachedAnswer:
             answer = self.send("GET", *segments, query=query, accept=accept, allow=allow)
             return CachedAnswer(answer, ttl if len(answer.body) <= CACHED_BYTES else 0.0)
 
-        def ask_once() -> CachedAnswer:
-            return fetch_once(self._connector.shared, key, ask, self._deadline) if ttl > 0 else ask()
+        def fetch_shared() -> CachedAnswer:
+            return fetch_once(self._services.shared, key, fetch, self._deadline) if ttl > 0 else fetch()
 
-        return self._joined(memory, key, lambda kept: kept.seconds, ask_once).answer
+        return self._single_flight(self._services.answers, key, lambda cached: cached.seconds, fetch_shared).answer
 
-    def _key(
+    def _cache_key(
         self, segments: Sequence[str], query: Sequence[tuple[str, str]], accept: str, allow: Collection[int]
     ) -> bytes:
-        """Everything that an answer depends on, as a digest, so that no dump of it shows a query."""
+        """Everything that an answer depends on, hashed, so that a dump of the cache reveals no query."""
         state = (self.source.id, self.source.revision, self._limiter.epoch(self.source), self.source.root)
-        asked = (*state, self._endpoint.target(segments, query), accept, *sorted(allow))
-        return hashlib.sha256("\n".join(map(str, asked)).encode()).digest()
+        parts = (*state, self._endpoint.target(segments, query), accept, *sorted(allow))
+        return hashlib.sha256("\n".join(map(str, parts)).encode()).digest()
 
     def send(
         self,
@@ -231,134 +156,142 @@ class Upstream:
     ) -> Answer:
         """Make one call and return its complete answer when its status is 2xx or in ``allow``.
 
-        Each segment is percent-encoded by itself. ``reads`` says that it changes nothing, whatever its method.
+        Each segment is percent-encoded by itself. ``reads`` marks a call that changes nothing, whatever its method.
         Raises ProviderUnavailable with the classified reason otherwise.
         """
-        call = Call(
+        request = OutgoingRequest(
             method,
             self._endpoint,
             self._endpoint.target(segments, query),
-            outgoing(self.source, accept=accept, content_type=content_type, more=headers),
+            request_headers(self.source, accept=accept, content_type=content_type, more=headers),
             body,
             self.source.signs_in,
             self.source.ca_file,
             reads=reads or method in SAFE_METHODS,
         )
-        return self._read(call, allow) if call.reads else self._write(call, allow)
+        return self._read(request, allow) if request.reads else self._write(request, allow)
 
-    def _read(self, call: Call, allow: Collection[int]) -> Answer:
-        """A read that failed by chance is tried once more."""
+    def _read(self, request: OutgoingRequest, allow: Collection[int]) -> Answer:
+        """Retry a read once when the failure is transient and the retry budget allows it."""
         try:
-            return self._once(call, allow)
+            return self._send_once(request, allow)
         except ProviderUnavailable as exc:
-            if not self._connector.retries.allows(exc.problem, self._deadline):
+            if not self._services.retries.allows(exc.problem, self._deadline):
                 raise
-        return self._once(call, allow)
+        return self._send_once(request, allow)
 
-    def _write(self, call: Call, allow: Collection[int]) -> Answer:
-        """Sent once and never again by ourselves. Whatever came of it, what was remembered is old."""
+    def _write(self, request: OutgoingRequest, allow: Collection[int]) -> Answer:
+        """Send a write once. A failed write may have taken effect, so cached answers become invalid either way."""
         try:
-            return self._once(call, allow)
+            return self._send_once(request, allow)
         finally:
             self._limiter.advance(self.source)
 
-    def _once(self, call: Call, allow: Collection[int]) -> Answer:
-        if self.source.auth.kind is AuthKind.OAUTH2 and self._connector.sign is not None:
-            return self._made_with_token(call, allow, self._connector.sign)
-        return self.made(self._signed(call), allow)
+    def _send_once(self, request: OutgoingRequest, allow: Collection[int]) -> Answer:
+        if self.source.auth.kind is AuthKind.OAUTH2 and self._services.signer is not None:
+            return self._send_with_token(request, allow, self._services.signer)
+        return self.perform(self._authenticated(request), allow)
 
-    def _signed(self, call: Call) -> Call:
-        headers = signed(call.headers, self.source, self._connector.sign, self._deadline, self._caller)
-        return replace(call, headers=headers)
+    def _authenticated(self, request: OutgoingRequest) -> OutgoingRequest:
+        headers = with_credential(request.headers, self.source, self._services.signer, self._deadline, self._caller)
+        return replace(request, headers=headers)
 
-    def _made_with_token(self, call: Call, allow: Collection[int], sign: Sign) -> Answer:
-        """A refused token is forgotten, and a read is made once more with a new one."""
-        tried = self._signed(call)
-        answer, refusal = self._answered(tried, allow)
+    def _send_with_token(self, request: OutgoingRequest, allow: Collection[int], signer: OauthSigner) -> Answer:
+        """Report a refused token to the signer, and repeat a read once with a new token."""
+        signed = self._authenticated(request)
+        answer, refusal = self._perform_or_refusal(signed, allow)
         if answer is not None and answer.status != 401:
             return answer
-        sign.refused(self.source, tried.headers["Authorization"])
-        if call.reads:
-            answer, refusal = self._answered(self._signed(call), allow)
+        signer.refused(self.source, signed.headers["Authorization"])
+        if request.reads:
+            answer, refusal = self._perform_or_refusal(self._authenticated(request), allow)
         if answer is not None:
             return answer
         assert refusal is not None  # noqa: S101  (one of the two is always there)
-        raise ProviderUnavailable(sign.refusal(self.source, refusal))
+        raise ProviderUnavailable(signer.refusal(self.source, refusal))
 
-    def _answered(self, call: Call, allow: Collection[int]) -> tuple[Answer | None, Problem | None]:
-        """The answer, or that the credential was refused. Raises ProviderUnavailable for any other failure."""
+    def _perform_or_refusal(
+        self, request: OutgoingRequest, allow: Collection[int]
+    ) -> tuple[Answer | None, Problem | None]:
+        """The answer, or why the credential was refused. Raises ProviderUnavailable for any other failure."""
         try:
-            return self.made(call, allow), None
+            return self.perform(request, allow), None
         except ProviderUnavailable as exc:
             if exc.reason is not Reason.CREDENTIALS_REJECTED:
                 raise
             return None, exc.problem
 
-    def made(self, call: Call, allow: Collection[int]) -> Answer:
-        """Make a call as it is and keep its line in the journal. See ``send``."""
-        started, where = time.monotonic(), f"{call.method} {path_of(call.target)}"
+    def perform(self, request: OutgoingRequest, allow: Collection[int]) -> Answer:
+        """Send ``request`` unchanged, within the limits, and record it in the journal. Errors as for ``send``."""
+        started, where = time.monotonic(), f"{request.method} {path_of(request.target)}"
         status: int | None = None
         size = 0
         problem: Problem | None = None
         try:
             with self._limiter.acquire(self.source, self._caller.principal, self._deadline):
-                reply = self._exchanged(call, allow)
-            status, size = reply.status, len(reply.body or b"")
-            answer = Answer(reply.status, reply.headers, reply.body or b"", where)
-            problem = self._classified(answer, complete=reply.body is not None, allow=allow)
+                raw = self._exchange(request, allow)
+            status, size = raw.status, len(raw.body or b"")
+            answer = Answer(raw.status, raw.headers, raw.body or b"", where)
+            problem = self._problem_of(answer, complete=raw.body is not None, allow=allow)
             self._limiter.report(self.source, problem)
         except ProviderUnavailable as exc:
             problem = exc.problem
             raise
         finally:
             ms = round((time.monotonic() - started) * 1000)
-            outline = f"{call.method} {outline_of(call.target)}"
-            self._note(_Line(outline, status, problem.reason if problem is not None else None, ms, size))
+            outline = f"{request.method} {outline_of(request.target)}"
+            self._record(_CallRecord(outline, status, problem.reason if problem is not None else None, ms, size))
         if problem is not None:
             failure = ProviderUnavailable(problem)
-            failure.unanswered = reply.body is None and reply.status >= 500
+            failure.unanswered = raw.body is None and raw.status >= 500
             raise failure
         return answer
 
-    def _exchanged(self, call: Call, allow: Collection[int]) -> Reply:
-        """The exchange itself. Only what happens out there is reported: our own limits say nothing about a source."""
+    def _exchange(self, request: OutgoingRequest, allow: Collection[int]) -> RawResponse:
+        """Send the request. Only failures of the exchange reach the breaker; a refusal by our own limits does not."""
         try:
-            return self._connector.transport.exchange(call, self._deadline, allow=allow)
+            return self._services.transport.exchange(request, self._deadline, allow=allow)
         except ProviderUnavailable as exc:
             self._limiter.report(self.source, exc.problem)
             raise
 
-    def _note(self, line: _Line) -> None:
-        if self._lines.held is not None:
-            self._lines.held.append(line)
-            return
-        told = (line.where, line.status, line.reason, line.ms, line.size, line.served)
-        try:
-            self._connector.journal.record(self.source, self._caller, *told)
-        except Exception:
-            # A call that went well is not undone by a log that cannot be written.
-            log.exception("A call to source %s could not be noted", self.source.slug)
-
-    def _classified(self, answer: Answer, *, complete: bool, allow: Collection[int]) -> Problem | None:
-        peculiar = self._classify(answer, self.source) if self._classify is not None and complete else None
-        if peculiar is not None:
-            return peculiar
+    def _problem_of(self, answer: Answer, *, complete: bool, allow: Collection[int]) -> Problem | None:
+        """Why the answer is a failure, or None. The integration's rules come before those of HTTP."""
+        specific = self._classify(answer, self.source) if self._classify is not None and complete else None
+        if specific is not None:
+            return specific
         if succeeded(answer.status) or answer.status in allow:
             return None
         return problem_of_status(answer.status, answer.headers, self._endpoint)
 
-    def remember(self, key: str, seconds: float, ask: Callable[[], T]) -> T:
-        """The value of ``ask``, kept in memory for ``seconds`` for this source and revision."""
-        whole = (self.source.id, self.source.revision, key)
-        return self._joined(self._connector.memory, whole, seconds, ask)
-
-    def _joined(
-        self, memory: LocalCache, key: Hashable, seconds: float | Callable[[T], float], ask: Callable[[], T]
-    ) -> T:
-        """An answer that other callers may wait for too. Each of them gets a failure as its own exception."""
+    def _record(self, call: _CallRecord) -> None:
+        if self._held.records is not None:
+            self._held.records.append(call)
+            return
+        details = (call.where, call.status, call.reason, call.ms, call.size, call.served)
         try:
-            with self._holding() as lines:
-                return memory.get(key, seconds, ask, self._deadline, served=lambda waiting: _serve(lines, waiting))
+            self._services.journal.record(self.source, self._caller, *details)
+        except Exception:
+            # A failing log must not turn a successful call into a failure.
+            log.exception("A call to source %s could not be recorded", self.source.slug)
+
+    def remember(self, key: str, seconds: float, fetch: Callable[[], T]) -> T:
+        """The value of ``fetch``, cached in this process for ``seconds``, per source and revision."""
+        whole = (self.source.id, self.source.revision, key)
+        return self._single_flight(self._services.values, whole, seconds, fetch)
+
+    def _single_flight(
+        self, cache: LocalCache, key: Hashable, seconds: float | Callable[[T], float], fetch: Callable[[], T]
+    ) -> T:
+        """Fetch through ``cache``, which shares one fetch between concurrent callers.
+
+        A shared failure is raised as a new exception for each caller, because callers set attributes on it.
+        """
+        try:
+            with self._hold_records() as records:
+                return cache.get(
+                    key, seconds, fetch, self._deadline, served=lambda waiting: _add_served(records, waiting)
+                )
         except DeadlinePassed:
             own = ProviderUnavailable(timed_out(self._endpoint.host, self._deadline.seconds))
         except ProviderUnavailable as exc:
@@ -367,39 +300,43 @@ class Upstream:
         raise own
 
     @contextmanager
-    def _holding(self) -> Iterator[list[_Line]]:
-        """The lines of the calls made inside, noted at the end; inside another such block, at the end of that one."""
-        mine: list[_Line] = []
-        outer = self._lines.held
-        self._lines.held = mine
+    def _hold_records(self) -> Iterator[list[_CallRecord]]:
+        """Hold the records of calls made inside the block, and pass them on at its end.
+
+        Inside another such block, they are passed to that block.
+        """
+        held: list[_CallRecord] = []
+        outer = self._held.records
+        self._held.records = held
         try:
-            yield mine
+            yield held
         finally:
-            self._lines.held = outer
-            for line in mine:
-                self._note(line)
+            self._held.records = outer
+            for call in held:
+                self._record(call)
 
     def each(self, work: Callable[[T], R], things: Iterable[T], *, at_once: int = 8) -> list[R]:
-        """``work`` over all things, several at a time, inside the same deadline; the first failure is raised."""
+        """Apply ``work`` to all things, ``at_once`` in parallel, within the deadline. Raises the first failure."""
         todo = list(things)
         if len(todo) <= 1:
             return [work(thing) for thing in todo]
         with ThreadPoolExecutor(min(at_once, len(todo)), thread_name_prefix=f"each {self.source.slug}") as pool:
             results = [pool.submit(work, thing) for thing in todo]
             done, _ = wait(results, return_when=FIRST_EXCEPTION)
-            # Every call ends with the deadline, so waiting for those under way is bounded.
+            # Every call ends with the deadline, so waiting for running ones is bounded.
             pool.shutdown(cancel_futures=True)
         failed = next((result for result in results if result in done and result.exception()), None)
         return [result.result() for result in ([failed] if failed else results)]
 
 
-def _serve(lines: list[_Line], waiting: int) -> None:
-    """The last call is the one whose answer, or failure, the others have too."""
-    if lines:
-        lines[-1].served += waiting
+def _add_served(records: list[_CallRecord], waiting: int) -> None:
+    """Count the waiting callers on the last call: its answer, or its failure, is the one that they share."""
+    if records:
+        records[-1].served += waiting
 
 
-def _endpoint_at(url: str) -> Endpoint:
+def endpoint_of(url: str) -> Endpoint:
+    """Raises ProviderUnavailable (source-invalid) for an address that cannot be called."""
     try:
         return parse_endpoint(url)
     except InvalidInput as exc:

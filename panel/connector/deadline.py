@@ -1,4 +1,4 @@
-"""One absolute end for everything that a conversation does."""
+"""The absolute deadline of a conversation."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import time
 
 
 class DeadlinePassed(TimeoutError):
-    """No time is left."""
+    """The deadline has passed."""
 
 
 class Deadline:
-    """A moment on the monotonic clock; however often it is asked, it does not move."""
+    """A fixed moment on the monotonic clock, ``seconds`` after its creation."""
 
     __slots__ = ("_ends", "seconds")
 
@@ -20,11 +20,11 @@ class Deadline:
 
     @property
     def left(self) -> float:
-        """Seconds until the end, never negative."""
+        """Seconds until the deadline, never negative."""
         return max(0.0, self._ends - time.monotonic())
 
     def remaining(self) -> float:
-        """Seconds until the end; raises DeadlinePassed when there are none."""
+        """Seconds until the deadline. Raises DeadlinePassed when none are left."""
         left = self.left
         if left <= 0:
             raise DeadlinePassed

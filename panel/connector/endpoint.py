@@ -1,7 +1,7 @@
-"""Where a call goes: scheme, host, port and path, read strictly, and the request target built from them.
+"""Endpoints: scheme, host, port and path of an address, parsed strictly, and the request targets built from them.
 
-One reading of an address serves the guard, the connection, the Host header and the certificate check, so that no two of
-them can disagree about which host is meant.
+The address guard, the connection, the Host header and the certificate check all use the same parsed endpoint, so that
+they cannot disagree about the host (a parser differential is a way around an SSRF guard).
 """
 
 from __future__ import annotations
@@ -63,12 +63,12 @@ class Endpoint:
         Raises InvalidInput("reference", …) for a segment that could lead elsewhere.
         """
         path = self.path + "".join(f"/{_encoded(segment)}" for segment in segments)
-        asked = urlencode(query, quote_via=quote, errors="replace")
-        return f"{path or '/'}?{asked}" if asked else path or "/"
+        encoded = urlencode(query, quote_via=quote, errors="replace")
+        return f"{path or '/'}?{encoded}" if encoded else path or "/"
 
 
 def parse_endpoint(root: str) -> Endpoint:
-    """Read an instance root. Raises InvalidInput("location", …) for anything but a plain http(s) address."""
+    """Parse an instance root. Raises InvalidInput("location", …) for anything but a plain http(s) address."""
     if any(char.isspace() or unicodedata.category(char) == "Cc" or char == "\\" for char in root):
         raise _bad("The address holds spaces, backslashes or control characters.")
     for mark, what in (("#", "a fragment (#…)"), ("?", "a query (?…)")):
@@ -90,7 +90,7 @@ def check_root(url: str) -> None:
 
 
 def host_of(text: str) -> str:
-    """The one spelling of a host that everything else compares: ASCII, lower-case, no trailing dot, no brackets."""
+    """The canonical spelling of a host: ASCII, lower-case, no trailing dot, no brackets. Raises InvalidInput."""
     if text.startswith("["):
         return _ipv6_of(text)
     host = text if text.isascii() else _to_ascii(text)
@@ -111,7 +111,7 @@ def _ipv6_of(text: str) -> str:
 
 
 def _to_ascii(host: str) -> str:
-    """Names in other scripts; this also folds full-width digits and dots, which the resolver would accept too."""
+    """Encode an internationalised name. UTS 46 also maps full-width digits and dots, which a resolver would accept."""
     try:
         return idna.encode(host, uts46=True).decode("ascii")
     except idna.IDNAError:
@@ -146,19 +146,19 @@ def _encoded(segment: str) -> str:
 
 
 def path_of(target: str) -> str:
-    """A request target without its query: what messages may show."""
+    """A request target without its query, for messages."""
     return target.partition("?")[0]
 
 
 def outline_of(target: str) -> str:
-    """A request target with the names of its query and without its values: what the call log may show."""
+    """A request target with the names of its query parameters but not their values, for the call log."""
     path, _, query = target.partition("?")
     names = dict.fromkeys(pair.partition("=")[0] for pair in query.split("&") if pair)
     return path + ("?" + "&".join(f"{name}=…" for name in names) if names else "")
 
 
 def shown_origin(url: str) -> str | None:
-    """Scheme and host of somebody else's absolute address, or None when it cannot be read as one."""
+    """Scheme and host of an absolute address from an upstream; None when it cannot be parsed."""
     plain = re.split(r"[?#]", url.strip(), maxsplit=1)[0]
     scheme, separator, rest = plain.partition("://")
     authority = re.split(r"[/\\]", rest, maxsplit=1)[0].rpartition("@")[2]

@@ -1,4 +1,4 @@
-"""The headers that go out: a short list of our own, the credential, and a source's extra ones within limits."""
+"""Headers of outgoing calls: a fixed list, the credential, and the source's extra headers within limits."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from panel.core.errors import InvalidInput, ProviderUnavailable
 from panel.core.version import VERSION
 
 
-class Sign(Protocol):
-    """Signs in with OAuth2: keeps tokens, and hears which of them an upstream refused."""
+class OauthSigner(Protocol):
+    """Provides OAuth 2.0 access tokens, and takes reports of refused ones."""
 
     def header(self, source: SourceConfig, deadline: Deadline, caller: Caller) -> str:
-        """The value of the Authorization header. Raises ProviderUnavailable when there is none to be had."""
+        """The value of the Authorization header. Raises ProviderUnavailable when no token can be obtained."""
 
     def refused(self, source: SourceConfig, header: str) -> None:
-        """The upstream did not take ``header``: it is not to be given out again."""
+        """Report that the upstream refused ``header``, so that its token is not used again."""
 
     def refusal(self, source: SourceConfig, problem: Problem) -> Problem:
-        """What a refused sign-in means for a source whose token was fresh."""
+        """The problem to report when the upstream refused a new token; ``problem`` is its own refusal."""
 
 
 USER_AGENT = f"Leafpanel/{VERSION} (linked content)"
@@ -41,13 +41,13 @@ _RESERVED = frozenset({
     "accept-encoding", "authorization", "connection", "content-encoding", "content-length", "content-type", "cookie",
     "cookie2", "expect", "host", "keep-alive", "range", "te", "trailer", "transfer-encoding", "upgrade", "user-agent",
 })  # fmt: skip
-_EACH_CALLS_OWN = "accept"
-"""Source files of others name it, so it may stand there; what a call accepts is for that call to say."""
+_SET_PER_CALL = "accept"
+"""Accepted among extra headers because OpenConnector's source files have it, and ignored: each call sets its own."""
 _LONGEST_NAME, _LONGEST_VALUE = 100, 2000
 
 
 def check_headers(headers: Mapping[str, str]) -> None:
-    """Raise InvalidInput("headers", …) naming the first extra header that a source must not have."""
+    """Raise InvalidInput("headers", …) naming the first extra header that is not allowed."""
     for name, value in headers.items():
         if not _TOKEN.fullmatch(name) or len(name) > _LONGEST_NAME:
             raise InvalidInput("headers", "A name in “headers” may hold only letters, digits and -.")
@@ -61,7 +61,7 @@ def check_token_header(name: str) -> None:
     """Raise InvalidInput("auth.header", …) for a header that cannot carry a token."""
     if not _TOKEN.fullmatch(name) or len(name) > _LONGEST_NAME:
         raise InvalidInput("auth.header", "“auth.header” is not the name of a header.")
-    if name.lower() == _EACH_CALLS_OWN or (_is_reserved(name) and name.lower() != "authorization"):
+    if name.lower() == _SET_PER_CALL or (_is_reserved(name) and name.lower() != "authorization"):
         raise InvalidInput("auth.header", "“auth.header” names a header that cannot carry a token.")
 
 
@@ -69,35 +69,38 @@ def _is_reserved(name: str) -> bool:
     return name.lower() in _RESERVED or name.lower().startswith("proxy-")
 
 
-def outgoing(source: SourceConfig, *, accept: str, content_type: str | None, more: Mapping[str, str]) -> dict[str, str]:
-    """Every header of one call but Host, Content-Length and the credential.
+def request_headers(
+    source: SourceConfig, *, accept: str, content_type: str | None, more: Mapping[str, str]
+) -> dict[str, str]:
+    """All headers of one call except Host, Content-Length and the credential.
 
-    Later ones win, whatever the case of their names.
+    ``more`` overrides the source's extra headers, and the fixed ones override both. Names compare without case.
     """
     sent = CaseInsensitiveDict(extra_headers(source))
-    sent.update(_passed_on(more))
+    sent.update(_checked(more))
     sent.update(_fixed(accept, content_type))
     return dict(sent)
 
 
-def signed(
-    headers: Mapping[str, str], source: SourceConfig, sign: Sign | None, deadline: Deadline, caller: Caller
+def with_credential(
+    headers: Mapping[str, str], source: SourceConfig, signer: OauthSigner | None, deadline: Deadline, caller: Caller
 ) -> dict[str, str]:
-    """The headers with the credential."""
+    """``headers`` plus the credential. Raises ProviderUnavailable when there is none that can be sent."""
     sent = CaseInsensitiveDict(headers)
-    sent.update(credential_headers(source, sign, deadline, caller))
+    sent.update(credential_headers(source, signer, deadline, caller))
     return dict(sent)
 
 
 def form_headers(source: SourceConfig, endpoint: Endpoint, basic: tuple[str, str] | None) -> dict[str, str]:
-    """The headers of a form that goes to another endpoint of the source than its root, such as a token endpoint.
+    """The headers of a form that goes to an endpoint outside the source's root, such as a token endpoint.
 
-    Extra headers may be credentials of a gateway; they go to the source's own origin only.
+    Extra headers may be credentials of a gateway, so they are sent to the source's own origin only.
     """
     sent = CaseInsensitiveDict(extra_headers(source) if endpoint.origin == parse_endpoint(source.root).origin else {})
     sent.update(_fixed("application/json", "application/x-www-form-urlencoded"))
     if basic is not None:
-        sent["Authorization"] = _pair(*(quote_plus(part) for part in basic))
+        # Client id and secret are form-encoded first: https://www.rfc-editor.org/rfc/rfc6749#section-2.3.1
+        sent["Authorization"] = _basic_value(*(quote_plus(part) for part in basic))
     return dict(sent)
 
 
@@ -106,35 +109,37 @@ def _fixed(accept: str, content_type: str | None) -> dict[str, str]:
     return fixed if content_type is None else {**fixed, "Content-Type": content_type}
 
 
-def _passed_on(headers: Mapping[str, str]) -> Mapping[str, str]:
-    """What a leaf read in one answer and sends with the next call (a form token) is the upstream's own text."""
+def _checked(headers: Mapping[str, str]) -> Mapping[str, str]:
+    """Headers of one call. Their values may be text of the upstream (a form token), hence the check."""
     own = {name: value for name, value in headers.items() if not _is_reserved(name)}
     try:
         check_headers(own)
     except InvalidInput:
-        message = "The upstream gave out a token that cannot be sent back."
+        message = "The upstream issued a token that cannot be sent back."
         raise ProviderUnavailable.because(Reason.UNEXPECTED_RESPONSE, message) from None
     return own
 
 
 def extra_headers(source: SourceConfig) -> dict[str, str]:
-    """The source's own headers, without the one that each call sets for itself."""
+    """The source's extra headers, without the one that each call sets."""
     try:
         check_headers(source.headers)
     except InvalidInput as exc:
         raise ProviderUnavailable.because(Reason.SOURCE_INVALID, str(exc)) from None
-    return {name: value for name, value in source.headers.items() if name.lower() != _EACH_CALLS_OWN}
+    return {name: value for name, value in source.headers.items() if name.lower() != _SET_PER_CALL}
 
 
-def credential_headers(source: SourceConfig, sign: Sign | None, deadline: Deadline, caller: Caller) -> dict[str, str]:
-    """The one header that carries the credential, or none."""
+def credential_headers(
+    source: SourceConfig, signer: OauthSigner | None, deadline: Deadline, caller: Caller
+) -> dict[str, str]:
+    """The header with the credential; empty for a source without sign-in."""
     auth = source.auth
     if auth.kind is AuthKind.NONE:
         return {}
     if auth.kind is AuthKind.OAUTH2:
-        if sign is None:
+        if signer is None:
             raise _invalid(source, "signs in with OAuth2, which is not available")
-        return {"Authorization": sign.header(source, deadline, caller)}
+        return {"Authorization": signer.header(source, deadline, caller)}
     if auth.secret is None:
         raise _invalid(source, "has no credential")
     if auth.kind is AuthKind.BASIC:
@@ -146,10 +151,10 @@ def _basic(source: SourceConfig, username: str, secret: Secret) -> str:
     """User name and password as UTF-8, see https://www.rfc-editor.org/rfc/rfc7617."""
     if ":" in username or _CONTROL.search(username) or _CONTROL.search(secret.reveal()):
         raise _invalid(source, "has a user name or password that Basic sign-in cannot carry")
-    return _pair(username, secret.reveal())
+    return _basic_value(username, secret.reveal())
 
 
-def _pair(username: str, password: str) -> str:
+def _basic_value(username: str, password: str) -> str:
     pair = f"{username}:{password}".encode(errors="replace")
     return f"Basic {base64.b64encode(pair).decode('ascii')}"
 

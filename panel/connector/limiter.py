@@ -1,6 +1,8 @@
-"""What stands before every call: breaker, the upstream's own wait, rate limit and a place among those under way.
+"""Admission control for outgoing calls: circuit breaker, the upstream's Retry-After, rate limit, concurrency slots.
 
-The numbers live where all processes see them (``LimitStore``); this module only decides what they mean.
+The breaker is closed, open or half-open. It opens after ``FAILURES_TO_OPEN`` consecutive failures; while it is open,
+one probe every ``PROBE_EVERY_S`` seconds is let through (half-open), and its success closes the breaker.
+The rate limit is a GCRA. The state is in a ``LimitStore`` that all processes share; this module interprets it.
 """
 
 from __future__ import annotations
@@ -24,27 +26,27 @@ from panel.core.errors import ProviderUnavailable
 PERIODS = {"second": 1.0, "minute": 60.0, "hour": 3600.0, "day": 86400.0}
 FAILURES_TO_OPEN = 5
 PROBE_EVERY_S = 4.0
-"""An open breaker lets one call through this often, so that a healed source is noticed within five seconds."""
+"""How often an open breaker admits a probe. Below five seconds, so that a recovered source is noticed within five."""
 LAST_S = 0.05
-"""What is left of a deadline when waiting for a place ends: too little for a call, enough to tell others why."""
+"""Waiting for a slot ends when this much of the deadline is left: too little for a call, enough to report ``busy``."""
 
 BREAKING = frozenset({
     Reason.DNS, Reason.CONNECT, Reason.TLS, Reason.TIMEOUT, Reason.SERVER_ERROR, Reason.UNEXPECTED_RESPONSE,
     Reason.UNEXPECTED_REDIRECT, Reason.TOO_LARGE,
 })  # fmt: skip
-"""Failures of the source itself. A refused credential or a full limit says nothing about its health."""
+"""Reasons that count as failures for the breaker. A refused credential or an exhausted limit does not."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """``count`` at once, then one every ``period_s / count`` seconds (GCRA)."""
+    """A burst of ``count`` calls, then one every ``period_s / count`` seconds (GCRA)."""
 
     count: int
     period_s: float
 
     @classmethod
     def of(cls, text: str) -> Rate | None:
-        """Read ``60/minute``; nothing means no limit."""
+        """Parse a limit such as ``60/minute``. Empty text means no limit."""
         count, _, period = text.partition("/")
         return cls(int(count), PERIODS[period]) if count else None
 
@@ -53,25 +55,28 @@ class Rate:
         return self.period_s / self.count
 
     def halved(self) -> Rate:
-        """What one caller may use while others wait."""
+        """The share of one caller while others wait: half of the limit."""
         return Rate(max(1, self.count // 2), self.period_s if self.count > 1 else self.period_s * 2)
 
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """What the limit_store knows of a source before a call: how long until one may go out, and why not now."""
+    """The decision about one call: admitted, or how many seconds to wait and why."""
 
     wait_s: float = 0.0
     reason: Reason | None = None
     probe: bool = False
-    """Whether this call goes out through an open breaker, to see whether the source healed."""
+    """Whether this call is the probe of a half-open breaker."""
     slot: int | None = None
-    """The place that was taken."""
+    """The number of the slot that was taken."""
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What the limit_store holds of a source at the moment ``now``; moments are seconds since the epoch."""
+    """The stored state of a source at ``now``. Times are seconds since the Unix epoch.
+
+    ``due`` is the GCRA's theoretical arrival time; ``probe_at`` is when the next probe may go, 0 while closed.
+    """
 
     now: float
     revision: int = 0
@@ -79,41 +84,43 @@ class Counts:
     hold_until: float = 0.0
     failures: int = 0
     probe_at: float = 0.0
-    places: int = 0
+    slots: int = 0
 
 
 class Breaker(StrEnum):
+    """The states of the circuit breaker."""
+
     CLOSED = "closed"
     OPEN = "open"
-    PROBING = "probing"
-    """One call, under way or the next one, finds out whether the source is back."""
+    HALF_OPEN = "half-open"
+    """A probe is running, or the next call will be one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """How calls to a source stand, for people to read. ``left`` is None where there is no limit."""
+    """The limits of a source for display. ``left`` is how many calls may go now, None without a limit."""
 
     breaker: Breaker
     failures: int
     until: datetime | None
-    """When an open breaker lets a call through."""
+    """When an open breaker admits the next probe."""
     left: int | None
     held_until: datetime | None
-    """Until when the upstream asked to be left alone."""
-    places: int
+    """The end of the wait that the upstream asked for (Retry-After)."""
+    slots: int
 
 
 class LimitStore(Protocol):
-    """SharedCache numbers of all processes. Every method is one short transaction."""
+    """Stores the limits' state for all processes. Every method is one short transaction."""
 
     def admit(self, source: SourceConfig, principal: str, rate: Rate | None) -> Admission:
-        """Ask for one call now. ``reason`` is set when it may not go out (circuit-open or rate-limited)."""
+        """Admit one call and count it. ``reason`` is set when it is refused (circuit-open or rate-limited)."""
         ...
 
     def take_slot(self, source: SourceConfig, until_s: float, *, probe: bool = False) -> Admission:
-        """A place among ``max_concurrency``, given back by ``free_slot`` or by itself after ``until_s`` seconds.
+        """Take one of ``max_concurrency`` slots; it is freed by ``free_slot``, or expires after ``until_s`` seconds.
 
-        None is given, and ``reason`` is set, when the source went bad since the call was admitted.
+        ``slot`` is None when all are taken. ``reason`` is set when the breaker opened since the call was admitted.
         """
         ...
 
@@ -124,61 +131,65 @@ class LimitStore(Protocol):
     def succeeded(self, source: SourceConfig) -> None: ...
 
     def hold_off(self, source: SourceConfig, seconds: float) -> None:
-        """The upstream asked us to wait: nothing goes out inside that time."""
+        """Refuse all calls to the source for ``seconds``, because the upstream asked for it."""
         ...
 
     def epoch(self, source_id: str) -> int:
-        """Grows with every write through the panel, in any process: what was remembered before is old."""
+        """A number that grows with every write through the panel. It is part of cache keys, so a write invalidates."""
         ...
 
     def advance(self, source: SourceConfig) -> None: ...
 
     def counts(self) -> Mapping[str, Counts]:
-        """What is known of every source that was ever called, by its id. Nothing is counted by asking."""
+        """The state of every source that was ever called, by source id. Reading changes nothing."""
         ...
 
 
 class NoLimits:
-    """Admits every call: for Test connection, and for connectors without a limit store."""
+    """Admits every call and stores nothing: for Test connection, and for connectors without a limit store."""
 
     @contextmanager
     def acquire(self, source: SourceConfig, principal: str, deadline: Deadline) -> Iterator[None]:
         yield
 
     def report(self, source: SourceConfig, problem: Problem | None) -> None:
-        """Nothing is remembered."""
+        """Do nothing."""
 
     def epoch(self, source: SourceConfig) -> int:
         return 0
 
     def advance(self, source: SourceConfig) -> None:
-        """Nothing is remembered."""
+        """Do nothing."""
 
     def counts(self) -> Mapping[str, Counts]:
         return {}
 
 
 class Limiter:
-    """The limits of all sources, over a shared limit_store."""
+    """Applies the limits of all sources, with the state in ``limit_store``."""
 
     def __init__(self, limit_store: LimitStore) -> None:
         self._limit_store = limit_store
-        self._turns: dict[str, threading.Lock] = {}
+        self._slot_locks: dict[str, threading.Lock] = {}
 
     @contextmanager
     def acquire(self, source: SourceConfig, principal: str, deadline: Deadline) -> Iterator[None]:
-        """Let one call through. Raises ProviderUnavailable: circuit-open, rate-limited or busy, with the wait."""
+        """Admit one call and hold a slot during the block.
+
+        Raises ProviderUnavailable (circuit-open, rate-limited, or busy when no slot becomes free before the deadline),
+        with the seconds to wait.
+        """
         admission = self._limit_store.admit(source, principal, Rate.of(source.rate_limit))
         if admission.reason is not None:
             raise ProviderUnavailable(_refusal(source, admission))
-        slot = self._slot(source, deadline, probe=admission.probe)
+        slot = self._take_slot(source, deadline, probe=admission.probe)
         try:
             yield
         finally:
             self._limit_store.free_slot(source, slot)
 
     def report(self, source: SourceConfig, problem: Problem | None) -> None:
-        """Tell how a call ended."""
+        """Update breaker and wait with the outcome of a call; ``problem`` is None for a success."""
         if problem is None:
             self._limit_store.succeeded(source)
         elif problem.reason in BREAKING:
@@ -197,21 +208,20 @@ class Limiter:
     def counts(self) -> Mapping[str, Counts]:
         return self._limit_store.counts()
 
-    def _slot(self, source: SourceConfig, deadline: Deadline, *, probe: bool) -> int:
-        """A place among those under way. One thread asks the limit_store for all that wait in this process.
-
-        A crowd that waits for a sick source would else keep the limit_store from those who call a healthy one.
-        """
-        turn = self._turns.setdefault(source.id, threading.Lock())
-        if not turn.acquire(timeout=max(0.0, deadline.left - LAST_S)):
+    def _take_slot(self, source: SourceConfig, deadline: Deadline, *, probe: bool) -> int:
+        """The number of a free slot. Raises ProviderUnavailable as ``acquire`` does."""
+        # Per source, only one waiting thread of this process polls the store. Otherwise the threads that wait for a
+        # slow source would block the store for calls to other sources.
+        lock = self._slot_locks.setdefault(source.id, threading.Lock())
+        if not lock.acquire(timeout=max(0.0, deadline.left - LAST_S)):
             raise _busy(source)
         try:
-            return self._slot_in_turn(source, deadline, probe=probe)
+            return self._poll_for_slot(source, deadline, probe=probe)
         finally:
-            turn.release()
+            lock.release()
 
-    def _slot_in_turn(self, source: SourceConfig, deadline: Deadline, *, probe: bool) -> int:
-        """Who waited here while the source went bad is told so at once, and adds nothing to its load."""
+    def _poll_for_slot(self, source: SourceConfig, deadline: Deadline, *, probe: bool) -> int:
+        """Poll until a slot is free. A breaker that opens meanwhile ends the waiting at once."""
         while True:
             admission = self._limit_store.take_slot(source, deadline.left + 1, probe=probe)
             if admission.reason is not None:
@@ -224,28 +234,28 @@ class Limiter:
 
 
 def traffic_of(counts: Counts | None, *, rate_limit: str, revision: int) -> Traffic:
-    """How calls stand to a source with that limit, saved at that revision; one that was never called starts whole."""
+    """The limits of a source for display. ``counts`` is None for a source that was never called."""
     counts = counts or Counts(time.time())
     rate = Rate.of(rate_limit)
     left = _left(counts, rate) if rate is not None else None
     if revision > counts.revision:
-        # The first call after saving closes the breaker.
-        return Traffic(Breaker.CLOSED, 0, None, left, None, counts.places)
+        # Saving a source closes its breaker, but the store learns of it only with the next call.
+        return Traffic(Breaker.CLOSED, 0, None, left, None, counts.slots)
     breaker = _breaker(counts)
     until = _moment(counts.probe_at) if breaker is Breaker.OPEN else None
     held = _moment(counts.hold_until) if counts.hold_until > counts.now else None
-    return Traffic(breaker, counts.failures, until, left, held, counts.places)
+    return Traffic(breaker, counts.failures, until, left, held, counts.slots)
 
 
 def _breaker(counts: Counts) -> Breaker:
     if not counts.probe_at:
         return Breaker.CLOSED
-    waiting = counts.probe_at > counts.now and not counts.places
-    return Breaker.OPEN if waiting else Breaker.PROBING
+    waiting = counts.probe_at > counts.now and not counts.slots
+    return Breaker.OPEN if waiting else Breaker.HALF_OPEN
 
 
 def _left(counts: Counts, rate: Rate) -> int:
-    """How many calls could go out at once."""
+    """How many calls may go out now."""
     spent = max(0.0, counts.due - counts.now) / rate.interval_s
     return max(0, math.floor(rate.count - spent + 1e-6))
 
@@ -255,21 +265,21 @@ def _moment(seconds: float) -> datetime:
 
 
 class RetryBudget:
-    """A failed read is tried once more, but never more than one in ten: a sick source is not asked twice as much."""
+    """Limits retries to one failed read in ten, so that retries cannot double the load on a failing source."""
 
-    WORTH = frozenset({Reason.CONNECT, Reason.SERVER_ERROR})
-    MOST = 5.0
+    RETRIABLE = frozenset({Reason.CONNECT, Reason.SERVER_ERROR})
+    CAPACITY = 5.0
 
     def __init__(self) -> None:
-        self._left = self.MOST
+        self._left = self.CAPACITY
         self._lock = threading.Lock()
 
     def allows(self, problem: Problem, deadline: Deadline) -> bool:
-        """Whether to try again now; takes a little time, so that those who failed together do not return together."""
+        """Whether to retry now. Sleeps for a random time first (jitter), so that simultaneous failures spread out."""
         pause = random.uniform(0.02, 0.15)
         with self._lock:
-            self._left = min(self.MOST, self._left + 0.1)
-            if problem.reason not in self.WORTH or self._left < 1 or deadline.left < pause * 2:
+            self._left = min(self.CAPACITY, self._left + 0.1)
+            if problem.reason not in self.RETRIABLE or self._left < 1 or deadline.left < pause * 2:
                 return False
             self._left -= 1
         time.sleep(pause)
@@ -277,14 +287,14 @@ class RetryBudget:
 
 
 def _busy(source: SourceConfig) -> ProviderUnavailable:
-    message = f"All {source.max_concurrency} places for calls to this source are taken."
+    message = f"All {source.max_concurrency} slots for calls to this source are taken."
     return ProviderUnavailable.because(Reason.BUSY, message, retry_after=1)
 
 
 def _refusal(source: SourceConfig, admission: Admission) -> Problem:
     reason = admission.reason or Reason.BUSY
     message = {
-        Reason.CIRCUIT_OPEN: "Calls to this source failed several times in a row; it is left alone for a moment.",
-        Reason.RATE_LIMITED: f"The limit of calls ({source.rate_limit or 'set by the upstream'}) is used up for now.",
+        Reason.CIRCUIT_OPEN: "Calls to this source failed several times in a row; calls are paused for a moment.",
+        Reason.RATE_LIMITED: f"The rate limit of this source ({source.rate_limit or 'set by it'}) is used up for now.",
     }.get(reason, "No call can go out now.")
     return Problem(reason, message, max(0.1, admission.wait_s))

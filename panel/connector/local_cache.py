@@ -1,4 +1,4 @@
-"""Small answers that change rarely, kept for seconds: one caller asks, those who come meanwhile wait for its answer."""
+"""A cache in this process with single flight: one caller fetches a missing value, concurrent callers wait for it."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from panel.connector.deadline import Deadline, DeadlinePassed
 T = TypeVar("T")
 
 WAITER_GRACE_S = 0.1
-"""Who asked has nearly the same deadline as those who wait: what he hears at the very end of it, they hear too."""
+"""Waiters wait slightly longer than the caller that makes the request, so that they still receive its result."""
 
 
 @dataclass(slots=True)
 class _Entry:
     value: Future[Any] = field(default_factory=Future)
     until: float = math.inf
-    """On the monotonic clock; endless while the question is under way."""
+    """Expiry on the monotonic clock; infinite while the value is being fetched."""
     waiting: int = 0
-    """How many wait for somebody else's question."""
+    """How many callers wait for another caller's fetch."""
 
 
 class LocalCache:
-    """Keeps at most ``most`` values; nothing of it is shared with other processes."""
+    """Holds at most ``max_entries`` values of this process."""
 
-    def __init__(self, most: int = 1000) -> None:
-        self._most = most
+    def __init__(self, max_entries: int = 1000) -> None:
+        self._max_entries = max_entries
         self._entries: dict[Hashable, _Entry] = {}
         self._lock = threading.Lock()
 
@@ -39,35 +39,34 @@ class LocalCache:
         self,
         key: Hashable,
         seconds: float | Callable[[T], float],
-        ask: Callable[[], T],
+        fetch: Callable[[], T],
         deadline: Deadline,
         *,
         served: Callable[[int], None] = lambda waiting: None,
     ) -> T:
-        """The value for ``key``, asked for at most once at a time; kept for ``seconds``, which may depend on it.
+        """The value for ``key``, cached for ``seconds``, which may be a function of the value.
 
-        A failure is kept for nobody but those who wait. Who asked is told, by ``served``, how many others waited and
-        have the same answer or failure.
-
-        Raises what ``ask`` raises, and DeadlinePassed when somebody else's question takes too long for us.
+        Concurrent callers share one ``fetch``, and its failure. Failures are not cached. The caller that fetches gets
+        ``served`` called with the number of callers that waited.
+        Raises what ``fetch`` raises, and DeadlinePassed when another caller's fetch outlasts ``deadline``.
         """
         with self._lock:
             entry = self._entries.get(key)
-            is_asker = entry is None or entry.until <= time.monotonic()
-            if entry is None or is_asker:
+            fetches = entry is None or entry.until <= time.monotonic()
+            if entry is None or fetches:
                 self._make_room()
                 entry = self._entries[key] = _Entry()
             elif not entry.value.done():
                 entry.waiting += 1
-        if not is_asker:
-            return cast(T, self._awaited(entry, deadline))
+        if not fetches:
+            return cast(T, self._await(entry, deadline))
         try:
-            return self._fill(key, entry, seconds, ask)
+            return self._fill(key, entry, seconds, fetch)
         finally:
             served(entry.waiting)
 
-    def _awaited(self, entry: _Entry, deadline: Deadline) -> Any:
-        """The answer to somebody else's question, or its failure as it is; our own deadline only ends the waiting."""
+    def _await(self, entry: _Entry, deadline: Deadline) -> Any:
+        """The result of another caller's fetch, or its exception. Raises DeadlinePassed."""
         if not wait([entry.value], timeout=deadline.left + WAITER_GRACE_S).done:
             with self._lock:
                 if not entry.value.done():
@@ -75,14 +74,15 @@ class LocalCache:
                     raise DeadlinePassed
         return entry.value.result()
 
-    def _fill(self, key: Hashable, entry: _Entry, seconds: float | Callable[[T], float], ask: Callable[[], T]) -> T:
+    def _fill(self, key: Hashable, entry: _Entry, seconds: float | Callable[[T], float], fetch: Callable[[], T]) -> T:
         try:
-            value = ask()
+            value = fetch()
             until = time.monotonic() + (seconds(value) if callable(seconds) else seconds)
         except BaseException as exc:
             with self._lock:
                 if self._entries.get(key) is entry:
                     del self._entries[key]
+                # An exit of this thread (KeyboardInterrupt) must not end the threads of the waiters.
                 entry.value.set_exception(exc if isinstance(exc, Exception) else DeadlinePassed())
             raise
         with self._lock:
@@ -91,10 +91,10 @@ class LocalCache:
         return value
 
     def _make_room(self) -> None:
-        if len(self._entries) < self._most:
+        if len(self._entries) < self._max_entries:
             return
         now = time.monotonic()
         for key in [key for key, entry in self._entries.items() if entry.until <= now]:
             del self._entries[key]
-        while len(self._entries) >= self._most:
+        while len(self._entries) >= self._max_entries:
             del self._entries[next(iter(self._entries))]

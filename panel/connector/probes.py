@@ -1,4 +1,4 @@
-"""The first steps of Test connection, which need no knowledge of the upstream: address, TLS, HTTP."""
+"""The first steps of Test connection, which are the same for every upstream: address, TLS, HTTP."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from panel.connector.deadline import Deadline
 from panel.connector.endpoint import Endpoint, parse_endpoint
 from panel.connector.headers import USER_AGENT, extra_headers
 from panel.connector.source import SourceConfig
-from panel.connector.transport import Call, Reply, Transport
+from panel.connector.transport import OutgoingRequest, RawResponse, Transport
 from panel.core.domain import Problem, Reason, Step
 from panel.core.errors import InvalidInput, ProviderUnavailable
 
@@ -39,63 +39,67 @@ class Probes:
         self._transport = transport
 
     def address(self, source: SourceConfig, deadline: Deadline) -> Finding:
-        """Step "address": does the name resolve, and may its addresses be called?"""
+        """Step "address": does the name resolve, and are its addresses allowed?"""
 
-        def act(endpoint: Endpoint) -> str:
+        def check(endpoint: Endpoint) -> str:
             judged = self._guard.judge(endpoint, deadline, credential=source.signs_in)
             where = " and ".join(str(address) for address in judged.addresses[:3])
             kind = "a public address" if judged.is_public else f"a private address, opened by {SETTING}"
             return f"{endpoint.host} is {where}, {kind}."
 
-        return _step("address", source, act)
+        return _step("address", source, check)
 
     def tls(self, source: SourceConfig, deadline: Deadline) -> Finding:
-        """Step "tls": is there a certificate that we trust for this host?"""
+        """Step "tls": is there a trusted certificate for this host?"""
 
-        def act(endpoint: Endpoint) -> str:
+        def check(endpoint: Endpoint) -> str:
             if not endpoint.is_tls:
                 return "No TLS: plain http."
-            certificate = self._transport.certificate(_bare_call(source, endpoint), deadline)
+            certificate = self._transport.certificate(_bare_request(source, endpoint), deadline)
             until = datetime.fromtimestamp(ssl.cert_time_to_seconds(str(certificate["notAfter"])), UTC)
             return f"Certificate valid until {until.day} {until:%b %Y}, issued for this host."
 
-        return _step("tls", source, act)
+        return _step("tls", source, check)
 
     def http(self, source: SourceConfig, deadline: Deadline) -> Finding:
-        """Step "http": does anything answer HTTP there? Asked without the credential."""
+        """Step "http": does the server answer HTTP? The request carries no credential."""
 
-        def act(endpoint: Endpoint) -> str:
-            reply = self._transport.head(_bare_call(source, endpoint), deadline)
-            if reply.status >= 500 or reply.status == 429 or _moved(reply, endpoint):
-                raise ProviderUnavailable(problem_of_status(reply.status, reply.headers, endpoint))
-            return f"GET {endpoint.path or '/'} answered {reply.status}{_with_kind(reply)}."
+        def check(endpoint: Endpoint) -> str:
+            raw = self._transport.head(_bare_request(source, endpoint), deadline)
+            if raw.status >= 500 or raw.status == 429 or _moved(raw, endpoint):
+                raise ProviderUnavailable(problem_of_status(raw.status, raw.headers, endpoint))
+            return f"GET {endpoint.path or '/'} answered {raw.status}{_with_kind(raw)}."
 
-        return _step("http", source, act)
+        return _step("http", source, check)
 
 
-def _bare_call(source: SourceConfig, endpoint: Endpoint) -> Call:
+def _bare_request(source: SourceConfig, endpoint: Endpoint) -> OutgoingRequest:
     headers = {**extra_headers(source), "User-Agent": USER_AGENT, "Accept": "*/*", "Connection": "close"}
-    return Call("GET", endpoint, endpoint.target(()), headers, ca_file=source.ca_file)
+    return OutgoingRequest("GET", endpoint, endpoint.target(()), headers, ca_file=source.ca_file)
 
 
-def _with_kind(reply: Reply) -> str:
-    kind = reply.headers.get("content-type", "").partition(";")[0].strip().lower()
+def _with_kind(raw: RawResponse) -> str:
+    kind = raw.headers.get("content-type", "").partition(";")[0].strip().lower()
     shown = _NAMES.get(kind, kind if _MEDIA_TYPE.fullmatch(kind) else "")
     return f" with {shown}" if shown else ""
 
 
-def _moved(reply: Reply, endpoint: Endpoint) -> bool:
-    """Whether the server itself moved (http to https, another port). A sign-in page elsewhere is no obstacle."""
-    target = redirect_origin(reply.headers, endpoint) if 300 <= reply.status < 400 else None
+def _moved(raw: RawResponse, endpoint: Endpoint) -> bool:
+    """Whether the server redirects to another origin of the same host (http to https, another port).
+
+    A redirect to another host is accepted here: an unauthenticated request may lead to a sign-in page.
+    """
+    target = redirect_origin(raw.headers, endpoint) if 300 <= raw.status < 400 else None
     return target is not None and target != endpoint.origin and parse_endpoint(target).host == endpoint.host
 
 
-def _step(name: str, source: SourceConfig, act: Callable[[Endpoint], str]) -> Finding:
+def _step(name: str, source: SourceConfig, check: Callable[[Endpoint], str]) -> Finding:
+    """Run ``check``, which returns the message of a passed step and raises ProviderUnavailable."""
     started, tried = time.monotonic(), "Reading the address."
     try:
         endpoint = parse_endpoint(source.root)
         tried = f"{_TRIED[name]} {endpoint.origin}."
-        message, problem = act(endpoint), None
+        message, problem = check(endpoint), None
     except InvalidInput as exc:
         message, problem = str(exc), Problem(Reason.SOURCE_INVALID, str(exc))
     except ProviderUnavailable as exc:

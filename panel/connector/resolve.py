@@ -1,4 +1,7 @@
-"""Names to addresses, inside a deadline. ``getaddrinfo`` cannot be interrupted, so it waits in a thread of its own."""
+"""Resolves host names within a deadline.
+
+``getaddrinfo`` cannot be interrupted, so each lookup runs in a thread of its own, which the caller can abandon.
+"""
 
 from __future__ import annotations
 
@@ -8,23 +11,26 @@ import threading
 from collections.abc import Callable, Iterable
 from ipaddress import ip_address
 
-from panel.connector.address_ranges import Address, folded
+from panel.connector.address_ranges import Address, unwrap_ipv4_mapped
 from panel.connector.deadline import Deadline
 
 Lookup = Callable[[str, int], Iterable[str]]
 
 
 class Unresolved(Exception):
-    """The name has no address, or the name service did not tell in time."""
+    """The name has no address, or the name service did not answer in time."""
 
 
 def system_lookup(host: str, port: int) -> list[str]:
-    """All addresses of a host, in the order in which the system would try them."""
+    """All addresses of a host, in the system's order of preference."""
     return [str(entry[4][0]) for entry in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
 
 
 class Resolver:
-    """A hanging name service costs at most ``at_once`` threads; they are daemons and end when it answers."""
+    """Runs at most ``at_once`` lookups at a time, which bounds the threads that a hanging name service can block.
+
+    The threads are daemons, so that they do not delay the end of the process.
+    """
 
     def __init__(self, lookup: Lookup = system_lookup, *, at_once: int = 32) -> None:
         self._lookup = lookup
@@ -35,16 +41,18 @@ class Resolver:
         literal = _literal(host)
         if literal is not None:
             return (literal,)
-        found = self._ask(host, port, deadline)
+        found = self._lookup_in_thread(host, port, deadline)
         if isinstance(found, Exception) or not found:
             raise Unresolved
         return tuple(dict.fromkeys(found))
 
-    def _ask(self, host: str, port: int, deadline: Deadline) -> list[Address] | Exception:
+    def _lookup_in_thread(self, host: str, port: int, deadline: Deadline) -> list[Address] | Exception:
         if not self._slots.acquire(timeout=deadline.left):
             raise Unresolved
         answer: queue.SimpleQueue[list[Address] | Exception] = queue.SimpleQueue()
-        thread = threading.Thread(target=self._look, args=(host, port, answer), name=f"resolve {host}", daemon=True)
+        thread = threading.Thread(
+            target=self._run_lookup, args=(host, port, answer), name=f"resolve {host}", daemon=True
+        )
         try:
             thread.start()
         except RuntimeError:
@@ -55,9 +63,9 @@ class Resolver:
         except queue.Empty:
             raise Unresolved from None
 
-    def _look(self, host: str, port: int, answer: queue.SimpleQueue[list[Address] | Exception]) -> None:
+    def _run_lookup(self, host: str, port: int, answer: queue.SimpleQueue[list[Address] | Exception]) -> None:
         try:
-            answer.put([folded(ip_address(text)) for text in self._lookup(host, port)])
+            answer.put([unwrap_ipv4_mapped(ip_address(text)) for text in self._lookup(host, port)])
         except (OSError, ValueError) as exc:
             answer.put(exc)
         finally:
@@ -65,8 +73,8 @@ class Resolver:
 
 
 def _literal(host: str) -> Address | None:
-    """An address in its usual spelling; every other spelling (127.1, 0x7f000001) is for the resolver to understand."""
+    """A literal address in its usual spelling. Other spellings (127.1, 0x7f000001) go to the resolver, as for curl."""
     try:
-        return folded(ip_address(host))
+        return unwrap_ipv4_mapped(ip_address(host))
     except ValueError:
         return None

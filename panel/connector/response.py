@@ -1,4 +1,4 @@
-"""One complete answer of an upstream: status, headers and a body that was read to its end and within its limit."""
+"""A complete answer of an upstream: status, headers, and a body that was read to its end within the size limit."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from panel.core.domain import Reason
 from panel.core.errors import ProviderUnavailable
 
 _MOST_NODES = 400_000
-"""Commas and opening brackets in one body: five megabytes of ``{},{},…`` would become a hundred of objects."""
+"""The most commas and opening brackets in one body: 5 MB of ``{},{},…`` would take over 100 MB when parsed."""
 
 _MEDIA_TYPE = re.compile(r"[a-z0-9.+-]{1,60}/[a-z0-9.+-]{1,60}", re.ASCII)
 _ESCAPED_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
@@ -20,7 +20,7 @@ _ESCAPED_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Header names are lower-case. ``where`` is method and path, for messages; it carries no query."""
+    """Header names are lower-case. ``where`` is method and path without query, for messages."""
 
     status: int
     headers: Mapping[str, str] = field(repr=False)
@@ -36,9 +36,9 @@ class Answer:
         return self.media_type == "application/json" or self.media_type.endswith("+json")
 
     def json(self) -> Any:
-        """The parsed body. Raises ProviderUnavailable (unexpected-response) for anything that is not plain JSON.
+        """The parsed body. Raises ProviderUnavailable (unexpected-response) unless it is strict JSON.
 
-        Plain means UTF-8, within limits of size and depth, without NaN and without a key that is given twice.
+        Strict means UTF-8, within limits of size and depth, without NaN and without duplicate keys.
         """
         if not self.is_json:
             raise unexpected(f"{self.where} answered {self.status} with {_shown(self.media_type)}, not JSON.")
@@ -48,7 +48,7 @@ class Answer:
             raise unexpected(f"{self.where} answered {self.status} with a body that is not readable JSON.") from None
 
     def object(self) -> dict[str, Any]:
-        """The parsed body, which must be a JSON object."""
+        """The parsed body. Raises as ``json`` does, also when it is no JSON object."""
         value = self.json()
         if not isinstance(value, dict):
             raise unexpected(f"{self.where} answered {self.status} with JSON of another shape.")
@@ -56,7 +56,7 @@ class Answer:
 
 
 def unexpected(message: str) -> ProviderUnavailable:
-    """The upstream answered, but not in the way its documentation says."""
+    """The error for an answer that does not match the upstream's documentation."""
     return ProviderUnavailable.because(Reason.UNEXPECTED_RESPONSE, message)
 
 
@@ -64,7 +64,7 @@ def _parse(body: bytes) -> Any:
     if sum(body.count(mark) for mark in (b",", b"{", b"[")) > _MOST_NODES:
         raise ValueError("too many values")
     value = json.loads(body.decode("utf-8"), parse_constant=_refuse_constant, object_pairs_hook=_unique)
-    return _mended(value) if _ESCAPED_SURROGATE.search(body) else value
+    return _without_surrogates(value) if _ESCAPED_SURROGATE.search(body) else value
 
 
 def _refuse_constant(name: str) -> Any:
@@ -72,26 +72,26 @@ def _refuse_constant(name: str) -> Any:
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Two readers of a repeated key may see different values, so nobody gets to read it."""
+    """Refuse duplicate keys, because parsers disagree about which value counts. Raises ValueError."""
     values = dict(pairs)
     if len(values) != len(pairs):
         raise ValueError("a key is given twice")
     return values
 
 
-def _mended(value: Any) -> Any:
-    """Half characters, which JSON can escape and nothing can print or store, are left out."""
+def _without_surrogates(value: Any) -> Any:
+    """Remove lone surrogates from all strings: JSON can escape them, but they cannot be encoded or stored."""
     if isinstance(value, str):
         return value.encode("utf-16", "surrogatepass").decode("utf-16", "ignore")
     if isinstance(value, list):
-        return [_mended(part) for part in value]
+        return [_without_surrogates(part) for part in value]
     if isinstance(value, dict):
-        return {_mended(key): _mended(part) for key, part in value.items()}
+        return {_without_surrogates(key): _without_surrogates(part) for key, part in value.items()}
     return value
 
 
 def _shown(media_type: str) -> str:
-    """A media type for a message; anything that does not look like one stays the upstream's own affair."""
+    """A media type for a message. Text that is no media type is not repeated."""
     if not media_type:
         return "no content type"
     return media_type if _MEDIA_TYPE.fullmatch(media_type) else "an unknown content type"

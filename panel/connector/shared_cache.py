@@ -1,4 +1,4 @@
-"""One question upstream for all processes: who asks, who waits for the answer, and when waiting ends."""
+"""Single flight over all processes: one of them fetches a missing answer under a lease, the others wait for it."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from panel.connector.deadline import Deadline
 from panel.connector.response import Answer
 
 LEASE_MARGIN_S = 0.5
-"""A lease outlives the deadline of the call that it is for, so that its holder has time to share the answer."""
+"""A lease outlasts the deadline of its call by this, so that the holder can still store the answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class CachedAnswer:
-    """An answer and the seconds for which it may still be given out."""
+    """An answer and the seconds for which it stays valid."""
 
     answer: Answer
     seconds: float
 
 
 class SharedCache(Protocol):
-    """What all processes know together, for seconds. It never raises and never takes long: what fails is a miss."""
+    """A brief cache that all processes share. Its methods never raise and never block for long: a failure is a miss."""
 
     def get(self, key: bytes) -> CachedAnswer | None: ...
 
-    def put(self, key: bytes, kept: CachedAnswer) -> None: ...
+    def put(self, key: bytes, cached: CachedAnswer) -> None: ...
 
     def lease(self, key: bytes, seconds: float) -> str | None:
-        """The right to ask, to be given back by ``release``; None while somebody else has it.
+        """The right to fetch ``key``, to be returned with ``release``; None while another process holds it.
 
-        Where nobody can tell, everybody has it.
+        "" when the cache cannot tell: without a working cache, every process fetches for itself.
         """
         ...
 
@@ -41,44 +41,44 @@ class SharedCache(Protocol):
 
 
 class NoSharedCache:
-    """Each process keeps its answers to itself."""
+    """Stores nothing: each process has only its local cache."""
 
     def get(self, key: bytes) -> CachedAnswer | None:
         return None
 
-    def put(self, key: bytes, kept: CachedAnswer) -> None:
-        """Nobody else would read it."""
+    def put(self, key: bytes, cached: CachedAnswer) -> None:
+        """Do nothing."""
 
     def lease(self, key: bytes, seconds: float) -> str | None:
         return ""
 
     def release(self, key: bytes, lease: str) -> None:
-        """Nothing was taken."""
+        """Do nothing."""
 
 
-def fetch_once(shared: SharedCache, key: bytes, ask: Callable[[], CachedAnswer], deadline: Deadline) -> CachedAnswer:
-    """The shared answer, or one that we ask for ourselves while the others wait. Raises what ``ask`` raises."""
-    patience = deadline.left / 2
+def fetch_once(shared: SharedCache, key: bytes, fetch: Callable[[], CachedAnswer], deadline: Deadline) -> CachedAnswer:
+    """The shared answer, or the result of ``fetch`` under a lease. Raises what ``fetch`` raises."""
+    reserve_s = deadline.left / 2
     while True:
         known = shared.get(key)
         if known is not None:
             return known
         lease = shared.lease(key, deadline.left + LEASE_MARGIN_S)
-        # Whoever holds the lease may have died with it, so nobody waits longer than leaves time to ask himself.
-        if lease is not None or deadline.left < patience:
-            return _asked(shared, key, lease or "", ask)
+        # The holder of the lease may have died, so waiting stops while there is time left to fetch without a lease.
+        if lease is not None or deadline.left < reserve_s:
+            return _fetch(shared, key, lease or "", fetch)
         time.sleep(min(deadline.left, random.uniform(0.01, 0.03)))
 
 
-def _asked(shared: SharedCache, key: bytes, lease: str, ask: Callable[[], CachedAnswer]) -> CachedAnswer:
+def _fetch(shared: SharedCache, key: bytes, lease: str, fetch: Callable[[], CachedAnswer]) -> CachedAnswer:
     try:
-        # Somebody may have answered between our looking and our turn.
+        # Another process may have stored the answer between the lookup and the lease.
         known = shared.get(key) if lease else None
         if known is not None:
             return known
-        kept = ask()
-        if kept.seconds > 0:
-            shared.put(key, kept)
-        return kept
+        cached = fetch()
+        if cached.seconds > 0:
+            shared.put(key, cached)
+        return cached
     finally:
         shared.release(key, lease)

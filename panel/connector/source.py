@@ -1,4 +1,4 @@
-"""What the connector needs to know of a source: address, credential and limits, as one frozen value."""
+"""A source as the connector uses it: address, credential and limits in one frozen value."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 
 class Secret:
-    """A credential in memory. It never prints, compares or pickles itself; only ``reveal`` gives it out."""
+    """A credential in memory. ``repr`` hides it and pickling fails; only ``reveal`` returns it."""
 
     __slots__ = ("_value",)
 
@@ -43,7 +43,7 @@ class GrantType(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class OauthClient:
-    """How we are known to a provider of OAuth 2.0, without the client secret: that one is the source's secret."""
+    """The panel as a client of an OAuth 2.0 provider. The client secret is the source's secret, in ``Auth``."""
 
     grant: GrantType
     token_url: str
@@ -51,19 +51,19 @@ class OauthClient:
     authorization_url: str = ""
     scope: str = ""
     origins: str = ""
-    """For which origins tokens are sealed; empty for settings that are not stored, which have no tokens to keep."""
+    """The origins to which stored tokens are bound; empty for settings that are tested but not stored."""
 
 
 @dataclass(frozen=True, slots=True)
 class Auth:
-    """Exactly one way of signing in. ``header`` is for ``token`` kinds that do not use Authorization."""
+    """Exactly one way of signing in. ``header`` carries the token where the kind is ``token``."""
 
     kind: AuthKind = AuthKind.NONE
     username: str = ""
     header: str = "Authorization"
     secret: Secret | None = None
     oauth: OauthClient | None = None
-    """Only for ``oauth2`` kinds."""
+    """Set when the kind is ``oauth2``."""
 
 
 def origin_of(url: str) -> str:
@@ -92,7 +92,7 @@ class SourceConfig:
     """Deadline in seconds for one conversation; None means the deployment's default."""
     ca_file: str = ""
     revision: int = 0
-    """Grows with every save, so that nothing remembered outlives a change."""
+    """Grows with every save and is part of cache keys, so that a change invalidates cached answers."""
 
     @property
     def origin(self) -> str:

@@ -1,4 +1,4 @@
-"""Whose certificates count: the CA bundle, or a source's own CA file. There is no switch that turns checking off."""
+"""TLS contexts, which verify certificates against certifi's bundle or a source's CA file. Nothing turns this off."""
 
 from __future__ import annotations
 
@@ -14,33 +14,36 @@ from panel.core.errors import ProviderUnavailable
 
 
 class TlsContexts:
-    """TLS contexts, kept per CA file until that file changes."""
+    """Caches one TLS context per CA file until the file changes."""
 
     def __init__(self) -> None:
         self._contexts: dict[str, tuple[tuple[int, int], ssl.SSLContext]] = {}
         self._lock = threading.Lock()
 
     def context(self, ca_file: str = "") -> ssl.SSLContext:
-        """Raises ProviderUnavailable (source-invalid) naming ``ca_file`` when that is no readable bundle."""
+        """The context for ``ca_file``, or for the default bundle.
+
+        Raises ProviderUnavailable (source-invalid) naming ``ca_file`` when that is no readable bundle.
+        """
         path = ca_file or certifi.where()
         try:
             state = os.stat(path)
             with self._lock:
                 return self._fresh(path, (state.st_mtime_ns, state.st_size))
         except (OSError, ValueError):
-            # One sentence for all of it, so that the setting does not tell which files exist on the server.
+            # The same message for every failure, so that the setting does not reveal which files exist on the server.
             message = "The file named in ca_file cannot be read as PEM certificates."
             raise ProviderUnavailable.because(Reason.SOURCE_INVALID, message) from None
 
     def _fresh(self, path: str, state: tuple[int, int]) -> ssl.SSLContext:
-        known = self._contexts.get(path)
-        if known is None or known[0] != state:
-            known = self._contexts[path] = (state, _context(path))
-        return known[1]
+        cached = self._contexts.get(path)
+        if cached is None or cached[0] != state:
+            cached = self._contexts[path] = (state, _context(path))
+        return cached[1]
 
 
 def _context(path: str) -> ssl.SSLContext:
-    # Built by hand: create_default_context would also write session keys wherever SSLKEYLOGFILE points.
+    # create_default_context is not used, because it writes session keys to the file that SSLKEYLOGFILE names.
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.load_verify_locations(path)
     context.set_alpn_protocols(["http/1.1"])

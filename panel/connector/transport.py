@@ -1,4 +1,4 @@
-"""One exchange with an upstream: judged address, own connection, one deadline, bounded answer, nothing remembered."""
+"""One HTTP exchange with an upstream: a checked address, a connection of its own, one deadline and a bounded answer."""
 
 from __future__ import annotations
 
@@ -19,30 +19,30 @@ from urllib3.connection import HTTPConnection
 from urllib3.response import BaseHTTPResponse
 
 from panel.connector.address_guard import AddressGuard
-from panel.connector.body import Garbled, TooLarge, read_body
+from panel.connector.body import BodyTooLarge, MalformedBody, read_body
 from panel.connector.classify import problem_of_failure, succeeded
 from panel.connector.deadline import Deadline
 from panel.connector.endpoint import Endpoint, parse_endpoint, path_of
-from panel.connector.sockets import Socket, TlsSocket, TooMuch, dial, secure
+from panel.connector.sockets import BudgetExceeded, Socket, TlsSocket, dial, secure
 from panel.connector.tls import TlsContexts
 from panel.core.domain import Problem
 from panel.core.errors import InvalidInput, ProviderUnavailable
 
 T = TypeVar("T")
 
-# It writes whole addresses, queries included, into its log lines.
+# urllib3 logs whole addresses, and queries may hold what people typed.
 logging.getLogger("urllib3").setLevel(logging.ERROR)
 
 _FRAMING = 1024 * 1024
-"""What headers, chunk lines and a badly packed body may add to a body within its limit, besides its own length."""
+"""How many bytes headers, chunk sizes and poor compression may add to a body within its limit."""
 
 _LIBRARY_FAILURES = (OSError, HTTPException, urllib3.exceptions.HTTPError, requests.RequestException)
-_FAILURES = (*_LIBRARY_FAILURES, TooLarge, TooMuch, Garbled)
+_FAILURES = (*_LIBRARY_FAILURES, BodyTooLarge, BudgetExceeded, MalformedBody)
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
-    """What is to be sent. ``credential`` tells whether the headers carry one."""
+class OutgoingRequest:
+    """A request to send. ``credential`` says whether its headers carry one."""
 
     method: str
     endpoint: Endpoint
@@ -52,12 +52,12 @@ class Call:
     credential: bool = False
     ca_file: str = ""
     reads: bool = False
-    """Whether it changes nothing, so that it may be sent again."""
+    """Whether it changes nothing upstream, so that it may be repeated."""
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
-    """What came back; ``body`` is None when only status and headers were read whole."""
+class RawResponse:
+    """A received response. ``body`` is None when only status and headers could be read."""
 
     status: int
     headers: Mapping[str, str] = field(repr=False)
@@ -65,58 +65,61 @@ class Reply:
 
 
 class Transport:
-    """Holds what all exchanges share: who may be called, whom we tls, how much we accept."""
+    """Holds what all exchanges share: the address guard, the TLS contexts and the size limit."""
 
     def __init__(self, guard: AddressGuard, *, max_bytes: int) -> None:
         self._guard = guard
         self._tls = TlsContexts()
         self._max_bytes = max_bytes
 
-    def exchange(self, call: Call, deadline: Deadline, *, allow: Collection[int] = ()) -> Reply:
-        """Send one call and read its whole answer. Raises ProviderUnavailable with the reason when none came."""
-        with self._answered(call, deadline) as (response, adapter):
-            body = adapter.tried(lambda: read_body(response.raw, limit=self._max_bytes), call.endpoint)
+    def exchange(self, request: OutgoingRequest, deadline: Deadline, *, allow: Collection[int] = ()) -> RawResponse:
+        """Send one request and read its whole answer. Raises ProviderUnavailable with the reason when that fails."""
+        with self._response(request, deadline) as (response, adapter):
+            body = adapter.attempt(lambda: read_body(response.raw, limit=self._max_bytes), request.endpoint)
             if not isinstance(body, Problem):
-                return _reply(response, body)
+                return _raw_response(response, body)
             if succeeded(response.status_code) or response.status_code in allow:
-                raise _unanswered(body)
-            # The status is a failure by itself, and says more than its unreadable error page.
-            return _reply(response, None)
+                raise _failed_exchange(body)
+            # The status is a failure anyway, and tells more than an unreadable error page.
+            return _raw_response(response, None)
 
-    def head(self, call: Call, deadline: Deadline) -> Reply:
-        """Like ``exchange``, for status and headers alone."""
-        with self._answered(call, deadline) as (response, _):
-            return _reply(response, None)
+    def head(self, request: OutgoingRequest, deadline: Deadline) -> RawResponse:
+        """As ``exchange``, for status and headers only."""
+        with self._response(request, deadline) as (response, _):
+            return _raw_response(response, None)
 
-    def certificate(self, call: Call, deadline: Deadline) -> Mapping[str, Any]:
-        """The certificate of the endpoint, tlsed and checked for its name. Raises ProviderUnavailable."""
-        adapter = self._adapter(call, deadline)
+    def certificate(self, request: OutgoingRequest, deadline: Deadline) -> Mapping[str, Any]:
+        """The verified certificate of the endpoint; empty without TLS. Raises ProviderUnavailable."""
+        adapter = self._adapter(request, deadline)
         with closing(adapter):
-            wire = adapter.tried(lambda: adapter.connected(call.endpoint), call.endpoint)
-            if isinstance(wire, Problem):
-                raise ProviderUnavailable(wire)
-            return wire.getpeercert() or {} if isinstance(wire, TlsSocket) else {}
+            connection = adapter.attempt(lambda: adapter.connect(request.endpoint), request.endpoint)
+            if isinstance(connection, Problem):
+                raise ProviderUnavailable(connection)
+            return connection.getpeercert() or {} if isinstance(connection, TlsSocket) else {}
 
-    def _adapter(self, call: Call, deadline: Deadline) -> GuardedAdapter:
+    def _adapter(self, request: OutgoingRequest, deadline: Deadline) -> GuardedAdapter:
         budget = 2 * self._max_bytes + _FRAMING
         return GuardedAdapter(
-            self._guard, self._tls, deadline, budget, credential=call.credential, ca_file=call.ca_file
+            self._guard, self._tls, deadline, budget, credential=request.credential, ca_file=request.ca_file
         )
 
     @contextmanager
-    def _answered(self, call: Call, deadline: Deadline) -> Iterator[tuple[requests.Response, GuardedAdapter]]:
-        adapter = self._adapter(call, deadline)
+    def _response(
+        self, request: OutgoingRequest, deadline: Deadline
+    ) -> Iterator[tuple[requests.Response, GuardedAdapter]]:
+        adapter = self._adapter(request, deadline)
         with _session(adapter) as session:
-            response = adapter.tried(lambda: _sent(session, call), call.endpoint)
+            response = adapter.attempt(lambda: _send_prepared(session, request), request.endpoint)
             if isinstance(response, Problem):
-                raise _unanswered(response) if adapter.has_sent else ProviderUnavailable(response)
+                raise _failed_exchange(response) if adapter.has_sent else ProviderUnavailable(response)
             yield response, adapter
 
 
 class GuardedAdapter(HTTPAdapter):
-    """Lets a requests session reach judged addresses only. For one exchange: the connection ends with it.
+    """Connects a requests session to allowed addresses only. Serves one exchange; closing it closes the connection.
 
-    ``credential`` tells whether requests carry one, which plain http may take to opened addresses only.
+    ``credential`` says whether requests carry one: plain http may carry it to opened addresses only.
+    ``budget`` is how many bytes the connection may receive.
     """
 
     has_sent = False
@@ -139,11 +142,11 @@ class GuardedAdapter(HTTPAdapter):
         self._tls = tls
         self._deadline = deadline
         self._budget = budget
-        self._wire: Socket | None = None
+        self._connection: Socket | None = None
         self._open = ExitStack()
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        """There is no pool: a connection that was judged for one call is not kept for another."""
+        """Create no pool: the check of an address holds for one exchange, so its connection is not reused."""
 
     def close(self) -> None:
         self._open.close()
@@ -155,48 +158,48 @@ class GuardedAdapter(HTTPAdapter):
             _Https(endpoint.host, endpoint.port) if endpoint.is_tls else HTTPConnection(endpoint.host, endpoint.port)
         )
         self._open.callback(connection.close)
-        # It must never dial by itself: the address that it would find has not been judged.
+        # Without this, http.client would connect by itself, to an address that the guard has not checked.
         connection.auto_open = 0
-        connection.sock = self.connected(endpoint)
+        connection.sock = self.connect(endpoint)
         self.has_sent = True
-        raw = _conversed(connection, request)
+        raw = _send(connection, request)
         self._open.callback(raw.close)
         return self.build_response(request, raw)
 
-    def connected(self, endpoint: Endpoint) -> Socket:
-        """An open connection to ``endpoint``, secured where its scheme says so."""
+    def connect(self, endpoint: Endpoint) -> Socket:
+        """An open connection to ``endpoint``, with TLS for https."""
         context = self._tls.context(self._ca_file) if endpoint.is_tls else None
         judged = self._guard.judge(endpoint, self._deadline, credential=self._credential)
-        self._wire = dial(judged.addresses, endpoint.port, self._deadline, budget=self._budget)
+        self._connection = dial(judged.addresses, endpoint.port, self._deadline, budget=self._budget)
         if context is not None:
-            self._wire = secure(self._wire, endpoint.host, context)
-        self._open.callback(self._wire.close)
-        return self._wire
+            self._connection = secure(self._connection, endpoint.host, context)
+        self._open.callback(self._connection.close)
+        return self._connection
 
-    def tried(self, work: Callable[[], T], endpoint: Endpoint) -> T | Problem:
-        """The result of ``work``, or what its failure means.
+    def attempt(self, work: Callable[[], T], endpoint: Endpoint) -> T | Problem:
+        """The result of ``work``, or its classified failure.
 
-        The failure itself ends here and is chained to nothing: its text and its request carry whole addresses.
+        The exception is not re-raised or chained, because its text and its request hold whole addresses.
         """
         handled = sys.exception()
         try:
             return work()
         except _FAILURES as exc:
-            closed = self._wire is not None and self._wire.ended
+            closed = self._connection is not None and self._connection.ended
             return problem_of_failure(exc, endpoint, within_s=self._deadline.seconds, closed=closed, handled=handled)
 
 
 class _Https(HTTPConnection):
-    """Speaks HTTP over the TLS connection that it is given."""
+    """HTTP over a TLS connection that is already open."""
 
     default_port = 443  # type: ignore[misc]
 
 
 class _Session(requests.Session):
-    """A session that keeps nothing, reads nothing from the environment and goes nowhere but where it is told."""
+    """A session without cookies, environment settings and redirects."""
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:
-        """None of our calls follows a redirect, and requests would read the whole body of one to look ahead."""
+        """None: no redirect is followed, and requests would otherwise read the whole body of a redirect."""
         return None
 
 
@@ -209,19 +212,21 @@ def _session(adapter: GuardedAdapter) -> _Session:
     return session
 
 
-def _sent(session: _Session, call: Call) -> requests.Response:
-    prepared = requests.Request(call.method, call.endpoint.origin, headers=dict(call.headers), data=call.body).prepare()
-    # Requests decodes escapes when it reads an address (%2e%2e becomes ..); what goes out is exactly what we built.
-    prepared.url = call.endpoint.origin + call.target
-    if prepared.path_url != call.target or not f"{path_of(call.target)}/".startswith(f"{call.endpoint.path}/"):
+def _send_prepared(session: _Session, request: OutgoingRequest) -> requests.Response:
+    prepared = requests.Request(
+        request.method, request.endpoint.origin, headers=dict(request.headers), data=request.body
+    ).prepare()
+    # requests normalises escapes (%2e%2e becomes ..), so the target is set after preparing, and checked.
+    prepared.url = request.endpoint.origin + request.target
+    if prepared.path_url != request.target or not f"{path_of(request.target)}/".startswith(f"{request.endpoint.path}/"):
         raise InvalidInput("reference", "The reference leads outside of the source.")
     return session.send(prepared, stream=True, allow_redirects=False)
 
 
-def _conversed(connection: HTTPConnection, request: requests.PreparedRequest) -> BaseHTTPResponse:
+def _send(connection: HTTPConnection, request: requests.PreparedRequest) -> BaseHTTPResponse:
     """Send the request and read status and headers."""
     body = request.body.encode() if isinstance(request.body, str) else request.body
-    # The upstream may have answered, and closed, before it read all of the request.
+    # The upstream may answer and close before it has read the whole request; its answer is still readable.
     with suppress(ConnectionError):
         connection.request(
             str(request.method), request.path_url, body=body, headers=dict(request.headers),
@@ -230,11 +235,11 @@ def _conversed(connection: HTTPConnection, request: requests.PreparedRequest) ->
     return connection.getresponse()
 
 
-def _reply(response: requests.Response, body: bytes | None) -> Reply:
-    return Reply(response.status_code, {name.lower(): text for name, text in response.headers.items()}, body)
+def _raw_response(response: requests.Response, body: bytes | None) -> RawResponse:
+    return RawResponse(response.status_code, {name.lower(): text for name, text in response.headers.items()}, body)
 
 
-def _unanswered(problem: Problem) -> ProviderUnavailable:
+def _failed_exchange(problem: Problem) -> ProviderUnavailable:
     failure = ProviderUnavailable(problem)
     failure.unanswered = True
     return failure

@@ -1,7 +1,7 @@
 """Changing the keys of credentials while the panel runs: seal everything anew, then retire what nothing needs.
 
-A rotation may be killed at any point: until the last text is sealed anew the old keys stay where all processes find
-them, and another run finishes. It never writes over a credential that somebody saved meanwhile.
+A rotation may be killed at any point: the old keys stay available to all processes until every text is re-encrypted,
+and another run finishes the work. It does not overwrite a credential that was saved in the meantime.
 """
 
 from __future__ import annotations
@@ -28,43 +28,43 @@ from panel.storage.models import AuditEntry, EmbedApp, EmbedKey, OauthAttempt, O
 BATCH = 500
 LOCK_S = 10.0
 SETTLE_S = 0.2
-"""Who sealed with the old key and waited to write while it was retired has written by then."""
+"""By then, a writer has committed that sealed with the old key and waited for the lock while the key was retired."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rotation:
-    """What a rotation did. ``retired`` are gone; ``removable`` may be taken out of the setting. Ids, never keys."""
+    """The result of a rotation, as ids of keys: ``retired`` are deleted, ``removable`` may leave the setting."""
 
     newest: str
     sealed_anew: int
     retired: tuple[str, ...] = ()
     removable: tuple[str, ...] = ()
     unreadable: tuple[str, ...] = ()
-    """The sources and embedding applications with a credential that no key opens. It was left as it is."""
+    """The sources and embedding applications with a credential that no key opens. It is left unchanged."""
 
 
 @dataclass(frozen=True, slots=True)
 class SealedColumn:
-    """One place where sealed texts are column: its column, its row's key, and to what a text there belongs."""
+    """A column with sealed texts: the column, the primary key of its row, and the associated data of a text."""
 
     column: InstrumentedAttribute[Any]
     key: InstrumentedAttribute[Any]
     owner_id: InstrumentedAttribute[Any]
     associated_data: Callable[[Row[Any]], AssociatedData]
     owner: tuple[InstrumentedAttribute[Any], ...] = (Source.id, Source.slug, Source.auth_kind, Source.secret_origin)
-    """What a associated_data is made of; the second says to people whose it is."""
-    passing: bool = False
-    """Lives for minutes, so that one which does not open is nobody's loss."""
+    """The columns of the owner from which the associated data is made; the second is its name, for messages."""
+    transient: bool = False
+    """Whether rows live for minutes only, so that an unreadable one is not reported."""
 
     def not_sealed_with(self, key_id: str) -> Select[Any]:
-        """``row_key, sealed, owner`` and the columns of its owner for what another key sealed."""
+        """Selects ``row_key, sealed, owner`` and the owner's columns of texts that another key sealed."""
         columns = (self.key.label("row_key"), self.column.label("sealed"), self.owner[1].label("owner"))
         query, owner_id = select(*columns, *self.owner), self.owner[0]
         query = query.join(owner_id.class_, owner_id == self.owner_id) if self.key is not owner_id else query
         return query.where(self.column.is_not(None), self.column.not_like(f"v1.{key_id}.%")).order_by(self.key)
 
 
-PLACES = (
+SEALED_COLUMNS = (
     SealedColumn(
         Source.secret, Source.id, Source.id, lambda row: AssociatedData(row.id, row.auth_kind, row.secret_origin)
     ),
@@ -79,7 +79,7 @@ PLACES = (
         OauthAttempt.state_hash,
         OauthAttempt.source_id,
         lambda row: AssociatedData(row.id, "oauth2-attempt", row.secret_origin),
-        passing=True,
+        transient=True,
     ),
     SealedColumn(
         EmbedKey.sealed,
@@ -92,15 +92,15 @@ PLACES = (
 
 
 def rotate(engine: Engine, config: Config, *, by: Actor) -> Rotation:
-    """Seal everything with the newest key: a new one, or the first of PANEL_ENCRYPTION_KEYS.
+    """Re-encrypt all sealed texts with the newest key: the first of PANEL_ENCRYPTION_KEYS, else a new one.
 
-    Raises Conflict when another rotation is under way.
+    Raises Conflict when another rotation is running.
     """
     if config.encryption_keys:
-        done = _onto_the_setting(engine, tuple(Key.of(raw) for raw in config.encryption_keys))
+        done = _rotate_to_setting(engine, tuple(Key.of(raw) for raw in config.encryption_keys))
     else:
-        with _alone(config):
-            done = _onto_a_new_key(engine, config)
+        with _exclusive(config):
+            done = _rotate_to_new_key(engine, config)
     with engine.begin() as connection:
         connection.execute(insert(AuditEntry).values(audit.line(AuditAction.KEYS_ROTATED, by, detail=_in_words(done))))
     return done
@@ -111,7 +111,7 @@ def _in_words(done: Rotation) -> str:
     return f"key {done.newest}, {done.sealed_anew} sealed anew{retired}"
 
 
-def _onto_the_setting(engine: Engine, keys: tuple[Key, ...]) -> Rotation:
+def _rotate_to_setting(engine: Engine, keys: tuple[Key, ...]) -> Rotation:
     vault, older = Vault(lambda: keys), tuple(key.id for key in keys[1:])
     done = 0
     while sealed := _reseal(engine, vault):
@@ -121,14 +121,14 @@ def _onto_the_setting(engine: Engine, keys: tuple[Key, ...]) -> Rotation:
     return Rotation(keys[0].id, done, removable=() if unreadable else older, unreadable=unreadable)
 
 
-def _onto_a_new_key(engine: Engine, config: Config) -> Rotation:
+def _rotate_to_new_key(engine: Engine, config: Config) -> Rotation:
     older = read_own_keys(config)
     keys = (new_key(), *older)
     write_own_keys(config, keys)
     vault, done = Vault(lambda: keys), 0
     while True:
         done += _reseal(engine, vault)
-        with _writers_waiting(engine) as connection:
+        with _blocking_writers(engine) as connection:
             openable, unreadable = _left(connection, vault)
             if openable:
                 continue
@@ -142,8 +142,8 @@ def _onto_a_new_key(engine: Engine, config: Config) -> Rotation:
 
 
 def _reseal(engine: Engine, vault: Vault) -> int:
-    """One walk over all places, in short transactions. Returns how many texts opened and were sealed anew."""
-    return sum(_reseal_column(engine, vault, column) for column in PLACES)
+    """Re-encrypt all columns once, in short transactions. Returns the number of re-encrypted texts."""
+    return sum(_reseal_column(engine, vault, column) for column in SEALED_COLUMNS)
 
 
 def _reseal_column(engine: Engine, vault: Vault, column: SealedColumn) -> int:
@@ -175,41 +175,41 @@ def _change(vault: Vault, column: SealedColumn, row: Row[Any]) -> dict[str, str]
 
 
 def _swap(column: SealedColumn) -> Any:
-    """Replace a text only where it still is the one that was opened. The row's revision stays: its value does too."""
+    """Replace a text only where it is unchanged (compare and swap). The revision stays, because the value does."""
     table = column.column.class_.__table__
     mine = (table.c[column.key.key] == bindparam("row"), table.c[column.column.key] == bindparam("before"))
     return update(table).where(*mine).values({column.column.key: bindparam("after")})
 
 
 def _left(connection: Connection, vault: Vault) -> tuple[bool, tuple[str, ...]]:
-    """Whether an older key still has to open something, and whose texts no key opens."""
+    """Whether texts are left that an older key opens, and the owners of texts that no key opens."""
     openable, unreadable = False, set()
-    for column in PLACES:
+    for column in SEALED_COLUMNS:
         for row in connection.execute(column.not_sealed_with(vault.newest)):
             if _change(vault, column, row) is not None:
                 openable = True
-            elif not column.passing:
+            elif not column.transient:
                 unreadable.add(row.owner)
     return openable, tuple(sorted(unreadable))
 
 
 @contextmanager
-def _alone(config: Config) -> Iterator[None]:
-    """One rotation at a time. The lock is the system's, so that it ends with the process."""
+def _exclusive(config: Config) -> Iterator[None]:
+    """Allow one rotation at a time, with a file lock, which the system releases when the process ends."""
     folder = os.open(config.instance_dir, os.O_RDONLY)
     try:
         try:
             fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise Conflict("Another rotation of keys is under way.") from None
+            raise Conflict("Another rotation of keys is running.") from None
         yield
     finally:
         os.close(folder)
 
 
 @contextmanager
-def _writers_waiting(engine: Engine) -> Iterator[Connection]:
-    """Nobody else writes meanwhile: what is committed before is seen here, and who writes later sees our key file."""
+def _blocking_writers(engine: Engine) -> Iterator[Connection]:
+    """Block writers. The block sees all that was committed before; later writers see the new key file."""
     with engine.connect() as connection:
         if engine.dialect.name == "sqlite":
             connection.exec_driver_sql("BEGIN IMMEDIATE")
@@ -222,7 +222,7 @@ def _writers_waiting(engine: Engine) -> Iterator[Connection]:
 
 
 def _lock_tables(connection: Connection) -> None:
-    """Writers take the tables in orders of their own: waiting for one while holding another could last for ever."""
+    """Lock all tables or none. Writers lock them in other orders, so waiting while holding some could deadlock."""
     tables = ", ".join(f'"{table}"' for table in _tables())
     end = time.monotonic() + LOCK_S
     while True:
@@ -237,4 +237,4 @@ def _lock_tables(connection: Connection) -> None:
 
 
 def _tables() -> Sequence[str]:
-    return [column.column.class_.__tablename__ for column in PLACES]
+    return [column.column.class_.__tablename__ for column in SEALED_COLUMNS]

@@ -1,7 +1,7 @@
-"""Credentials at rest: seal and open with associated data, several keys at once. Never prints one.
+"""Encryption of credentials at rest, with associated data and several keys.
 
-Sealed text is ``v1.<key id>.<base64 of nonce and ciphertext>`` under AES-256-GCM. The associated data says to which
-source, kind and origin a credential belongs: moved to another row or origin it does not open.
+A sealed text is ``v1.<key id>.<base64 of nonce and ciphertext>``, encrypted with AES-256-GCM. The associated data binds
+it to a source, kind and origin: copied to another row or origin, it does not open.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ RETIRED_OPENS_S = 30.0
 
 
 class Unreadable(Exception):
-    """A sealed credential cannot be opened: lost or wrong key, damaged text, or not meant for this place."""
+    """A sealed credential cannot be opened: missing key, damaged text, or other associated data."""
 
 
 @dataclass(frozen=True, slots=True)
 class AssociatedData:
-    """What a credential is bound to. Change one part and it does not open any more."""
+    """What a credential is bound to: it opens only with exactly the same values."""
 
     source_id: str
     kind: str
@@ -49,7 +49,7 @@ class Key:
 
 
 class Vault:
-    """Seals with the newest key and opens with any. ``keys`` is asked each time, so that a rotation is picked up."""
+    """Seals with the newest key and opens with any. ``keys`` is called each time, so that a rotation takes effect."""
 
     def __init__(self, keys: Callable[[], tuple[Key, ...]]) -> None:
         self._keys = keys
@@ -83,8 +83,8 @@ class Vault:
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
-    """The key file as it was last read, and the keys that it held before."""
+class _KeyFileState:
+    """The key file as last read, and the keys that it held before."""
 
     stamp: tuple[int, int]
     keys: tuple[Key, ...]
@@ -96,30 +96,30 @@ class _Seen:
 
 
 def keys_of(config: Config) -> Callable[[], tuple[Key, ...]]:
-    """The keys in force: of the setting, or of the instance folder, read again whenever its file changes.
+    """A function that returns the current keys: those of the setting, or of the key file, re-read when it changes.
 
-    A key that left the file opens for a moment longer: a request may hold a text that it read before the rotation.
+    A retired key still opens for ``RETIRED_OPENS_S``: a request may hold a text that it read before the rotation.
     """
     if config.encryption_keys:
         fixed = tuple(Key.of(raw) for raw in config.encryption_keys)
         return lambda: fixed
-    seen = _Seen((0, 0), read_own_keys(config))
+    state = _KeyFileState((0, 0), read_own_keys(config))
 
     def read() -> tuple[Key, ...]:
-        nonlocal seen
+        nonlocal state
         status = os.stat(config.keys_file)
         stamp = (status.st_mtime_ns, status.st_ino)
-        if seen.stamp != stamp:
+        if state.stamp != stamp:
             keys = read_own_keys(config)
-            seen = _Seen(stamp, keys, _gone(seen, keys), time.monotonic() + RETIRED_OPENS_S)
-        return seen.in_force()
+            state = _KeyFileState(stamp, keys, _retired(state, keys), time.monotonic() + RETIRED_OPENS_S)
+        return state.in_force()
 
     read()
     return read
 
 
-def _gone(seen: _Seen, keys: tuple[Key, ...]) -> tuple[Key, ...]:
-    return tuple(key for key in seen.in_force() if key not in keys)
+def _retired(state: _KeyFileState, keys: tuple[Key, ...]) -> tuple[Key, ...]:
+    return tuple(key for key in state.in_force() if key not in keys)
 
 
 def new_key() -> Key:
@@ -127,7 +127,7 @@ def new_key() -> Key:
 
 
 def read_own_keys(config: Config) -> tuple[Key, ...]:
-    """The keys of the instance folder, newest first. Raises ConfigError when their file is damaged."""
+    """The keys of the instance folder, newest first. Raises ConfigError when the file is damaged."""
     try:
         keys = parse_keys(own_keys(config))
     except ValueError as exc:
@@ -138,7 +138,7 @@ def read_own_keys(config: Config) -> tuple[Key, ...]:
 
 
 def write_own_keys(config: Config, keys: tuple[Key, ...]) -> None:
-    """Put these keys in place of the instance folder's. The file is the old or the new one, also after a power cut."""
+    """Replace the key file of the instance folder atomically: after a power cut, it is the old or the new one."""
     draft = config.keys_file.with_name(".encryption_keys.next")
     draft.unlink(missing_ok=True)
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:

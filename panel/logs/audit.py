@@ -1,6 +1,6 @@
-"""The audit trail: who changed what, when and through which face. A line is added together with the change it tells of.
+"""The audit trail: who changed what, when and through which face. A line is committed together with its change.
 
-Lines hold names and references only: never a secret, a value of a setting, or a text of an upstream.
+Lines hold names and references only: no secret, no value of a setting, and no text of an upstream.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from panel.storage.models import AuditEntry
 
 
 class AuditAction(StrEnum):
-    """What was done. A word stays what it is for ever, since old lines hold it."""
+    """What was done. Values never change, because stored lines hold them."""
 
     LINK = "link"
     CREATE = "create"
@@ -62,17 +62,17 @@ class AuditAction(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who does something, and through which face."""
+    """Who acts, and through which face."""
 
     name: str
     kind: str
-    """As ``Principal.kind``; ``local:`` and the account of the system for who types a command."""
+    """As ``Principal.kind``; ``local:`` and the system account for someone who runs a command."""
     face: str
     request_id: str = ""
 
 
 def record(
-    deed: AuditAction,
+    action: AuditAction,
     actor: Actor,
     *,
     subject: str = "",
@@ -80,15 +80,15 @@ def record(
     integration: str = "",
     detail: str = "",
 ) -> None:
-    """Add the line of a change to the session, so that both are committed by the one commit, or neither.
+    """Add the line of a change to the session, so that one commit stores both or neither.
 
     ``subject`` is what was changed: an item reference, a slug, a name. ``detail`` holds names, never values.
     """
-    db.session.add(AuditEntry(**line(deed, actor, subject=subject, obj=obj, integration=integration, detail=detail)))
+    db.session.add(AuditEntry(**line(action, actor, subject=subject, obj=obj, integration=integration, detail=detail)))
 
 
 def line(
-    deed: AuditAction,
+    action: AuditAction,
     actor: Actor,
     *,
     subject: str = "",
@@ -96,13 +96,13 @@ def line(
     integration: str = "",
     detail: str = "",
 ) -> dict[str, Any]:
-    """The columns of a line, for a change that is made on a connection of its own.
+    """The columns of a line, for a change that is made outside the session.
 
-    Texts are cut to their columns: a long name is no reason to refuse a change.
+    Texts are truncated to their columns: a long name must not make a change fail.
     """
     return {
         "at": now(),
-        "deed": deed.value,
+        "deed": action.value,
         "who": actor.name[:200],
         "kind": actor.kind[:60],
         "face": actor.face[:20],

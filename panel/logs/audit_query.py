@@ -1,4 +1,4 @@
-"""Reading the audit trail: which lines somebody asks for, and what there is to choose from."""
+"""Queries of the audit trail: filtered lines, and the values to filter by."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from sqlalchemy import literal, or_, select
 from panel.storage import paging
 from panel.storage.engine import db
 from panel.storage.models import AuditEntry, EmbedApp
-from panel.storage.paging import Lines
+from panel.storage.paging import Page
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """Which lines are asked for. Empty means any."""
+class AuditFilter:
+    """Selects lines. Empty fields match any line."""
 
     who: str = ""
-    """Part of a name, or of the name of the embedding application that somebody came through."""
+    """Part of a person's name, or of the name of the embedding application through which the person acted."""
     deed: str = ""
     object: tuple[str, ...] = ()
     """Register, register and schema, or all three."""
@@ -28,11 +28,11 @@ class Wanted:
     since: datetime | None = None
     until: datetime | None = None
     text: str = ""
-    """The beginning of a request's reference, or part of what was changed."""
+    """The beginning of a request id, or part of the subject or the detail."""
 
     def conditions(self) -> list[Any]:
-        place = zip((AuditEntry.register, AuditEntry.schema, AuditEntry.object_id), self.object, strict=False)
-        found: list[Any] = [column == part for column, part in place]
+        parts = zip((AuditEntry.register, AuditEntry.schema, AuditEntry.object_id), self.object, strict=False)
+        found: list[Any] = [column == part for column, part in parts]
         for column, word in ((AuditEntry.deed, self.deed), (AuditEntry.integration, self.integration)):
             found += [column == word] if word else []
         found += [AuditEntry.at >= self.since] if self.since is not None else []
@@ -54,15 +54,15 @@ def _with(text: str) -> list[Any]:
     return [or_(AuditEntry.request_id.istartswith(text, autoescape=True), *in_words)]
 
 
-def lines(wanted: Wanted, *, before: int = 0) -> Lines[AuditEntry]:
-    return paging.lines(AuditEntry, wanted.conditions(), before=before)
+def page(selected: AuditFilter, *, before: int = 0) -> Page[AuditEntry]:
+    return paging.page(AuditEntry, selected.conditions(), before=before)
 
 
-def every_line(wanted: Wanted) -> Iterator[Any]:
-    return paging.every_line(AuditEntry, wanted.conditions())
+def every_line(selected: AuditFilter) -> Iterator[Any]:
+    return paging.every_line(AuditEntry, selected.conditions())
 
 
 def integrations() -> list[str]:
-    """Those that lines speak of, also when they are gone."""
+    """The integrations that occur in lines, also uninstalled ones."""
     known = select(AuditEntry.integration).where(AuditEntry.integration != "").distinct()
     return list(db.session.scalars(known.order_by(AuditEntry.integration)))

@@ -1,4 +1,4 @@
-"""Reading the call log: pages of lines, figures of the last day, the latest failures. It asks no upstream."""
+"""Queries of the call log: pages of lines, figures of the last 24 hours, the latest failures. Calls no upstream."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from typing import Any
 from sqlalchemy import Select, extract, func, literal_column, or_, select
 
 from panel.core.domain import Reason, now
-from panel.logs.calls import NOT_SENT, Wanted, oldest
+from panel.logs.calls import NOT_SENT, CallFilter, oldest
 from panel.storage import paging
 from panel.storage.engine import db
 from panel.storage.models import Call
-from panel.storage.paging import Lines
+from panel.storage.paging import Page
 
 DAY = timedelta(hours=24)
-_HELD_BACK = [
+_REFUSED_BY_US = [
     reason.value
     for reason in (
         Reason.CONNECTOR_DISABLED, Reason.SOURCE_MISSING, Reason.SOURCE_DISABLED, Reason.CIRCUIT_OPEN,
         Reason.RATE_LIMITED, Reason.BUSY,
     )
 ]  # fmt: skip
-"""Reasons of our own, when there is no status: no source, switches, limits, and the breaker that follows failures."""
+"""Reasons for which the panel itself refuses a call. Without a status, they say nothing about the upstream."""
 _SENT = or_(Call.status.is_not(None), Call.reason.is_(None), Call.reason.not_in([reason.value for reason in NOT_SENT]))
 
 
@@ -42,7 +42,7 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class Outcomes:
-    """When a source last answered, and when and why it last did not; as far back as the log goes."""
+    """When a source last answered, and when and why it last failed, within the retention of the log."""
 
     succeeded_at: datetime | None = None
     failed_at: datetime | None = None
@@ -51,7 +51,7 @@ class Outcomes:
 
 @dataclass(frozen=True, slots=True)
 class Hour:
-    """One hour of a source: how many calls, how many of them failed, and how long they took."""
+    """One hour of a source: number of calls, number of failures, and durations."""
 
     begins: datetime
     calls: int = 0
@@ -60,12 +60,12 @@ class Hour:
     p95_ms: int = 0
 
 
-def lines(wanted: Wanted, *, before: int = 0) -> Lines[Call]:
-    return paging.lines(Call, wanted.conditions(), before=before)
+def page(selected: CallFilter, *, before: int = 0) -> Page[Call]:
+    return paging.page(Call, selected.conditions(), before=before)
 
 
-def every_line(wanted: Wanted) -> Iterator[Any]:
-    return paging.every_line(Call, wanted.conditions())
+def every_line(selected: CallFilter) -> Iterator[Any]:
+    return paging.every_line(Call, selected.conditions())
 
 
 def _count(*conditions: Any) -> int:
@@ -90,12 +90,12 @@ def reason_of(call: Any) -> Reason | None:
 
 
 def _reason(word: str | None) -> Reason | None:
-    """A word of the log as a reason; None for one that a later version may have written."""
+    """A stored value as a reason; None for an unknown one, which another version may have written."""
     return next((reason for reason in Reason if reason.value == word), None)
 
 
 def went_out(call: Call) -> bool:
-    """Whether something was sent to the upstream."""
+    """Whether a request was sent to the upstream."""
     return bool(call.method) and (call.status is not None or reason_of(call) not in NOT_SENT)
 
 
@@ -108,14 +108,14 @@ def latest_failures(*, limit: int = 5) -> list[Call]:
 
 
 def figures() -> list[Figures]:
-    """Every source that was called in the last 24 hours, those with most calls first."""
+    """Every source that was called in the last 24 hours, the ones with the most calls first."""
     counts = select(Call.source, func.count(), func.count(Call.reason)).where(Call.at >= now() - DAY)
     counts = counts.group_by(Call.source).order_by(func.count().desc(), Call.source)
     return [_figures(source, calls, failed) for source, calls, failed in db.session.execute(counts)]
 
 
 def figures_of(source: str) -> Figures:
-    """One source over the last 24 hours, also when nothing was asked of it."""
+    """One source over the last 24 hours, also when it was not called."""
     mine = (Call.source == source, Call.at >= now() - DAY)
     return _figures(source, _count(*mine), _count(*mine, Call.reason.is_not(None)))
 
@@ -125,32 +125,32 @@ def _figures(source: str, calls: int, failed: int) -> Figures:
 
 
 def outcomes() -> dict[str, Outcomes]:
-    """How calls to each source last ended, in one query. What we held back ourselves is no failure of a source."""
+    """The last success and failure of each source. Calls that the panel itself refused do not count."""
     failed = Call.reason.is_not(None)
-    kept = Call.status.is_not(None) | Call.reason.is_(None) | Call.reason.not_in(_HELD_BACK)
+    counts = Call.status.is_not(None) | Call.reason.is_(None) | Call.reason.not_in(_REFUSED_BY_US)
     newest = select(Call.source, failed.label("failed"), func.max(Call.at).label("at"))
-    last = newest.where(Call.at >= oldest(), kept).group_by(Call.source, failed).subquery()
+    last = newest.where(Call.at >= oldest(), counts).group_by(Call.source, failed).subquery()
     same = (Call.source == last.c.source) & (Call.at == last.c.at) & (failed == last.c.failed)
     found: dict[str, Outcomes] = {}
     for call in db.session.scalars(select(Call).join(last, same)):
         known = found.get(call.source, Outcomes())
-        told = {"failed_at": call.at, "failed_why": reason_of(call)} if call.reason else {"succeeded_at": call.at}
-        found[call.source] = replace(known, **told)
+        outcome = {"failed_at": call.at, "failed_why": reason_of(call)} if call.reason else {"succeeded_at": call.at}
+        found[call.source] = replace(known, **outcome)
     return found
 
 
 def _percentile(source: str, share: float) -> int | None:
-    """How many milliseconds that share of the calls took at most; only calls that went out count."""
+    """The percentile ``share`` (0 to 1) of the durations in ms, over the calls that were sent."""
     mine = (Call.source == source, Call.at >= now() - DAY, _SENT)
     count = _count(*mine)
     if not count:
         return None
-    place = math.ceil(count * share) - 1
-    return db.session.scalar(select(Call.ms).where(*mine).order_by(Call.ms).offset(place).limit(1))
+    rank = math.ceil(count * share) - 1
+    return db.session.scalar(select(Call.ms).where(*mine).order_by(Call.ms).offset(rank).limit(1))
 
 
 def hours(source: str) -> list[Hour]:
-    """The last 24 hours of a source, oldest first; an hour without calls is there too."""
+    """The last 24 hours of a source, oldest first, including hours without calls."""
     end = now().replace(minute=0, second=0, microsecond=0)
     begins = [end - timedelta(hours=back) for back in range(23, -1, -1)]
     mine = (Call.source == source, Call.at >= begins[0])
@@ -167,16 +167,16 @@ def _ends(times: list[int]) -> tuple[int, int]:
 
 
 def _percentiles_by_hour(*mine: Any) -> Select[Any]:
-    """Two rows for each hour, the median and the 95th percentile; one where they are the same call."""
-    place = func.row_number().over(partition_by=_hour(), order_by=Call.ms).label("place")
+    """Two rows for each hour, the median and the 95th percentile; one row where they are the same call."""
+    rank = func.row_number().over(partition_by=_hour(), order_by=Call.ms).label("rank")
     count = func.count().over(partition_by=_hour()).label("count")
-    ranked = select(_hour().label("hour"), Call.ms, place, count).where(*mine, _SENT).subquery()
+    ranked = select(_hour().label("hour"), Call.ms, rank, count).where(*mine, _SENT).subquery()
     median, late = (ranked.c.count + 1) // 2, (ranked.c.count * 95 + 99) // 100
-    return select(ranked.c.hour, ranked.c.ms).where(or_(ranked.c.place == median, ranked.c.place == late))
+    return select(ranked.c.hour, ranked.c.ms).where(or_(ranked.c.rank == median, ranked.c.rank == late))
 
 
 def _hour() -> Any:
     """The hour of the day in UTC, 0 to 23."""
     sqlite = db.engine.dialect.name == "sqlite"
-    # Written out and not sent as a parameter, so that PostgreSQL sees that it groups by what it selects.
+    # A literal, not a parameter: PostgreSQL compares SELECT and GROUP BY expressions, and two parameters differ.
     return extract("hour", Call.at if sqlite else func.timezone(literal_column("'UTC'"), Call.at))

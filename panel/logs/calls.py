@@ -1,7 +1,7 @@
-"""The call log: a line for every call to a source and for every time that one could not be used, kept for a week.
+"""The call log: a line for every call to a source and for every refused one. The retention is one week.
 
-Lines are written in batches by a thread of their own, at most a second later; no request waits for them. A line never
-holds a body, a credential or a value of a query.
+A background thread writes lines in batches, at most a second later, so that no request waits for them. A line holds
+no body, no credential and no query value.
 """
 
 from __future__ import annotations
@@ -24,31 +24,31 @@ from panel.connector import Caller, SourceConfig
 from panel.core.domain import Reason, now
 from panel.storage.models import Call
 
-KEPT = timedelta(days=7)
-MOST_ROWS = 100_000
-MOST_WAITING = 10_000
-LATE_S = 0.5
+RETENTION = timedelta(days=7)
+MAX_ROWS = 100_000
+MAX_WAITING = 10_000
+FLUSH_DELAY_S = 0.5
 NOT_SENT = frozenset({
     Reason.CONNECTOR_DISABLED, Reason.SOURCE_MISSING, Reason.SOURCE_DISABLED, Reason.SOURCE_UNREADABLE,
     Reason.SOURCE_INVALID, Reason.ADDRESS_NOT_ALLOWED, Reason.CIRCUIT_OPEN, Reason.RATE_LIMITED, Reason.BUSY,
 })  # fmt: skip
-"""Reasons for which, when there is no status, nothing went upstream."""
+"""Reasons that, without a status, mean that nothing was sent upstream."""
 
 log = logging.getLogger(__name__)
 
 
-class Calls:
-    """The connector's ``Journal``. ``engine`` has connections of its own: no line is part of another transaction."""
+class CallLog:
+    """The connector's ``Journal``. ``engine`` has its own connections, so that a rollback elsewhere loses no line."""
 
-    def __init__(self, engine: Engine, *, most_waiting: int = MOST_WAITING, most_rows: int = MOST_ROWS) -> None:
+    def __init__(self, engine: Engine, *, max_waiting: int = MAX_WAITING, max_rows: int = MAX_ROWS) -> None:
         self._engine = engine
-        self._most_waiting, self._most_rows = most_waiting, most_rows
+        self._max_waiting, self._max_rows = max_waiting, max_rows
         self._waiting: deque[dict[str, Any]] = deque()
         self._lock, self._writing = threading.Lock(), threading.Lock()
         self._writer: tuple[int, threading.Thread] | None = None
-        self._told: OrderedDict[tuple[str, str, str], None] = OrderedDict()
+        self._recorded: OrderedDict[tuple[str, str, str], None] = OrderedDict()
         self.dropped = 0
-        """Lines that were lost because more were waiting than may, or the database did not take them."""
+        """How many lines were lost, because too many were waiting or the database refused them."""
         atexit.register(_flush, weakref.ref(self))
 
     def record(
@@ -63,47 +63,47 @@ class Calls:
         served: int = 1,
     ) -> None:
         method, _, path = where.partition(" ")
-        told = {"status": status, "reason": reason, "ms": ms, "size": size, "served": served}
-        self._add(source.slug, caller, method=method, path=path[:500], **told)
+        details = {"status": status, "reason": reason, "ms": ms, "size": size, "served": served}
+        self._add(source.slug, caller, method=method, path=path[:500], **details)
 
     def note(self, slug: str, caller: Caller, reason: Reason) -> None:
-        """Keep that ``caller`` was told of a failure, unless the call that failed was his and has its line already."""
-        if not self._is_told(slug, caller, reason):
+        """Add a line for a caller that got ``reason``, unless the failed call has one for the same request."""
+        if not self._is_recorded(slug, caller, reason):
             self._add(slug, caller, method="", path="", status=None, reason=reason, ms=0, size=0, served=1)
 
-    def _is_told(self, slug: str, caller: Caller, reason: Reason) -> bool:
+    def _is_recorded(self, slug: str, caller: Caller, reason: Reason) -> bool:
         with self._lock:
-            return (caller.request_id, slug, reason.value) in self._told
+            return (caller.request_id, slug, reason.value) in self._recorded
 
     def _add(self, slug: str, caller: Caller, **line: Any) -> None:
         reason: Reason | None = line["reason"]
-        who = {"face": caller.face[:20], "principal": caller.principal[:200], "request_id": caller.request_id[:20]}
+        by = {"face": caller.face[:20], "principal": caller.principal[:200], "request_id": caller.request_id[:20]}
         with self._lock:
             if reason is not None and caller.request_id:
-                self._told[caller.request_id, slug, reason.value] = None
-                while len(self._told) > 1000:
-                    self._told.popitem(last=False)
-            if len(self._waiting) >= self._most_waiting:
+                self._recorded[caller.request_id, slug, reason.value] = None
+                while len(self._recorded) > 1000:
+                    self._recorded.popitem(last=False)
+            if len(self._waiting) >= self._max_waiting:
                 self.dropped += 1
                 return
-            self._waiting.append({"at": now(), "source": slug[:63], **who, **line})
-            self._wake()
+            self._waiting.append({"at": now(), "source": slug[:63], **by, **line})
+            self._start_writer()
 
-    def _wake(self) -> None:
-        """A thread that writes what is waiting and ends; one that did not survive a fork counts as none."""
+    def _start_writer(self) -> None:
+        """Start the thread that writes waiting lines, unless this process has one (threads do not survive a fork)."""
         if self._writer is not None and self._writer[0] == os.getpid():
             return
         thread = threading.Thread(target=self._write_later, name="call log", daemon=True)
         try:
             thread.start()
         except RuntimeError:
-            # The process is ending: what waits is written at its exit.
+            # The interpreter is shutting down; the exit handler writes the waiting lines.
             return
         self._writer = os.getpid(), thread
 
     def _write_later(self) -> None:
         while True:
-            time.sleep(LATE_S)
+            time.sleep(FLUSH_DELAY_S)
             self.flush()
             with self._lock:
                 if not self._waiting:
@@ -111,7 +111,7 @@ class Calls:
                     return
 
     def flush(self) -> None:
-        """Write what is waiting, now. It never raises: the log is not worth a request."""
+        """Write all waiting lines now. It does not raise: a failing log must not make a request fail."""
         with self._writing:
             with self._lock:
                 lines = list(self._waiting)
@@ -128,25 +128,25 @@ class Calls:
         with self._engine.begin() as connection:
             connection.execute(insert(Call), lines)
             newest = connection.scalar(select(func.max(Call.id))) or 0
-            connection.execute(delete(Call).where(Call.id <= newest - self._most_rows))
+            connection.execute(delete(Call).where(Call.id <= newest - self._max_rows))
             connection.execute(delete(Call).where(Call.at < oldest()))
 
 
-def _flush(calls: weakref.ref[Calls]) -> None:
-    """At the end of the process, which is no reason to keep a log that nobody uses any more."""
-    known = calls()
-    if known is not None:
-        known.flush()
+def _flush(reference: weakref.ref[CallLog]) -> None:
+    """Flush at the end of the process. The weak reference lets an unused log be garbage-collected before."""
+    call_log = reference()
+    if call_log is not None:
+        call_log.flush()
 
 
 def oldest() -> datetime:
-    """Lines before this moment are over, whether they have been removed yet or not."""
-    return now() - KEPT
+    """The end of the retention: older lines are ignored, whether they have been deleted yet or not."""
+    return now() - RETENTION
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """Which lines are asked for. Empty text means any."""
+class CallFilter:
+    """Selects lines. Empty fields match any line."""
 
     source: str = ""
     outcome: str = ""
@@ -154,7 +154,7 @@ class Wanted:
     face: str = ""
     since: datetime | None = None
     text: str = ""
-    """Part of a path, or the beginning of a reference."""
+    """Part of a path, or the beginning of a request id."""
 
     def conditions(self) -> list[Any]:
         found: list[Any] = [Call.at >= max(self.since or oldest(), oldest())]

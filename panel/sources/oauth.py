@@ -54,7 +54,7 @@ class ConnectFailed(PanelError):
 
 
 class Oauth:
-    """The connector's ``Sign``, and the way to the provider's consent page and back."""
+    """The connector's ``OauthSigner``, and the way to the provider's consent page and back."""
 
     def __init__(self, engine: Engine, vault: Vault, connector: Connector) -> None:
         self._grants = Grants(engine, vault)

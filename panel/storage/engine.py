@@ -1,4 +1,4 @@
-"""Engine and session: SQLite as an acknowledged write must find it (WAL, synchronous=FULL), or PostgreSQL."""
+"""Database engine and session: PostgreSQL, or SQLite with WAL and ``synchronous=FULL`` for durable commits."""
 
 from __future__ import annotations
 
@@ -32,26 +32,26 @@ class Model(DeclarativeBase):
 db = SQLAlchemy()
 alembic = Alembic(run_mkdir=False, metadatas=Model.metadata)
 
-# It tells of every plugin and every table that it looks at; only the steps of an upgrade are worth a line.
+# Alembic logs every plugin and table that it looks at. Only the steps of an upgrade are useful in the log.
 for _name in ("alembic.runtime.plugins", "alembic.autogenerate"):
     logging.getLogger(_name).setLevel(logging.WARNING)
 
 MIGRATIONS = PROJECT_ROOT / "migrations"
 
 STORAGE_FAILURES = (OperationalError, InternalError, ProgrammingError, NoConnectionLeft)
-"""What is raised for a database that is busy, away, read-only, out of connections or not set up."""
+"""Exceptions for a database that is locked, unreachable, read-only, out of connections or not migrated."""
 
 _POSTGRESQL = {
     "connect_timeout": 3,
     "tcp_user_timeout": 5000,
     "options": "-c lock_timeout=5s -c statement_timeout=10s -c idle_in_transaction_session_timeout=60s",
 }
-"""A database that does not answer must not hold a request for ever. What the URL says itself goes before."""
+"""Timeouts, so that a hanging database does not block requests without end. Parameters of the URL take precedence."""
 _UPGRADE_LOCK = 0x1EAF
 
 
 def flask_settings(config: Config) -> dict[str, Any]:
-    """What the database extensions read from the application's configuration."""
+    """The Flask configuration of the database extensions."""
     options: dict[str, Any] = {"url": config.database_url, **_options(config)}
     if not config.database_url.startswith("sqlite"):
         options |= {"pool_pre_ping": True, "pool_size": 10, "max_overflow": 30, "pool_timeout": 5}
@@ -63,7 +63,7 @@ def flask_settings(config: Config) -> dict[str, Any]:
 
 
 def _options(config: Config) -> dict[str, Any]:
-    """What every engine of ours has. Parameters are hidden, since the log shows the statement that failed."""
+    """Options of every engine. Parameters are hidden, because a logged failure shows its statement."""
     url = make_url(config.database_url)
     if url.get_backend_name() != "postgresql":
         return {"hide_parameters": True}
@@ -74,14 +74,14 @@ def _options(config: Config) -> dict[str, Any]:
 
 
 def _is_migrated(name: str | None, kind: str, _: Any) -> bool:
-    """The numbers of traffic make their own tables, wherever they live."""
+    """Whether Alembic manages a table. The traffic tables are created at first use instead."""
     return not (kind == "table" and str(name).startswith("traffic_"))
 
 
 def own_engine(config: Config) -> Engine:
-    """An engine with connections of its own, for work in the middle of a request that holds one already.
+    """An engine with its own pool, for work inside a request that already holds a connection.
 
-    Taken from the same pool, as many requests as it has connections would wait for each other.
+    With one pool, requests that each hold a connection and wait for a second one could deadlock.
     """
     return create_engine(
         config.database_url, pool_size=2, max_overflow=40, pool_timeout=5, pool_pre_ping=True, **_options(config)
@@ -89,27 +89,27 @@ def own_engine(config: Config) -> Engine:
 
 
 def upgrade() -> None:
-    """Bring the database up to date; on PostgreSQL one process after the other, however many start together."""
+    """Run the migrations. On PostgreSQL, an advisory lock serialises processes that start together."""
     if db.engine.dialect.name != "postgresql":
         alembic.upgrade()
         return
-    with db.engine.begin() as turn:
-        turn.exec_driver_sql("SET LOCAL lock_timeout = 0")
-        turn.exec_driver_sql("SET LOCAL statement_timeout = 0")
-        turn.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
-        turn.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_UPGRADE_LOCK})")
+    with db.engine.begin() as lock:
+        lock.exec_driver_sql("SET LOCAL lock_timeout = 0")
+        lock.exec_driver_sql("SET LOCAL statement_timeout = 0")
+        lock.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
+        lock.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_UPGRADE_LOCK})")
         alembic.upgrade()
 
 
 def is_not_set_up(exc: Exception) -> bool:
-    """Whether a failure only says that ``db upgrade`` has not been run."""
+    """Whether a failure means that ``db upgrade`` has not been run."""
     words = str(getattr(exc, "orig", ""))
     return "no such table" in words or ("relation" in words and "does not exist" in words)
 
 
 @event.listens_for(Engine, "connect")
 def _prepare_sqlite(connection: Any, record: Any) -> None:
-    """An acknowledged link must survive a power cut, hence FULL; readers never wait for a writer, hence WAL."""
+    """FULL, because an acknowledged link must survive a power cut. WAL, because readers must not wait for a writer."""
     if not isinstance(connection, sqlite3.Connection):
         return
     cursor = connection.cursor()

@@ -1,4 +1,4 @@
-"""The rows. Pointers and settings only: no title, status or text of an upstream thing has a column here."""
+"""The tables. They hold pointers and settings; no column holds a title, status or text of an upstream item."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from panel.storage.engine import Model
 
 
 class Moment(TypeDecorator[datetime]):
-    """An aware UTC moment. SQLite keeps no zone, so it is put back on reading."""
+    """An aware datetime in UTC. SQLite stores no time zone, so it is added on reading."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
@@ -32,7 +32,7 @@ def _uuid() -> str:
 
 
 class Source(Model):
-    """One configured upstream. The credential is sealed; ``secret_origin`` says for which origin it was typed."""
+    """One configured upstream. The credential is sealed; ``secret_origin`` is the origin that it was entered for."""
 
     __tablename__ = "source"
 
@@ -41,11 +41,11 @@ class Source(Model):
     name: Mapped[str] = mapped_column(String(200))
     description: Mapped[str] = mapped_column(Text, default="")
     location: Mapped[str] = mapped_column(String(2000))
-    """As typed; the leaf tells the instance root from it."""
+    """As entered; the integration derives the instance root from it."""
     enabled: Mapped[bool] = mapped_column(default=True)
     auth_kind: Mapped[str] = mapped_column(String(16), default="none")
     auth_fields: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
-    """What of the auth block may be read again: user name, header name, client id, addresses, scope."""
+    """The readable part of the auth block: user name, header name, client id, addresses, scope."""
     secret: Mapped[str | None] = mapped_column(Text)
     secret_origin: Mapped[str] = mapped_column(String(2100), default="")
     secret_set_at: Mapped[datetime | None] = mapped_column(Moment)
@@ -64,7 +64,7 @@ class Source(Model):
 
 
 class SourceCheck(Model):
-    """What the last live check of a source found, for the overview: it never asks by itself."""
+    """The result of the last live check of a source, for the overview, which calls no upstream."""
 
     __tablename__ = "source_check"
 
@@ -79,9 +79,9 @@ class SourceCheck(Model):
 
 
 class Instance(Model):
-    """Which instance of its upstream the links of an integration were made in: hashes, and nothing that they stand for.
+    """Fingerprint of the upstream instance in which the links of an integration were made. ``marks`` holds hashes only.
 
-    It belongs to the links and not to a source, so that it outlives one that is deleted and made again.
+    It belongs to the links and not to the source, so that it survives a source that is deleted and created again.
     """
 
     __tablename__ = "instance"
@@ -90,11 +90,11 @@ class Instance(Model):
     marks: Mapped[dict[str, str]] = mapped_column(JSON, default=dict)
     known_at: Mapped[datetime] = mapped_column(Moment, default=now)
     other: Mapped[dict[str, str] | None] = mapped_column(JSON(none_as_null=True))
-    """What the last check found instead, until somebody says that it is meant."""
+    """The fingerprint that the last check found instead, until an administrator accepts it."""
 
 
 class Link(Model):
-    """The stored pointer: this object, this upstream reference, who and when."""
+    """The stored pointer: an object, an upstream reference, who linked it and when."""
 
     __tablename__ = "link"
     __table_args__ = (
@@ -127,7 +127,7 @@ class CreateIntent(Model):
 
 
 class User(Model):
-    """A person who signs in. ``must_choose`` marks a one-time password that the console printed."""
+    """A person who signs in. ``must_choose`` is set while the password is a one-time password."""
 
     __tablename__ = "user"
 
@@ -137,14 +137,14 @@ class User(Model):
     role: Mapped[str] = mapped_column(String(20), default="admin")
     must_choose: Mapped[bool] = mapped_column(default=False)
     one_time_until: Mapped[datetime | None] = mapped_column(Moment)
-    """Until when a password lasts that its owner did not choose."""
+    """When the one-time password expires."""
     disabled: Mapped[bool] = mapped_column(default=False)
     created_at: Mapped[datetime] = mapped_column(Moment, default=now)
     last_seen_at: Mapped[datetime | None] = mapped_column(Moment)
 
 
 class UserSession(Model):
-    """A browser in which somebody is signed in, kept as a hash of what its cookie proves."""
+    """A session of a signed-in browser, stored as a hash of the proof in its cookie."""
 
     __tablename__ = "user_session"
 
@@ -155,7 +155,7 @@ class UserSession(Model):
 
 
 class ApiToken(Model):
-    """A bearer token for scripts and agents, kept as a hash."""
+    """A bearer token for scripts and agents, stored as a hash."""
 
     __tablename__ = "api_token"
 
@@ -165,7 +165,7 @@ class ApiToken(Model):
     scope: Mapped[str] = mapped_column(String(20))
     registers: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
     integrations: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
-    """What it is limited to; nothing is no limit."""
+    """The registers and integrations that it is limited to; None means no limit."""
     created_at: Mapped[datetime] = mapped_column(Moment, default=now)
     created_by: Mapped[str] = mapped_column(String(200), default="")
     expires_at: Mapped[datetime | None] = mapped_column(Moment)
@@ -173,7 +173,7 @@ class ApiToken(Model):
 
 
 class Switch(Model):
-    """A setting that administrators turn while the panel runs (the connector's on/off)."""
+    """A setting that administrators change at run time (the connector's on/off)."""
 
     __tablename__ = "switch"
 
@@ -189,19 +189,19 @@ class OauthGrant(Model):
     source_id: Mapped[str] = mapped_column(ForeignKey("source.id", ondelete="CASCADE"), primary_key=True)
     sealed: Mapped[str | None] = mapped_column(Text)
     state: Mapped[str] = mapped_column(String(20), default="missing")
-    """``missing``, ``configured`` or ``expired``: the auth status that people see."""
+    """``missing``, ``configured`` or ``expired``: the displayed auth status."""
     detail: Mapped[str] = mapped_column(String(300), default="")
-    """One sentence of ours about the last failure; never the provider's own words."""
+    """One sentence about the last failure, without text of the provider."""
     expires_at: Mapped[datetime | None] = mapped_column(Moment)
     changed_at: Mapped[datetime] = mapped_column(Moment, default=now)
     version: Mapped[int] = mapped_column(default=1)
-    """Grows with every stored token, so that a waiting process sees that another one renewed."""
+    """Grows with every stored token, so that a waiting process notices a renewal by another one."""
     lease_until: Mapped[datetime | None] = mapped_column(Moment)
     lease_by: Mapped[str] = mapped_column(String(64), default="")
 
 
 class OauthAttempt(Model):
-    """One visit to the provider's consent page: single use, bound to a person and a source, ten minutes."""
+    """One authorization request: single use, bound to a person and a source, valid for ten minutes."""
 
     __tablename__ = "oauth_attempt"
 
@@ -213,7 +213,7 @@ class OauthAttempt(Model):
 
 
 class Call(Model):
-    """One line of the call log: what was asked of a source and how it ended; no body, credential or query value."""
+    """One line of the call log: a call to a source and its outcome, without body, credential or query values."""
 
     __tablename__ = "call"
     __table_args__ = (Index("ix_call_source_at", "source", "at"),)
@@ -230,13 +230,13 @@ class Call(Model):
     reason: Mapped[str | None] = mapped_column(String(40))
     ms: Mapped[int] = mapped_column(default=0)
     size: Mapped[int] = mapped_column(default=0)
-    """Bytes of the answer's body."""
+    """Size of the answer's body in bytes."""
     served: Mapped[int] = mapped_column(default=1)
-    """How many callers this one request answered."""
+    """How many callers this call answered."""
 
 
 class AuditEntry(Model):
-    """One line of the audit trail: who did what, to what. The database refuses to change or delete one."""
+    """One line of the audit trail: who did what to what. Triggers in the database refuse UPDATE and DELETE."""
 
     __tablename__ = "audit_entry"
     __table_args__ = (Index("ix_audit_entry_object", "register", "schema", "object_id"),)
@@ -255,11 +255,11 @@ class AuditEntry(Model):
     object_id: Mapped[str] = mapped_column(String(255))
     integration: Mapped[str] = mapped_column(String(63))
     detail: Mapped[str] = mapped_column(String(500))
-    """Names of fields, scopes, origins: no value of a setting that may be secret."""
+    """Names of fields, scopes, origins; no value of a setting that may be secret."""
 
 
 class EmbedApp(Model):
-    """An application that may show the tab in a frame: its name, and the origins that its pages come from."""
+    """An application that may show the tab in a frame: its name and the origins of its pages."""
 
     __tablename__ = "embed_app"
 
@@ -271,7 +271,7 @@ class EmbedApp(Model):
 
 
 class EmbedKey(Model):
-    """One secret that an embedding application signs with. While it changes secrets it has two."""
+    """One secret with which an embedding application signs tokens. During a rotation it has two."""
 
     __tablename__ = "embed_key"
 

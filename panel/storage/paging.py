@@ -1,4 +1,4 @@
-"""Reading a table of lines that only grows: pages of it, newest first, and all of it in portions."""
+"""Keyset pagination of an append-only table: single pages, newest first, and all lines in batches."""
 
 from __future__ import annotations
 
@@ -11,34 +11,34 @@ from sqlalchemy import func, select
 from panel.storage.engine import db
 from panel.storage.models import AuditEntry, Call
 
-PAGE = 50
-PORTION = 1000
+PAGE_SIZE = 50
+BATCH_SIZE = 1000
 _LARGEST = 2**31 - 1
 
 L = TypeVar("L", Call, AuditEntry)
 
 
 @dataclass(frozen=True, slots=True)
-class Lines(Generic[L]):
-    """One page, newest first. ``older`` and ``newer`` are the marks of the pages beside it."""
+class Page(Generic[L]):
+    """One page, newest first. ``older`` and ``newer`` are the cursors of the adjacent pages."""
 
     rows: list[L]
     total: int
     first: int
     older: int | None
     newer: int | None
-    """0 leads to the newest page; None means that this is it."""
+    """0 is the cursor of the newest page; None means that this is the newest page."""
 
 
-def lines(model: type[L], conditions: Sequence[Any], *, before: int = 0) -> Lines[L]:
-    """The page of lines older than the mark ``before``; the newest page for what is no mark."""
+def page(model: type[L], conditions: Sequence[Any], *, before: int = 0) -> Page[L]:
+    """The page of lines older than the cursor ``before``; the newest page for an invalid cursor."""
     before = before if 0 < before <= _LARGEST else 0
-    page = select(model).where(*conditions, *([model.id < before] if before else []))
-    rows = list(db.session.scalars(page.order_by(model.id.desc()).limit(PAGE + 1)))
+    query = select(model).where(*conditions, *([model.id < before] if before else []))
+    rows = list(db.session.scalars(query.order_by(model.id.desc()).limit(PAGE_SIZE + 1)))
     total = count(model, *conditions)
     above = count(model, *conditions, model.id >= before) if before else 0
-    older = rows[PAGE - 1].id if len(rows) > PAGE else None
-    return Lines(rows[:PAGE], total, above + 1, older, _newer(model, conditions, before) if above else None)
+    older = rows[PAGE_SIZE - 1].id if len(rows) > PAGE_SIZE else None
+    return Page(rows[:PAGE_SIZE], total, above + 1, older, _newer(model, conditions, before) if above else None)
 
 
 def count(model: type[L], *conditions: Any) -> int:
@@ -46,27 +46,30 @@ def count(model: type[L], *conditions: Any) -> int:
 
 
 def _newer(model: type[L], conditions: Sequence[Any], before: int) -> int:
-    """The mark of the page that ends just above ``before``."""
-    above = select(model.id).where(*conditions, model.id >= before).order_by(model.id).limit(PAGE + 1)
+    """The cursor of the page that ends just above ``before``."""
+    above = select(model.id).where(*conditions, model.id >= before).order_by(model.id).limit(PAGE_SIZE + 1)
     ids = list(db.session.scalars(above))
-    return ids[PAGE] if len(ids) > PAGE else 0
+    return ids[PAGE_SIZE] if len(ids) > PAGE_SIZE else 0
 
 
 def every_line(model: type[L], conditions: Sequence[Any]) -> Iterator[Any]:
-    """All lines as plain rows, newest first. The first portion is read at once: while its failure can be told."""
-    return _onwards(model, conditions, _portion(model, conditions))
+    """All lines as plain rows, newest first.
+
+    The first batch is read before the iterator is returned, while a failure can still become an error response.
+    """
+    return _following(model, conditions, _batch(model, conditions))
 
 
-def _onwards(model: type[L], conditions: Sequence[Any], rows: Sequence[Any]) -> Iterator[Any]:
+def _following(model: type[L], conditions: Sequence[Any], rows: Sequence[Any]) -> Iterator[Any]:
     while rows:
         yield from rows
-        rows = _portion(model, [*conditions, model.id < rows[-1].id]) if len(rows) == PORTION else []
+        rows = _batch(model, [*conditions, model.id < rows[-1].id]) if len(rows) == BATCH_SIZE else []
 
 
-def _portion(model: type[L], conditions: Sequence[Any]) -> Sequence[Any]:
+def _batch(model: type[L], conditions: Sequence[Any]) -> Sequence[Any]:
     rows = db.session.execute(
-        select(*model.__table__.c).where(*conditions).order_by(model.id.desc()).limit(PORTION)
+        select(*model.__table__.c).where(*conditions).order_by(model.id.desc()).limit(BATCH_SIZE)
     ).all()
-    # No connection is held while a slow reader takes these.
+    # Release the connection: a slow client may take minutes to download these rows.
     db.session.rollback()
     return rows

@@ -1,7 +1,8 @@
-"""The shared numbers of traffic: rate limits, places, breakers, epochs. Short transactions, seen by all processes.
+"""The limit store in SQL: rate limits (GCRA), concurrency slots, circuit breakers with half-open probes, cache epochs.
 
-They are worth seconds, not years: on SQLite they live in a file of their own that is never synced to disk, so that
-counting a call costs microseconds; on PostgreSQL they live beside everything else and use the database's clock.
+All processes share it, through short transactions. Losing the state costs seconds of limits, so it need not be
+durable: on SQLite it is in a file of its own that is not synced to disk, and a call costs microseconds. On PostgreSQL
+it is in the panel's database and uses the database's clock.
 """
 
 from __future__ import annotations
@@ -35,19 +36,19 @@ from panel.connector.source import SourceConfig
 from panel.core.domain import Reason
 
 CALLER_WINDOW_S = 2.0
-"""Somebody who asked within this time counts as waiting, so that nobody else may use more than half of a limit."""
+"""A caller seen within this time counts as waiting; meanwhile each other caller may use only half of a limit."""
 
-FORGET_EVERY = 0.02
-"""How often spending also clears away budgets that are whole again."""
+PRUNE_PROBABILITY = 0.02
+"""The share of ``spend`` calls that also delete full budgets."""
 
 meta = MetaData()
 
 
-def _whole(name: str) -> Column[int]:
+def _integer(name: str) -> Column[int]:
     return Column(name, Integer, nullable=False, server_default=text("0"))
 
 
-def _moment(name: str) -> Column[float]:
+def _timestamp(name: str) -> Column[float]:
     """Seconds since the epoch."""
     return Column(name, Float(53), nullable=False, server_default=text("0"))
 
@@ -55,37 +56,37 @@ def _moment(name: str) -> Column[float]:
 sources = Table(
     "traffic_source", meta,
     Column("source_id", String(32), primary_key=True),
-    _whole("revision"),
-    _moment("due"),
-    _moment("hold_until"),
-    _whole("failures"),
-    _moment("probe_at"),
-    _whole("epoch"),
+    _integer("revision"),
+    _timestamp("due"),
+    _timestamp("hold_until"),
+    _integer("failures"),
+    _timestamp("probe_at"),
+    _integer("epoch"),
 )  # fmt: skip
-"""``due``: when the next call would fit evenly (GCRA). ``probe_at``: 0 while the breaker is closed."""
+"""``due``: the theoretical arrival time of the GCRA. ``probe_at``: when the next probe may go; 0 while closed."""
 callers = Table(
     "traffic_caller", meta,
     Column("source_id", String(32), primary_key=True),
     Column("principal", String(200), primary_key=True),
-    _moment("due"),
-    _moment("seen_at"),
+    _timestamp("due"),
+    _timestamp("seen_at"),
 )  # fmt: skip
 slots = Table(
     "traffic_slot", meta,
     Column("source_id", String(32), primary_key=True),
     Column("slot", Integer, primary_key=True),
-    _moment("until"),
+    _timestamp("until"),
 )  # fmt: skip
 budgets = Table(
     "traffic_budget", meta,
     Column("key", String(64), primary_key=True),
-    _moment("due"),
+    _timestamp("due"),
 )  # fmt: skip
-"""Budgets of people who sign in, by a digest of whose they are. One whose ``due`` is past is whole again."""
+"""Sign-in budgets, by a digest of their owner. A budget is full when its ``due`` has passed."""
 
 
 _COUNTS = text(
-    "SELECT s.*, (SELECT count(*) FROM traffic_slot t WHERE t.source_id = s.source_id AND t.until > :now) AS places"
+    "SELECT s.*, (SELECT count(*) FROM traffic_slot t WHERE t.source_id = s.source_id AND t.until > :now) AS slots"
     " FROM traffic_source s"
 )
 
@@ -93,11 +94,11 @@ _DUE = text(
     "INSERT INTO traffic_budget (key, due) VALUES (:key, 0)"
     " ON CONFLICT (key) DO UPDATE SET due = traffic_budget.due RETURNING due"
 )
-"""When a budget is due: a new one now. The row is locked, whether it was there or not."""
+"""Upserts and locks a budget's row, and returns its ``due``; 0 for a new one."""
 
 
 def ephemeral_engine(path: Path) -> Engine:
-    """SQLite for numbers that a power cut may take."""
+    """An SQLite engine for state that a power cut may destroy."""
     engine = create_engine(f"sqlite:///{path}", pool_size=32, max_overflow=64)
 
     @event.listens_for(engine, "connect")
@@ -108,68 +109,69 @@ def ephemeral_engine(path: Path) -> Engine:
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        # Reading and writing belong together, so the turn is taken before the first read.
+        # Every transaction reads and then writes. Taking the write lock at once avoids a failing lock upgrade.
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     return engine
 
 
 class SqlLimitStore:
-    """The limit_store over SQLAlchemy. Its engine is made at the first call, so that a server may fork before."""
+    """The ``LimitStore`` over SQLAlchemy. Creates its engine at the first use, after a server has forked."""
 
     def __init__(self, make_engine: Callable[[], Engine]) -> None:
         self._make_engine = make_engine
-        self._known: Engine | None = None
-        self._lock = threading.Lock()
-        self._turns = threading.Lock()
+        self._created_engine: Engine | None = None
+        self._engine_lock = threading.Lock()
+        self._write_lock = threading.Lock()
 
     @property
     def _engine(self) -> Engine:
-        if self._known is None:
-            with self._lock:
-                if self._known is None:
-                    self._known = _prepared(self._make_engine())
-        return self._known
+        if self._created_engine is None:
+            with self._engine_lock:
+                if self._created_engine is None:
+                    self._created_engine = _prepared(self._make_engine())
+        return self._created_engine
 
     @contextmanager
-    def _turn(self) -> Iterator[tuple[Connection, float]]:
-        # SQLite makes those who wait sleep longer and longer; the threads of one process need not find that out.
-        own = self._turns if self._engine.dialect.name == "sqlite" else nullcontext()
-        with own, self._engine.begin() as connection:
+    def _transaction(self) -> Iterator[tuple[Connection, float]]:
+        """A transaction, and its time in seconds since the epoch."""
+        # SQLite's busy handler sleeps ever longer between attempts. Threads of this process wait on a lock instead.
+        lock = self._write_lock if self._engine.dialect.name == "sqlite" else nullcontext()
+        with lock, self._engine.begin() as connection:
             yield connection, self._now(connection)
 
     def _now(self, connection: Connection) -> float:
         if connection.dialect.name != "postgresql":
             return time.time()
-        # All machines go by the database's clock; nobody waits for its disk, since a crash may take these numbers.
+        # The database's clock is the same for all machines. A crash may lose this state: commits do not wait for disk.
         query = "SELECT extract(epoch FROM clock_timestamp()), set_config('synchronous_commit', 'off', true)"
         return float(connection.exec_driver_sql(query).one()[0])
 
     # --- before a call -------------------------------------------------------------------------------------------
 
     def admit(self, source: SourceConfig, principal: str, rate: Rate | None) -> Admission:
-        with self._turn() as (connection, now):
+        with self._transaction() as (connection, now):
             row = self._row(connection, source)
-            barred = _barred(row, now)
-            if barred is not None:
-                return barred
+            refusal = _refusal(row, now)
+            if refusal is not None:
+                return refusal
             if rate is not None:
-                wait = self._metered(connection, source, principal, rate, row["due"], now)
+                wait = self._charge(connection, source, principal, rate, row["due"], now)
                 if wait > 0:
                     return Admission(wait, Reason.RATE_LIMITED)
-            return Admission(probe=self._probes(connection, source, row, now))
+            return Admission(probe=self._claim_probe(connection, source, row, now))
 
-    def _probes(self, connection: Connection, source: SourceConfig, row: Mapping[str, Any], now: float) -> bool:
-        """Whether the call that is let go now does so through an open breaker; the others wait for what it finds."""
+    def _claim_probe(self, connection: Connection, source: SourceConfig, row: Mapping[str, Any], now: float) -> bool:
+        """Whether the admitted call is the probe of a half-open breaker. Postpones the next probe."""
         if row["probe_at"] > 0:
             self._write(connection, source, probe_at=now + PROBE_EVERY_S)
         return bool(row["probe_at"])
 
-    def _metered(
+    def _charge(
         self, connection: Connection, source: SourceConfig, principal: str, rate: Rate, due: float, now: float
     ) -> float:
-        """Seconds until this caller may go; 0 when the call was counted."""
-        own = self._seen(connection, source, principal, now)
+        """Count one call. Returns 0, or the seconds to wait when the limit is exhausted and nothing was counted."""
+        own = self._note_caller(connection, source, principal, now)
         wait, half = wait_of(due, rate, now), rate.halved()
         if self._others_wait(connection, source, principal, now):
             wait = max(wait, wait_of(own, half, now))
@@ -180,8 +182,8 @@ class SqlLimitStore:
         connection.execute(spent.values(due=max(own, now) + half.interval_s))
         return 0.0
 
-    def _seen(self, connection: Connection, source: SourceConfig, principal: str, now: float) -> float:
-        """Note that somebody asks, and return when his own half of the limit is due."""
+    def _note_caller(self, connection: Connection, source: SourceConfig, principal: str, now: float) -> float:
+        """Record that the caller is active, and return the ``due`` of its own half of the limit."""
         key = (callers.c.source_id == source.id, callers.c.principal == principal[:200])
         known = connection.execute(callers.update().where(*key).values(seen_at=now).returning(callers.c.due)).first()
         if known is not None:
@@ -199,14 +201,14 @@ class SqlLimitStore:
         )
         return connection.execute(query.limit(1)).first() is not None
 
-    # --- places --------------------------------------------------------------------------------------------------
+    # --- slots ---------------------------------------------------------------------------------------------------
 
     def take_slot(self, source: SourceConfig, until_s: float, *, probe: bool = False) -> Admission:
-        with self._turn() as (connection, now):
+        with self._transaction() as (connection, now):
             row = self._row(connection, source)
-            barred = _barred(row, now, probe=probe)
-            if barred is not None:
-                return barred
+            refusal = _refusal(row, now, probe=probe)
+            if refusal is not None:
+                return refusal
             rows = connection.execute(slots.select().where(slots.c.source_id == source.id, slots.c.until > now))
             taken = {row.slot for row in rows}
             free = next((slot for slot in range(source.max_concurrency) if slot not in taken), None)
@@ -215,10 +217,10 @@ class SqlLimitStore:
             key = (slots.c.source_id == source.id, slots.c.slot == free)
             if connection.execute(slots.update().where(*key).values(until=now + until_s)).rowcount == 0:
                 connection.execute(slots.insert().values(source_id=source.id, slot=free, until=now + until_s))
-            return Admission(probe=probe or self._probes(connection, source, row, now), slot=free)
+            return Admission(probe=probe or self._claim_probe(connection, source, row, now), slot=free)
 
     def free_slot(self, source: SourceConfig, slot: int) -> None:
-        with self._turn() as (connection, _):
+        with self._transaction() as (connection, _):
             connection.execute(
                 slots.update().where(slots.c.source_id == source.id, slots.c.slot == slot).values(until=0)
             )
@@ -226,79 +228,78 @@ class SqlLimitStore:
     # --- after a call --------------------------------------------------------------------------------------------
 
     def failed(self, source: SourceConfig, *, open_after: int, probe_every_s: float) -> None:
-        with self._turn() as (connection, now):
+        with self._transaction() as (connection, now):
             failures = self._row(connection, source)["failures"] + 1
             probe_at = now + probe_every_s if failures >= open_after else 0
             self._write(connection, source, failures=failures, probe_at=probe_at)
 
     def succeeded(self, source: SourceConfig) -> None:
-        with self._turn() as (connection, _):
+        with self._transaction() as (connection, _):
             row = self._row(connection, source)
             if row["failures"] or row["probe_at"]:
                 self._write(connection, source, failures=0, probe_at=0)
 
     def hold_off(self, source: SourceConfig, seconds: float) -> None:
-        with self._turn() as (connection, now):
+        with self._transaction() as (connection, now):
             self._row(connection, source)
             self._write(connection, source, hold_until=now + seconds)
 
     # --- epochs --------------------------------------------------------------------------------------------------
 
     def epoch(self, source_id: str) -> int:
-        """Grows with every write through the panel, in any process: what was remembered before is old."""
         with self._engine.connect() as connection:
             query = sources.select().with_only_columns(sources.c.epoch).where(sources.c.source_id == source_id)
             return int(connection.execute(query).scalar() or 0)
 
     def advance(self, source: SourceConfig) -> None:
-        with self._turn() as (connection, _):
+        with self._transaction() as (connection, _):
             row = self._row(connection, source)
             self._write(connection, source, epoch=row["epoch"] + 1)
 
     # --- budgets -------------------------------------------------------------------------------------------------
 
-    def spend(self, wanted: Sequence[tuple[str, Evenly]]) -> float:
-        """Take one from each budget, or from none; seconds until all have one left, 0 when taken."""
-        with self._turn() as (connection, now):
-            due = self._due(connection, wanted)
-            wait = max(wait_of(due[key], budget, now) for key, budget in wanted)
+    def spend(self, charges: Sequence[tuple[str, RefillRate]]) -> float:
+        """Charge one to every budget, or to none when one is exhausted. Returns 0, or the seconds to wait."""
+        with self._transaction() as (connection, now):
+            due = self._due(connection, charges)
+            wait = max(wait_of(due[key], budget, now) for key, budget in charges)
             if wait <= 0:
-                self._set_due(connection, {key: max(due[key], now) + budget.interval_s for key, budget in wanted})
-        if random.random() < FORGET_EVERY:
-            self._forget_whole_budgets()
+                self._set_due(connection, {key: max(due[key], now) + budget.interval_s for key, budget in charges})
+        if random.random() < PRUNE_PROBABILITY:
+            self._prune_full_budgets()
         return wait
 
-    def give_back(self, wanted: Sequence[tuple[str, Evenly]]) -> None:
-        with self._turn() as (connection, _):
-            due = self._due(connection, wanted)
-            self._set_due(connection, {key: due[key] - budget.interval_s for key, budget in wanted})
+    def give_back(self, charges: Sequence[tuple[str, RefillRate]]) -> None:
+        with self._transaction() as (connection, _):
+            due = self._due(connection, charges)
+            self._set_due(connection, {key: due[key] - budget.interval_s for key, budget in charges})
 
-    def _due(self, connection: Connection, wanted: Sequence[tuple[str, Evenly]]) -> dict[str, float]:
-        """When each budget is due, its row locked for this turn; in one order, so that two never wait in a circle."""
-        keys = sorted(key for key, _ in wanted)
+    def _due(self, connection: Connection, charges: Sequence[tuple[str, RefillRate]]) -> dict[str, float]:
+        """The ``due`` of each budget, with its row locked. Rows are locked in one order, which prevents deadlocks."""
+        keys = sorted(key for key, _ in charges)
         return {key: float(connection.execute(_DUE, {"key": key}).scalar_one()) for key in keys}
 
     def _set_due(self, connection: Connection, due: Mapping[str, float]) -> None:
         for key, moment in due.items():
             connection.execute(budgets.update().where(budgets.c.key == key).values(due=moment))
 
-    def _forget_whole_budgets(self) -> None:
-        """Apart from any spending, and past rows that somebody holds: it may be late, but nobody waits for it."""
-        with self._turn() as (connection, now):
-            whole = budgets.select().with_only_columns(budgets.c.key).where(budgets.c.due < now)
-            connection.execute(budgets.delete().where(budgets.c.key.in_(whole.with_for_update(skip_locked=True))))
+    def _prune_full_budgets(self) -> None:
+        """Delete full budgets in a transaction of its own. Locked rows are skipped, so that it never waits."""
+        with self._transaction() as (connection, now):
+            full = budgets.select().with_only_columns(budgets.c.key).where(budgets.c.due < now)
+            connection.execute(budgets.delete().where(budgets.c.key.in_(full.with_for_update(skip_locked=True))))
 
     # --- reading -------------------------------------------------------------------------------------------------
 
     def counts(self) -> dict[str, Counts]:
-        with self._turn() as (connection, now):
+        with self._transaction() as (connection, now):
             rows = connection.execute(_COUNTS, {"now": now}).mappings()
             return {row["source_id"]: _counts(row, now) for row in rows}
 
     # --- rows ----------------------------------------------------------------------------------------------------
 
     def _row(self, connection: Connection, source: SourceConfig) -> dict[str, Any]:
-        """The source's row, locked for this turn. A saved source starts afresh: breaker closed, nobody held off."""
+        """The source's row, locked. A newer revision resets it: saving closes the breaker and ends any wait."""
         query = sources.select().where(sources.c.source_id == source.id).with_for_update()
         found = connection.execute(query).mappings().first()
         if found is None:
@@ -312,7 +313,7 @@ class SqlLimitStore:
         return row
 
     def _insert(self, connection: Connection, source: SourceConfig) -> None:
-        """Two processes may meet a new source at once; one row is made."""
+        """Insert the source's row, unless another process has just done so."""
         statement = (
             "INSERT INTO traffic_source (source_id, revision) VALUES (:s, :r) ON CONFLICT (source_id) DO NOTHING"
         )
@@ -322,8 +323,8 @@ class SqlLimitStore:
         connection.execute(sources.update().where(sources.c.source_id == source.id).values(**values))
 
 
-def _barred(row: Mapping[str, Any], now: float, *, probe: bool = False) -> Admission | None:
-    """Why no call may go out now, or nothing. A probe may pass the breaker, but not the upstream's own wait."""
+def _refusal(row: Mapping[str, Any], now: float, *, probe: bool = False) -> Admission | None:
+    """Why no call is admitted now, or None. A probe may pass the breaker, but not the wait that the upstream set."""
     if row["hold_until"] > now:
         return Admission(row["hold_until"] - now, Reason.RATE_LIMITED)
     if row["probe_at"] > now and not probe:
@@ -332,21 +333,22 @@ def _barred(row: Mapping[str, Any], now: float, *, probe: bool = False) -> Admis
 
 
 def _counts(row: RowMapping, now: float) -> Counts:
-    names = ("revision", "due", "hold_until", "failures", "probe_at", "places")
+    names = ("revision", "due", "hold_until", "failures", "probe_at", "slots")
     return Counts(now, **{name: row[name] for name in names})
 
 
 def _prepared(engine: Engine) -> Engine:
-    """The engine with its tables. Two processes may make them at once; the second finds them made."""
+    """The engine with its tables."""
     try:
         meta.create_all(engine)
     except (OperationalError, ProgrammingError, IntegrityError):
+        # Another process created the tables at the same time; the second attempt finds them.
         meta.create_all(engine)
     return engine
 
 
-class Evenly(Protocol):
-    """``count`` at once, then one every ``interval_s`` seconds."""
+class RefillRate(Protocol):
+    """A burst of ``count``, then one every ``interval_s`` seconds."""
 
     @property
     def count(self) -> int: ...
@@ -354,7 +356,7 @@ class Evenly(Protocol):
     def interval_s(self) -> float: ...
 
 
-def wait_of(due: float, rate: Evenly, now: float) -> float:
-    """GCRA: seconds until one more call keeps to ``rate``, whose whole count may go out at once."""
+def wait_of(due: float, rate: RefillRate, now: float) -> float:
+    """GCRA: seconds until one more call conforms to ``rate``, which allows a burst of its whole count."""
     earliest = max(due, now) + rate.interval_s - rate.interval_s * rate.count
     return max(0.0, earliest - now)

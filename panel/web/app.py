@@ -1,4 +1,4 @@
-"""Installs everything that knows Flask on one application: hooks, blueprints, error handlers, filters."""
+"""Installs hooks, blueprints, error handlers and template filters on a Flask application."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ csrf = CSRFProtect()
 
 
 def install(app: Flask) -> None:
-    """Blueprints, error handlers and the hooks around every request, in the order in which they act."""
+    """Install everything. Hooks run in the order in which they are registered here."""
     with_bearer_token = (api.bp, mcp.bp, embed.bp)
     Bootstrap5(app)
     app.before_request(begin_request)
@@ -37,7 +37,7 @@ def install(app: Flask) -> None:
     render.install(app, app.extensions["leafpanel"].registry)
     for blueprint in (api.bp, mcp.bp, tab.bp, embed.bp, admin.bp):
         app.register_blueprint(blueprint)
-    # No other site can make a browser send a bearer token, so that these need no second proof.
+    # Another site cannot make a browser send a bearer token, so these blueprints need no CSRF token.
     for blueprint in with_bearer_token:
         csrf.exempt(blueprint)
     rules.check(app)

@@ -1,4 +1,4 @@
-"""What every face needs of a request: the services, who asks, and the request's short reference."""
+"""Helpers for the current request: the services, the principal, and the short request id."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from panel.logs.audit import Actor
 from panel.services import Panel
 
 _ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
-"""Without the letters and digits that people mix up when they read a reference aloud."""
+"""Without characters that are confused when a reference is read aloud or typed."""
 
 
 def panel() -> Panel:
@@ -23,7 +23,7 @@ def panel() -> Panel:
 
 
 def new_reference() -> str:
-    """A short id such as ``LP-9D2M-07``, to be read over the phone and found in the logs."""
+    """A short request id such as ``LP-9D2M-07``, which people can read out and search in the logs."""
     word = "".join(secrets.choice(_ALPHABET) for _ in range(4))
     return f"LP-{word}-{secrets.randbelow(100):02}"
 
@@ -42,22 +42,22 @@ def end_request(response: Response) -> Response:
 
 
 def visitor(principal: Principal, face: str) -> Visitor:
-    """Who asks, through which face, in this request."""
+    """The principal, face and id of this request, for the services."""
     return Visitor(principal, Caller(face, principal.name, request_id()))
 
 
 def admitted() -> Principal:
-    """Who was let in by this request; the rule book saw to it."""
+    """The principal of this request, set by ``rules.admit``."""
     return cast(Principal, g.principal)
 
 
 def acting(face: str = "admin") -> Actor:
-    """The same for the audit trail."""
+    """The principal of this request as an actor, for the audit trail."""
     return visitor(admitted(), face).actor
 
 
 def leaves_for(principal: Principal) -> list[Integration]:
-    """The integrations that somebody was let in to, in the order of the strip."""
+    """The integrations that the principal may access, in the order of the tab strip."""
     return [leaf for leaf in panel().registry.all() if principal.sees(leaf.id)]
 
 

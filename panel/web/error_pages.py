@@ -1,4 +1,4 @@
-"""Error handlers: each failure as the JSON error body, an error page, or the sign-in form."""
+"""Error handlers, which answer with the JSON error body, an error page or the sign-in form."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from panel.core.errors import PanelError
 from panel.storage.engine import STORAGE_FAILURES
 from panel.web.auth import resume_form
-from panel.web.auth.same_origin import OtherSite
-from panel.web.auth.session import SignInNeeded, here
+from panel.web.auth.same_origin import CrossSiteRequest
+from panel.web.auth.session import SignInNeeded, current_path
 from panel.web.context import panel, request_id, wants_json
 from panel.web.error_bodies import bug_words, error_body, json_error, plain_body, status_of, storage_words
 from panel.web.htmx import wants_fragment
@@ -35,32 +35,32 @@ def install(app: Flask) -> None:
     app.register_error_handler(Exception, _bug)
 
 
-def _answer(message: str, status: int, title: str = "") -> Response | tuple[str, int]:
+def _respond(message: str, status: int, title: str = "") -> Response | tuple[str, int]:
     if wants_json():
         return json_error(plain_body(message, status))
     return render_template("error.html", title=title or "This did not work", message=message, status=status), status
 
 
-def _way_back() -> str | None:
-    """Where somebody wanted to go. A provider's answer is not kept: it carries a code for the session that asked."""
+def _return_path() -> str | None:
+    """The address to return to after signing in. Not for the OAuth callback: its code belongs to the old session."""
     if request.endpoint == "admin.oauth.callback":
         return url_for("admin.sources.index")
-    return here() if request.method == "GET" else None
+    return current_path() if request.method == "GET" else None
 
 
 def _sign_in(exc: SignInNeeded) -> Any:
-    if resume_form.is_kept():
-        return _sign_in_and_keep()
+    if resume_form.is_resumable():
+        return _sign_in_with_form()
     if wants_fragment():
-        # A redirect would put the sign-in form where a part of the page was asked for.
-        shown = urlsplit(request.headers.get("HX-Current-URL", ""))
-        target = f"{shown.path}?{shown.query}" if shown.query else shown.path
+        # htmx would follow a redirect and insert the sign-in form in place of the fragment.
+        current = urlsplit(request.headers.get("HX-Current-URL", ""))
+        target = f"{current.path}?{current.query}" if current.query else current.path
         return Response(status=401, headers={"HX-Redirect": url_for("admin.sign_in", next=target or None)})
-    return redirect(url_for("admin.sign_in", next=_way_back()), 303)
+    return redirect(url_for("admin.sign_in", next=_return_path()), 303)
 
 
-def _sign_in_and_keep() -> Any:
-    """The sign-in form, around what was typed. A part of a page has no room for it, and asks for the whole."""
+def _sign_in_with_form() -> Any:
+    """The sign-in form with the submitted form sealed in it. A fragment request is repeated as a full page load."""
     if wants_fragment():
         return Response(status=401, headers={resume_form.WHOLE_HEADER: "yes", "HX-Reswap": "none"})
     return render_template("admin/sign_in.html", sealed=resume_form.seal()), 401
@@ -69,21 +69,21 @@ def _sign_in_and_keep() -> Any:
 def _panel_error(exc: PanelError) -> Any:
     status = status_of(exc)
     if not wants_json():
-        return _answer(str(exc), status)
+        return _respond(str(exc), status)
     body = error_body(exc, public_url=panel().config.public_url)
     wait = body.get("details", {}).get("retryAfter")
     return json_error(body, headers={"Retry-After": str(wait)} if wait else None)
 
 
 def _csrf_error(exc: CSRFError) -> Any:
-    return _answer("This form is no longer valid. Go back, load the page again and try once more.", 400)
+    return _respond("This form is no longer valid. Go back, load the page again and try once more.", 400)
 
 
 def _http_error(exc: HTTPException) -> Any:
     if exc.code is None or exc.code < 400:
         return exc
-    if isinstance(exc, OtherSite):
-        return _answer(str(exc.description), exc.code)
+    if isinstance(exc, CrossSiteRequest):
+        return _respond(str(exc.description), exc.code)
     words = {
         404: "There is nothing at this address.",
         405: "This address does not take that kind of request.",
@@ -91,7 +91,7 @@ def _http_error(exc: HTTPException) -> Any:
         415: "The request body must be JSON.",
         429: "Too many tries. Wait a moment.",
     }
-    response = make_response(_answer(words.get(exc.code, "The request cannot be understood."), exc.code))
+    response = make_response(_respond(words.get(exc.code, "The request cannot be understood."), exc.code))
     if isinstance(exc, MethodNotAllowed) and exc.valid_methods:
         response.headers["Allow"] = ", ".join(sorted(exc.valid_methods))
     return response
@@ -99,14 +99,14 @@ def _http_error(exc: HTTPException) -> Any:
 
 def _storage_error(exc: Exception) -> Any:
     log.error("%s storage: %s", request_id(), type(getattr(exc, "orig", exc)).__name__, exc_info=exc)
-    return _answer(storage_words(exc), 503)
+    return _respond(storage_words(exc), 503)
 
 
 def _data_error(exc: DataError) -> Any:
-    """PostgreSQL takes no text with a NUL in it, and none that is longer than its column."""
-    return _answer("Something in this request is too long, or holds a character that cannot be stored.", 400)
+    """PostgreSQL refuses text with a NUL, and text that is longer than its column."""
+    return _respond("Something in this request is too long, or holds a character that cannot be stored.", 400)
 
 
 def _bug(exc: Exception) -> Any:
     log.exception("%s unexpected failure", request_id())
-    return _answer(bug_words(request_id()), 500)
+    return _respond(bug_words(request_id()), 500)

@@ -1,4 +1,4 @@
-"""Files of lines to download, sent while they are read: a long log is never held in memory whole."""
+"""CSV and JSON downloads, streamed while the rows are read, so that a long log does not fill the memory."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from itertools import islice
 from flask import Response, current_app
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
-"""What spreadsheets take a text for a formula by, in both widths."""
-AT_ONCE = 500
+"""The first characters, half- and full-width, by which spreadsheets recognise a formula (CSV injection)."""
+ROWS_PER_CHUNK = 500
 
 
 def as_csv(name: str, header: Iterable[object], rows: Iterable[Iterable[object]]) -> Response:
@@ -32,7 +32,7 @@ def csv_lines(header: Iterable[object], rows: Iterable[Iterable[object]]) -> Ite
     for row in rows:
         buffer.seek(0)
         buffer.truncate()
-        writer.writerow([_harmless(cell) for cell in row])
+        writer.writerow([_escape_formula(cell) for cell in row])
         yield buffer.getvalue()
 
 
@@ -44,26 +44,26 @@ def json_lines(rows: Iterable[Mapping[str, object]]) -> Iterator[str]:
     yield "[]\n" if before == "[" else "\n]\n"
 
 
-def _harmless(cell: object) -> object:
-    """A text that a spreadsheet would take for a formula is marked as text."""
+def _escape_formula(cell: object) -> object:
+    """Prefix a text that a spreadsheet would run as a formula with an apostrophe."""
     return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell
 
 
 def _file(name: str, content_type: str, chunks: Iterable[str]) -> Response:
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
-    return Response(_sent(iter(chunks)), content_type=content_type, headers=headers)
+    return Response(_stream(iter(chunks)), content_type=content_type, headers=headers)
 
 
-def _sent(chunks: Iterator[str]) -> Iterator[str]:
-    """Some lines at a time, each time in a context of its own: the request is over when a slow reader takes them."""
+def _stream(chunks: Iterator[str]) -> Iterator[str]:
+    """Join chunks, each batch in its own app context: the request's context has ended when a client reads the body."""
     app = current_app._get_current_object()  # type: ignore[attr-defined]
 
     def send() -> Iterator[str]:
         while True:
             with app.app_context():
-                together = "".join(islice(chunks, AT_ONCE))
-            if not together:
+                batch = "".join(islice(chunks, ROWS_PER_CHUNK))
+            if not batch:
                 return
-            yield together
+            yield batch
 
     return send()

@@ -1,4 +1,4 @@
-"""Page or fragment: decided here alone."""
+"""Decides whether a request gets a whole page or a fragment."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from flask import Response, request
 
 
 def wants_fragment() -> bool:
-    """Whether htmx asks for a part of a page, and not for a whole one: from its history, or in place of the browser."""
+    """Whether htmx requests a fragment. Boosted links and history restores get the whole page."""
     whole = request.headers.get("HX-History-Restore-Request") or request.headers.get("HX-Boosted")
     return request.headers.get("HX-Request") == "true" and not whole
 

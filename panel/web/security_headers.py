@@ -1,4 +1,4 @@
-"""Security headers of every answer, errors and static files included."""
+"""Security headers of every response, errors and static files included: CSP, HSTS, Permissions-Policy and others."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FEATURES = (
     "idle-detection", "magnetometer", "microphone", "midi", "payment", "picture-in-picture",
     "publickey-credentials-get", "screen-wake-lock", "serial", "usb", "xr-spatial-tracking",
 )  # fmt: skip
-"""What browsers can do and our pages never ask for."""
+"""Browser features that the panel's pages do not use, switched off by Permissions-Policy."""
 
 PERMISSIONS = ", ".join(f"{feature}=()" for feature in FEATURES)
 
@@ -33,12 +33,12 @@ FILES = frozenset({"static", "bootstrap.static"})
 
 
 def allow_framing_by(origins: str) -> None:
-    """Let this one answer be framed by the listed origins (space-separated). Only the tab with a valid token asks."""
+    """Allow the listed origins (space-separated) to frame this response. Only the tab with a valid token does so."""
     g.frame_ancestors = origins
 
 
 def allow_form_to(origin: str) -> None:
-    """Let a form of this one page end at another origin: browsers hold ``form-action`` against redirects too."""
+    """Allow a form of this page to be redirected to ``origin``: browsers apply ``form-action`` to redirects too."""
     g.form_target = origin
 
 
@@ -53,15 +53,15 @@ def add_headers(response: Response) -> Response:
     response.headers["Referrer-Policy"] = "no-referrer"
     response.headers["Permissions-Policy"] = PERMISSIONS
     response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
-    response.headers["Cross-Origin-Resource-Policy"] = "cross-origin" if _is_for_others() else "same-origin"
+    response.headers["Cross-Origin-Resource-Policy"] = "cross-origin" if _is_cross_origin_script() else "same-origin"
     if panel().config.is_encrypted:
-        # Browsers heed it over TLS only, which may end at the server in front of us.
+        # HSTS. TLS may end at a proxy, so the decision is by PANEL_PUBLIC_URL and not by the request.
         response.headers["Strict-Transport-Security"] = f"max-age={YEAR_S}"
     if request.endpoint not in FILES:
         response.headers["Cache-Control"] = "no-store, private"
     return response
 
 
-def _is_for_others() -> bool:
-    """The script that host applications load; everything else is for our own pages."""
+def _is_cross_origin_script() -> bool:
+    """Whether the response is the script that host applications load from their own origin."""
     return request.endpoint == "static" and request.view_args == {"filename": "embed.js"}

@@ -46,7 +46,7 @@ def test_nothing_opens_nothing(text: str) -> None:
     ],
 )  # fmt: skip
 def test_an_exact_entry_opens_its_host_and_port(entry: str, url: str) -> None:
-    assert Allowlist.parse(entry).names(parse_endpoint(url))
+    assert Allowlist.parse(entry).has_endpoint(parse_endpoint(url))
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_an_exact_entry_opens_its_host_and_port(entry: str, url: str) -> None:
     ],
 )  # fmt: skip
 def test_an_exact_entry_opens_nothing_else(url: str) -> None:
-    assert not Allowlist.parse("127.0.0.1:8080").names(parse_endpoint(url))
+    assert not Allowlist.parse("127.0.0.1:8080").has_endpoint(parse_endpoint(url))
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_an_exact_entry_opens_nothing_else(url: str) -> None:
 def test_a_network_opens_what_lies_in_it(network: str, address: str) -> None:
     allowed = Allowlist.parse(network)
 
-    assert allowed.lists([ip_address(address)])
+    assert allowed.has_addresses([ip_address(address)])
     assert allowed.permits([ip_address(address)])
 
 
@@ -88,7 +88,7 @@ def test_a_network_opens_what_lies_in_it(network: str, address: str) -> None:
 def test_no_network_opens_what_is_guarded(address: str) -> None:
     allowed = Allowlist.parse("0.0.0.0/0, ::/0, 127.0.0.0/8, 169.254.169.254/32, fe80::/10, ::1/128, 64:ff9b:1::/48")
 
-    assert not allowed.lists([ip_address(address)])
+    assert not allowed.has_addresses([ip_address(address)])
     assert not allowed.permits([ip_address(address)])
 
 
@@ -97,4 +97,4 @@ def test_one_address_outside_spoils_all() -> None:
 
     assert not allowed.permits([ip_address("10.0.0.1"), ip_address("8.8.8.8"), ip_address("192.168.0.1")])
     assert allowed.permits([ip_address("10.0.0.1"), ip_address("8.8.8.8")])
-    assert not allowed.lists([ip_address("10.0.0.1"), ip_address("8.8.8.8")])
+    assert not allowed.has_addresses([ip_address("10.0.0.1"), ip_address("8.8.8.8")])

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from panel.connector import Auth, Connector
 from panel.connector.address_guard import AddressGuard
-from panel.connector.address_ranges import folded
+from panel.connector.address_ranges import unwrap_ipv4_mapped
 from panel.connector.allowlist import Allowlist
 from panel.connector.deadline import Deadline
 from panel.connector.endpoint import parse_endpoint
@@ -200,7 +200,9 @@ def test_a_number_like_host_is_judged_by_what_the_kernel_makes_of_it(text: str) 
     guard, place = AddressGuard(lambda: allowed, Resolver(numeric_lookup)), parse_endpoint(f"https://{text}")
 
     if allowed.permits(kernel):
-        assert set(guard.judge(place, Deadline(5), credential=True).addresses) == {folded(each) for each in kernel}
+        assert set(guard.judge(place, Deadline(5), credential=True).addresses) == {
+            unwrap_ipv4_mapped(each) for each in kernel
+        }
     else:
         assert problem_of(lambda: guard.judge(place, Deadline(5), credential=True)).reason is Reason.ADDRESS_NOT_ALLOWED
 
@@ -222,11 +224,11 @@ def test_only_judged_addresses_are_dialled(addresses: list[object], listed: str)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(socket.socket, "connect", connect)
         with pytest.raises((OSError, ProviderUnavailable)):
-            door.connected(parse_endpoint("http://wiki.test"))
+            door.connect(parse_endpoint("http://wiki.test"))
     door.close()
 
     allowed = Allowlist.parse(listed)
-    folded_ones = [folded(ip_address(str(each))) for each in addresses]
+    folded_ones = [unwrap_ipv4_mapped(ip_address(str(each))) for each in addresses]
     assert dialled == ([str(each) for each in dict.fromkeys(folded_ones)] if allowed.permits(folded_ones) else [])
 
 

@@ -99,7 +99,7 @@ def test_waiting_has_an_end() -> None:
 
 
 def test_it_does_not_grow_for_ever() -> None:
-    memory = LocalCache(most=10)
+    memory = LocalCache(max_entries=10)
 
     for number in range(100):
         memory.get(number, 60, lambda number=number: number, Deadline(30))

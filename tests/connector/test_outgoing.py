@@ -80,7 +80,7 @@ def test_oauth2_is_signed_by_the_hook(faults: FaultServer) -> None:
             return f"Bearer for {source.slug}"
 
     config = source(faults.url, auth=Auth(AuthKind.OAUTH2))
-    door = connector(faults.host_port, sign=Signer())
+    door = connector(faults.host_port, signer=Signer())
 
     headers = dict(door.open(config, CALLER).get("echo").object()["headers"])
 
@@ -180,7 +180,7 @@ def test_neither_a_secret_nor_a_form_token_can_be_printed(faults: FaultServer) -
     upstream = conversation(faults, auth=BASIC, headers={"X-A": "b"})
     answer = upstream.get("echo")
 
-    shown = f"{upstream.source!r} {upstream!r} {answer!r} {upstream._connector!r}"
+    shown = f"{upstream.source!r} {upstream!r} {answer!r} {upstream._services!r}"
 
     assert "canary" not in shown
     assert base64.b64encode(b"alice:canary-pass").decode() not in shown

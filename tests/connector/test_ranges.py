@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from panel.connector.address_ranges import AddressClass, address_class, folded, layers
+from panel.connector.address_ranges import AddressClass, address_class, layers, unwrap_ipv4_mapped
 
 _PUBLIC = """
 1.1.1.1 8.8.8.8 9.255.255.255 11.0.0.0 93.184.216.34 100.63.255.255 100.128.0.0 126.255.255.255 128.0.0.1
@@ -58,7 +58,7 @@ def test_an_ipv4_address_means_the_same_in_every_dress(address: IPv4Address) -> 
     mapped, nat64 = IPv6Address((0xFFFF << 32) | number), IPv6Address((0x64FF9B << 96) | number)
 
     assert address_class(mapped) is address_class(nat64) is address_class(address)
-    assert folded(mapped) == address
+    assert unwrap_ipv4_mapped(mapped) == address
 
 
 @given(st.ip_addresses(v=4), st.sampled_from(["::", "::ffff:0:0:0", "64:ff9b:1::"]))

@@ -177,7 +177,7 @@ def test_a_journal_that_fails_spoils_no_call(faults: FaultServer, caplog: pytest
     upstream = connector(faults.host_port, journal=Full()).open(source(faults.url), CALLER)
 
     assert upstream.get("ok").status == 200
-    assert "could not be noted" in caplog.text
+    assert "could not be recorded" in caplog.text
 
 
 @pytest.mark.parametrize("root", ["", "ftp://wiki.test", "https://user:canary@wiki.test", "https://wiki.test/../x"])
@@ -332,26 +332,26 @@ def test_one_request_answers_all_who_wait_and_its_line_counts_them(
 def test_those_who_wait_for_what_is_remembered_count_too(faults: FaultServer) -> None:
     journal = Counting()
     door = connector(faults.host_port, journal=journal)
-    slow(door, door.memory, 4)
+    slow(door, door.values, 4)
 
     def statuses() -> int:
         upstream = door.open(source(faults.url), CALLER, deadline_s=PATIENT)
         return upstream.remember("statuses", 60, lambda: upstream.get("ok").status)
 
-    assert together(door.memory, 5, statuses) == [200] * 5
+    assert together(door.values, 5, statuses) == [200] * 5
     assert journal.served == [("GET /ok", 5)]
 
 
 def test_only_the_call_that_answered_counts_the_others(faults: FaultServer) -> None:
     journal = Counting()
     door = connector(faults.host_port, journal=journal)
-    slow(door, door.memory, 2)
+    slow(door, door.values, 2)
 
     def two() -> int:
         upstream = door.open(source(faults.url), CALLER, deadline_s=PATIENT)
         return upstream.remember("x", 60, lambda: upstream.get("ok").status + upstream.get("gzip").status)
 
-    together(door.memory, 3, two)
+    together(door.values, 3, two)
 
     assert journal.served == [("GET /ok", 1), ("GET /gzip", 3)]
 

@@ -134,7 +134,7 @@ class Aviary:
     def visitors(self) -> dict[str, list[Visit]]:
         """Everybody there is, with what lets him in, by the face for which it is meant."""
         with self.app.app_context():
-            access, people = self.panel.access, self.panel.people
+            access, people = self.panel.api_tokens, self.panel.people
             self.canaries["one-time password"] = people.first_admin_password(by=CONSOLE) or ""
             people.create("pat", self.canaries["person"], role="admin", by=CONSOLE)
             scopes = ("read", "write", "admin")

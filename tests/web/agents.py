@@ -57,7 +57,7 @@ class Served:
 
     def token(self, scope: str = "write", **limits: Any) -> str:
         with self.app.app_context():
-            return self.services.access.create_token(TokenRequest(f"{scope} agent", scope, **limits), by=CONSOLE)
+            return self.services.api_tokens.create_token(TokenRequest(f"{scope} agent", scope, **limits), by=CONSOLE)
 
     def bearer(self, scope: str = "write", **limits: Any) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.token(scope, **limits)}"}

@@ -348,12 +348,12 @@ def test_a_token_without_a_name_is_refused_at_its_field(as_admin: FlaskClient, b
 
     assert page.status_code == 422
     assert 'aria-describedby="name-error' in page.text
-    assert behind.access.tokens() == []
+    assert behind.api_tokens.tokens() == []
 
 
 def test_revoking_a_token_is_asked_first(as_admin: FlaskClient, behind: Behind) -> None:
-    behind.access.create_token(TokenRequest("Agent", "read"), by=CONSOLE)
-    [token] = behind.access.tokens()
+    behind.api_tokens.create_token(TokenRequest("Agent", "read"), by=CONSOLE)
+    [token] = behind.api_tokens.tokens()
     path = f"/admin/tokens/{token.id}/revoke"
 
     question = as_admin.get(path).text
@@ -361,7 +361,7 @@ def test_revoking_a_token_is_asked_first(as_admin: FlaskClient, behind: Behind) 
 
     assert "Revoke “Agent”?" in question
     assert (answer.status_code, answer.location) == (303, "/admin/tokens")
-    assert behind.access.tokens() == []
+    assert behind.api_tokens.tokens() == []
     assert as_admin.get(path).status_code == 404
 
 

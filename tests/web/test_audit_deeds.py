@@ -49,7 +49,7 @@ class World:
     def token(self, scope: str) -> str:
         from panel.accounts.api_tokens import TokenRequest
 
-        token = str(self.behind.access.create_token(TokenRequest(f"{scope} script", scope), by=CONSOLE))
+        token = str(self.behind.api_tokens.create_token(TokenRequest(f"{scope} script", scope), by=CONSOLE))
         self.secrets.append(token)
         return token
 
@@ -236,8 +236,8 @@ def disconnected(world: World) -> str:
 
 def revoked(world: World) -> None:
     token = world.token("read")
-    world.press(f"/admin/tokens/{world.behind.access.tokens()[0].id}/revoke")
-    assert world.behind.access.by_token(token) is None
+    world.press(f"/admin/tokens/{world.behind.api_tokens.tokens()[0].id}/revoke")
+    assert world.behind.api_tokens.by_token(token) is None
 
 
 def without_secret(world: World) -> None:

@@ -534,7 +534,7 @@ def test_a_hundred_hostile_titles_change_nothing_and_are_marked(served: Served, 
 def test_text_without_anything_hidden_is_left_alone() -> None:
     body = {"title": "Verslag — Café, Ωmega 日本", "lines": "one\n\ttwo", "n": 1, "none": None, "list": ["a"]}
 
-    assert tool_texts.shown(body) == body
+    assert tool_texts.escaped(body) == body
 
 
 @pytest.mark.parametrize(
@@ -548,11 +548,11 @@ def test_text_without_anything_hidden_is_left_alone() -> None:
     ],
 )
 def test_what_cannot_be_seen_is_shown(text: str, expected: str) -> None:
-    assert tool_texts.shown({"a": [text]}) == {"a": [expected]}
+    assert tool_texts.escaped({"a": [text]}) == {"a": [expected]}
 
 
 def test_an_id_can_be_given_back_as_it_was_shown() -> None:
-    assert tool_texts.meant(tool_texts.shown("xwiki:Soft\u00adhyphen.Page")) == "xwiki:Soft\u00adhyphen.Page"
+    assert tool_texts.unescaped(tool_texts.escaped("xwiki:Soft\u00adhyphen.Page")) == "xwiki:Soft\u00adhyphen.Page"
 
 
 def test_every_kind_of_answer_fits_the_output_schema(agent: Agent, upstreams: Upstreams) -> None:

@@ -25,7 +25,7 @@ from support import CONSOLE, MakeApp, Upstreams, openproject_values
 from werkzeug.test import TestResponse
 
 from panel.config import load
-from panel.web.auth.same_origin import names_of
+from panel.web.auth.same_origin import own_host_names
 
 ROOT = Path(__file__).parent.parent.parent
 PUBLIC = "https://panel.example.org"
@@ -82,7 +82,7 @@ def test_a_strange_host_name_is_400_and_told_why(app: Flask, host: str) -> None:
 def test_names_come_from_settings(
     settings: dict[str, str], answers: list[str], refuses: list[str], tmp_path: Path
 ) -> None:
-    names = names_of(load({"PANEL_INSTANCE_DIR": str(tmp_path), **settings}))
+    names = own_host_names(load({"PANEL_INSTANCE_DIR": str(tmp_path), **settings}))
 
     assert names is not None
     assert [name for name in answers if name not in names] == []

@@ -257,4 +257,4 @@ def test_a_bad_number_of_days_is_told_at_its_field(as_admin: FlaskClient, behind
     assert 'aria-describedby="days-error' in page.text
     assert f'value="{days}"' in page.text
     assert "demo</textarea>" in page.text
-    assert behind.access.tokens() == []
+    assert behind.api_tokens.tokens() == []

@@ -15,7 +15,7 @@ from werkzeug.test import TestResponse
 from panel.accounts.principal import ROLES, SCOPES, Action
 from panel.core.domain import ObjectRef
 from panel.integrations.registry import load_registry
-from panel.web.auth.rules import EVERYBODY, RULES, TOOL, Proof, check
+from panel.web.auth.rules import PUBLIC, RULES, TOOL, Proof, check
 from panel.web.mcp.tool import ACTIONS
 
 OWN, FOREIGN = ObjectRef("demo", "case", "1"), ObjectRef("other", "case", "1")
@@ -189,7 +189,7 @@ def test_nobody_is_sent_to_sign_in_from_pages_and_refused_by_programs(
 
 
 def test_open_to_everybody_is_what_nobody_could_do_without() -> None:
-    assert {route for route, rule in RULES.items() if rule is EVERYBODY or not rule.proofs} == {
+    assert {route for route, rule in RULES.items() if rule is PUBLIC or not rule.proofs} == {
         "GET static", "GET bootstrap.static", "GET api.openapi", "GET admin.sign_in", "POST admin.sign_in",
         "POST admin.sign_out",
     }  # fmt: skip

@@ -14,9 +14,9 @@ from panel.core.domain import now
 from panel.core.errors import InvalidInput
 from panel.logs import audit_query
 from panel.logs.audit import AuditAction
-from panel.logs.audit_query import Wanted
+from panel.logs.audit_query import AuditFilter
 from panel.storage.models import AuditEntry
-from panel.storage.paging import Lines
+from panel.storage.paging import Page
 from panel.web import export
 from panel.web.context import panel
 from panel.web.formatting import short_day
@@ -127,11 +127,11 @@ def index() -> tuple[str, int]:
         query = _query(filters)
     except InvalidInput as exc:
         return _page(filters, errors={exc.field: str(exc)}), 422
-    return _page(filters, audit_query.lines(query, before=request.args.get("before", 0, type=int))), 200
+    return _page(filters, audit_query.page(query, before=request.args.get("before", 0, type=int))), 200
 
 
 def _page(
-    filters: Mapping[str, str], found: Lines[AuditEntry] | None = None, *, errors: Mapping[str, str] | None = None
+    filters: Mapping[str, str], found: Page[AuditEntry] | None = None, *, errors: Mapping[str, str] | None = None
 ) -> str:
     apps = {app.id: app.name for app in panel().embed_apps.all()}
     return render_template(
@@ -165,10 +165,10 @@ def _integrations() -> list[str]:
     return sorted({*audit_query.integrations(), *panel().registry.ids(), *sources})
 
 
-def _query(filters: Mapping[str, str]) -> Wanted:
+def _query(filters: Mapping[str, str]) -> AuditFilter:
     """Raises InvalidInput for a value that cannot be parsed: ignoring it would return lines that do not match."""
     until, path = _midnight(filters, "until"), filters["object"].rstrip("/")
-    return Wanted(
+    return AuditFilter(
         who=filters["who"],
         deed=filters["deed"],
         object=tuple(unquote(part) for part in path.split("/", 2)) if path else (),

@@ -10,7 +10,7 @@ from flask import Blueprint, Response, render_template, request, url_for
 
 from panel.core.domain import Cause, Reason, now
 from panel.logs import call_query
-from panel.logs.calls import Wanted
+from panel.logs.calls import CallFilter
 from panel.storage.models import Call
 from panel.web.context import panel
 from panel.web.export import as_csv
@@ -83,9 +83,9 @@ def size(count: int) -> str:
 @bp.get("/calls")
 def index() -> str:
     """Lines of the log. What waits in this process is written first, so that the latest reference is found."""
-    panel().calls.flush()
+    panel().call_log.flush()
     asked = {name: request.args.get(name, "").strip() for name in ("source", "outcome", "face", "period", "text")}
-    found = call_query.lines(_wanted(asked), before=request.args.get("before", 0, type=int))
+    found = call_query.page(_wanted(asked), before=request.args.get("before", 0, type=int))
     pages = {name: _page_of(asked, mark) for name, mark in (("older", found.older), ("newer", found.newer))}
     return render_template(
         "admin/calls.html",
@@ -101,8 +101,8 @@ def index() -> str:
     )
 
 
-def _wanted(asked: dict[str, str]) -> Wanted:
-    return Wanted(asked["source"], asked["outcome"], asked["face"], _since(asked["period"]), asked["text"])
+def _wanted(asked: dict[str, str]) -> CallFilter:
+    return CallFilter(asked["source"], asked["outcome"], asked["face"], _since(asked["period"]), asked["text"])
 
 
 def _since(period: str) -> datetime | None:
@@ -138,7 +138,7 @@ def _choices(asked: dict[str, str]) -> list[tuple[str, str, list[tuple[str, str]
 
 @bp.get("/calls.csv")
 def download() -> Response:
-    panel().calls.flush()
+    panel().call_log.flush()
     asked = {name: request.args.get(name, "").strip() for name in ("source", "outcome", "face", "period", "text")}
     rows = (_cells(call) for call in call_query.every_line(_wanted(asked)))
     return as_csv(f"leafpanel-calls-{now():%Y-%m-%d}.csv", HEADER, rows)

@@ -18,7 +18,7 @@ Page = str | tuple[str, int] | Response
 
 
 def overview() -> Page:
-    panel().calls.flush()
+    panel().call_log.flush()
     return render_template("admin/overview.html", **_integrations(), **_traffic())
 
 

@@ -12,12 +12,12 @@ from panel.core.errors import InvalidInput
 from panel.storage.models import User
 from panel.web.auth import resume_form
 from panel.web.auth.session import (
-    arriving,
     begin_session,
     current_user,
     end_session,
     own_path,
     remember_device,
+    sign_in_actor,
     sign_in_attempt,
 )
 from panel.web.context import acting, panel
@@ -33,7 +33,7 @@ def sign_in() -> Page:
         return redirect(target or _first_page(user), 303) if user is not None else _sign_in_form(target)
     name, sealed = request.form.get("name", ""), request.form.get(resume_form.FIELD, "")
     try:
-        user = panel().people.sign_in(name, request.form.get("password", ""), sign_in_attempt(), by=arriving(name))
+        user = panel().people.sign_in(name, request.form.get("password", ""), sign_in_attempt(), by=sign_in_actor(name))
     except Throttled as exc:
         return _throttled(_sign_in_form(target, name=name, error=_throttle_message(exc), sealed=sealed), exc)
     if user is None:
@@ -45,7 +45,7 @@ def sign_in() -> Page:
     return response
 
 
-def _after_sign_in(user: User, target: str, form: resume_form.KeptForm | None) -> Response:
+def _after_sign_in(user: User, target: str, form: resume_form.ResumeForm | None) -> Response:
     """Redirect to ``target``, or show the form that was submitted after the previous session had ended."""
     if form is not None:
         return make_response(render_template("admin/resume.html", form=form))

@@ -58,7 +58,7 @@ def create() -> tuple[str, int]:
     """Responds with the page instead of a redirect: the token is shown once and stored only as a hash."""
     form = TokenForm.from_request()
     try:
-        token = panel().access.create_token(form.request, by=acting())
+        token = panel().api_tokens.create_token(form.request, by=acting())
     except InvalidInput as exc:
         return _page(form, errors={exc.field: str(exc)}), 422
     return _page(created=(form.name.strip(), token)), 201
@@ -66,14 +66,14 @@ def create() -> tuple[str, int]:
 
 @bp.get("/<int:token_id>/revoke")
 def revoke_question(token_id: int) -> str:
-    return render_template("admin/token_revoke.html", token=panel().access.token(token_id))
+    return render_template("admin/token_revoke.html", token=panel().api_tokens.token(token_id))
 
 
 @bp.post("/<int:token_id>/revoke")
 def revoke(token_id: int) -> Response:
-    token = panel().access.token(token_id)
+    token = panel().api_tokens.token(token_id)
     name = token.name
-    panel().access.revoke_token(token, by=acting())
+    panel().api_tokens.revoke_token(token, by=acting())
     flash(f"The token “{name}” is revoked.")
     return redirect(url_for(".index"), 303)
 
@@ -90,5 +90,5 @@ def _page(
     values = {"form": form or TokenForm(), "errors": errors or {}, "created": created}
     leaves = panel().registry.all()
     return render_template(
-        "admin/tokens.html", tokens=panel().access.tokens(), scopes=SCOPES, leaves=leaves, expiry=expiry, **values
+        "admin/tokens.html", tokens=panel().api_tokens.tokens(), scopes=SCOPES, leaves=leaves, expiry=expiry, **values
     )

@@ -33,7 +33,7 @@ def flows(panel: Panel, sources: Sequence[Source]) -> list[Flow]:
             source,
             breaker(source, traffic, connector_on=on),
             budget(source, traffic),
-            f"{traffic.places} of {source.max_concurrency}",
+            f"{traffic.slots} of {source.max_concurrency}",
             known.get(source.slug, Outcomes()),
         )
         for source, traffic in zip(sources, panel.sources.traffic(sources), strict=True)
@@ -48,7 +48,7 @@ def breaker(source: Source, traffic: Traffic, *, connector_on: bool) -> Badge:
     failed = counted(traffic.failures, "failure", "failures")
     if traffic.breaker is Breaker.OPEN and traffic.until is not None:
         return Badge(f"Open until {second(traffic.until)}", "bad", f"{failed} in a row")
-    if traffic.breaker is Breaker.PROBING:
+    if traffic.breaker is Breaker.HALF_OPEN:
         return Badge("Probing", "warn", f"one call looks, after {failed}")
     return Badge("Closed", "ok", f"{failed} in a row" if traffic.failures else "calls go out")
 

@@ -1,17 +1,17 @@
-"""The bearer token of a request: the one way in that programs have."""
+"""Bearer tokens of requests, with which programs authenticate."""
 
 from __future__ import annotations
 
 from flask import Response, request
 
-from panel.accounts.embed_tokens import BadToken, Pass
+from panel.accounts.embed_tokens import BadToken, EmbedGrant
 from panel.core.errors import PanelError
 from panel.web.context import panel
 from panel.web.error_bodies import json_error
 
 
 class Unauthorized(PanelError):
-    """No valid token, and no session that may do this."""
+    """The request has no valid token, and no session that would suffice."""
 
 
 def presented() -> str:
@@ -20,8 +20,8 @@ def presented() -> str:
     return token.strip() if kind.lower() == "bearer" else ""
 
 
-def embed_pass(token: str) -> Pass:
-    """What the token of an embedding application lets in. Which rule refuses one is not told. Raises Unauthorized."""
+def verify_embed_token(token: str) -> EmbedGrant:
+    """Verify the token of an embedding application. Raises Unauthorized, without the violated rule in its message."""
     try:
         return panel().embed_apps.verify(token)
     except BadToken:

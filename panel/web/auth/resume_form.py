@@ -1,6 +1,7 @@
-"""A form of the tab that was sent after its session had ended: it goes along through signing in, to be sent again.
+"""Resumes a form of the tab that was submitted after its session had expired.
 
-Only the tab's forms are kept. None of them holds a secret, and they are where people write at length.
+The submitted fields are sealed into the sign-in form, and can be submitted again after signing in. This covers only
+the tab's forms: they hold the longest texts, and no secrets.
 """
 
 from __future__ import annotations
@@ -10,44 +11,44 @@ from dataclasses import dataclass
 from flask import g, request, url_for
 from itsdangerous import BadData, URLSafeTimedSerializer
 
-from panel.web.auth.session import here
+from panel.web.auth.session import current_path
 from panel.web.context import panel
 
 FIELD = "kept"
 WHOLE_HEADER = "X-Leafpanel-Send-Whole"
-"""Asks the script of the tab to send the form once more as a whole page, on which somebody can sign in."""
-_KEEPS_S = 3600
+"""Tells the tab's script to submit the form again as a full page load, which can show the sign-in form."""
+_MAX_AGE_S = 3600
 _BLUEPRINT = "objects"
 
 
 @dataclass(frozen=True, slots=True)
-class KeptForm:
-    """What was typed, and where it was going."""
+class ResumeForm:
+    """The fields of a submitted form, and its address."""
 
     action: str
     back: str
-    """The page on which it was typed."""
+    """The page that contained the form."""
     fields: tuple[tuple[str, str], ...]
 
 
-def is_kept() -> bool:
-    """Whether this request brings a form that is worth carrying through signing in."""
+def is_resumable() -> bool:
+    """Whether this request submits a form that can be resumed."""
     return request.method == "POST" and request.blueprint == _BLUEPRINT
 
 
 def seal() -> str:
-    """The form of this request as one sealed text for the sign-in form. The seal shows that it came from here."""
+    """The form of this request as one signed text for the sign-in form. The signature proves that it is the panel's."""
     fields = [(name, value) for name, value in request.form.items(multi=True) if name != "csrf_token"]
-    return str(_sealer().dumps([here(), _page(), fields]))
+    return str(_sealer().dumps([current_path(), _page(), fields]))
 
 
-def unseal(sealed: str) -> KeptForm | None:
-    """None for what is not ours, or too old."""
+def unseal(sealed: str) -> ResumeForm | None:
+    """The form in a sealed text; None when its signature is invalid or it is older than an hour."""
     try:
-        action, back, fields = _sealer().loads(sealed, max_age=_KEEPS_S)
+        action, back, fields = _sealer().loads(sealed, max_age=_MAX_AGE_S)
     except BadData:
         return None
-    return KeptForm(action, back, tuple((name, value) for name, value in fields))
+    return ResumeForm(action, back, tuple((name, value) for name, value in fields))
 
 
 def _page() -> str:

@@ -1,8 +1,7 @@
-"""The rule book: for every route, who may come in and what they must be allowed to do. ``admit`` enforces it.
+"""The access rules: for every route, the accepted kinds of authentication and the required right.
 
-A route that stands in no row stops the application from starting. What somebody may do to which object is the
-principal's to say (``panel/accounts/principal.py``); which proof counts for which route, and which right a route
-needs, is said here.
+A route without a rule stops the application from starting. ``admit`` enforces the rules on each request. Which
+objects a principal may access is decided in ``panel/accounts/principal.py``.
 """
 
 from __future__ import annotations
@@ -13,52 +12,52 @@ from enum import StrEnum
 
 from flask import Flask, g, request
 
-from panel.accounts.embed_tokens import Pass
+from panel.accounts.embed_tokens import EmbedGrant
 from panel.accounts.people import principal_of
 from panel.accounts.principal import Action, Principal
 from panel.core.domain import ObjectRef
 from panel.core.errors import Forbidden, InvalidInput
-from panel.web.auth.bearer import Unauthorized, embed_pass, presented
+from panel.web.auth.bearer import Unauthorized, presented, verify_embed_token
 from panel.web.auth.session import SignInNeeded, current_user
 from panel.web.context import panel
 from panel.web.parsing import object_ref
 
 
 class Proof(StrEnum):
-    """How somebody shows who they are."""
+    """A kind of authentication."""
 
     SESSION = "session"
-    TOKEN = "API token"  # noqa: S105 (a word, and no secret)
+    TOKEN = "API token"  # noqa: S105 (a label, not a secret)
     EMBED = "embed token"
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Who may come through a door. Without proofs everybody may; without a need whoever has a proof may."""
+    """Who may use a route. Empty ``proofs`` make it public; without ``need``, any accepted proof is enough."""
 
     proofs: frozenset[Proof] = frozenset()
     need: Action | None = None
-    by_itself: bool = False
-    """Asked by a page on its own, so that it says nothing about whether somebody is still there."""
+    background: bool = False
+    """Whether pages request it without user action, so that it does not extend the session."""
 
 
-def _behind(*proofs: Proof, need: Action | None = None, by_itself: bool = False) -> Rule:
-    return Rule(frozenset(proofs), need, by_itself)
+def _require(*proofs: Proof, need: Action | None = None, background: bool = False) -> Rule:
+    return Rule(frozenset(proofs), need, background)
 
 
-EVERYBODY = Rule()
-SIGNED_IN = _behind(Proof.SESSION)
-ADMINISTRATORS = _behind(Proof.SESSION, need=Action.ADMIN)
+PUBLIC = Rule()
+SIGNED_IN = _require(Proof.SESSION)
+ADMINISTRATORS = _require(Proof.SESSION, need=Action.ADMIN)
 
 
 def _json(need: Action) -> Rule:
-    """A signed-in browser only reads here: another site could make it write."""
+    """A JSON route. A browser session is accepted for reading only, because these routes have no CSRF token."""
     proofs = (Proof.TOKEN, Proof.EMBED)
-    return _behind(*proofs, Proof.SESSION, need=need) if need is Action.VIEW else _behind(*proofs, need=need)
+    return _require(*proofs, Proof.SESSION, need=need) if need is Action.VIEW else _require(*proofs, need=need)
 
 
-SOURCES_READ = _behind(Proof.TOKEN, Proof.SESSION, need=Action.ADMIN)
-SOURCES_WRITE = _behind(Proof.TOKEN, need=Action.ADMIN)
+SOURCES_READ = _require(Proof.TOKEN, Proof.SESSION, need=Action.ADMIN)
+SOURCES_WRITE = _require(Proof.TOKEN, need=Action.ADMIN)
 
 TAB: Mapping[str, Action] = {
     "GET page": Action.VIEW,
@@ -74,22 +73,22 @@ TAB: Mapping[str, Action] = {
     "POST update": Action.UPDATE,
     "POST unlink": Action.UNLINK,
 }
-"""The tab has the same rooms behind two doors: one for people who signed in, one for embedding applications."""
+"""The views of the tab. Each has two routes: ``objects`` for signed-in people, ``embed`` for embedding applications."""
 
 RULES: Mapping[str, Rule] = {
-    "GET static": EVERYBODY,
-    "GET bootstrap.static": EVERYBODY,
-    "GET api.openapi": EVERYBODY,
+    "GET static": PUBLIC,
+    "GET bootstrap.static": PUBLIC,
+    "GET api.openapi": PUBLIC,
     #
-    "GET admin.sign_in": EVERYBODY,
-    "POST admin.sign_in": EVERYBODY,
-    "POST admin.sign_out": EVERYBODY,
+    "GET admin.sign_in": PUBLIC,
+    "POST admin.sign_in": PUBLIC,
+    "POST admin.sign_out": PUBLIC,
     "GET admin.password": SIGNED_IN,
     "POST admin.password": SIGNED_IN,
-    "GET admin.objects": _behind(Proof.SESSION, need=Action.VIEW),
+    "GET admin.objects": _require(Proof.SESSION, need=Action.VIEW),
     #
     "GET admin.overview": ADMINISTRATORS,
-    "GET admin.integrations": _behind(Proof.SESSION, need=Action.ADMIN, by_itself=True),
+    "GET admin.integrations": _require(Proof.SESSION, need=Action.ADMIN, background=True),
     "POST admin.check": ADMINISTRATORS,
     "GET admin.connector": ADMINISTRATORS,
     "POST admin.connector": ADMINISTRATORS,
@@ -152,7 +151,7 @@ RULES: Mapping[str, Rule] = {
     "GET api.integrations": _json(Action.VIEW),
     "GET api.integration_card": _json(Action.VIEW),
     "GET api.available": _json(Action.VIEW),
-    "GET api.health": _behind(Proof.TOKEN, Proof.SESSION, need=Action.VIEW),
+    "GET api.health": _require(Proof.TOKEN, Proof.SESSION, need=Action.VIEW),
     "GET api.sources": SOURCES_READ,
     "POST api.create_source": SOURCES_WRITE,
     "GET api.source": SOURCES_READ,
@@ -160,10 +159,10 @@ RULES: Mapping[str, Rule] = {
     "DELETE api.source": SOURCES_WRITE,
     "POST api.test_source": SOURCES_WRITE,
     #
-    "POST mcp.endpoint": _behind(Proof.TOKEN),
+    "POST mcp.endpoint": _require(Proof.TOKEN),
     #
-    **{name.replace(" ", " objects."): _behind(Proof.SESSION, need=need) for name, need in TAB.items()},
-    **{name.replace(" ", " embed."): _behind(Proof.EMBED, need=need) for name, need in TAB.items()},
+    **{name.replace(" ", " objects."): _require(Proof.SESSION, need=need) for name, need in TAB.items()},
+    **{name.replace(" ", " embed."): _require(Proof.EMBED, need=need) for name, need in TAB.items()},
 }
 
 TOOL: Mapping[str, Action] = {
@@ -177,28 +176,28 @@ TOOL: Mapping[str, Action] = {
     "update": Action.UPDATE,
     "unlink": Action.UNLINK,
 }
-"""What each action of the agents' tool needs, once a token has opened the door."""
+"""The right that each action of the MCP tool requires."""
 
 
 def check(app: Flask) -> None:
-    """Raises RuntimeError when a route has no row, or a row has no route."""
+    """Raise RuntimeError when a route has no rule, or a rule has no route."""
     routes = {
         f"{method} {rule.endpoint}"
         for rule in app.url_map.iter_rules()
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
     }
-    astray = routes ^ RULES.keys()
-    if astray:
-        raise RuntimeError(f"The rule book and the routes differ: {', '.join(sorted(astray))}")
+    mismatches = routes ^ RULES.keys()
+    if mismatches:
+        raise RuntimeError(f"The rule book and the routes differ: {', '.join(sorted(mismatches))}")
 
 
-# --- letting somebody in ---------------------------------------------------------------------------------------------
+# --- enforcement -----------------------------------------------------------------------------------------------------
 
 
 def admit() -> None:
-    """Find out who asks and let them in, or raise SignInNeeded, Unauthorized, NotFound or Forbidden.
+    """Authenticate and authorise this request. Raises SignInNeeded, Unauthorized, NotFound or Forbidden.
 
-    It runs after routing, so that no spelling of an address leads around it.
+    It runs after routing and uses the matched endpoint, so that no spelling of an address bypasses it.
     """
     if request.url_rule is None or request.method == "OPTIONS":
         return
@@ -206,59 +205,59 @@ def admit() -> None:
     rule = RULES[f"{method} {request.endpoint}"]
     if not rule.proofs:
         return
-    g.principal = principal = _proved(rule)
-    obj, integration = _named()
+    g.principal = principal = _authenticate(rule)
+    obj, integration = _requested_object()
     principal.check_scope(obj, integration)
     if rule.need is not None:
         principal.require(rule.need, obj, integration)
 
 
-def embedded() -> Pass:
-    """What the embed token of this request lets in."""
-    return g.embed_pass  # type: ignore[no-any-return]
+def embed_grant() -> EmbedGrant:
+    """What the embed token of this request grants."""
+    return g.embed_grant  # type: ignore[no-any-return]
 
 
-def _proved(rule: Rule) -> Principal:
+def _authenticate(rule: Rule) -> Principal:
     if rule.proofs == {Proof.SESSION}:
         return _by_session(rule)
-    token = presented() or (_token_of_a_frame() if rule.proofs == {Proof.EMBED} else "")
+    token = presented() or (_frame_token() if rule.proofs == {Proof.EMBED} else "")
     if token:
         return _by_token(token, rule)
     if current_user() is None or rule.proofs == {Proof.EMBED}:
-        raise Unauthorized("This needs a token." if rule.proofs == {Proof.EMBED} else _HOW)
+        raise Unauthorized("This needs a token." if rule.proofs == {Proof.EMBED} else _NEEDS_BEARER)
     if Proof.SESSION not in rule.proofs:
         raise Unauthorized("A browser session does not write here; use a token.")
     return _by_session(rule)
 
 
-_HOW = "This needs a token: Authorization: Bearer …"
+_NEEDS_BEARER = "This needs a token: Authorization: Bearer …"
 
 
 def _by_session(rule: Rule) -> Principal:
-    user = current_user(active=not rule.by_itself)
+    user = current_user(active=not rule.background)
     if user is None:
         raise SignInNeeded("Sign in first.")
     return principal_of(user)
 
 
 def _by_token(token: str, rule: Rule) -> Principal:
-    found = panel().access.by_token(token) if Proof.TOKEN in rule.proofs else None
+    found = panel().api_tokens.by_token(token) if Proof.TOKEN in rule.proofs else None
     if found is not None:
         return found
-    g.embed_pass = held = embed_pass(token)
+    g.embed_grant = grant = verify_embed_token(token)
     if Proof.EMBED not in rule.proofs:
         raise Forbidden("This needs an API token.")
-    return held.principal
+    return grant.principal
 
 
-def _token_of_a_frame() -> str:
-    """The frame's own address brings the token, and forms without scripts do; it is in no other address."""
+def _frame_token() -> str:
+    """The embed token in the frame's address, or in a form that is submitted without scripts."""
     in_address = request.args.get("token", "") if request.method in ("GET", "HEAD") else ""
     return request.form.get("token", "") or in_address
 
 
-def _named() -> tuple[ObjectRef | None, str]:
-    """The object and the integration that the address names, before anything else is said about them."""
+def _requested_object() -> tuple[ObjectRef | None, str]:
+    """The object and the integration in the address, not validated: an invalid id must give 404, not 400."""
     named = {**(request.view_args or {}), **g.get("place", {})}
     if "object_id" not in named:
         return None, named.get("integration", "")

@@ -1,4 +1,7 @@
-"""Whom a request was sent to, and which page sent it: strange host names and pages of other sites are refused here."""
+"""Refuses unknown Host headers (DNS rebinding) and cross-site requests that change something (CSRF).
+
+The check of ``Sec-Fetch-Site`` and ``Origin`` is in addition to the CSRF tokens of forms.
+"""
 
 from __future__ import annotations
 
@@ -17,39 +20,41 @@ from panel.web.context import panel, wants_json
 from panel.web.error_bodies import plain_body
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
-READING = frozenset({"GET", "HEAD", "OPTIONS"})
-ELSEWHERE = frozenset({"cross-site", "same-site"})
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+CROSS_SITE = frozenset({"cross-site", "same-site"})
 
-STRANGE_HOST = "This panel does not answer under this host name. Its address is set by PANEL_PUBLIC_URL."
+UNKNOWN_HOST = "This panel does not answer under this host name. Its address is set by PANEL_PUBLIC_URL."
 
 
-class OtherSite(Forbidden):
+class CrossSiteRequest(Forbidden):
     description = "This was sent by a page of another site. Nothing was done."
 
 
 def install(app: Flask, config: Config, *, without_session: Collection[str]) -> None:
-    """Look at every request before anything else does.
+    """Register the checks, which run before every other hook.
 
-    Blueprints ``without_session`` heed nothing that a browser sends along by itself, so that it does not matter which
-    page sent a request there.
+    Blueprints in ``without_session`` are exempt from the CSRF check: they accept no cookie for a write, and another
+    site cannot send a bearer token.
     """
-    names = names_of(config)
+    names = own_host_names(config)
 
     @app.before_request
-    def refuse_strange_hosts() -> Response | None:
-        # HTTP/1.0 may name no host; then there is nothing that could have been forged.
-        given = "Host" in request.headers
-        is_ours = not given or names is None or _name_in(request.host) in names
-        if is_ours and not isinstance(request.routing_exception, BadHost):
+    def refuse_unknown_hosts() -> Response | None:
+        # An HTTP/1.0 request may have no Host header, and then no forged one.
+        has_host = "Host" in request.headers
+        is_own = not has_host or names is None or _host_name(request.host) in names
+        if is_own and not isinstance(request.routing_exception, BadHost):
             return None
-        # No page of ours: under a name that is no name, not even the address of a style sheet can be made.
-        told = jsonify(plain_body(STRANGE_HOST, 400)) if wants_json() else Response(STRANGE_HOST, mimetype="text/plain")
-        told.status_code = 400
-        return told
+        # Plain text, because a page needs url_for, which fails for an invalid host name.
+        response = (
+            jsonify(plain_body(UNKNOWN_HOST, 400)) if wants_json() else Response(UNKNOWN_HOST, mimetype="text/plain")
+        )
+        response.status_code = 400
+        return response
 
     @app.before_request
-    def stay_here() -> AnyResponse | None:
-        """The router's own redirects (a slash too many or too few) would name the host that the request named."""
+    def redirect_by_path() -> AnyResponse | None:
+        """Replace the router's redirects (for slashes) by relative ones: they would repeat a forged Host header."""
         found = request.routing_exception
         if not isinstance(found, RequestRedirect):
             return None
@@ -58,15 +63,15 @@ def install(app: Flask, config: Config, *, without_session: Collection[str]) -> 
         return redirect(f"{path}?{parts.query}" if parts.query else path, found.code)
 
     @app.before_request
-    def refuse_other_sites() -> None:
-        if request.method not in READING and request.blueprint not in without_session and _comes_from_elsewhere():
-            raise OtherSite
+    def refuse_cross_site_requests() -> None:
+        if request.method not in SAFE_METHODS and request.blueprint not in without_session and _is_cross_site():
+            raise CrossSiteRequest
 
 
-def names_of(config: Config) -> frozenset[str] | None:
-    """The host names under which the panel answers; None, for any, while nobody has told it its name.
+def own_host_names(config: Config) -> frozenset[str] | None:
+    """The host names under which the panel answers; None for any, when PANEL_PUBLIC_URL does not set one.
 
-    Flask's TRUSTED_HOSTS would do, but for addresses of IPv6.
+    Flask's TRUSTED_HOSTS is not used, because it does not support IPv6 addresses.
     """
     own = _ascii(urlsplit(config.public_url).hostname or "")
     if _address(own).is_unspecified:
@@ -76,25 +81,26 @@ def names_of(config: Config) -> frozenset[str] | None:
     return frozenset({own, config.host.lower()}) | (LOOPBACK if is_local else frozenset())
 
 
-def _comes_from_elsewhere() -> bool:
-    """By what browsers say of themselves, which no page can make them say otherwise.
+def _is_cross_site() -> bool:
+    """Whether a page of another site sent this request, by headers that browsers set and pages cannot change.
 
-    Our own pages say ``Origin: null``, since they ask for no referrer; then only the token of the form can tell.
+    ``Origin: null`` is accepted: our own pages send it because of their referrer policy. The CSRF token of the form
+    covers that case.
     """
     site = request.headers.get("Sec-Fetch-Site")
     if site is not None:
-        return site in ELSEWHERE
+        return site in CROSS_SITE
     origin = request.headers.get("Origin", "null").lower()
     return origin not in ("null", origin_of(panel().config.public_url)) and origin.partition("://")[2] != request.host
 
 
-def _name_in(host: str) -> str:
-    """``[::1]:8000`` is ``::1``; "" for what cannot be a host."""
+def _host_name(host: str) -> str:
+    """The name in a Host header: ``::1`` for ``[::1]:8000``, and "" for an invalid one."""
     return (urlsplit(f"//{host}").hostname or "").rstrip(".")
 
 
 def _ascii(name: str) -> str:
-    """A name as browsers send it."""
+    """A host name in the form that browsers send (IDNA)."""
     try:
         return name.encode("idna").decode()
     except UnicodeError:
@@ -102,7 +108,7 @@ def _ascii(name: str) -> str:
 
 
 def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
-    """A name counts as an address that is nothing in particular."""
+    """The address of a literal. A name gives a documentation address, which is neither loopback nor unspecified."""
     try:
         return ipaddress.ip_address(host)
     except ValueError:

@@ -1,4 +1,4 @@
-"""The browser session of a person who signed in: kept on the server, proved by what the signed cookie holds."""
+"""Browser sessions of people: stored on the server, and proved by a value in the signed cookie."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ DEVICE_S = 180 * 24 * 3600
 
 
 class SignInNeeded(PanelError):
-    """Nobody is signed in; pages answer with the sign-in form."""
+    """The request has no valid session. Pages answer with the sign-in form."""
 
 
 def current_user(*, active: bool = True) -> User | None:
-    """The person of this request's session, looked up once. ``active``: the session goes on because of it."""
+    """The person of this request's session, cached for the request. ``active`` extends the session."""
     if "user" not in g:
         proof = session.get(PROOF)
         g.user = panel().people.person(proof, active=active) if isinstance(proof, str) else None
@@ -33,15 +33,15 @@ def current_user(*, active: bool = True) -> User | None:
 
 
 def begin_session(user: User) -> None:
-    """A session with a new id, whatever the browser held before."""
+    """Start a session with a new id. An existing one is discarded, against session fixation."""
     _forget()
-    session[PROOF] = panel().people.begin_session(user, by=arriving(user.name))
+    session[PROOF] = panel().people.begin_session(user, by=sign_in_actor(user.name))
     g.user = user
 
 
 def end_session() -> None:
     user = current_user()
-    _forget(by=arriving(user.name) if user is not None else None)
+    _forget(by=sign_in_actor(user.name) if user is not None else None)
     g.user = None
 
 
@@ -52,16 +52,16 @@ def _forget(by: Actor | None = None) -> None:
         panel().people.end_session(proof, by=by)
 
 
-def arriving(name: str) -> Actor:
-    """A person who signs in or out: for the audit trail, before and after there is a principal."""
+def sign_in_actor(name: str) -> Actor:
+    """The actor of signing in or out, for the audit trail: at that moment the request has no principal."""
     return Actor(name, "session", "admin", request_id())
 
 
-# --- browsers in which somebody signed in before ---------------------------------------------------------------------
+# --- known devices ---------------------------------------------------------------------------------------------------
 
 
 def sign_in_attempt() -> SignInAttempt:
-    """From where somebody tries to sign in."""
+    """The address of this request, and the device if its cookie is valid."""
     try:
         known, device = _signer().loads(request.cookies.get(panel().config.cookie(DEVICE_COOKIE), ""))
     except (BadSignature, TypeError, ValueError):
@@ -70,7 +70,7 @@ def sign_in_attempt() -> SignInAttempt:
 
 
 def remember_device(response: Response, user: User) -> None:
-    """Let this browser keep a budget of its own for wrong passwords of this person."""
+    """Set the device cookie, which gives this browser its own budget of wrong passwords for this person."""
     value = _signer().dumps([user.id, secrets.token_hex(8)])
     response.set_cookie(
         panel().config.cookie(DEVICE_COOKIE), value if isinstance(value, str) else value.decode(), max_age=DEVICE_S,
@@ -82,11 +82,11 @@ def _signer() -> URLSafeSerializer:
     return URLSafeSerializer(panel().config.secret_key, salt="leafpanel device")
 
 
-# --- ways back -------------------------------------------------------------------------------------------------------
+# --- return addresses ------------------------------------------------------------------------------------------------
 
 
 def own_path(target: str | None, default: str) -> str:
-    """``target`` when it is a plain path of ours, else ``default``: nobody is sent to another host."""
+    """``target`` when it is a path of the panel, else ``default``. Prevents open redirects."""
     if (
         not target
         or not target.startswith("/")
@@ -99,5 +99,5 @@ def own_path(target: str | None, default: str) -> str:
     return target if not parts.scheme and not parts.netloc else default
 
 
-def here() -> str:
+def current_path() -> str:
     return request.full_path.rstrip("?")

@@ -80,7 +80,7 @@ def create_token(
     name: str, scope: str, days: int | None, registers: tuple[str, ...], leaves: tuple[str, ...], as_json: bool
 ) -> None:
     """Create an API token and print it once."""
-    token = panel().access.create_token(TokenRequest(name, scope, days, registers, leaves), by=console())
+    token = panel().api_tokens.create_token(TokenRequest(name, scope, days, registers, leaves), by=console())
     if as_json:
         print_json({"token": token})
         return

@@ -8,7 +8,7 @@ import click
 from flask.cli import with_appcontext
 
 from panel.logs import audit_query
-from panel.logs.audit_query import Wanted
+from panel.logs.audit_query import AuditFilter
 from panel.web.admin.audit import entry_json
 from panel.web.cli.output import as_json, friendly_errors
 from panel.web.export import json_lines
@@ -21,7 +21,7 @@ from panel.web.export import json_lines
 @friendly_errors
 def audit(since: datetime | None, as_json: bool) -> None:
     """Print the audit trail, newest line first."""
-    entries = audit_query.every_line(Wanted(since=since.astimezone() if since is not None else None))
+    entries = audit_query.every_line(AuditFilter(since=since.astimezone() if since is not None else None))
     if as_json:
         for chunk in json_lines(map(entry_json, entries)):
             click.echo(chunk, nl=False)

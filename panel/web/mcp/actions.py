@@ -1,4 +1,4 @@
-"""What an agent may ask, action by action. Answers and failures are those of the JSON face."""
+"""The actions of the MCP tool. Results and errors are the same bodies as those of the JSON API."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from panel.storage.engine import STORAGE_FAILURES
 from panel.web.auth.rules import TOOL
 from panel.web.context import leaves_for, panel, request_id
 from panel.web.error_bodies import bug_words, error_body, plain_body, storage_words
-from panel.web.mcp.tool import ACTIONS, is_ours, meant, payload_schemas
+from panel.web.mcp.tool import ACTIONS, is_tool_name, payload_schemas, unescaped
 from panel.web.parsing import (
     PICKER_LENGTH,
     PICKER_LIMIT,
@@ -38,7 +38,7 @@ Body = dict[str, Any]
 
 
 def answer(who: Visitor, tool: str, arguments: Mapping[str, Any]) -> tuple[Body, bool]:
-    """The JSON answer to a tool call, and whether it is a failure. Never raises."""
+    """The JSON body for a tool call, and whether it is an error. Does not raise."""
     try:
         return _act(who, tool, arguments), False
     except PanelError as exc:
@@ -47,15 +47,15 @@ def answer(who: Visitor, tool: str, arguments: Mapping[str, Any]) -> tuple[Body,
         log.error("%s storage: %s", request_id(), type(getattr(exc, "orig", exc)).__name__, exc_info=exc)
         return plain_body(storage_words(exc), 503), True
     except Exception:
-        # What the SDK does with an exception depends on the protocol version: some clients would get its text.
+        # With some protocol versions, the SDK would send the text of an exception to the client.
         log.exception("%s unexpected failure", request_id())
         return plain_body(bug_words(request_id()), 500), True
 
 
 def _act(who: Visitor, tool: str, arguments: Mapping[str, Any]) -> Body:
-    if not is_ours(tool, panel().config.mcp_tool_name):
+    if not is_tool_name(tool, panel().config.mcp_tool_name):
         raise NotFound(f"There is no tool of this name. It is called {panel().config.mcp_tool_name}.")
-    call = Call(who, arguments)
+    call = ToolCall(who, arguments)
     action = call.text("action")
     if action not in _ACTIONS:
         raise InvalidInput("action", f"“action” must be one of {', '.join(ACTIONS)}.")
@@ -63,8 +63,8 @@ def _act(who: Visitor, tool: str, arguments: Mapping[str, Any]) -> Body:
     return _ACTIONS[action](call)
 
 
-class Call:
-    """One tool call: who asks, and the arguments, each checked as it is read."""
+class ToolCall:
+    """One tool call: the visitor, and the arguments, each of which is validated when it is read."""
 
     def __init__(self, who: Visitor, arguments: Mapping[str, Any]) -> None:
         self.who = who
@@ -98,13 +98,13 @@ class Call:
 
     @property
     def named_object(self) -> ObjectRef | None:
-        """The object where any part of it is given."""
+        """The object, or None when no part of it is given. Raises InvalidInput when only some parts are."""
         named = [self.optional(name) for name in ("register", "schema", "objectId")]
         return object_ref(*named) if any(named) else None
 
     @property
     def entity(self) -> str:
-        return meant(self.text("entityId"))
+        return unescaped(self.text("entityId"))
 
     @property
     def payload(self) -> dict[str, Any]:
@@ -113,7 +113,7 @@ class Call:
         return self.mapping("payload")
 
     @property
-    def only_rehearses(self) -> bool:
+    def is_dry_run(self) -> bool:
         value = self._arguments.get("dryRun", False)
         if not isinstance(value, bool):
             raise InvalidInput("dryRun", "“dryRun” must be true or false.")
@@ -121,7 +121,7 @@ class Call:
 
 
 def _text(name: str, value: Any) -> str:
-    """A string; ids may come as numbers."""
+    """The value as a string. Integers are accepted, because agents send ids as numbers."""
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     if not isinstance(value, str):
@@ -146,12 +146,12 @@ def _words(values: Mapping[str, Any], names: tuple[str, ...], length: int) -> st
 # --- reading ---------------------------------------------------------------------------------------------------------
 
 
-def _list_integrations(call: Call) -> Body:
+def _list_integrations(call: ToolCall) -> Body:
     leaves = leaves_for(call.who.principal)
     return {"registered": [leaf.id for leaf in leaves], "integrations": [_card(call, leaf) for leaf in leaves]}
 
 
-def _card(call: Call, leaf: Integration) -> Body:
+def _card(call: ToolCall, leaf: Integration) -> Body:
     card = leaf.descriptor
     return {
         "id": card.id,
@@ -166,13 +166,13 @@ def _card(call: Call, leaf: Integration) -> Body:
     }
 
 
-def _may(call: Call, leaf: Integration, action: str) -> bool:
+def _may(call: ToolCall, leaf: Integration, action: str) -> bool:
     if action == "update" and not leaf.descriptor.update:
         return False
     return call.who.principal.may(TOOL[action])
 
 
-def _list(call: Call) -> Body:
+def _list(call: ToolCall) -> Body:
     leaf, filters = call.leaf, call.mapping("filters")
     limit, page = _number(filters, ("_limit", "limit"), DEFAULT_LIMIT), _number(filters, ("_page", "page"), 1)
     search = _words(filters, ("_search", "search"), SEARCH_LENGTH)
@@ -180,58 +180,58 @@ def _list(call: Call) -> Body:
     return list_json(leaf, listing)
 
 
-def _get(call: Call) -> Body:
+def _get(call: ToolCall) -> Body:
     leaf = call.leaf
     return item_json(leaf, panel().links.item(call.who, leaf.id, call.object, call.entity))
 
 
-def _search(call: Call) -> Body:
-    leaf, given = call.leaf, {**call.mapping("payload"), **call.mapping("filters")}
-    text = _words(given, ("search", "_search", "q"), PICKER_LENGTH)
-    limit = _number(given, ("limit", "_limit"), PICKER_LIMIT)
+def _search(call: ToolCall) -> Body:
+    leaf, values = call.leaf, {**call.mapping("payload"), **call.mapping("filters")}
+    text = _words(values, ("search", "_search", "q"), PICKER_LENGTH)
+    limit = _number(values, ("limit", "_limit"), PICKER_LIMIT)
     found = panel().links.available(call.who, leaf.id, text, limit=limit, obj=call.named_object)
     return found_json(leaf, found)
 
 
-def _health(call: Call) -> Body:
+def _health(call: ToolCall) -> Body:
     return health_json(panel().links.health(call.who, call.leaf.id))
 
 
 # --- writing ---------------------------------------------------------------------------------------------------------
 
 
-def _link(call: Call) -> Body:
+def _link(call: ToolCall) -> Body:
     leaf = call.leaf
     obj, text = call.object, reference_in(leaf, call.payload)
-    if call.only_rehearses:
+    if call.is_dry_run:
         item = panel().links.dry_run_link(call.who, leaf.id, obj, text)
         return {"dryRun": True, "action": "link", "wouldLink": shape_json(leaf, item)}
     return row_json(leaf, panel().links.link(call.who, leaf.id, obj, text))
 
 
-def _create(call: Call) -> Body:
+def _create(call: ToolCall) -> Body:
     leaf = call.leaf
     obj, values = call.object, create_values(leaf, call.payload)
     key = idempotency_key("idempotencyKey", call.optional("idempotencyKey"))
-    if call.only_rehearses:
+    if call.is_dry_run:
         panel().links.dry_run_create(call.who, leaf.id, values)
         return {"dryRun": True, "action": "create", "wouldCreate": values}
     return row_json(leaf, panel().links.create(call.who, leaf.id, obj, values, key=key))
 
 
-def _update(call: Call) -> Body:
+def _update(call: ToolCall) -> Body:
     leaf = call.leaf
     obj, entity, changes = call.object, call.entity, call.payload
-    if call.only_rehearses:
+    if call.is_dry_run:
         row = panel().links.dry_run_update(call.who, leaf.id, obj, entity, changes)
         return {"dryRun": True, "action": "update", "current": row_json(leaf, row), "wouldChange": changes}
     return row_json(leaf, panel().links.update(call.who, leaf.id, obj, entity, changes))
 
 
-def _unlink(call: Call) -> Body:
+def _unlink(call: ToolCall) -> Body:
     leaf = call.leaf
     obj, entity = call.object, call.entity
-    if call.only_rehearses:
+    if call.is_dry_run:
         pointer = panel().links.dry_run_unlink(call.who, leaf.id, obj, entity)
         gone = {"reference": pointer.reference, "url": pointer.url}
         return {"dryRun": True, "action": "unlink", "wouldUnlink": gone}
@@ -239,7 +239,7 @@ def _unlink(call: Call) -> Body:
     return {"unlinked": True, "reference": entity}
 
 
-_ACTIONS: dict[str, Callable[[Call], Body]] = {
+_ACTIONS: dict[str, Callable[[ToolCall], Body]] = {
     "list-integrations": _list_integrations,
     "list": _list,
     "get": _get,

@@ -1,6 +1,6 @@
-"""The MCP face: one tool for AI agents, over HTTP at /api/mcp and over standard input and output.
+"""The MCP server: one tool for AI agents, over Streamable HTTP at /api/mcp and over stdio.
 
-The SDK is imported where it is used, so that processes which no agent asks do not carry it.
+The SDK is imported inside functions: its import is slow, and most processes never serve an agent.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ if TYPE_CHECKING:
 bp = Blueprint("mcp", __name__, url_prefix="/api")
 bp.register_error_handler(Unauthorized, unauthorized)
 
-_WITHIN = "http://host.invalid/api/mcp"
-"""Where the SDK is asked inside this process. A request that names no host must not pass for one that named ours."""
+_INTERNAL_URL = "http://host.invalid/api/mcp"
+"""The address of requests to the SDK inside this process. ``.invalid`` makes a request without a Host header fail."""
 
-_KEPT = frozenset({"authorization", "cookie"})
-"""Headers that end here: the SDK decides nothing by them."""
+_DROPPED_HEADERS = frozenset({"authorization", "cookie"})
+"""Headers that are not passed to the SDK, which does not need the credentials."""
 
 
 def _require_sdk() -> None:
@@ -51,7 +51,7 @@ def _require_sdk() -> None:
 
 
 def tool_for(who: Principal) -> Tool:
-    """The tool as this agent may use it. Its hints tell a client whether to ask a person before a call."""
+    """The tool as this agent may use it. Clients decide by its hints whether to ask a person before a call."""
     from mcp.types import Tool, ToolAnnotations
 
     leaves = leaves_for(who)
@@ -69,11 +69,11 @@ def tool_for(who: Principal) -> Tool:
 
 
 def result(who: Principal, name: str, arguments: Mapping[str, Any]) -> CallToolResult:
-    """What the tool answers: one JSON value, as structured content and as text, with foreign text marked."""
+    """The result of a tool call: a JSON body, as structured content and as text. ``_meta`` marks text of upstreams."""
     from mcp.types import CallToolResult, TextContent
 
     body, failed = answer(visitor(who, "MCP"), name, arguments)
-    body = tool.shown(body)
+    body = tool.escaped(body)
     foreign = tool.untrusted_in(body)
     return CallToolResult(
         content=[TextContent(text=json.dumps(body, ensure_ascii=False))],
@@ -84,7 +84,7 @@ def result(who: Principal, name: str, arguments: Mapping[str, Any]) -> CallToolR
 
 
 def server(answer: Answer, who: Principal) -> Server[Any]:
-    """A server that offers the tool and nothing else."""
+    """An MCP server that offers the tool only."""
     from anyio import to_thread
     from mcp.server import Server
     from mcp.types import ListToolsResult
@@ -93,7 +93,7 @@ def server(answer: Answer, who: Principal) -> Server[Any]:
         return ListToolsResult(tools=[tool_for(who)])
 
     async def call_tool(context: ServerRequestContext[Any], params: CallToolRequestParams) -> CallToolResult:
-        # In a thread: what answers is ordinary blocking code, and the connection stays alive while it waits.
+        # In a thread, because the services block; the event loop keeps the connection alive meanwhile.
         return await to_thread.run_sync(answer, params.name, params.arguments or {})
 
     return Server(
@@ -103,7 +103,7 @@ def server(answer: Answer, who: Principal) -> Server[Any]:
         instructions=tool.INSTRUCTIONS,
         on_list_tools=list_tools,
         on_call_tool=call_tool,
-        # No argument of the tool travels as a header, so that nothing is to be compared before a call.
+        # No argument of the tool is sent as a header, so the SDK need not compare headers with arguments.
         get_tool_input_schema=lambda name: None,
     )
 
@@ -113,7 +113,7 @@ def server(answer: Answer, who: Principal) -> Server[Any]:
 
 @bp.post("/mcp")
 def endpoint() -> Response:
-    """Streamable HTTP, one exchange per request. Bearer tokens only: a browser's session does not count here."""
+    """Streamable HTTP, one exchange per request. Accepts bearer tokens only, no browser sessions."""
     _require_sdk()
     import anyio
 
@@ -123,29 +123,29 @@ def endpoint() -> Response:
 
 
 async def _exchange(who: Principal) -> httpx2.Response:
-    """Hand the request to the SDK's own transport, in this process and within this request's context."""
+    """Pass the request to the SDK's transport, in this process and in this request's context."""
     import httpx2
     from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 
-    one, allowed = server(partial(result, who), who), _allowed(panel().config)
+    one, allowed = server(partial(result, who), who), _security_settings(panel().config)
     manager = StreamableHTTPSessionManager(one, json_response=True, stateless=True, security_settings=allowed)
-    headers = [(name, value) for name, value in request.headers if name.lower() not in _KEPT]
-    outer = httpx2.Request("POST", _WITHIN, headers=headers, content=request.get_data())
+    headers = [(name, value) for name, value in request.headers if name.lower() not in _DROPPED_HEADERS]
+    outer = httpx2.Request("POST", _INTERNAL_URL, headers=headers, content=request.get_data())
     async with manager.run(), httpx2.ASGITransport(manager.handle_request) as transport:
         inner = await transport.handle_async_request(outer)
         await inner.aread()
         return inner
 
 
-def _allowed(config: Config) -> TransportSecuritySettings:
-    """Hosts and origins by which we may be called. They come from settings: a request cannot vouch for itself."""
+def _security_settings(config: Config) -> TransportSecuritySettings:
+    """The accepted Host and Origin headers. They come from settings, because a request can forge them."""
     from mcp.server.transport_security import TransportSecuritySettings
 
     public = urlsplit(config.public_url)
     own_host = f"[{config.host}]" if ":" in config.host else config.host
-    places = [(public.scheme, public.netloc)]
-    places += [("http", f"{host}:{config.port}") for host in (own_host, "127.0.0.1", "localhost", "[::1]")]
-    spelled = [(scheme, host) for scheme, netloc in places for host in _spellings(scheme, netloc)]
+    origins = [(public.scheme, public.netloc)]
+    origins += [("http", f"{host}:{config.port}") for host in (own_host, "127.0.0.1", "localhost", "[::1]")]
+    spelled = [(scheme, host) for scheme, netloc in origins for host in _spellings(scheme, netloc)]
     return TransportSecuritySettings(
         allowed_hosts=[host for _, host in spelled],
         allowed_origins=[f"{scheme}://{host}" for scheme, host in spelled],
@@ -153,7 +153,7 @@ def _allowed(config: Config) -> TransportSecuritySettings:
 
 
 def _spellings(scheme: str, netloc: str) -> list[str]:
-    """A host with and without the port that goes without saying."""
+    """A host with and without the default port of its scheme."""
     host, default = netloc.rpartition("@")[2].lower(), ":443" if scheme == "https" else ":80"
     if host.endswith(default):
         return [host, host.removesuffix(default)]
@@ -164,7 +164,7 @@ def _spellings(scheme: str, netloc: str) -> list[str]:
 
 
 def serve_stdio(app: Flask, who: Principal) -> None:
-    """Answer one agent that started us, until it closes our input."""
+    """Serve one agent over stdio, until it closes standard input."""
     _require_sdk()
     import anyio
     from mcp.server.stdio import stdio_server

@@ -1,4 +1,4 @@
-"""How agents see the tool: name, description, the schemas of what goes in and out, and the mark on foreign text."""
+"""The definition of the MCP tool: name, description, input and output schemas, and the marking of upstream text."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ ACTIONS = ("list-integrations", "list", "get", "link", "create", "search", "unli
 TEXT_LENGTH = 4000
 
 
-def is_ours(name: str, listed: str) -> bool:
-    """Whether a called name is the tool's. Some clients refuse dots, so that dot and underscore mean the same."""
+def is_tool_name(name: str, listed: str) -> bool:
+    """Whether a called name is the tool's. Dots and underscores are equal, because some clients refuse dots."""
     return name.replace(".", "_") in (listed.replace(".", "_"), DEFAULT_NAME.replace(".", "_"))
 
 
@@ -52,7 +52,7 @@ def description(leaves: list[Integration]) -> str:
     return DESCRIPTION.format(labels=" and ".join(leaf.descriptor.noun_plural for leaf in leaves) or "things")
 
 
-# --- what goes in ----------------------------------------------------------------------------------------------------
+# --- input -----------------------------------------------------------------------------------------------------------
 
 
 def input_schema(leaves: list[Integration]) -> dict[str, Any]:
@@ -98,7 +98,7 @@ def input_schema(leaves: list[Integration]) -> dict[str, Any]:
 
 
 def payload_schemas(leaf: Integration) -> dict[str, Any]:
-    """What link, create and, where there is one, update of a leaf take."""
+    """The payload schemas of an integration for link, create and, if it has one, update."""
     schemas = {"link": _link_schema(leaf), "create": _fields_schema(leaf.descriptor.create)}
     if leaf.descriptor.update:
         schemas["update"] = _changes_schema(leaf.descriptor.update)
@@ -123,7 +123,7 @@ def _fields_schema(fields: tuple[Field, ...]) -> dict[str, Any]:
 
 
 def _changes_schema(fields: tuple[Field, ...]) -> dict[str, Any]:
-    """Any of the fields; what is not required can be cleared with null."""
+    """At least one of the fields. ``null`` clears a field that is not required."""
     properties = {field.name: _field_schema(field) for field in fields}
     for field in fields:
         if not field.required:
@@ -142,11 +142,11 @@ def _field_schema(field: Field) -> dict[str, Any]:
     return schema
 
 
-# --- what comes out --------------------------------------------------------------------------------------------------
+# --- output ----------------------------------------------------------------------------------------------------------
 
 
 def output_schema() -> dict[str, Any]:
-    """Holds for every success and for every failure."""
+    """The schema of every result, success or error."""
     rows = {"type": "array", "items": {"type": "object"}}
     shapes = (
         ["registered", "integrations"],
@@ -178,39 +178,39 @@ def output_schema() -> dict[str, Any]:
     }
 
 
-# --- foreign text ----------------------------------------------------------------------------------------------------
+# --- text of upstreams -----------------------------------------------------------------------------------------------
 
 _FOREIGN = (
     "items", "results", "links", "message", "error", "fields", "user", "version", "wouldLink", "wouldUnlink", "current",
 )  # fmt: skip
 _OURS = ("linkedBy", "linkedAt", "state")
-_SHOWN = re.compile(r"⟦U\+([0-9A-F]{4,6})⟧")
+_ESCAPED = re.compile(r"⟦U\+([0-9A-F]{4,6})⟧")
 
 
 def untrusted_in(body: Mapping[str, Any]) -> list[str]:
-    """JSON Pointers to the parts of an answer that an upstream's people may have written."""
+    """JSON Pointers to the parts of a body that users of an upstream may have written (prompt injection)."""
     if "linkedBy" in body:
         return [f"/{key}" for key in body if key not in _OURS]
     return [f"/{key}" for key in _FOREIGN if key in body]
 
 
-def shown(value: Any) -> Any:
-    """The same JSON value with what cannot be seen made visible, and without overlong strings."""
+def escaped(value: Any) -> Any:
+    """The JSON value with invisible characters escaped and long strings truncated."""
     if isinstance(value, str):
-        return _shown_text(value)
+        return _escaped_text(value)
     if isinstance(value, Mapping):
-        return {key: shown(part) for key, part in value.items()}
+        return {key: escaped(part) for key, part in value.items()}
     if isinstance(value, list | tuple):
-        return [shown(part) for part in value]
+        return [escaped(part) for part in value]
     return value
 
 
-def meant(text: str) -> str:
-    """An id as the upstream spells it, from the way in which it was shown."""
-    return _SHOWN.sub(lambda match: chr(int(match[1], 16)) if int(match[1], 16) < 0x110000 else match[0], text)
+def unescaped(text: str) -> str:
+    """The original of an escaped id."""
+    return _ESCAPED.sub(lambda match: chr(int(match[1], 16)) if int(match[1], 16) < 0x110000 else match[0], text)
 
 
-def _shown_text(text: str) -> str:
+def _escaped_text(text: str) -> str:
     if len(text) > TEXT_LENGTH:
         text = text[:TEXT_LENGTH] + "…"
     if text.isascii() and text.isprintable():
@@ -219,7 +219,7 @@ def _shown_text(text: str) -> str:
 
 
 def _is_hidden(sign: str) -> bool:
-    """Controls, format characters, lone surrogates, private use and the selectors that can carry hidden text."""
+    """Whether a character is invisible: control, format, surrogate, private use, or a variation selector."""
     if sign in "\n\t":
         return False
     return unicodedata.category(sign) in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp") or 0xE0100 <= ord(sign) <= 0xE01EF

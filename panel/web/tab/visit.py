@@ -12,7 +12,7 @@ from panel.accounts.embed_tokens import THEMES
 from panel.accounts.principal import Action, Principal
 from panel.core.domain import ObjectRef
 from panel.links.service import Visitor
-from panel.web.auth.rules import embedded
+from panel.web.auth.rules import embed_grant
 from panel.web.context import admitted, visitor
 from panel.web.parsing import object_ref
 from panel.web.security_headers import allow_framing_by
@@ -79,7 +79,7 @@ def visit() -> Visit:
 
 def _embedded() -> Visit:
     """A visit by embed token. A session is ignored: the iframe gets the rights of the token only."""
-    held = embedded()
+    held = embed_grant()
     allow_framing_by(" ".join(held.origins))
     carried = {"theme": held.theme, **_carried()}
     return Visit(
