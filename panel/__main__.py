@@ -1,4 +1,4 @@
-"""``make run``, ``make serve`` and ``leafpanel serve``: run migrations, start child processes, print addresses, stop them."""
+"""``make run``, ``make serve``, ``leafpanel serve``: run migrations, then start, watch and stop child processes."""
 
 from __future__ import annotations
 
