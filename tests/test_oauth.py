@@ -38,8 +38,10 @@ from sqlalchemy import text
 from support import ALICE, Upstreams
 
 from panel.connector import Deadline, SourceConfig
-from panel.core.domain import AuthStatus, Reason, now
+from panel.core.clock import now
 from panel.core.errors import InvalidInput, NotFound, ProviderUnavailable, Rejected
+from panel.core.health import AuthStatus
+from panel.core.reasons import Reason
 from panel.integrations.contract import Integration
 from panel.links.service import Visitor
 from panel.sandbox.openproject import OAUTH_CLIENT, OAUTH_SECRET

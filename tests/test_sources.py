@@ -8,8 +8,8 @@ import pytest
 from support import ALICE, Upstreams, actor, openproject_values, xwiki_values
 
 from panel.connector import Caller
-from panel.core.domain import Reason
 from panel.core.errors import Conflict, InvalidInput, NotFound, ProviderUnavailable, Rejected
+from panel.core.reasons import Reason
 from panel.sandbox.standin import RunningServer
 from panel.sandbox.xwiki import XWikiStandIn
 from panel.services import Panel

@@ -28,8 +28,9 @@ from panel.connector.response import Answer
 from panel.connector.shared_cache import CachedAnswer, NoSharedCache, SharedCache, fetch_once
 from panel.connector.source import AuthKind, SourceConfig
 from panel.connector.transport import Call, Reply, Transport
-from panel.core.domain import Problem, Reason, Step
+from panel.core.domain import Problem, Step
 from panel.core.errors import InvalidInput, ProviderUnavailable
+from panel.core.reasons import Reason
 
 T = TypeVar("T")
 R = TypeVar("R")

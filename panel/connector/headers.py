@@ -14,8 +14,9 @@ from panel.connector.caller import Caller
 from panel.connector.deadline import Deadline
 from panel.connector.endpoint import Endpoint, parse_endpoint
 from panel.connector.source import AuthKind, Secret, SourceConfig
-from panel.core.domain import Problem, Reason
+from panel.core.domain import Problem
 from panel.core.errors import InvalidInput, ProviderUnavailable
+from panel.core.reasons import Reason
 from panel.core.version import VERSION
 
 

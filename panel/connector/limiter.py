@@ -18,8 +18,9 @@ from typing import Protocol
 
 from panel.connector.deadline import Deadline
 from panel.connector.source import SourceConfig
-from panel.core.domain import Problem, Reason
+from panel.core.domain import Problem
 from panel.core.errors import ProviderUnavailable
+from panel.core.reasons import Reason
 
 PERIODS = {"second": 1.0, "minute": 60.0, "hour": 3600.0, "day": 86400.0}
 FAILURES_TO_OPEN = 5
@@ -27,12 +28,6 @@ PROBE_EVERY_S = 4.0
 """An open breaker lets one call through this often, so that a healed source is noticed within five seconds."""
 LAST_S = 0.05
 """What is left of a deadline when waiting for a place ends: too little for a call, enough to tell others why."""
-
-BREAKING = frozenset({
-    Reason.DNS, Reason.CONNECT, Reason.TLS, Reason.TIMEOUT, Reason.SERVER_ERROR, Reason.UNEXPECTED_RESPONSE,
-    Reason.UNEXPECTED_REDIRECT, Reason.TOO_LARGE,
-})  # fmt: skip
-"""Failures of the source itself. A refused credential or a full limit says nothing about its health."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,11 +176,12 @@ class Limiter:
         """Tell how a call ended."""
         if problem is None:
             self._limit_store.succeeded(source)
-        elif problem.reason in BREAKING:
+        elif problem.reason.facts.opens_breaker:
             self._limit_store.failed(source, open_after=FAILURES_TO_OPEN, probe_every_s=PROBE_EVERY_S)
         elif problem.reason is Reason.RATE_LIMITED and problem.retry_after:
             self._limit_store.hold_off(source, problem.retry_after)
-        elif problem.reason not in (Reason.BUSY, Reason.CIRCUIT_OPEN):
+        elif problem.reason is Reason.RATE_LIMITED or not problem.reason.facts.held_back:
+            # The upstream itself answered.
             self._limit_store.succeeded(source)
 
     def epoch(self, source: SourceConfig) -> int:
@@ -257,7 +253,6 @@ def _moment(seconds: float) -> datetime:
 class RetryBudget:
     """A failed read is tried once more, but never more than one in ten: a sick source is not asked twice as much."""
 
-    WORTH = frozenset({Reason.CONNECT, Reason.SERVER_ERROR})
     MOST = 5.0
 
     def __init__(self) -> None:
@@ -269,7 +264,7 @@ class RetryBudget:
         pause = random.uniform(0.02, 0.15)
         with self._lock:
             self._left = min(self.MOST, self._left + 0.1)
-            if problem.reason not in self.WORTH or self._left < 1 or deadline.left < pause * 2:
+            if not problem.reason.facts.worth_retry or self._left < 1 or deadline.left < pause * 2:
                 return False
             self._left -= 1
         time.sleep(pause)

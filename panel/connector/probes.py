@@ -16,8 +16,9 @@ from panel.connector.endpoint import Endpoint, parse_endpoint
 from panel.connector.headers import USER_AGENT, extra_headers
 from panel.connector.source import SourceConfig
 from panel.connector.transport import Call, Reply, Transport
-from panel.core.domain import Problem, Reason, Step
+from panel.core.domain import Problem, Step
 from panel.core.errors import InvalidInput, ProviderUnavailable
+from panel.core.reasons import Reason
 
 Finding = tuple[Step, Problem | None]
 

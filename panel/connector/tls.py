@@ -9,8 +9,8 @@ import threading
 import certifi
 
 from panel.connector.sockets import TlsSocket
-from panel.core.domain import Reason
 from panel.core.errors import ProviderUnavailable
+from panel.core.reasons import Reason
 
 
 class TlsContexts:

@@ -19,7 +19,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from panel.core.domain import Cause, Pointer, Problem, Reason
+from panel.core.domain import Pointer, Problem
+from panel.core.reasons import Cause, Reason
 
 
 class PanelError(Exception):

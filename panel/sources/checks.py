@@ -8,8 +8,9 @@ from dataclasses import replace
 from sqlalchemy.exc import IntegrityError
 
 from panel.connector import Upstream
-from panel.core.domain import AuthStatus, Health, HealthStatus, Identity, Problem, Reason
+from panel.core.domain import Health, Identity, Problem
 from panel.core.errors import PanelError
+from panel.core.health import AuthStatus, HealthStatus
 from panel.integrations.contract import Integration
 from panel.sources.instances import OtherInstance
 from panel.storage.engine import db
@@ -38,16 +39,8 @@ class SourceChecks:
 
 def health_of_problem(problem: Problem) -> Health:
     """What a failed check says about sign-in and reachability."""
-    auth = problem.auth_status or {
-        Reason.SOURCE_MISSING: AuthStatus.MISSING,
-        Reason.SOURCE_UNREADABLE: AuthStatus.MISSING,
-        Reason.AUTHENTICATION_EXPIRED: AuthStatus.EXPIRED,
-        Reason.CREDENTIALS_REJECTED: AuthStatus.CONFIGURED,
-        Reason.FORBIDDEN: AuthStatus.CONFIGURED,
-    }.get(problem.reason, AuthStatus.UNKNOWN)
-    passing = problem.reason in (Reason.RATE_LIMITED, Reason.BUSY)
-    status = HealthStatus.DEGRADED if passing else HealthStatus.UNAVAILABLE
-    return Health(status, auth, problem.message, problem.reason)
+    facts = problem.reason.facts
+    return Health(facts.health, problem.auth_status or facts.auth, problem.message, problem.reason)
 
 
 def health_of_identity(identity: Identity) -> Health:

@@ -8,8 +8,10 @@ from dataclasses import replace
 from typing import Any
 
 from panel.connector import Caller, Connector, GrantType, OauthClient, Secret, SourceConfig, Upstream, origin_of
-from panel.core.domain import Cause, ConnectionTest, Health, HealthStatus, Identity, Problem, Reason, Step
+from panel.core.domain import ConnectionTest, Health, Identity, Problem, Step
 from panel.core.errors import InvalidInput, PanelError, ProviderUnavailable, Rejected
+from panel.core.health import HealthStatus
+from panel.core.reasons import Cause, Reason
 from panel.integrations.contract import Integration
 from panel.integrations.registry import Registry
 from panel.logs.audit import Actor, AuditAction

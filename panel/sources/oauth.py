@@ -30,8 +30,10 @@ from panel.connector import (
     origin_of,
 )
 from panel.connector.endpoint import parse_endpoint
-from panel.core.domain import AuthStatus, Problem, Reason
+from panel.core.domain import Problem
 from panel.core.errors import InvalidInput, PanelError, ProviderUnavailable
+from panel.core.health import AuthStatus
+from panel.core.reasons import Reason
 from panel.credentials.vault import Unreadable, Vault
 from panel.logs.audit import Actor
 from panel.sources.oauth_responses import Refusal, Tokens, read_tokens
@@ -41,10 +43,6 @@ LEASE_MARGIN_S = 1.0
 """A lease outlives the call that it is for, so that its holder has time to store the answer."""
 POLL_S = 0.03
 EXCHANGE_DEADLINE_S = 10.0
-TEMPORARY = frozenset({
-    Reason.DNS, Reason.CONNECT, Reason.TLS, Reason.TIMEOUT, Reason.BUSY, Reason.CIRCUIT_OPEN, Reason.RATE_LIMITED,
-    Reason.SERVER_ERROR,
-})  # fmt: skip
 
 log = logging.getLogger(__name__)
 
@@ -158,7 +156,7 @@ class Oauth:
         try:
             tokens = self._ask_again(source, client, grant, deadline, caller)
         except ProviderUnavailable as exc:
-            if exc.reason in TEMPORARY and grant is not None and grant.is_alive:
+            if exc.reason.facts.temporary and grant is not None and grant.is_alive:
                 log.warning("Source %s keeps its old token for now: %s", source.slug, exc.reason.value)
                 return grant
             raise

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from panel.connector import Answer, unexpected
-from panel.core.domain import Problem, Reason
+from panel.core.domain import Problem
+from panel.core.reasons import Reason
 
 _TOKEN = re.compile(r"[\x21-\x7e]{1,8000}", re.ASCII)
 _LONGEST_LIFE_S = 10 * 365 * 86400.0

@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from sqlalchemy import select
 
 from panel.connector import Auth, AuthKind, GrantType, OauthClient, Secret, SourceConfig, check_root
-from panel.core.domain import Problem, Reason
+from panel.core.domain import Problem
 from panel.core.errors import InvalidInput, NotFound, ProviderUnavailable
+from panel.core.reasons import Reason
 from panel.credentials.vault import AssociatedData, Unreadable, Vault
 from panel.integrations.contract import Integration
 from panel.integrations.registry import Registry

@@ -32,7 +32,7 @@ from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 
 from panel.connector.limiter import PROBE_EVERY_S, Admission, Counts, Rate
 from panel.connector.source import SourceConfig
-from panel.core.domain import Reason
+from panel.core.reasons import Reason
 
 CALLER_WINDOW_S = 2.0
 """Somebody who asked within this time counts as waiting, so that nobody else may use more than half of a limit."""

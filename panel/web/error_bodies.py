@@ -8,7 +8,7 @@ from typing import Any
 
 from flask import Response, jsonify
 
-from panel.core.domain import AuthStatus, Cause, Pointer, Problem, Reason
+from panel.core.domain import Pointer, Problem
 from panel.core.errors import (
     Conflict,
     Forbidden,
@@ -20,6 +20,8 @@ from panel.core.errors import (
     Rejected,
     Uncertain,
 )
+from panel.core.health import AuthStatus
+from panel.core.reasons import Cause, Reason
 from panel.integrations.contract import Integration
 from panel.storage.engine import is_not_set_up
 

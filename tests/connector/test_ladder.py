@@ -8,7 +8,7 @@ import pytest
 from door import BASIC, DEADLINE, PATIENT, connector, source
 from faults import FAULTS, Baseline, FaultServer, refused
 
-from panel.core.domain import Reason
+from panel.core.reasons import Reason
 
 
 def test_a_public_address_is_named() -> None:

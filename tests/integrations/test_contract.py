@@ -14,8 +14,9 @@ from support import Upstreams, openproject_values, xwiki_values
 from toys.notebook_server import NAME, PASSWORD, NotebookStandIn
 
 from panel.connector import Auth, AuthKind, Caller, Connector, Secret, SourceConfig, Upstream
-from panel.core.domain import Item, Reason, State
+from panel.core.domain import Item, State
 from panel.core.errors import NotFound, NotSupported, ProviderUnavailable, Uncertain, WrongHost
+from panel.core.reasons import Reason
 from panel.integrations.contract import Integration
 from panel.integrations.registry import load_registry
 from panel.sandbox.standin import FAULTS, RunningServer, StandIn, mounted

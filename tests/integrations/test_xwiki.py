@@ -11,8 +11,9 @@ import pytest
 from xwiki_wiki import REST, WikiServer, paths, wiki_fixture
 
 from panel.connector import Answer, Auth, AuthKind, Secret, SourceConfig, Upstream
-from panel.core.domain import Choice, Identity, Item, Problem, Reason
+from panel.core.domain import Choice, Identity, Item, Problem
 from panel.core.errors import InvalidInput, NotFound, NotSupported, ProviderUnavailable, WrongHost
+from panel.core.reasons import Reason
 from panel.integrations.descriptor import Descriptor
 from panel.integrations.xwiki import leaf as module
 from panel.integrations.xwiki.leaf import XWiki

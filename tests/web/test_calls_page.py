@@ -15,7 +15,8 @@ from pages import links, post
 from sqlalchemy import insert
 from support import CASE_PATH, Upstreams
 
-from panel.core.domain import Reason, now
+from panel.core.clock import now
+from panel.core.reasons import Reason
 from panel.storage.engine import db
 from panel.storage.models import Call
 from panel.web.admin.calls import HELP, size

@@ -17,7 +17,8 @@ from web.tab_reader import HTMX, TAB, Seen, follow, fragment, get, leaf, send
 from panel import create_app
 from panel.config import load
 from panel.connector import SourceConfig, Upstream
-from panel.core.domain import HealthStatus, Identity, Item
+from panel.core.domain import Identity, Item
+from panel.core.health import HealthStatus
 from panel.integrations.contract import Integration
 from panel.integrations.descriptor import Descriptor, Field
 from panel.integrations.registry import Registry

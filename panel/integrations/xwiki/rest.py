@@ -12,8 +12,9 @@ from urllib.parse import urlsplit
 
 from panel.connector import Answer, SourceConfig, Upstream, unexpected
 from panel.connector.source import AuthKind
-from panel.core.domain import Identity, Problem, Reason
+from panel.core.domain import Identity, Problem
 from panel.core.errors import ProviderUnavailable
+from panel.core.reasons import Reason
 from panel.integrations.xwiki.reference import MAIN_WIKI, PageReference
 
 REST = "rest"

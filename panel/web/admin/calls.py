@@ -8,7 +8,8 @@ from typing import Any
 
 from flask import Blueprint, Response, render_template, request, url_for
 
-from panel.core.domain import Cause, Reason, now
+from panel.core.clock import now
+from panel.core.reasons import Cause, Reason
 from panel.logs import call_query
 from panel.logs.calls import Wanted
 from panel.storage.models import Call

@@ -8,7 +8,8 @@ from typing import Any
 from flask import Blueprint, Response, flash, redirect, render_template, request, session, url_for
 from werkzeug import Response as AnyResponse
 
-from panel.core.domain import ConnectionTest, now
+from panel.core.clock import now
+from panel.core.domain import ConnectionTest
 from panel.core.errors import Conflict, InvalidInput, NotFound, PanelError, Rejected
 from panel.integrations.contract import Integration
 from panel.logs import call_query

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from panel.core.domain import AuthStatus, HealthStatus, Problem, Reason
+from panel.core.domain import Problem
+from panel.core.health import AuthStatus, HealthStatus
+from panel.core.reasons import Reason
 from panel.integrations.contract import Integration
 from panel.services import Panel
 from panel.sources.instances import OtherInstance

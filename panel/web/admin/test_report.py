@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from panel.core.domain import ConnectionTest, Reason, Step
+from panel.core.domain import ConnectionTest, Step
+from panel.core.reasons import Reason
 from panel.web.admin.source_form import SourceForm
 from panel.web.error_bodies import notice
 

@@ -8,8 +8,10 @@ from datetime import datetime
 from typing import Any
 
 from panel.accounts.principal import Action
-from panel.core.domain import HealthStatus, Item, Listing, Pointer, Problem, Reason, Row, State
+from panel.core.domain import Item, Listing, Pointer, Problem, Row, State
 from panel.core.errors import PanelError, ProviderUnavailable, Uncertain, WrongHost
+from panel.core.health import HealthStatus
+from panel.core.reasons import Reason
 from panel.integrations.contract import Integration
 from panel.web.admin.status import known_check
 from panel.web.context import leaves_for, panel
