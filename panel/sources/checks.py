@@ -11,6 +11,7 @@ from panel.connector import Upstream
 from panel.core.domain import Health, Identity, Problem
 from panel.core.errors import PanelError
 from panel.core.health import AuthStatus, HealthStatus
+from panel.core.reasons import Reason
 from panel.integrations.contract import Integration
 from panel.sources.instances import OtherInstance
 from panel.storage.engine import db
@@ -22,6 +23,17 @@ class SourceChecks:
 
     def last(self, source: Source) -> SourceCheck | None:
         return db.session.get(SourceCheck, source.id)
+
+    def current(self, source: Source | None) -> SourceCheck | None:
+        """The last check, unless it says nothing about the source as it is now.
+
+        That is a check before the last change of the source, and one that a switch kept from asking the upstream.
+        """
+        check = self.last(source) if source is not None else None
+        if source is None or check is None or check.checked_at < source.updated_at:
+            return None
+        reason = reason_of(check)
+        return None if reason is not None and reason.facts.switched_off else check
 
     def note(self, source_id: str, health: Health, took_ms: int) -> None:
         """Keep what a live check found, for the overview."""
@@ -35,6 +47,10 @@ class SourceChecks:
         except IntegrityError:
             # The source was deleted, or two checks ended at once: the finding is only a note.
             db.session.rollback()
+
+
+def reason_of(check: SourceCheck) -> Reason | None:
+    return Reason(check.reason) if check.reason else None
 
 
 def health_of_problem(problem: Problem) -> Health:

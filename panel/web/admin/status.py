@@ -98,7 +98,7 @@ def integration_statuses(panel: Panel) -> list[IntegrationStatus]:
 def integration_status(panel: Panel, leaf: Integration) -> IntegrationStatus:
     source = panel.sources.find(leaf.id)
     usage = panel.sources.usage(leaf.id)
-    check = known_check(panel, source)
+    check = panel.checks.current(source)
     consent = panel.sources.consent(source) if source is not None else None
     failing = _notice(leaf, source, check, usage, consent)
     settled = source is None or not source.enabled or failing is not None
@@ -113,15 +113,6 @@ def integration_status(panel: Panel, leaf: Integration) -> IntegrationStatus:
         notice=failing,
         other_instance=None if settled else panel.instances.other_instance(leaf.id),
     )
-
-
-def known_check(panel: Panel, source: Source | None) -> SourceCheck | None:
-    """The last check, unless the source was changed since: then it says nothing about the source as it is now."""
-    check = panel.checks.last(source) if source is not None else None
-    if source is None or check is None or check.checked_at < source.updated_at:
-        return None
-    # While it was switched off nothing was asked, so that such a check says nothing about the upstream.
-    return None if _reason(check) in (Reason.CONNECTOR_DISABLED, Reason.SOURCE_DISABLED) else check
 
 
 def last_checked(rows: Sequence[IntegrationStatus]) -> datetime | None:

@@ -13,7 +13,6 @@ from panel.core.errors import PanelError, ProviderUnavailable, Uncertain, WrongH
 from panel.core.health import HealthStatus
 from panel.core.reasons import Reason
 from panel.integrations.contract import Integration
-from panel.web.admin.status import known_check
 from panel.web.context import leaves_for, panel
 from panel.web.error_bodies import Notice, notice, problem_of
 from panel.web.formatting import bare, key, web
@@ -50,7 +49,7 @@ def strip(visit: Visit, current: str = "", problem: Problem | None = None) -> li
 
 def _tab(visit: Visit, leaf: Integration, count: int, current: str, problem: Problem | None) -> Tab:
     source = panel().sources.find(leaf.id)
-    check = known_check(panel(), source)
+    check = panel().checks.current(source)
     failed = check is not None and check.status != HealthStatus.OK
     is_current = leaf.id == current
     # What the page itself has just found out counts for more than what the last check saw.
@@ -247,7 +246,7 @@ def _with_excerpts(leaf: Integration, lines: list[Line]) -> list[Line]:
 
 
 def _last_answer(leaf: Integration) -> datetime | None:
-    check = known_check(panel(), panel().sources.find(leaf.id))
+    check = panel().checks.current(panel().sources.find(leaf.id))
     return check.checked_at if check is not None and check.status == HealthStatus.OK else None
 
 
