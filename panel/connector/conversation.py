@@ -135,7 +135,7 @@ class Connector:
         Raises ProviderUnavailable for everything else.
         """
         bare, _, query = url.partition("?")
-        endpoint = _endpoint_at(bare)
+        endpoint = _endpoint_at(bare, "auth.tokenUrl")
         target = (
             endpoint.path + ("/" if bare.endswith("/") or not endpoint.path else "") + (f"?{query}" if query else "")
         )
@@ -171,7 +171,7 @@ class Upstream:
         self.source = source
         self._limiter, self._fresh = limiter or NoLimits(), fresh
         self._connector, self._caller, self._judge, self._deadline = connector, caller, judge, deadline
-        self._endpoint = endpoint or _endpoint_at(source.root)
+        self._endpoint = endpoint or _endpoint_at(source.root, "location")
         self._lines = _Lines()
 
     def __enter__(self) -> Upstream:
@@ -400,8 +400,8 @@ def _serve(lines: list[_Line], waiting: int) -> None:
         lines[-1].served += waiting
 
 
-def _endpoint_at(url: str) -> Endpoint:
+def _endpoint_at(url: str, field: str) -> Endpoint:
     try:
         return parse_endpoint(url)
     except InvalidInput as exc:
-        raise ProviderUnavailable.because(Reason.SOURCE_INVALID, str(exc)) from None
+        raise ProviderUnavailable.because(Reason.SOURCE_INVALID, str(exc), field=field) from None

@@ -123,7 +123,7 @@ def extra_headers(source: SourceConfig) -> dict[str, str]:
     try:
         check_headers(source.headers)
     except InvalidInput as exc:
-        raise ProviderUnavailable.because(Reason.SOURCE_INVALID, str(exc)) from None
+        raise ProviderUnavailable.because(Reason.SOURCE_INVALID, str(exc), field="headers") from None
     return {name: value for name, value in source.headers.items() if name.lower() != _EACH_CALLS_OWN}
 
 
@@ -170,4 +170,4 @@ def _token(source: SourceConfig, secret: Secret) -> str:
 
 
 def _invalid(source: SourceConfig, what: str) -> ProviderUnavailable:
-    return ProviderUnavailable.because(Reason.SOURCE_INVALID, f"Source {source.slug!r} {what}.")
+    return ProviderUnavailable.because(Reason.SOURCE_INVALID, f"Source {source.slug!r} {what}.", field="auth")

@@ -30,7 +30,7 @@ class TlsContexts:
         except (OSError, ValueError):
             # One sentence for all of it, so that the setting does not tell which files exist on the server.
             message = "The file named in ca_file cannot be read as PEM certificates."
-            raise ProviderUnavailable.because(Reason.SOURCE_INVALID, message) from None
+            raise ProviderUnavailable.because(Reason.SOURCE_INVALID, message, field="ca_file") from None
 
     def _fresh(self, path: str, state: tuple[int, int]) -> ssl.SSLContext:
         known = self._contexts.get(path)

@@ -78,10 +78,17 @@ class Problem:
     """Seconds until a new try makes sense."""
     auth_status: AuthStatus | None = None
     """What is known of the sign-in where the reason alone does not tell it: a grant that was never given."""
+    field: str | None = None
+    """The setting of the source that is wrong, where it is known better than the reason tells it."""
 
     @property
     def cause(self) -> Cause:
         return self.reason.cause
+
+    @property
+    def setting(self) -> str:
+        """The setting of the source that is wrong (``location``, ``options.wiki``), or ""."""
+        return self.reason.facts.field if self.field is None else self.field
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,8 +109,10 @@ class ProviderUnavailable(PanelError):
         self.problem = problem
 
     @classmethod
-    def because(cls, reason: Reason, message: str, *, retry_after: float | None = None) -> ProviderUnavailable:
-        return cls(Problem(reason, message, retry_after))
+    def because(
+        cls, reason: Reason, message: str, *, retry_after: float | None = None, field: str | None = None
+    ) -> ProviderUnavailable:
+        return cls(Problem(reason, message, retry_after, field=field))
 
     @property
     def reason(self) -> Reason:

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
 from authlib.common.security import generate_token
@@ -193,8 +193,14 @@ class Oauth:
     ) -> Tokens | Refusal:
         secret = source.auth.secret
         pair = (client.client_id, secret.reveal() if secret is not None else "")
-        answer = self._connector.post_form(client.token_url, form, source, caller, deadline, basic=pair)
-        return read_tokens(answer, asked)
+        try:
+            answer = self._connector.post_form(client.token_url, form, source, caller, deadline, basic=pair)
+            return read_tokens(answer, asked)
+        except ProviderUnavailable as exc:
+            if exc.problem.setting == "location":
+                # The call went to the provider, whose address is a setting of its own.
+                exc.problem = replace(exc.problem, field="auth.tokenUrl")
+            raise
 
     @contextmanager
     def _turn(self, source_id: str, deadline: Deadline) -> Iterator[None]:
@@ -319,7 +325,7 @@ def consent_origin(authorization_url: str) -> str:
 def _client(source: SourceConfig) -> OauthClient:
     if source.auth.oauth is None:
         message = f"Source {source.slug!r} has no settings for OAuth 2.0."
-        raise ProviderUnavailable.because(Reason.SOURCE_INVALID, message)
+        raise ProviderUnavailable.because(Reason.SOURCE_INVALID, message, field="auth")
     return source.auth.oauth
 
 
@@ -338,7 +344,7 @@ def _never_given(sentence: str) -> Problem:
 def _alive(tokens: Tokens) -> Tokens:
     if tokens.life is not None and tokens.life <= 0:
         message = "The provider gave out a token that has ended already: compare its clock with the one of this server."
-        raise ProviderUnavailable.because(Reason.AUTHENTICATION_EXPIRED, message)
+        raise ProviderUnavailable.because(Reason.AUTHENTICATION_EXPIRED, message, field="")
     return tokens
 
 

@@ -92,7 +92,7 @@ class SourceResolver:
             root = self.root(source.slug, source.location)
         except InvalidInput as exc:
             sentence = f'OpenConnector source "{source.slug}" is not valid: {exc}'
-            raise ProviderUnavailable.because(Reason.SOURCE_INVALID, sentence) from exc
+            raise ProviderUnavailable.because(Reason.SOURCE_INVALID, sentence, field=exc.field) from exc
         auth = self.auth(source, integration)
         return source_config(source.id, stored_draft(source), root, auth, revision=source.revision)
 

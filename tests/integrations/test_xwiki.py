@@ -191,10 +191,11 @@ def test_a_404_without_xwiki_headers_is_not_found_if_the_wiki_responds(modern: W
 
 
 def test_the_error_of_an_unknown_wiki_names_the_option(wiki: WikiServer) -> None:
-    with pytest.raises(ProviderUnavailable, match="no wiki “nope”: see the option “wiki”") as caught:
+    with pytest.raises(ProviderUnavailable, match="The option “wiki”: there is no wiki “nope” here") as caught:
         wiki.leaf.check(wiki.open(wiki.source(wiki="nope")))
 
     assert caught.value.reason is Reason.SOURCE_INVALID
+    assert caught.value.problem.setting == "options.wiki"
 
 
 @pytest.mark.parametrize("version", ["13.4", "16.10.2-SNAPSHOT", "99", "unknown"])

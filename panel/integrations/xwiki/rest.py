@@ -108,7 +108,8 @@ def ask(upstream: Upstream, *path: str, query: Query = (), allow: Collection[int
     if answer.status == 404 and not told_version(answer):
         raise ProviderUnavailable(_not_xwiki(answer))
     if answer.status == 404:
-        raise ProviderUnavailable.because(Reason.SOURCE_INVALID, f"xWiki has no wiki “{wiki}”: see the option “wiki”.")
+        message = f"The option “wiki”: there is no wiki “{wiki}” here."
+        raise ProviderUnavailable.because(Reason.SOURCE_INVALID, message, field="options.wiki")
     return answer
 
 
