@@ -141,12 +141,12 @@ class Step:
     message: str
     tried: str = ""
     came_back: str = ""
-    change: str = ""
-    """What to change, in words; ``field`` is the setting's name on the source form (anchor)."""
     field: str = ""
+    """The setting of the source to change."""
     took_ms: int | None = None
     warns: bool = False
     """A step that passed and still has something to say; ``change`` tells what."""
+    change: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,7 +83,7 @@ class Facts:
 FACTS: Mapping[Reason, Facts] = {
     Reason.CONNECTOR_DISABLED: Facts(cause=Cause.CONNECTOR_DOWN, sent=False, held_back=True, switched_off=True),
     Reason.SOURCE_MISSING: Facts(
-        cause=Cause.SOURCE_MISSING, sent=False, held_back=True, auth=AuthStatus.MISSING, field="location"
+        cause=Cause.SOURCE_MISSING, sent=False, held_back=True, auth=AuthStatus.MISSING
     ),
     Reason.SOURCE_DISABLED: Facts(
         cause=Cause.SOURCE_MISSING, sent=False, held_back=True, switched_off=True, field="enabled"

@@ -23,9 +23,10 @@ from panel.accounts.embed_tokens import GRANTABLE, Secret
 from panel.accounts.principal import ROLES, SCOPES, Principal
 from panel.config import ConfigError
 from panel.connector import Caller
-from panel.core.domain import ConnectionTest, ObjectRef
+from panel.core.domain import ConnectionTest, ObjectRef, Problem
 from panel.core.errors import PanelError
 from panel.credentials.rotation import Rotation, rotate
+from panel.integrations.contract import Integration
 from panel.logs import audit_query
 from panel.logs.audit import Actor
 from panel.logs.audit_query import Wanted
@@ -35,6 +36,7 @@ from panel.web.api.views import test_json
 from panel.web.context import panel
 from panel.web.error_bodies import storage_words
 from panel.web.export import json_lines
+from panel.web.reason_words import remedy_of
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -182,11 +184,12 @@ def test_source(slug: str, accept_instance: bool, as_json: bool) -> None:
 
 def _print_test(test: ConnectionTest) -> None:
     marks = {True: "ok  ", False: "FAIL", None: "-   "}
+    remedy = remedy_of(test.problem) if test.problem is not None else ""
     for step in test.steps:
         mark = "WARN" if step.warns else marks[step.ok]
         click.echo(f"{mark}  {step.name:<10} {step.message}", err=step.ok is False)
-        if (step.ok is False or step.warns) and step.change:
-            click.echo(f"      {'change':<10} {step.change}", err=True)
+        if step.ok is False or step.warns:
+            click.echo(f"      {'change':<10} {remedy if step.ok is False else step.change}", err=True)
 
 
 # --- people and tokens -----------------------------------------------------------------------------------------------
@@ -459,6 +462,10 @@ def _findings() -> list[tuple[str, bool, str]]:
             findings.append((leaf.id, False, "There is no source yet."))
             continue
         test = panel().connection_tests.run(leaf.id, caller=Caller("test", "console"))
-        said = test.problem.message if test.problem else test.warning
+        said = _failure(test.problem, leaf) if test.problem is not None else test.warning
         findings.append((leaf.id, not said, said or "The source answers."))
     return findings
+
+
+def _failure(problem: Problem, leaf: Integration) -> str:
+    return f"{problem.message} {remedy_of(problem, leaf.descriptor.upstream)}"

@@ -600,7 +600,7 @@ def test_an_administrator_is_led_to_the_source(admin: FlaskClient, upstreams: Up
     upstreams.openproject.fault = "unauthorized"
     page = get(admin, leaf("openproject"))
     assert page.texts("a.btn-primary") == ["Reconnect"]
-    assert page.hrefs("a.btn-primary") == ["/admin/sources/openproject"]
+    assert page.hrefs("a.btn-primary") == ["/admin/sources/openproject#auth"]
 
     upstreams.openproject.fault = "server-error"
     assert get(admin, leaf("openproject")).texts(".lp-notice .btn") == ["Retry", "Test connection"]

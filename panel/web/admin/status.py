@@ -8,13 +8,15 @@ from datetime import datetime
 
 from panel.core.domain import Problem
 from panel.core.health import AuthStatus, HealthStatus
-from panel.core.reasons import Reason
+from panel.core.reasons import Cause, Reason
 from panel.integrations.contract import Integration
 from panel.services import Panel
+from panel.sources.checks import reason_of
 from panel.sources.instances import OtherInstance
 from panel.sources.service import Usage
 from panel.storage.models import Source, SourceCheck
-from panel.web.error_bodies import Notice, notice
+from panel.web.notices import Notice, notice
+from panel.web.reason_words import WORDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,26 +56,6 @@ class IntegrationStatus:
             return 3
         return 1 if self.health.severity in ("warn", "bad") else 2
 
-
-REASONS = {
-    Reason.SOURCE_UNREADABLE: "the stored password cannot be read",
-    Reason.SOURCE_INVALID: "a setting does not hold",
-    Reason.CREDENTIALS_REJECTED: "sign-in refused",
-    Reason.AUTHENTICATION_EXPIRED: "sign-in expired",
-    Reason.FORBIDDEN: "reading refused",
-    Reason.DNS: "host name not known",
-    Reason.ADDRESS_NOT_ALLOWED: "address not allowed",
-    Reason.CONNECT: "not reached",
-    Reason.TLS: "no secure connection",
-    Reason.TIMEOUT: "no answer in time",
-    Reason.BUSY: "too many questions waiting",
-    Reason.CIRCUIT_OPEN: "left alone for a moment",
-    Reason.RATE_LIMITED: "it asks us to wait",
-    Reason.SERVER_ERROR: "an error of its own",
-    Reason.UNEXPECTED_RESPONSE: "not the answer we know",
-    Reason.UNEXPECTED_REDIRECT: "it redirects elsewhere",
-    Reason.TOO_LARGE: "answer too large",
-}
 
 AUTH_BADGES = {
     AuthStatus.CONFIGURED: ("Configured", "ok"),
@@ -131,7 +113,8 @@ def auth_badge(source: Source | None, check: SourceCheck | None, consent: AuthSt
     if check is None:
         return Badge("Unknown", "none", "not checked yet")
     word, severity = AUTH_BADGES[AuthStatus(check.auth_status)]
-    refused = _reason(check) in (Reason.CREDENTIALS_REJECTED, Reason.FORBIDDEN)
+    reason = reason_of(check)
+    refused = reason is not None and reason.cause is Cause.PROVIDER_AUTH
     return Badge(word, "warn" if refused else severity, _auth_detail(source, check))
 
 
@@ -140,12 +123,8 @@ def _auth_detail(source: Source, check: SourceCheck) -> str:
         return f"as {check.upstream_user}"
     if source.auth_kind == "none":
         return "without an account"
-    reason = _reason(check)
-    if reason in (Reason.CREDENTIALS_REJECTED, Reason.FORBIDDEN):
-        return "refused"
-    if reason is Reason.SOURCE_UNREADABLE:
-        return "not readable"
-    return "not reached" if reason is not None else ""
+    reason = reason_of(check)
+    return WORDS[reason].sign_in if reason is not None else ""
 
 
 def health_badge(source: Source | None, check: SourceCheck | None, *, connector_on: bool) -> Badge:
@@ -158,9 +137,9 @@ def health_badge(source: Source | None, check: SourceCheck | None, *, connector_
     if check is None:
         return Badge("Not checked", "none")
     word, severity = HEALTH_BADGES[HealthStatus(check.status)]
-    reason = _reason(check)
+    reason = reason_of(check)
     if reason is not None:
-        return Badge(word, severity, REASONS.get(reason, ""))
+        return Badge(word, severity, WORDS[reason].short)
     if check.status == HealthStatus.DEGRADED:
         return Badge(word, severity, "another instance")
     return Badge(word, severity, f"{check.took_ms} ms" if check.took_ms else "")
@@ -170,12 +149,9 @@ def _notice(
     leaf: Integration, source: Source | None, check: SourceCheck | None, usage: Usage, consent: AuthStatus | None
 ) -> Notice | None:
     """What an administrator must do something about: an enabled source that did not work when it was last asked."""
-    reason = Reason.AUTHENTICATION_EXPIRED if consent in NO_CONSENT else _reason(check) if check is not None else None
+    reason = Reason.AUTHENTICATION_EXPIRED if consent in NO_CONSENT else reason_of(check) if check is not None else None
     if source is None or not source.enabled or reason is None:
         return None
-    problem = Problem(reason, "A setting of this source does not hold; open it to see which.", auth_status=consent)
+    message = "A setting of this source is not valid; test the connection to see which."
+    problem = Problem(reason, message, auth_status=consent)
     return notice(problem, leaf, admin=True, links=usage.links)
-
-
-def _reason(check: SourceCheck) -> Reason | None:
-    return Reason(check.reason) if check.reason else None

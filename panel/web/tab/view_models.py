@@ -11,11 +11,12 @@ from panel.accounts.principal import Action
 from panel.core.domain import Item, Listing, Pointer, Problem, Row, State
 from panel.core.errors import PanelError, ProviderUnavailable, Uncertain, WrongHost
 from panel.core.health import HealthStatus
-from panel.core.reasons import Reason
+from panel.core.reasons import Cause
 from panel.integrations.contract import Integration
 from panel.web.context import leaves_for, panel
-from panel.web.error_bodies import Notice, notice, problem_of
+from panel.web.error_bodies import problem_of
 from panel.web.formatting import bare, key, web
+from panel.web.notices import Notice, notice
 from panel.web.tab.visit import Visit
 
 EXCERPTS = 10
@@ -212,7 +213,7 @@ class Sheet:
     @property
     def off(self) -> bool:
         problem = self.listing.problem
-        return problem is not None and problem.reason is Reason.CONNECTOR_DISABLED
+        return problem is not None and problem.cause is Cause.CONNECTOR_DOWN
 
 
 def sheet(
