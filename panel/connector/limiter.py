@@ -277,9 +277,8 @@ def _busy(source: SourceConfig) -> ProviderUnavailable:
 
 
 def _refusal(source: SourceConfig, admission: Admission) -> Problem:
-    reason = admission.reason or Reason.BUSY
-    message = {
-        Reason.CIRCUIT_OPEN: "Calls to this source failed several times in a row; it is left alone for a moment.",
-        Reason.RATE_LIMITED: f"The limit of calls ({source.rate_limit or 'set by the upstream'}) is used up for now.",
-    }.get(reason, "No call can go out now.")
-    return Problem(reason, message, max(0.1, admission.wait_s))
+    wait_s = max(0.1, admission.wait_s)
+    if admission.reason is Reason.CIRCUIT_OPEN:
+        return Problem(Reason.CIRCUIT_OPEN, "Calls to this source failed several times and are paused.", wait_s)
+    limit = source.rate_limit or "set by the upstream"
+    return Problem(Reason.RATE_LIMITED, f"The limit of calls ({limit}) is used up for now.", wait_s)
