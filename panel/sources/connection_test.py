@@ -122,7 +122,7 @@ def _health_of(result: ConnectionTest) -> Health:
 
 
 def _unusable(problem: Problem) -> Step:
-    """The failed first step of a source that cannot be tried."""
+    """The failed first step of a source that cannot be called."""
     return Step("address", False, problem.message, "Reading the source.", problem.message, problem.setting)
 
 

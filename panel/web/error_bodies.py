@@ -71,7 +71,7 @@ def storage_words(exc: Exception) -> str:
 
 
 def bug_words(reference: str) -> str:
-    """What is said of a failure of ours: where it can be found in the log, and nothing else."""
+    """The message for a failure of the panel itself: only the reference to find it in the log."""
     return f"Something went wrong here. Reference: {reference}"
 
 
@@ -98,7 +98,7 @@ def details(problem: Problem, integration: str, *, public_url: str) -> dict[str,
 
 
 def unavailable(problem: Problem, integration: str, pointers: tuple[Pointer, ...]) -> ProviderUnavailable:
-    """A listing's problem as the exception that a face which cannot show half an answer raises."""
+    """A listing's problem as an exception, for answers that cannot show the pointers alone."""
     exc = ProviderUnavailable(problem)
     exc.integration, exc.pointers = integration, pointers
     return exc

@@ -1,4 +1,4 @@
-"""The call log: what was asked of each source and how it ended; as a page and as CSV."""
+"""The call log as a page and as CSV: the calls to each source and their results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""How each integration stands, in the words of the admin pages. Reads what the last checks found and asks nobody."""
+"""The status of each integration on the admin pages: badges, notice and order.
+
+Reads the results of the last checks and calls no upstream.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,7 @@ class Badge:
 
 @dataclass(frozen=True, slots=True)
 class IntegrationStatus:
-    """A row of the overview. ``notice`` says what is wrong when somebody must act."""
+    """A row of the overview. ``notice`` is set when an administrator has to act."""
 
     leaf: Integration
     source: Source | None
@@ -41,16 +44,16 @@ class IntegrationStatus:
     health: Badge
     notice: Notice | None = None
     other_instance: OtherInstance | None = None
-    """Set when everything works, but in another instance than the one that the links were made in."""
+    """Set when the source works, but leads to another instance than the one that the links were made in."""
 
     @property
-    def needs_somebody(self) -> bool:
+    def needs_action(self) -> bool:
         return self.notice is not None or self.other_instance is not None
 
     @property
     def rank(self) -> int:
-        """Problem rows first, then what works, then what nobody has set up."""
-        if self.needs_somebody:
+        """Rows with a problem first, then the other sources, then integrations without a source."""
+        if self.needs_action:
             return 0
         if self.source is None:
             return 3
@@ -72,7 +75,7 @@ HEALTH_BADGES = {
 
 
 def integration_statuses(panel: Panel) -> list[IntegrationStatus]:
-    """Every integration, those that need somebody first."""
+    """Every integration, those that need action first."""
     rows = [integration_status(panel, leaf) for leaf in panel.registry.all()]
     return sorted(rows, key=lambda row: row.rank)
 
@@ -105,7 +108,7 @@ NO_CONSENT = {AuthStatus.MISSING: "not connected yet", AuthStatus.EXPIRED: "conn
 
 
 def auth_badge(source: Source | None, check: SourceCheck | None, consent: AuthStatus | None) -> Badge:
-    """``consent`` is what is stored of the access that a person gives; where there is none, no check knows better."""
+    """``consent`` is the stored state of the access that a person gives; if it is missing, the checks do not count."""
     if source is None:
         return Badge("Missing", "none", "no source")
     if consent in NO_CONSENT:
@@ -148,7 +151,7 @@ def health_badge(source: Source | None, check: SourceCheck | None, *, connector_
 def _notice(
     leaf: Integration, source: Source | None, check: SourceCheck | None, usage: Usage, consent: AuthStatus | None
 ) -> Notice | None:
-    """What an administrator must do something about: an enabled source that did not work when it was last asked."""
+    """The notice of an enabled source whose last check failed."""
     reason = Reason.AUTHENTICATION_EXPIRED if consent in NO_CONSENT else reason_of(check) if check is not None else None
     if source is None or not source.enabled or reason is None:
         return None

@@ -1,4 +1,4 @@
-"""Test connection in words: titles, the headline, and the one button of the step that failed."""
+"""Test connection as a page shows it: titles, the headline, the remedy and the button of the failed step."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def _step_view(step: Step, test: ConnectionTest, form: SourceForm) -> StepView:
 
 
 def _says(problem: Problem, form: SourceForm) -> str:
-    """The failure in the tab's own words; what came back stands beneath, word for word."""
+    """The failure in the words of the tab; the step also shows the message of the problem."""
     return notice(problem, form.leaf, admin=True, links=0).text if form.leaf is not None else ""
 
 
