@@ -12,7 +12,7 @@ from sqlalchemy import select, update
 from support import ALICE, Upstreams, openproject_values
 
 from panel.connector import Caller, SourceConfig, Upstream
-from panel.core.domain import now
+from panel.core.clock import now
 from panel.sandbox.openproject import OAUTH_CLIENT, OAUTH_SECRET
 from panel.services import Panel
 from panel.sources.oauth import ConsentVisit

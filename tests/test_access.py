@@ -9,7 +9,8 @@ from support import CONSOLE
 
 from panel.accounts.api_tokens import ApiTokens, TokenRequest
 from panel.accounts.principal import Action, Limits, Principal
-from panel.core.domain import ObjectRef, now
+from panel.core.clock import now
+from panel.core.domain import ObjectRef
 from panel.core.errors import Forbidden, InvalidInput, NotFound
 from panel.services import Panel
 from panel.storage.engine import db

@@ -21,7 +21,8 @@ from panel.accounts.api_tokens import TokenRequest
 from panel.accounts.principal import Action, Principal
 from panel.connector import Caller, SourceConfig
 from panel.connector.endpoint import outline_of
-from panel.core.domain import Reason, now
+from panel.core.clock import now
+from panel.core.reasons import Reason
 from panel.links.service import Visitor
 from panel.logs import call_query
 from panel.logs.calls import CallFilter, CallLog

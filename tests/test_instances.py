@@ -10,8 +10,9 @@ from flask import Flask
 from support import ALICE, CASE, CASE_PATH, Upstreams
 
 from panel.connector import Caller
-from panel.core.domain import ConnectionTest, Health, HealthStatus
+from panel.core.domain import ConnectionTest, Health
 from panel.core.errors import Conflict
+from panel.core.health import HealthStatus
 from panel.links.service import Visitor
 from panel.sandbox.xwiki_seeds import SET_UP
 from panel.services import Panel

@@ -11,8 +11,9 @@ from support import ALICE, CASE, Upstreams
 
 from panel.accounts.principal import SCOPES, Principal
 from panel.connector import Caller
-from panel.core.domain import ObjectRef, Reason, State
+from panel.core.domain import ObjectRef, State
 from panel.core.errors import AlreadyLinked, Conflict, Forbidden, InvalidInput, NotFound, ProviderUnavailable
+from panel.core.reasons import Reason
 from panel.links.service import Links, Visitor
 from panel.services import Panel
 

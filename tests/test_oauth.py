@@ -38,8 +38,10 @@ from sqlalchemy import text
 from support import ALICE, Upstreams
 
 from panel.connector import Deadline, SourceConfig
-from panel.core.domain import AuthStatus, Reason, now
+from panel.core.clock import now
 from panel.core.errors import InvalidInput, NotFound, ProviderUnavailable, Rejected
+from panel.core.health import AuthStatus
+from panel.core.reasons import Reason
 from panel.integrations.contract import Integration
 from panel.links.service import Visitor
 from panel.sandbox.openproject import OAUTH_CLIENT, OAUTH_SECRET
@@ -376,7 +378,7 @@ def test_a_grant_never_given_is_missing(services: Panel, upstreams: Upstreams, v
     assert (health.status, health.auth_status) == ("unavailable", "missing")
     assert health.reason is Reason.AUTHENTICATION_EXPIRED
     assert [rung.ok for rung in ladder.steps] == [True, True, True, None, False, None]
-    assert "connect" in ladder.steps[4].change
+    assert ladder.steps[4].field == "connect"
 
 
 def test_while_the_provider_is_away_a_token_that_still_lives_is_used(

@@ -10,7 +10,7 @@ from support import CONSOLE, signs_in
 
 from panel.accounts.people import ABSOLUTE, IDLE, ONE_TIME, Budget, People, SignInAttempt, Throttled, principal_of
 from panel.accounts.principal import Action
-from panel.core.domain import now
+from panel.core.clock import now
 from panel.core.errors import Conflict, InvalidInput
 from panel.services import Panel
 from panel.storage.engine import db

@@ -17,8 +17,8 @@ from support import CASE, CASE_PATH, CONSOLE, MakeApp, Upstreams, openproject_va
 from panel.accounts.api_tokens import TokenRequest
 from panel.connector import Breaker, Caller, Connector, Deadline, SourceConfig, Traffic, traffic_of
 from panel.connector.limiter import Counts, Limiter, Rate
-from panel.core.domain import Reason
 from panel.core.errors import ProviderUnavailable
+from panel.core.reasons import Reason
 from panel.links.service import Visitor
 from panel.services import Panel
 from panel.storage.engine import db

@@ -12,7 +12,7 @@ from datetime import timedelta
 from sqlalchemy import select, update
 
 from panel.accounts.principal import SCOPES, Limits, Principal
-from panel.core.domain import now
+from panel.core.clock import now
 from panel.core.errors import InvalidInput, NotFound
 from panel.core.text import one_line
 from panel.logs import audit

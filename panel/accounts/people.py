@@ -15,7 +15,7 @@ from sqlalchemy.exc import IntegrityError
 from werkzeug.security import check_password_hash, generate_password_hash
 
 from panel.accounts.principal import ROLES, Principal
-from panel.core.domain import now
+from panel.core.clock import now
 from panel.core.errors import Conflict, InvalidInput, NotFound, PanelError
 from panel.core.text import one_line
 from panel.logs import audit

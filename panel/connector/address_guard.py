@@ -14,8 +14,8 @@ from panel.connector.allowlist import SETTING, Allowlist
 from panel.connector.deadline import Deadline
 from panel.connector.endpoint import Endpoint
 from panel.connector.resolve import Resolver, Unresolved
-from panel.core.domain import Reason
 from panel.core.errors import ProviderUnavailable
+from panel.core.reasons import Reason
 
 
 @dataclass(frozen=True, slots=True)

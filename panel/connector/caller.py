@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from panel.connector.source import SourceConfig
-from panel.core.domain import Reason
+from panel.core.reasons import Reason
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,9 @@ import urllib3.exceptions
 from panel.connector.body import BodyTooLarge, MalformedBody
 from panel.connector.endpoint import Endpoint, shown_origin
 from panel.connector.sockets import BudgetExceeded
-from panel.core.domain import Problem, Reason, now
+from panel.core.clock import now
+from panel.core.domain import Problem
+from panel.core.reasons import Reason
 
 _LONGEST_WAIT, _SHORTEST_WAIT = 300.0, 1.0
 _UNIX_TIME = 1_000_000_000

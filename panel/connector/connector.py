@@ -116,6 +116,6 @@ class Connector:
 def _form_target(url: str) -> tuple[Endpoint, str]:
     """Endpoint and request target of a form's address. A trailing slash is kept: some token endpoints need it."""
     bare, _, query = url.partition("?")
-    endpoint = endpoint_of(bare)
+    endpoint = endpoint_of(bare, "auth.tokenUrl")
     slash = "/" if bare.endswith("/") or not endpoint.path else ""
     return endpoint, endpoint.path + slash + (f"?{query}" if query else "")

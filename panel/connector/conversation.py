@@ -24,8 +24,9 @@ from panel.connector.response import Answer
 from panel.connector.shared_cache import CachedAnswer, SharedCache, fetch_once
 from panel.connector.source import AuthKind, SourceConfig
 from panel.connector.transport import OutgoingRequest, RawResponse, Transport
-from panel.core.domain import Problem, Reason
+from panel.core.domain import Problem
 from panel.core.errors import InvalidInput, ProviderUnavailable
+from panel.core.reasons import Reason
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -89,7 +90,7 @@ class Upstream:
         self.source = source
         self._limiter, self._fresh = limiter or NoLimits(), fresh
         self._services, self._caller, self._classify, self._deadline = services, caller, classify, deadline
-        self._endpoint = endpoint or endpoint_of(source.root)
+        self._endpoint = endpoint or endpoint_of(source.root, "location")
         self._held = _HeldRecords()
 
     def __enter__(self) -> Upstream:
@@ -335,9 +336,9 @@ def _add_served(records: list[_CallRecord], waiting: int) -> None:
         records[-1].served += waiting
 
 
-def endpoint_of(url: str) -> Endpoint:
+def endpoint_of(url: str, field: str) -> Endpoint:
     """Raises ProviderUnavailable (source-invalid) for an address that cannot be called."""
     try:
         return parse_endpoint(url)
     except InvalidInput as exc:
-        raise ProviderUnavailable.because(Reason.SOURCE_INVALID, str(exc)) from None
+        raise ProviderUnavailable.because(Reason.SOURCE_INVALID, str(exc), field=field) from None

@@ -14,8 +14,9 @@ from panel.connector.caller import Caller
 from panel.connector.deadline import Deadline
 from panel.connector.endpoint import Endpoint, parse_endpoint
 from panel.connector.source import AuthKind, Secret, SourceConfig
-from panel.core.domain import Problem, Reason
+from panel.core.domain import Problem
 from panel.core.errors import InvalidInput, ProviderUnavailable
+from panel.core.reasons import Reason
 from panel.core.version import VERSION
 
 
@@ -125,7 +126,7 @@ def extra_headers(source: SourceConfig) -> dict[str, str]:
     try:
         check_headers(source.headers)
     except InvalidInput as exc:
-        raise ProviderUnavailable.because(Reason.SOURCE_INVALID, str(exc)) from None
+        raise ProviderUnavailable.because(Reason.SOURCE_INVALID, str(exc), field="headers") from None
     return {name: value for name, value in source.headers.items() if name.lower() != _SET_PER_CALL}
 
 
@@ -174,4 +175,4 @@ def _token(source: SourceConfig, secret: Secret) -> str:
 
 
 def _invalid(source: SourceConfig, what: str) -> ProviderUnavailable:
-    return ProviderUnavailable.because(Reason.SOURCE_INVALID, f"Source {source.slug!r} {what}.")
+    return ProviderUnavailable.because(Reason.SOURCE_INVALID, f"Source {source.slug!r} {what}.", field="auth")

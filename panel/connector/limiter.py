@@ -20,8 +20,9 @@ from typing import Protocol
 
 from panel.connector.deadline import Deadline
 from panel.connector.source import SourceConfig
-from panel.core.domain import Problem, Reason
+from panel.core.domain import Problem
 from panel.core.errors import ProviderUnavailable
+from panel.core.reasons import Reason
 
 PERIODS = {"second": 1.0, "minute": 60.0, "hour": 3600.0, "day": 86400.0}
 FAILURES_TO_OPEN = 5
@@ -29,12 +30,6 @@ PROBE_EVERY_S = 4.0
 """How often an open breaker admits a probe. Below five seconds, so that a recovered source is noticed within five."""
 LAST_S = 0.05
 """Waiting for a slot ends when this much of the deadline is left: too little for a call, enough to report ``busy``."""
-
-BREAKING = frozenset({
-    Reason.DNS, Reason.CONNECT, Reason.TLS, Reason.TIMEOUT, Reason.SERVER_ERROR, Reason.UNEXPECTED_RESPONSE,
-    Reason.UNEXPECTED_REDIRECT, Reason.TOO_LARGE,
-})  # fmt: skip
-"""Reasons that count as failures for the breaker. A refused credential or an exhausted limit does not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,11 +187,12 @@ class Limiter:
         """Update breaker and wait with the outcome of a call; ``problem`` is None for a success."""
         if problem is None:
             self._limit_store.succeeded(source)
-        elif problem.reason in BREAKING:
+        elif problem.reason.facts.opens_breaker:
             self._limit_store.failed(source, open_after=FAILURES_TO_OPEN, probe_every_s=PROBE_EVERY_S)
         elif problem.reason is Reason.RATE_LIMITED and problem.retry_after:
             self._limit_store.hold_off(source, problem.retry_after)
-        elif problem.reason not in (Reason.BUSY, Reason.CIRCUIT_OPEN):
+        elif problem.reason is Reason.RATE_LIMITED or not problem.reason.facts.held_back:
+            # The upstream itself answered.
             self._limit_store.succeeded(source)
 
     def epoch(self, source: SourceConfig) -> int:
@@ -267,7 +263,6 @@ def _moment(seconds: float) -> datetime:
 class RetryBudget:
     """Limits retries to one failed read in ten, so that retries cannot double the load on a failing source."""
 
-    RETRIABLE = frozenset({Reason.CONNECT, Reason.SERVER_ERROR})
     CAPACITY = 5.0
 
     def __init__(self) -> None:
@@ -279,7 +274,7 @@ class RetryBudget:
         pause = random.uniform(0.02, 0.15)
         with self._lock:
             self._left = min(self.CAPACITY, self._left + 0.1)
-            if problem.reason not in self.RETRIABLE or self._left < 1 or deadline.left < pause * 2:
+            if not problem.reason.facts.worth_retry or self._left < 1 or deadline.left < pause * 2:
                 return False
             self._left -= 1
         time.sleep(pause)
@@ -292,9 +287,12 @@ def _busy(source: SourceConfig) -> ProviderUnavailable:
 
 
 def _refusal(source: SourceConfig, admission: Admission) -> Problem:
-    reason = admission.reason or Reason.BUSY
-    message = {
-        Reason.CIRCUIT_OPEN: "Calls to this source failed several times in a row; calls are paused for a moment.",
-        Reason.RATE_LIMITED: f"The rate limit of this source ({source.rate_limit or 'set by it'}) is used up for now.",
-    }.get(reason, "No call can go out now.")
-    return Problem(reason, message, max(0.1, admission.wait_s))
+    wait_s = max(0.1, admission.wait_s)
+    if admission.reason is Reason.CIRCUIT_OPEN:
+        return Problem(
+            Reason.CIRCUIT_OPEN,
+            "Calls to this source failed several times in a row; calls are paused for a moment.",
+            wait_s,
+        )
+    limit = source.rate_limit or "set by it"
+    return Problem(Reason.RATE_LIMITED, f"The rate limit of this source ({limit}) is used up for now.", wait_s)

@@ -16,21 +16,15 @@ from panel.connector.endpoint import Endpoint, parse_endpoint
 from panel.connector.headers import USER_AGENT, extra_headers
 from panel.connector.source import SourceConfig
 from panel.connector.transport import OutgoingRequest, RawResponse, Transport
-from panel.core.domain import Problem, Reason, Step
+from panel.core.domain import Problem, Step
 from panel.core.errors import InvalidInput, ProviderUnavailable
+from panel.core.reasons import Reason
 
 Finding = tuple[Step, Problem | None]
 
 _MEDIA_TYPE = re.compile(r"[a-z0-9.+-]{1,40}/[a-z0-9.+-]{1,40}")
 _NAMES = {"application/json": "JSON", "application/hal+json": "JSON", "text/html": "HTML", "application/xml": "XML"}
 _TRIED = {"address": "Looking up the address of", "tls": "A secure connection to", "http": "Asking"}
-_CHANGES = {
-    Reason.ADDRESS_NOT_ALLOWED: (f"The address, or the server's setting {SETTING}.", "location"),
-    Reason.TLS: ("The server's certificate, or the CA file of this source when its authority is your own.", "ca_file"),
-    Reason.TIMEOUT: ("The address. If it is right, ask whoever runs the server, or a firewall in between.", "location"),
-    Reason.SERVER_ERROR: ("Nothing here: ask whoever runs the server.", ""),
-    Reason.RATE_LIMITED: ("Nothing here: the server asks to wait.", ""),
-}
 
 
 class Probes:
@@ -101,17 +95,10 @@ def _step(name: str, source: SourceConfig, check: Callable[[Endpoint], str]) -> 
         tried = f"{_TRIED[name]} {endpoint.origin}."
         message, problem = check(endpoint), None
     except InvalidInput as exc:
-        message, problem = str(exc), Problem(Reason.SOURCE_INVALID, str(exc))
+        message, problem = str(exc), Problem(Reason.SOURCE_INVALID, str(exc), field="location")
     except ProviderUnavailable as exc:
         message, problem = str(exc), exc.problem
     took = round((time.monotonic() - started) * 1000)
     if problem is None:
         return Step(name, True, message, took_ms=took), None
-    change, field = _remedy(problem)
-    return Step(name, False, message, tried, message, change, field, took), problem
-
-
-def _remedy(problem: Problem) -> tuple[str, str]:
-    if problem.reason is Reason.SOURCE_INVALID and "ca_file" in problem.message:
-        return "The CA file.", "ca_file"
-    return _CHANGES.get(problem.reason, ("The address.", "location"))
+    return Step(name, False, message, tried, message, problem.setting, took), problem

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from panel.core.domain import Reason
 from panel.core.errors import ProviderUnavailable
+from panel.core.reasons import Reason
 
 _MOST_NODES = 400_000
 """The most commas and opening brackets in one body: 5 MB of ``{},{},…`` would take over 100 MB when parsed."""

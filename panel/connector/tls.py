@@ -9,8 +9,8 @@ import threading
 import certifi
 
 from panel.connector.sockets import TlsSocket
-from panel.core.domain import Reason
 from panel.core.errors import ProviderUnavailable
+from panel.core.reasons import Reason
 
 
 class TlsContexts:
@@ -33,7 +33,7 @@ class TlsContexts:
         except (OSError, ValueError):
             # The same message for every failure, so that the setting does not reveal which files exist on the server.
             message = "The file named in ca_file cannot be read as PEM certificates."
-            raise ProviderUnavailable.because(Reason.SOURCE_INVALID, message) from None
+            raise ProviderUnavailable.because(Reason.SOURCE_INVALID, message, field="ca_file") from None
 
     def _fresh(self, path: str, state: tuple[int, int]) -> ssl.SSLContext:
         cached = self._contexts.get(path)

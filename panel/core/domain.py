@@ -4,74 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Any
 
-
-def now() -> datetime:
-    """The present moment, aware and in UTC: the only clock that the services read."""
-    return datetime.now(UTC)
-
-
-class Cause(StrEnum):
-    """Why an upstream thing cannot be shown. Hosts and agents branch on these four words."""
-
-    CONNECTOR_DOWN = "openconnector-down"
-    SOURCE_MISSING = "openconnector-source-missing"
-    PROVIDER_AUTH = "provider-auth"
-    UPSTREAM_DOWN = "upstream-service-down"
-
-
-class Reason(StrEnum):
-    """The finer diagnosis. Each reason belongs to exactly one cause (``Reason.cause``)."""
-
-    CONNECTOR_DISABLED = "connector-disabled"
-
-    SOURCE_MISSING = "source-missing"
-    SOURCE_DISABLED = "source-disabled"
-    SOURCE_UNREADABLE = "source-unreadable"
-    SOURCE_INVALID = "source-invalid"
-
-    CREDENTIALS_REJECTED = "credentials-rejected"
-    AUTHENTICATION_EXPIRED = "authentication-expired"
-    FORBIDDEN = "forbidden"
-
-    DNS = "dns"
-    ADDRESS_NOT_ALLOWED = "address-not-allowed"
-    CONNECT = "connect"
-    TLS = "tls"
-    TIMEOUT = "timeout"
-    BUSY = "busy"
-    CIRCUIT_OPEN = "circuit-open"
-    RATE_LIMITED = "rate-limited"
-    SERVER_ERROR = "server-error"
-    UNEXPECTED_RESPONSE = "unexpected-response"
-    UNEXPECTED_REDIRECT = "unexpected-redirect"
-    TOO_LARGE = "too-large"
-
-    @property
-    def cause(self) -> Cause:
-        if self is Reason.CONNECTOR_DISABLED:
-            return Cause.CONNECTOR_DOWN
-        if self.value.startswith("source-"):
-            return Cause.SOURCE_MISSING
-        if self in (Reason.CREDENTIALS_REJECTED, Reason.AUTHENTICATION_EXPIRED, Reason.FORBIDDEN):
-            return Cause.PROVIDER_AUTH
-        return Cause.UPSTREAM_DOWN
-
-
-class HealthStatus(StrEnum):
-    OK = "ok"
-    DEGRADED = "degraded"
-    UNAVAILABLE = "unavailable"
-
-
-class AuthStatus(StrEnum):
-    CONFIGURED = "configured"
-    MISSING = "missing"
-    EXPIRED = "expired"
-    UNKNOWN = "unknown"
+from panel.core.clock import now
+from panel.core.health import AuthStatus, HealthStatus
+from panel.core.reasons import Cause, Reason
 
 
 class State(StrEnum):
@@ -150,10 +89,17 @@ class Problem:
     """Seconds until a new try makes sense."""
     auth_status: AuthStatus | None = None
     """What is known of the sign-in where the reason alone does not tell it: a grant that was never given."""
+    field: str | None = None
+    """The setting of the source that is wrong, where it is known better than the reason tells it."""
 
     @property
     def cause(self) -> Cause:
         return self.reason.cause
+
+    @property
+    def setting(self) -> str:
+        """The setting of the source that is wrong (``location``, ``options.wiki``), or ""."""
+        return self.reason.facts.field if self.field is None else self.field
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,12 +152,12 @@ class Step:
     message: str
     tried: str = ""
     came_back: str = ""
-    change: str = ""
-    """What to change, in words; ``field`` is the setting's name on the source form (anchor)."""
     field: str = ""
+    """The setting of the source to change."""
     took_ms: int | None = None
     warns: bool = False
     """A step that passed and still has something to say; ``change`` tells what."""
+    change: str = ""
 
 
 @dataclass(frozen=True, slots=True)

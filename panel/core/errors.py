@@ -19,7 +19,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from panel.core.domain import Cause, Pointer, Problem, Reason
+from panel.core.domain import Pointer, Problem
+from panel.core.reasons import Cause, Reason
 
 
 class PanelError(Exception):
@@ -108,8 +109,10 @@ class ProviderUnavailable(PanelError):
         self.problem = problem
 
     @classmethod
-    def because(cls, reason: Reason, message: str, *, retry_after: float | None = None) -> ProviderUnavailable:
-        return cls(Problem(reason, message, retry_after))
+    def because(
+        cls, reason: Reason, message: str, *, retry_after: float | None = None, field: str | None = None
+    ) -> ProviderUnavailable:
+        return cls(Problem(reason, message, retry_after, field=field))
 
     @property
     def reason(self) -> Reason:

@@ -24,8 +24,9 @@ from urllib.parse import urlsplit
 from jinja2 import Environment, nodes
 
 from panel.connector import Auth, Caller, Connector, SourceConfig, Upstream
-from panel.core.domain import Choice, Item, Reason, State
+from panel.core.domain import Choice, Item, State
 from panel.core.errors import NotFound, NotSupported, ProviderUnavailable, Uncertain, WrongHost
+from panel.core.reasons import Reason
 from panel.integrations.contract import Integration
 from panel.integrations.descriptor import Field
 

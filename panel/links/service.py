@@ -19,7 +19,7 @@ from sqlalchemy.exc import IntegrityError
 
 from panel.accounts.principal import Action, Principal
 from panel.connector import Caller, Connector, SourceConfig, Upstream
-from panel.core.domain import Choice, Health, Item, Listing, ObjectRef, Pointer, Reason, Row
+from panel.core.domain import Choice, Health, Item, Listing, ObjectRef, Pointer, Row
 from panel.core.errors import (
     AlreadyLinked,
     Conflict,
@@ -30,6 +30,7 @@ from panel.core.errors import (
     ProviderUnavailable,
     Uncertain,
 )
+from panel.core.reasons import Reason
 from panel.integrations.contract import Integration
 from panel.integrations.registry import Registry
 from panel.logs import audit

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from panel.core.domain import ObjectRef, now
+from panel.core.clock import now
+from panel.core.domain import ObjectRef
 from panel.storage.engine import db
 from panel.storage.models import AuditEntry
 

@@ -10,23 +10,18 @@ from typing import Any
 
 from sqlalchemy import Select, extract, func, literal_column, or_, select
 
-from panel.core.domain import Reason, now
-from panel.logs.calls import NOT_SENT, CallFilter, oldest
+from panel.core.clock import now
+from panel.core.reasons import Reason
+from panel.logs.calls import CallFilter, oldest
 from panel.storage import paging
 from panel.storage.engine import db
 from panel.storage.models import Call
 from panel.storage.paging import Page
 
 DAY = timedelta(hours=24)
-_REFUSED_BY_US = [
-    reason.value
-    for reason in (
-        Reason.CONNECTOR_DISABLED, Reason.SOURCE_MISSING, Reason.SOURCE_DISABLED, Reason.CIRCUIT_OPEN,
-        Reason.RATE_LIMITED, Reason.BUSY,
-    )
-]  # fmt: skip
-"""Reasons for which the panel itself refuses a call. Without a status, they say nothing about the upstream."""
-_SENT = or_(Call.status.is_not(None), Call.reason.is_(None), Call.reason.not_in([reason.value for reason in NOT_SENT]))
+_REFUSED_BY_US = [reason.value for reason in Reason if reason.facts.held_back]
+_NOT_SENT = [reason.value for reason in Reason if not reason.facts.sent]
+_SENT = or_(Call.status.is_not(None), Call.reason.is_(None), Call.reason.not_in(_NOT_SENT))
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +91,7 @@ def _reason(word: str | None) -> Reason | None:
 
 def went_out(call: Call) -> bool:
     """Whether a request was sent to the upstream."""
-    return bool(call.method) and (call.status is not None or reason_of(call) not in NOT_SENT)
+    return bool(call.method) and (call.status is not None or call.reason not in _NOT_SENT)
 
 
 def latest_failures(*, limit: int = 5) -> list[Call]:

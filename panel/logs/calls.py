@@ -21,18 +21,14 @@ from sqlalchemy import Engine, delete, func, insert, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from panel.connector import Caller, SourceConfig
-from panel.core.domain import Reason, now
+from panel.core.clock import now
+from panel.core.reasons import Reason
 from panel.storage.models import Call
 
 RETENTION = timedelta(days=7)
 MAX_ROWS = 100_000
 MAX_WAITING = 10_000
 FLUSH_DELAY_S = 0.5
-NOT_SENT = frozenset({
-    Reason.CONNECTOR_DISABLED, Reason.SOURCE_MISSING, Reason.SOURCE_DISABLED, Reason.SOURCE_UNREADABLE,
-    Reason.SOURCE_INVALID, Reason.ADDRESS_NOT_ALLOWED, Reason.CIRCUIT_OPEN, Reason.RATE_LIMITED, Reason.BUSY,
-})  # fmt: skip
-"""Reasons that, without a status, mean that nothing was sent upstream."""
 
 log = logging.getLogger(__name__)
 

@@ -1,4 +1,4 @@
-"""The last check of each source, and what a finding means for health and sign-in."""
+"""The last check of each source, and what its result means for health and sign-in."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from dataclasses import replace
 from sqlalchemy.exc import IntegrityError
 
 from panel.connector import Upstream
-from panel.core.domain import AuthStatus, Health, HealthStatus, Identity, Problem, Reason
+from panel.core.domain import Health, Identity, Problem
 from panel.core.errors import PanelError
+from panel.core.health import AuthStatus, HealthStatus
+from panel.core.reasons import Reason
 from panel.integrations.contract import Integration
 from panel.sources.instances import OtherInstance
 from panel.storage.engine import db
@@ -17,13 +19,24 @@ from panel.storage.models import Source, SourceCheck
 
 
 class SourceChecks:
-    """Keeps one row per source: what its last check found."""
+    """Stores one row per source: the result of its last check."""
 
     def last(self, source: Source) -> SourceCheck | None:
         return db.session.get(SourceCheck, source.id)
 
+    def current(self, source: Source | None) -> SourceCheck | None:
+        """The last check, unless it says nothing about the source as it is now.
+
+        That is a check before the last change of the source, and one that a switch kept from asking the upstream.
+        """
+        check = self.last(source) if source is not None else None
+        if source is None or check is None or check.checked_at < source.updated_at:
+            return None
+        reason = reason_of(check)
+        return None if reason is not None and reason.facts.switched_off else check
+
     def note(self, source_id: str, health: Health, took_ms: int) -> None:
-        """Keep what a live check found, for the overview."""
+        """Store the result of a live check for the overview."""
         check = db.session.get(SourceCheck, source_id) or SourceCheck(source_id=source_id)
         check.checked_at, check.status, check.auth_status = health.checked_at, health.status, health.auth_status
         check.reason, check.upstream_user, check.upstream_version = health.reason, health.user, health.version
@@ -32,22 +45,18 @@ class SourceChecks:
         try:
             db.session.commit()
         except IntegrityError:
-            # The source was deleted, or two checks ended at once: the finding is only a note.
+            # The source was deleted, or two checks ended at once. The result of a check may be lost.
             db.session.rollback()
 
 
+def reason_of(check: SourceCheck) -> Reason | None:
+    return Reason(check.reason) if check.reason else None
+
+
 def health_of_problem(problem: Problem) -> Health:
-    """What a failed check says about sign-in and reachability."""
-    auth = problem.auth_status or {
-        Reason.SOURCE_MISSING: AuthStatus.MISSING,
-        Reason.SOURCE_UNREADABLE: AuthStatus.MISSING,
-        Reason.AUTHENTICATION_EXPIRED: AuthStatus.EXPIRED,
-        Reason.CREDENTIALS_REJECTED: AuthStatus.CONFIGURED,
-        Reason.FORBIDDEN: AuthStatus.CONFIGURED,
-    }.get(problem.reason, AuthStatus.UNKNOWN)
-    passing = problem.reason in (Reason.RATE_LIMITED, Reason.BUSY)
-    status = HealthStatus.DEGRADED if passing else HealthStatus.UNAVAILABLE
-    return Health(status, auth, problem.message, problem.reason)
+    """Health and sign-in status that follow from a failed check."""
+    facts = problem.reason.facts
+    return Health(facts.health, problem.auth_status or facts.auth, problem.message, problem.reason)
 
 
 def health_of_identity(identity: Identity) -> Health:
@@ -55,12 +64,12 @@ def health_of_identity(identity: Identity) -> Health:
 
 
 def health_of_other_instance(health: Health, other_instance: OtherInstance, leaf: Integration) -> Health:
-    """What a check that went well says of an instance that the links were not made in."""
+    """Health after a successful check of another instance than the one that the links were made in."""
     return replace(health, status=HealthStatus.DEGRADED, message=other_instance.sentence(leaf.descriptor.upstream))
 
 
 def instance_facts(leaf: Integration, upstream: Upstream) -> Mapping[str, str]:
-    """What tells the instance. That it cannot be asked is no failure of a check that went well."""
+    """The fingerprint of the instance; empty when it cannot be read, which is no failure of the check."""
     try:
         return leaf.fingerprint(upstream)
     except PanelError:

@@ -7,9 +7,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from panel.connector import Caller, Connector, GrantType, OauthClient, Secret, SourceConfig, Upstream, origin_of
-from panel.core.domain import Cause, ConnectionTest, Health, HealthStatus, Identity, Problem, Reason, Step
+from panel.connector import Caller, Connector, Secret, SourceConfig, Upstream, origin_of
+from panel.core.domain import ConnectionTest, Health, Identity, Problem, Step
 from panel.core.errors import InvalidInput, PanelError, ProviderUnavailable, Rejected
+from panel.core.health import HealthStatus
+from panel.core.reasons import Cause, Reason
 from panel.integrations.contract import Integration
 from panel.integrations.registry import Registry
 from panel.logs.audit import Actor, AuditAction
@@ -120,12 +122,8 @@ def _health_of(result: ConnectionTest) -> Health:
 
 
 def _unusable(problem: Problem) -> Step:
-    """The failed first step of a source that cannot be tried."""
-    change, field = {
-        Reason.SOURCE_UNREADABLE: ("The secret: type it again.", "auth"),
-        Reason.SOURCE_INVALID: ("The location.", "location"),
-    }.get(problem.reason, ("Turn the connector on.", ""))
-    return Step("address", False, problem.message, "Reading the source.", problem.message, change, field)
+    """The failed first step of a source that cannot be called."""
+    return Step("address", False, problem.message, "Reading the source.", problem.message, problem.setting)
 
 
 def _not_tried(done: int) -> tuple[Step, ...]:
@@ -169,7 +167,7 @@ def _another(other_instance: OtherInstance, leaf: Integration, source: SourceCon
     change = f"The location, if {upstream} is elsewhere. If this one is meant, {meant}: the links then lead into it."
     tried = f"Comparing {source.root} with where the links were made."
     found = other_instance.sentence(upstream)
-    return Step("instance", True, found, tried, "Another instance.", change, "location", warns=True)
+    return Step("instance", True, found, tried, "Another instance.", "location", warns=True, change=change)
 
 
 def _signing_in(upstream: Upstream) -> Callable[[], str]:
@@ -191,41 +189,20 @@ def _attempt(name: str, act: Callable[[], str], leaf: Integration, source: Sourc
     took = int((time.monotonic() - started) * 1000)
     if problem is None:
         return Step(name, True, message, took_ms=took), None
-    tried, change, field = _remedy(name, problem, leaf, source)
-    return Step(name, False, message, tried, problem.message, change, field, took), problem
+    tried = _tried(name, problem, leaf, source)
+    return Step(name, False, message, tried, problem.message, problem.setting, took), problem
 
 
-def _remedy(name: str, problem: Problem, leaf: Integration, source: SourceConfig) -> tuple[str, str, str]:
-    """What was tried, what to change, and which field of the form that is."""
-    upstream = leaf.descriptor.upstream
-    user = f"as {source.auth.username} with the stored secret" if source.auth.username else "with the stored secret"
-    if not source.signs_in:
-        user = "without signing in"
-    if source.auth.oauth is not None and problem.cause is Cause.PROVIDER_AUTH and name == "identity":
-        return _oauth_remedy(problem, source.auth.oauth)
-    if name == "identity" and problem.reason in (Reason.CREDENTIALS_REJECTED, Reason.AUTHENTICATION_EXPIRED):
-        return (
-            f"Signing in {user}.",
-            f"The secret. If it is right, check that the account is active in {upstream}.",
-            "auth",
-        )
-    if name == "identity" and problem.reason is Reason.FORBIDDEN:
-        return f"Signing in {user}.", f"The account's rights in {upstream}, or the way of signing in.", "auth"
+def _tried(name: str, problem: Problem, leaf: Integration, source: SourceConfig) -> str:
+    """What a failed step did, in words."""
     if name == "product":
-        return (
-            f"Asking {source.root} whether it is {upstream}.",
-            f"The location: it must lead to {upstream} itself.",
-            "location",
-        )
-    if name == "reading":
-        return f"Reading {user}.", f"The rights of the account in {upstream}.", "auth"
-    return f"Asking {source.root}.", "The location, or try again later.", "location"
-
-
-def _oauth_remedy(problem: Problem, client: OauthClient) -> tuple[str, str, str]:
-    tried = f"Signing in with a token of {origin_of(client.token_url)}."
-    if problem.reason is Reason.AUTHENTICATION_EXPIRED and client.grant is GrantType.AUTHORIZATION_CODE:
-        return tried, "The authorisation: connect this source again.", "connect"
-    if problem.reason is Reason.FORBIDDEN:
-        return tried, "The scope, or the rights of the client at the provider.", "auth"
-    return tried, "Client id and client secret.", "auth"
+        return f"Asking {source.root} whether it is {leaf.descriptor.upstream}."
+    if problem.cause is not Cause.PROVIDER_AUTH and name == "identity":
+        return f"Asking {source.root}."
+    if source.auth.oauth is not None and name == "identity":
+        return f"Signing in with a token of {origin_of(source.auth.oauth.token_url)}."
+    act = "Signing in" if name == "identity" else "Reading"
+    if not source.signs_in:
+        return f"{act} without signing in."
+    account = f" as {source.auth.username}" if source.auth.username else ""
+    return f"{act}{account} with the stored secret."

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 
-from panel.core.domain import now
+from panel.core.clock import now
 from panel.core.errors import Conflict
 from panel.storage.engine import db
 from panel.storage.models import Instance, Link

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
 from authlib.common.security import generate_token
@@ -30,8 +30,10 @@ from panel.connector import (
     origin_of,
 )
 from panel.connector.endpoint import parse_endpoint
-from panel.core.domain import AuthStatus, Problem, Reason
+from panel.core.domain import Problem
 from panel.core.errors import InvalidInput, PanelError, ProviderUnavailable
+from panel.core.health import AuthStatus
+from panel.core.reasons import Reason
 from panel.credentials.vault import Unreadable, Vault
 from panel.logs.audit import Actor
 from panel.sources.oauth_responses import Refusal, Tokens, read_tokens
@@ -41,10 +43,6 @@ LEASE_MARGIN_S = 1.0
 """A lease outlives the call that it is for, so that its holder has time to store the answer."""
 POLL_S = 0.03
 EXCHANGE_DEADLINE_S = 10.0
-TEMPORARY = frozenset({
-    Reason.DNS, Reason.CONNECT, Reason.TLS, Reason.TIMEOUT, Reason.BUSY, Reason.CIRCUIT_OPEN, Reason.RATE_LIMITED,
-    Reason.SERVER_ERROR,
-})  # fmt: skip
 
 log = logging.getLogger(__name__)
 
@@ -158,7 +156,7 @@ class Oauth:
         try:
             tokens = self._ask_again(source, client, grant, deadline, caller)
         except ProviderUnavailable as exc:
-            if exc.reason in TEMPORARY and grant is not None and grant.is_alive:
+            if exc.reason.facts.temporary and grant is not None and grant.is_alive:
                 log.warning("Source %s keeps its old token for now: %s", source.slug, exc.reason.value)
                 return grant
             raise
@@ -195,8 +193,14 @@ class Oauth:
     ) -> Tokens | Refusal:
         secret = source.auth.secret
         pair = (client.client_id, secret.reveal() if secret is not None else "")
-        answer = self._connector.post_form(client.token_url, form, source, caller, deadline, basic=pair)
-        return read_tokens(answer, asked)
+        try:
+            answer = self._connector.post_form(client.token_url, form, source, caller, deadline, basic=pair)
+            return read_tokens(answer, asked)
+        except ProviderUnavailable as exc:
+            if exc.problem.setting == "location":
+                # The call went to the provider, whose address is a setting of its own.
+                exc.problem = replace(exc.problem, field="auth.tokenUrl")
+            raise
 
     @contextmanager
     def _turn(self, source_id: str, deadline: Deadline) -> Iterator[None]:
@@ -321,7 +325,7 @@ def consent_origin(authorization_url: str) -> str:
 def _client(source: SourceConfig) -> OauthClient:
     if source.auth.oauth is None:
         message = f"Source {source.slug!r} has no settings for OAuth 2.0."
-        raise ProviderUnavailable.because(Reason.SOURCE_INVALID, message)
+        raise ProviderUnavailable.because(Reason.SOURCE_INVALID, message, field="auth")
     return source.auth.oauth
 
 
@@ -340,7 +344,7 @@ def _never_given(sentence: str) -> Problem:
 def _alive(tokens: Tokens) -> Tokens:
     if tokens.life is not None and tokens.life <= 0:
         message = "The provider gave out a token that has ended already: compare its clock with the one of this server."
-        raise ProviderUnavailable.because(Reason.AUTHENTICATION_EXPIRED, message)
+        raise ProviderUnavailable.because(Reason.AUTHENTICATION_EXPIRED, message, field="")
     return tokens
 
 

@@ -7,30 +7,40 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from panel.connector import Answer, unexpected
-from panel.core.domain import Problem, Reason
+from panel.core.domain import Problem
+from panel.core.reasons import Reason
 
 _TOKEN = re.compile(r"[\x21-\x7e]{1,8000}", re.ASCII)
 _LONGEST_LIFE_S = 10 * 365 * 86400.0
 
 _GRANT_ENDED = "The authorisation has ended: the provider does not take the refresh token any more. Connect again."
-_REFUSALS: dict[str, tuple[Reason, str]] = {
-    "invalid_client": (
+_REFUSALS: dict[str, Problem] = {
+    "invalid_client": Problem(
         Reason.CREDENTIALS_REJECTED,
         "The provider does not know this client id, or the client secret is another one.",
+        field="auth.clientId",
     ),
-    "unauthorized_client": (Reason.CREDENTIALS_REJECTED, "The provider does not let this client sign in this way."),
-    "unsupported_grant_type": (Reason.CREDENTIALS_REJECTED, "The provider does not offer this grant."),
-    "invalid_scope": (Reason.FORBIDDEN, "The provider does not give this client the scope that the source asks for."),
-    "access_denied": (Reason.FORBIDDEN, "The provider denies this client the access that the source asks for."),
-    "invalid_request": (Reason.UNEXPECTED_RESPONSE, "The provider does not understand the request for a token."),
+    "unauthorized_client": Problem(
+        Reason.CREDENTIALS_REJECTED, "The provider does not let this client sign in this way."
+    ),
+    "unsupported_grant_type": Problem(Reason.CREDENTIALS_REJECTED, "The provider does not offer this grant."),
+    "invalid_scope": Problem(
+        Reason.FORBIDDEN,
+        "The provider does not give this client the scope that the source asks for.",
+        field="auth.scope",
+    ),
+    "access_denied": Problem(Reason.FORBIDDEN, "The provider denies this client the access that the source asks for."),
+    "invalid_request": Problem(Reason.UNEXPECTED_RESPONSE, "The provider does not understand the request for a token."),
 }
-_INVALID_GRANT: dict[str, tuple[Reason, str]] = {
-    "refresh_token": (Reason.AUTHENTICATION_EXPIRED, _GRANT_ENDED),
-    "authorization_code": (
+_INVALID_GRANT: dict[str, Problem] = {
+    "refresh_token": Problem(Reason.AUTHENTICATION_EXPIRED, _GRANT_ENDED),
+    "authorization_code": Problem(
         Reason.AUTHENTICATION_EXPIRED,
         "The provider did not take the code that it gave out: it is too old, was used before, or is not ours.",
     ),
-    "client_credentials": (Reason.CREDENTIALS_REJECTED, "The provider gives this client no token."),
+    "client_credentials": Problem(
+        Reason.CREDENTIALS_REJECTED, "The provider gives this client no token.", field="auth.clientId"
+    ),
 }
 """https://www.rfc-editor.org/rfc/rfc6749#section-5.2"""
 
@@ -72,7 +82,7 @@ def _refusal(answer: Answer, asked: str) -> Refusal:
     known = _INVALID_GRANT.get(asked) if error == "invalid_grant" else _REFUSALS.get(str(error))
     if known is None:
         raise unexpected(f"{answer.where} answered {answer.status}, and not as OAuth 2.0 says.")
-    return Refusal(Problem(*known), is_final=error == "invalid_grant")
+    return Refusal(known, is_final=error == "invalid_grant")
 
 
 def _is_token(value: Any) -> bool:

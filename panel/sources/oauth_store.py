@@ -15,7 +15,8 @@ from sqlalchemy import Engine, delete, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from panel.connector import SourceConfig
-from panel.core.domain import AuthStatus, now
+from panel.core.clock import now
+from panel.core.health import AuthStatus
 from panel.credentials.vault import AssociatedData, Vault
 from panel.logs import audit
 from panel.logs.audit import Actor, AuditAction

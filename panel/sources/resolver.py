@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from sqlalchemy import select
 
 from panel.connector import Auth, AuthKind, GrantType, OauthClient, Secret, SourceConfig, check_root
-from panel.core.domain import Problem, Reason
+from panel.core.domain import Problem
 from panel.core.errors import InvalidInput, NotFound, ProviderUnavailable
+from panel.core.reasons import Reason
 from panel.credentials.vault import AssociatedData, Unreadable, Vault
 from panel.integrations.contract import Integration
 from panel.integrations.registry import Registry
@@ -91,7 +92,7 @@ class SourceResolver:
             root = self.root(source.slug, source.location)
         except InvalidInput as exc:
             sentence = f'OpenConnector source "{source.slug}" is not valid: {exc}'
-            raise ProviderUnavailable.because(Reason.SOURCE_INVALID, sentence) from exc
+            raise ProviderUnavailable.because(Reason.SOURCE_INVALID, sentence, field=exc.field) from exc
         auth = self.auth(source, integration)
         return source_config(source.id, stored_draft(source), root, auth, revision=source.revision)
 

@@ -25,11 +25,9 @@ from panel.connector import (
     origin_of,
     traffic_of,
 )
-from panel.core.domain import (
-    AuthStatus,
-    now,
-)
+from panel.core.clock import now
 from panel.core.errors import Conflict, InvalidInput, NotFound, Rejected
+from panel.core.health import AuthStatus
 from panel.credentials.vault import AssociatedData, Unreadable, Vault
 from panel.integrations.registry import Registry
 from panel.logs.audit import Actor, AuditAction

@@ -33,7 +33,7 @@ from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 
 from panel.connector.limiter import PROBE_EVERY_S, Admission, Counts, Rate
 from panel.connector.source import SourceConfig
-from panel.core.domain import Reason
+from panel.core.reasons import Reason
 
 CALLER_WINDOW_S = 2.0
 """A caller seen within this time counts as waiting; meanwhile each other caller may use only half of a limit."""

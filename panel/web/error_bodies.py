@@ -1,15 +1,14 @@
-"""Failures in words: the one JSON error body, and the notice that people see. Every face takes both from here."""
+"""The one JSON error body, for the JSON interface and for MCP, and the status of each failure."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 from flask import Response, jsonify
 
 from panel.config import COMMAND
-from panel.core.domain import AuthStatus, Cause, Pointer, Problem, Reason
+from panel.core.domain import Pointer, Problem
 from panel.core.errors import (
     Conflict,
     Forbidden,
@@ -21,7 +20,7 @@ from panel.core.errors import (
     Rejected,
     Uncertain,
 )
-from panel.integrations.contract import Integration
+from panel.core.reasons import Reason
 from panel.storage.engine import is_not_set_up
 
 STATUS: tuple[tuple[type[PanelError], int], ...] = (
@@ -73,7 +72,7 @@ def storage_words(exc: Exception) -> str:
 
 
 def bug_words(reference: str) -> str:
-    """What is said of a failure of ours: where it can be found in the log, and nothing else."""
+    """The message for a failure of the panel itself: only the reference to find it in the log."""
     return f"Something went wrong here. Reference: {reference}"
 
 
@@ -100,88 +99,7 @@ def details(problem: Problem, integration: str, *, public_url: str) -> dict[str,
 
 
 def unavailable(problem: Problem, integration: str, pointers: tuple[Pointer, ...]) -> ProviderUnavailable:
-    """A listing's problem as the exception that a face which cannot show half an answer raises."""
+    """A listing's problem as an exception, for answers that cannot show the pointers alone."""
     exc = ProviderUnavailable(problem)
     exc.integration, exc.pointers = integration, pointers
     return exc
-
-
-@dataclass(frozen=True, slots=True)
-class Notice:
-    """One notice of the tab. ``severity`` is neutral, amber or red; ``action`` names the button for this reader."""
-
-    severity: str
-    icon: str
-    title: str
-    text: str
-    action: str
-    """``configure``, ``reconnect``, ``retry``, ``turn-on`` or ``ask``."""
-    message: str
-    code: str
-    """``cause / reason``, for Technical details."""
-
-
-def notice(problem: Problem, leaf: Integration, *, admin: bool, links: int) -> Notice:
-    """What the tab says and offers for a problem, to an administrator or to anybody else."""
-    upstream = leaf.descriptor.upstream
-    code = f"{problem.cause.value} / {problem.reason.value}"
-    kept = " The links are kept." if links else ""
-    if problem.cause is Cause.CONNECTOR_DOWN:
-        text, action = "Nothing is asked of any upstream now." + kept, "turn-on" if admin else "ask"
-        return Notice("neutral", "plug", "Linking is switched off", text, action, problem.message, code)
-    if problem.cause is Cause.SOURCE_MISSING:
-        title = f"{upstream} connection not configured"
-        text = (
-            _source_words(problem, leaf)
-            if admin
-            else f"Ask your administrator to connect {upstream}, and send this reference along:"
-        )
-        return Notice("neutral", "plug", title, text, "configure" if admin else "ask", problem.message, code)
-    if problem.cause is Cause.PROVIDER_AUTH:
-        title, text = _auth_words(problem, upstream)
-        return Notice("amber", "key", title, text + kept, "reconnect" if admin else "ask", problem.message, code)
-    text = _down_words(problem, upstream) + _next_try(problem) + kept
-    return Notice("red", "exclamation", f"{upstream} is currently unavailable", text, "retry", problem.message, code)
-
-
-def _source_words(problem: Problem, leaf: Integration) -> str:
-    if problem.reason is Reason.SOURCE_DISABLED:
-        return "The source is switched off."
-    if problem.reason is Reason.SOURCE_UNREADABLE:
-        return "The stored password cannot be read; type it again."
-    if problem.reason is Reason.SOURCE_INVALID:
-        return problem.message
-    upstream, nouns = leaf.descriptor.upstream, leaf.descriptor.noun_plural
-    return f"Enter the address and account of your {upstream} once. After that, {nouns} can be linked and created here."
-
-
-def _auth_words(problem: Problem, upstream: str) -> tuple[str, str]:
-    if problem.auth_status is AuthStatus.MISSING:
-        return f"{upstream} is not connected yet", "Somebody has to give this source access once."
-    if problem.reason is Reason.AUTHENTICATION_EXPIRED:
-        return f"Authorisation for {upstream} expired", "Reconnect to see titles and status again."
-    if problem.reason is Reason.FORBIDDEN:
-        return f"{upstream} authentication failed", f"{upstream} knows the account, but does not let it read this."
-    return f"{upstream} authentication failed", f"{upstream} does not accept the account of this source."
-
-
-def _down_words(problem: Problem, upstream: str) -> str:
-    words = {
-        Reason.DNS: "Its host name is not known.",
-        Reason.ADDRESS_NOT_ALLOWED: "Its address is not allowed here.",
-        Reason.CONNECT: "It could not be reached.",
-        Reason.TLS: "No secure connection could be made.",
-        Reason.TIMEOUT: "No answer in time.",
-        Reason.BUSY: "Too many questions are waiting for it.",
-        Reason.CIRCUIT_OPEN: "It failed several times and is left alone for a moment.",
-        Reason.RATE_LIMITED: "It asks us to wait.",
-        Reason.SERVER_ERROR: "It answered with an error of its own.",
-        Reason.UNEXPECTED_RESPONSE: f"What came back is not an answer of {upstream}.",
-        Reason.UNEXPECTED_REDIRECT: "It sends us to another address.",
-        Reason.TOO_LARGE: "Its answer is too large.",
-    }
-    return words.get(problem.reason, "It did not answer.")
-
-
-def _next_try(problem: Problem) -> str:
-    return f" Next try in {math.ceil(problem.retry_after)} s." if problem.retry_after else ""

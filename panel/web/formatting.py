@@ -10,7 +10,7 @@ from datetime import date, datetime
 from flask import Flask
 from markupsafe import Markup, escape
 
-from panel.core.domain import now
+from panel.core.clock import now
 from panel.integrations.contract import Integration
 
 EXCERPT_LENGTH = 140

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 
-from panel.core.domain import AuthStatus, Health, Item, Listing, Row
+from panel.core.domain import Health, Item, Listing, Row
+from panel.core.health import AuthStatus
 from panel.integrations.contract import Integration
 from panel.links.service import Found
 from panel.web.context import panel

@@ -6,7 +6,7 @@ import pytest
 from door import problem_of
 
 from panel.connector import Answer
-from panel.core.domain import Reason
+from panel.core.reasons import Reason
 
 
 def answer(body: bytes, content_type: str = "application/json") -> Answer:

@@ -12,7 +12,7 @@ from faults import FaultServer
 
 from panel.connector.classify import problem_of_status, retry_after
 from panel.connector.endpoint import parse_endpoint
-from panel.core.domain import Reason
+from panel.core.reasons import Reason
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 WIKI = parse_endpoint("https://wiki.test")

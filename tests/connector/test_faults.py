@@ -17,7 +17,7 @@ from faults import Baseline, FaultServer, black_hole, refused
 
 from panel.connector.deadline import Deadline
 from panel.connector.resolve import Resolver, Unresolved
-from panel.core.domain import Reason
+from panel.core.reasons import Reason
 
 GONE = [
     ("close", Reason.CONNECT), ("reset", Reason.CONNECT), ("reset-mid-body", Reason.CONNECT),

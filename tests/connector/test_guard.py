@@ -22,8 +22,8 @@ from panel.connector.endpoint import parse_endpoint
 from panel.connector.resolve import Resolver
 from panel.connector.tls import TlsContexts
 from panel.connector.transport import GuardedAdapter
-from panel.core.domain import Reason
 from panel.core.errors import ProviderUnavailable
+from panel.core.reasons import Reason
 
 ODD_SPELLINGS = [
     "127.0.0.1", "127.1", "127.0.1", "2130706433", "0x7f000001", "0x7f.1", "0177.0.0.1", "017700000001", "0",

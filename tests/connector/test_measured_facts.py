@@ -29,7 +29,7 @@ from door import (
 from faults import FAULTS, FaultServer, plain, refused
 
 from panel.connector import Auth
-from panel.core.domain import Reason
+from panel.core.reasons import Reason
 
 
 @pytest.mark.parametrize("auth", [BASIC, TOKEN, KEY])

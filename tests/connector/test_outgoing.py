@@ -11,8 +11,8 @@ from faults import FaultServer
 
 from panel.connector import Auth, AuthKind, Caller, Deadline, Secret, SourceConfig
 from panel.connector.headers import check_headers
-from panel.core.domain import Reason
 from panel.core.errors import InvalidInput
+from panel.core.reasons import Reason
 
 ALWAYS = {"host", "user-agent", "accept", "accept-encoding", "connection"}
 ENVIRONMENT = {

@@ -11,8 +11,8 @@ from door import conversation, problem_of
 from faults import FaultServer
 
 from panel.connector.tls import TlsContexts
-from panel.core.domain import Reason
 from panel.core.errors import ProviderUnavailable
+from panel.core.reasons import Reason
 
 
 def test_a_context_checks_names_and_certificates() -> None:

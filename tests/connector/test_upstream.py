@@ -23,8 +23,9 @@ from door import (
 from faults import Baseline, FaultServer
 
 from panel.connector import Answer, Caller, SourceConfig
-from panel.core.domain import Problem, Reason
+from panel.core.domain import Problem
 from panel.core.errors import ProviderUnavailable
+from panel.core.reasons import Reason
 
 
 class Listener:

@@ -12,8 +12,9 @@ import pytest
 from openproject_tracker import HAL, LIST, Tracker, error, paths, tracker_fixture
 
 from panel.connector import Answer, AuthKind, SourceConfig, Upstream
-from panel.core.domain import Choice, Identity, Reason
+from panel.core.domain import Choice, Identity
 from panel.core.errors import InvalidInput, NotFound, ProviderUnavailable, WrongHost
+from panel.core.reasons import Reason
 from panel.integrations.descriptor import Descriptor
 from panel.integrations.openproject import leaf as module
 from panel.integrations.openproject.leaf import OpenProject

@@ -10,8 +10,9 @@ import pytest
 from openproject_tracker import ERRORS, HAL, LIST, Rewrite, Tracker, error, paths, tracker_fixture
 from werkzeug.wrappers import Request, Response
 
-from panel.core.domain import Reason, State
+from panel.core.domain import State
 from panel.core.errors import ProviderUnavailable
+from panel.core.reasons import Reason
 
 tracker = tracker_fixture("17", "12")
 recent = tracker_fixture("17")

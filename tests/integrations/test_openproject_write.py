@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from openproject_tracker import ERRORS, LIST, Tracker, error, paths, tracker_fixture
 
-from panel.core.domain import Reason
 from panel.core.errors import (
     ChangedUpstream,
     Forbidden,
@@ -18,6 +17,7 @@ from panel.core.errors import (
     Rejected,
     Uncertain,
 )
+from panel.core.reasons import Reason
 from panel.integrations.openproject.choices import assignees
 from panel.sandbox.openproject_state import CustomField, Principal, Project, Right, Status
 

@@ -11,8 +11,9 @@ import pytest
 from xwiki_wiki import REST, WikiServer, paths, wiki_fixture
 
 from panel.connector import Answer, Auth, AuthKind, Secret, SourceConfig, Upstream
-from panel.core.domain import Choice, Identity, Item, Problem, Reason
+from panel.core.domain import Choice, Identity, Item, Problem
 from panel.core.errors import InvalidInput, NotFound, NotSupported, ProviderUnavailable, WrongHost
+from panel.core.reasons import Reason
 from panel.integrations.descriptor import Descriptor
 from panel.integrations.xwiki import leaf as module
 from panel.integrations.xwiki.leaf import XWiki
@@ -190,10 +191,11 @@ def test_a_404_without_xwiki_headers_is_not_found_if_the_wiki_responds(modern: W
 
 
 def test_the_error_of_an_unknown_wiki_names_the_option(wiki: WikiServer) -> None:
-    with pytest.raises(ProviderUnavailable, match="no wiki “nope”: see the option “wiki”") as caught:
+    with pytest.raises(ProviderUnavailable, match="The option “wiki”: there is no wiki “nope” here") as caught:
         wiki.leaf.check(wiki.open(wiki.source(wiki="nope")))
 
     assert caught.value.reason is Reason.SOURCE_INVALID
+    assert caught.value.problem.setting == "options.wiki"
 
 
 @pytest.mark.parametrize("version", ["13.4", "16.10.2-SNAPSHOT", "99", "unknown"])

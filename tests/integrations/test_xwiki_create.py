@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from xwiki_wiki import REST, WikiServer, paths, wiki_fixture
 
-from panel.core.domain import Item, Reason
+from panel.core.domain import Item
 from panel.core.errors import AlreadyExists, Conflict, Forbidden, InvalidInput, ProviderUnavailable, Rejected, Uncertain
+from panel.core.reasons import Reason
 
 wiki = wiki_fixture("legacy", "modern", "solr-only")
 modern = wiki_fixture("modern")

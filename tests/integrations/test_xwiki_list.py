@@ -9,8 +9,9 @@ import pytest
 from werkzeug.wrappers import Request
 from xwiki_wiki import REST, WikiServer, paths, wiki_fixture
 
-from panel.core.domain import Item, Reason, State
+from panel.core.domain import Item, State
 from panel.core.errors import ProviderUnavailable
+from panel.core.reasons import Reason
 
 wiki = wiki_fixture("legacy", "modern", "solr-only")
 modern = wiki_fixture("modern")

@@ -19,8 +19,8 @@ from connector.faults import FaultServer, black_hole, refused
 from machine import closed, cpu_s, forget_peak, lag, memory, open_files, process, settled
 
 from panel.connector import Connector, Upstream
-from panel.core.domain import Reason
 from panel.core.errors import ProviderUnavailable
+from panel.core.reasons import Reason
 
 pytestmark = pytest.mark.alone
 

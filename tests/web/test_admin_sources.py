@@ -299,6 +299,20 @@ def test_a_wrong_password_fails_at_who_am_i_and_leads_to_its_field(
     assert "no secret appears in this report" in page
 
 
+def test_an_unknown_wiki_leads_to_its_option(
+    app: Flask, as_admin: FlaskClient, behind: Behind, upstreams: Upstreams
+) -> None:
+    behind.sources.create(xwiki_values(upstreams, options={"wiki": "docs"}), by=ALICE)
+
+    page = as_admin.get(post(as_admin, f"{XWIKI}/test").location).text
+
+    assert "4 of 6 steps passed; a setting is not valid" in page
+    assert "Who am I? : failed The option “wiki”: there is no wiki “docs” here." in words(page)
+    assert "Change Correct the option “wiki”." in words(page)
+    assert f'href="{XWIKI}#options.wiki">Change the option “wiki”</a>' in page
+    assert 'id="options.wiki"' in as_admin.get(XWIKI).text
+
+
 def test_a_passed_test_is_remembered_beside_the_form(connected: Flask, as_admin: FlaskClient) -> None:
     post(as_admin, f"{XWIKI}/test", follow_redirects=True)
 

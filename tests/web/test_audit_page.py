@@ -17,7 +17,8 @@ from pages import links
 from sqlalchemy import delete, insert, text
 from support import ALICE, CASE, CASE_PATH, signed_in_client
 
-from panel.core.domain import ObjectRef, now
+from panel.core.clock import now
+from panel.core.domain import ObjectRef
 from panel.logs import audit
 from panel.logs.audit import Actor, AuditAction
 from panel.storage.engine import db

@@ -15,10 +15,13 @@ from pages import links, post
 from sqlalchemy import insert
 from support import CASE_PATH, Upstreams
 
-from panel.core.domain import Reason, now
+from panel.core.clock import now
+from panel.core.domain import Problem
+from panel.core.reasons import Reason
 from panel.storage.engine import db
 from panel.storage.models import Call
-from panel.web.admin.calls import HELP, size
+from panel.web.admin.calls import size
+from panel.web.reason_words import remedy_of
 
 LOG = "/admin/calls"
 
@@ -71,7 +74,7 @@ def test_every_reason_has_a_remedy_and_is_shown(app: Flask, as_admin: FlaskClien
     page = words(as_admin.get(LOG).text)
 
     assert f"Cause {reason.cause.value} / {reason.value} Came back Nothing was sent." in page
-    assert HELP[reason] in page
+    assert f"What helps {remedy_of(Problem(reason, ''))}" in page
 
 
 def test_the_reference_of_an_answer_is_found(connected: Flask, as_admin: FlaskClient, upstreams: Upstreams) -> None:

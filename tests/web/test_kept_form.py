@@ -12,7 +12,7 @@ from support import CONSOLE, Upstreams
 from web.pages import Behind
 from web.tab_reader import HTMX, Seen, fields_of, follow, get, leaf, send
 
-from panel.core.domain import now
+from panel.core.clock import now
 
 PASSWORD = "correct horse battery"
 TYPED = {"space": "Sandbox", "title": "Ask <b>the fire brigade</b>", "content": "\nFirst line\n  second"}

@@ -17,7 +17,8 @@ from web.tab_reader import HTMX, TAB, Seen, follow, fragment, get, leaf, send
 from panel import create_app
 from panel.config import load
 from panel.connector import SourceConfig, Upstream
-from panel.core.domain import HealthStatus, Identity, Item
+from panel.core.domain import Identity, Item
+from panel.core.health import HealthStatus
 from panel.integrations.contract import Integration
 from panel.integrations.descriptor import Descriptor, Field
 from panel.integrations.registry import Registry, load_registry
@@ -604,7 +605,7 @@ def test_an_administrator_is_led_to_the_source(admin: FlaskClient, upstreams: Up
     upstreams.openproject.fault = "unauthorized"
     page = get(admin, leaf("openproject"))
     assert page.texts("a.btn-primary") == ["Reconnect"]
-    assert page.hrefs("a.btn-primary") == ["/admin/sources/openproject"]
+    assert page.hrefs("a.btn-primary") == ["/admin/sources/openproject#auth"]
 
     upstreams.openproject.fault = "server-error"
     assert get(admin, leaf("openproject")).texts(".lp-notice .btn") == ["Retry", "Test connection"]

@@ -26,7 +26,7 @@ from schemathesis.specs.openapi.checks import (
 from support import CASE, Upstreams, xwiki_values
 
 import panel
-from panel.core.domain import Cause, Reason
+from panel.core.reasons import Cause, Reason
 from panel.integrations.registry import load_registry
 from panel.links.service import Visitor
 from panel.services import Panel

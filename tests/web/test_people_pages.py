@@ -14,7 +14,7 @@ from support import CONSOLE, MakeApp, signed_in_client
 from werkzeug.test import TestResponse
 
 from panel.accounts.people import ABSOLUTE, IDLE
-from panel.core.domain import now
+from panel.core.clock import now
 
 PASSWORD = "correct horse battery"
 

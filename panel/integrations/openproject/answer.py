@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from panel.connector import Answer, Upstream, unexpected
-from panel.core.domain import Reason
 from panel.core.errors import Forbidden, ProviderUnavailable, Rejected
+from panel.core.reasons import Reason
 from panel.integrations.openproject.item import Status, Statuses, plain, status_of
 from panel.integrations.openproject.reference import API
 

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from panel.connector import Answer, SourceConfig, Upstream, unexpected
-from panel.core.domain import Choice, Identity, Item, Problem, Reason
+from panel.core.domain import Choice, Identity, Item, Problem
 from panel.core.errors import InvalidInput, NotFound, ProviderUnavailable
+from panel.core.reasons import Reason
 from panel.integrations.contract import Integration
 from panel.integrations.openproject import choices as offered
 from panel.integrations.openproject import reference as address

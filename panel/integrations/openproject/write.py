@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from panel.connector import Answer, Upstream, unexpected
-from panel.core.domain import Reason
 from panel.core.errors import (
     ChangedUpstream,
     Forbidden,
@@ -18,6 +17,7 @@ from panel.core.errors import (
     Rejected,
     Uncertain,
 )
+from panel.core.reasons import Reason
 from panel.integrations.openproject import choices
 from panel.integrations.openproject.answer import (
     HAL,

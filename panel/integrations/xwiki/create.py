@@ -8,8 +8,9 @@ from typing import Any
 from xml.etree import ElementTree
 
 from panel.connector import Answer, Upstream, unexpected
-from panel.core.domain import Item, Reason
+from panel.core.domain import Item
 from panel.core.errors import AlreadyExists, Conflict, Forbidden, InvalidInput, ProviderUnavailable, Rejected, Uncertain
+from panel.core.reasons import Reason
 from panel.integrations.xwiki.item import bare_item, read_page
 from panel.integrations.xwiki.reference import BadReference, PageReference, is_unusable, local_space, split_names
 from panel.integrations.xwiki.rest import REST, ask, ask_page, entries, wiki_of

@@ -11,8 +11,9 @@ from typing import Any
 from urllib.parse import quote
 
 from panel.connector import Answer, Upstream
-from panel.core.domain import Item, Reason
+from panel.core.domain import Item
 from panel.core.errors import ProviderUnavailable
+from panel.core.reasons import Reason
 from panel.integrations.xwiki.item import bare_item, read_page, reference_of, to_item
 from panel.integrations.xwiki.reference import PageReference
 from panel.integrations.xwiki.rest import MOST, ask, ask_page, entries, numbers_of, told_version, wiki_of

@@ -12,8 +12,9 @@ from urllib.parse import urlsplit
 
 from panel.connector import Answer, SourceConfig, Upstream, unexpected
 from panel.connector.source import AuthKind
-from panel.core.domain import Identity, Problem, Reason
+from panel.core.domain import Identity, Problem
 from panel.core.errors import ProviderUnavailable
+from panel.core.reasons import Reason
 from panel.integrations.xwiki.reference import MAIN_WIKI, PageReference
 
 REST = "rest"
@@ -107,7 +108,8 @@ def ask(upstream: Upstream, *path: str, query: Query = (), allow: Collection[int
     if answer.status == 404 and not told_version(answer):
         raise ProviderUnavailable(_not_xwiki(answer))
     if answer.status == 404:
-        raise ProviderUnavailable.because(Reason.SOURCE_INVALID, f"xWiki has no wiki “{wiki}”: see the option “wiki”.")
+        message = f"The option “wiki”: there is no wiki “{wiki}” here."
+        raise ProviderUnavailable.because(Reason.SOURCE_INVALID, message, field="options.wiki")
     return answer
 
 

@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 from flask import Blueprint, Response, render_template, request, url_for
 
-from panel.core.domain import now
+from panel.core.clock import now
 from panel.core.errors import InvalidInput
 from panel.logs import audit_query
 from panel.logs.audit import AuditAction

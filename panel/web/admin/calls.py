@@ -1,4 +1,4 @@
-"""The call log: what was asked of each source and how it ended; as a page and as CSV."""
+"""The call log as a page and as CSV: the calls to each source and their results."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ from typing import Any
 
 from flask import Blueprint, Response, render_template, request, url_for
 
-from panel.core.domain import Cause, Reason, now
+from panel.core.clock import now
+from panel.core.domain import Problem
+from panel.core.reasons import Cause, Reason
 from panel.logs import call_query
 from panel.logs.calls import CallFilter
 from panel.storage.models import Call
 from panel.web.context import panel
 from panel.web.export import as_csv
+from panel.web.reason_words import remedy_of
 
 bp = Blueprint("calls", __name__)
 
@@ -22,29 +25,6 @@ HEADER = (
     "time", "source", "asked by", "on behalf of", "method", "path", "status", "cause", "reason", "milliseconds",
     "bytes", "served", "reference",
 )  # fmt: skip
-
-HELP = {
-    Reason.CONNECTOR_DISABLED: "Turn the connector on.",
-    Reason.SOURCE_MISSING: "Add the source.",
-    Reason.SOURCE_DISABLED: "Enable the source.",
-    Reason.SOURCE_UNREADABLE: "Type the credential again, or put the lost key back.",
-    Reason.SOURCE_INVALID: "Open the source and mend the setting that does not hold.",
-    Reason.CREDENTIALS_REJECTED: "Type the credential of the source again.",
-    Reason.AUTHENTICATION_EXPIRED: "Reconnect the source.",
-    Reason.FORBIDDEN: "Give the account of the source the right to read, in the upstream.",
-    Reason.DNS: "Check the host name in the location of the source.",
-    Reason.ADDRESS_NOT_ALLOWED: "Open the address with PANEL_ALLOWED_PRIVATE_HOSTS, or change the location.",
-    Reason.CONNECT: "See whether the upstream runs and this server may reach its port.",
-    Reason.TLS: "Check the certificate of the upstream, or name its authority as CA file.",
-    Reason.TIMEOUT: "See why the upstream is slow, or raise the timeout of the source.",
-    Reason.BUSY: "Raise the requests at once of the source if this happens often.",
-    Reason.CIRCUIT_OPEN: "It is tried again by itself within seconds; the failures before this line say why.",
-    Reason.RATE_LIMITED: "It is tried again by itself. Raise the rate limit if the upstream allows more.",
-    Reason.SERVER_ERROR: "Look into the upstream's own log.",
-    Reason.UNEXPECTED_RESPONSE: "Check that the location leads to the right application, and nothing stands in front.",
-    Reason.UNEXPECTED_REDIRECT: "Set the location to where the upstream really is.",
-    Reason.TOO_LARGE: "See why the upstream answers with so much.",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +44,16 @@ class Line:
         severity = "bad" if call.reason else "none" if (call.status or 200) >= 400 else "ok"
         outcome = call.reason or f"{call.status}, {size(call.size)}"
         cause = reason.cause if reason is not None else None
-        return cls(call, severity, outcome, _came_back(call), cause, HELP[reason] if reason is not None else "")
+        return cls(call, severity, outcome, _came_back(call), cause, _help(reason))
+
+    @property
+    def is_held_by_switch(self) -> bool:
+        """Whether the switch of the connector is what to change, and no setting of a source."""
+        return self.cause is Cause.CONNECTOR_DOWN
+
+
+def _help(reason: Reason | None) -> str:
+    return remedy_of(Problem(reason, "")) if reason is not None else ""
 
 
 def _came_back(call: Call) -> str:

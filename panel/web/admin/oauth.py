@@ -7,8 +7,8 @@ import secrets
 from flask import Blueprint, flash, redirect, render_template, request, session, url_for
 from werkzeug import Response
 
-from panel.core.domain import Cause
 from panel.core.errors import PanelError, ProviderUnavailable
+from panel.core.reasons import Cause
 from panel.sources.oauth import ConnectFailed, ConsentVisit
 from panel.web.auth.session import current_user
 from panel.web.context import acting, admitted, panel, visitor

@@ -33,7 +33,7 @@ def _integrations() -> dict[str, Any]:
     rows, switches = integration_statuses(panel()), panel().switches
     return {
         "rows": rows,
-        "needing": [row for row in rows if row.needs_somebody],
+        "needing": [row for row in rows if row.needs_action],
         "checked": last_checked(rows),
         "connector_on": switches.connector_on(),
         "locked_off": switches.locked_off,

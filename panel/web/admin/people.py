@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from werkzeug import Response
 
-from panel.core.domain import now
+from panel.core.clock import now
 from panel.core.errors import Conflict, InvalidInput
 from panel.storage.models import User
 from panel.web.context import acting, panel

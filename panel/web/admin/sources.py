@@ -8,7 +8,8 @@ from typing import Any
 from flask import Blueprint, Response, flash, redirect, render_template, request, session, url_for
 from werkzeug import Response as AnyResponse
 
-from panel.core.domain import ConnectionTest, now
+from panel.core.clock import now
+from panel.core.domain import ConnectionTest
 from panel.core.errors import Conflict, InvalidInput, NotFound, PanelError, Rejected
 from panel.integrations.contract import Integration
 from panel.logs import call_query
@@ -18,7 +19,7 @@ from panel.storage.models import Source
 from panel.web.admin import source_import
 from panel.web.admin.calls import chart
 from panel.web.admin.source_form import SourceForm, empty_form, stored_form, typed_form, values_of
-from panel.web.admin.status import auth_badge, health_badge, known_check
+from panel.web.admin.status import auth_badge, health_badge
 from panel.web.admin.test_report import report
 from panel.web.admin.traffic import flows
 from panel.web.context import acting, admitted, panel, request_id, visitor
@@ -115,7 +116,7 @@ def _refused(form: SourceForm, exc: PanelError) -> Page:
 
 def _page(form: SourceForm, *, ladder: ConnectionTest | None = None) -> str:
     stored = panel().sources.find(form.slug) if form.stored is not None else None
-    check, consent = known_check(panel(), stored), None
+    check, consent = panel().checks.current(stored), None
     if stored is not None and (consent := panel().sources.consent(stored)) is not None:
         # Browsers hold the page of a form against the redirect that follows it.
         allow_form_to(consent_origin(stored.auth_fields["authorizationUrl"]))
@@ -192,7 +193,7 @@ def ladder(slug: str) -> Page:
     source, form = panel().sources.get(slug), _form(slug)
     asked = session.pop("test", None) == slug
     found = panel().connection_tests.run(slug, caller=visitor(admitted(), "test").caller) if asked else None
-    check = known_check(panel(), source)
+    check = panel().checks.current(source)
     return render_template(
         "admin/test.html",
         form=form,

@@ -1,4 +1,7 @@
-"""How each integration stands, in the words of the admin pages. Reads what the last checks found and asks nobody."""
+"""The status of each integration on the admin pages: badges, notice and order.
+
+Reads the results of the last checks and calls no upstream.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +9,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from panel.core.domain import AuthStatus, HealthStatus, Problem, Reason
+from panel.core.domain import Problem
+from panel.core.health import AuthStatus, HealthStatus
+from panel.core.reasons import Cause, Reason
 from panel.integrations.contract import Integration
 from panel.services import Panel
+from panel.sources.checks import reason_of
 from panel.sources.instances import OtherInstance
 from panel.sources.service import Usage
 from panel.storage.models import Source, SourceCheck
-from panel.web.error_bodies import Notice, notice
+from panel.web.notices import Notice, notice
+from panel.web.reason_words import WORDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +33,7 @@ class Badge:
 
 @dataclass(frozen=True, slots=True)
 class IntegrationStatus:
-    """A row of the overview. ``notice`` says what is wrong when somebody must act."""
+    """A row of the overview. ``notice`` is set when an administrator has to act."""
 
     leaf: Integration
     source: Source | None
@@ -37,41 +44,21 @@ class IntegrationStatus:
     health: Badge
     notice: Notice | None = None
     other_instance: OtherInstance | None = None
-    """Set when everything works, but in another instance than the one that the links were made in."""
+    """Set when the source works, but leads to another instance than the one that the links were made in."""
 
     @property
-    def needs_somebody(self) -> bool:
+    def needs_action(self) -> bool:
         return self.notice is not None or self.other_instance is not None
 
     @property
     def rank(self) -> int:
-        """Problem rows first, then what works, then what nobody has set up."""
-        if self.needs_somebody:
+        """Rows with a problem first, then the other sources, then integrations without a source."""
+        if self.needs_action:
             return 0
         if self.source is None:
             return 3
         return 1 if self.health.severity in ("warn", "bad") else 2
 
-
-REASONS = {
-    Reason.SOURCE_UNREADABLE: "the stored password cannot be read",
-    Reason.SOURCE_INVALID: "a setting does not hold",
-    Reason.CREDENTIALS_REJECTED: "sign-in refused",
-    Reason.AUTHENTICATION_EXPIRED: "sign-in expired",
-    Reason.FORBIDDEN: "reading refused",
-    Reason.DNS: "host name not known",
-    Reason.ADDRESS_NOT_ALLOWED: "address not allowed",
-    Reason.CONNECT: "not reached",
-    Reason.TLS: "no secure connection",
-    Reason.TIMEOUT: "no answer in time",
-    Reason.BUSY: "too many questions waiting",
-    Reason.CIRCUIT_OPEN: "left alone for a moment",
-    Reason.RATE_LIMITED: "it asks us to wait",
-    Reason.SERVER_ERROR: "an error of its own",
-    Reason.UNEXPECTED_RESPONSE: "not the answer we know",
-    Reason.UNEXPECTED_REDIRECT: "it redirects elsewhere",
-    Reason.TOO_LARGE: "answer too large",
-}
 
 AUTH_BADGES = {
     AuthStatus.CONFIGURED: ("Configured", "ok"),
@@ -88,7 +75,7 @@ HEALTH_BADGES = {
 
 
 def integration_statuses(panel: Panel) -> list[IntegrationStatus]:
-    """Every integration, those that need somebody first."""
+    """Every integration, those that need action first."""
     rows = [integration_status(panel, leaf) for leaf in panel.registry.all()]
     return sorted(rows, key=lambda row: row.rank)
 
@@ -96,7 +83,7 @@ def integration_statuses(panel: Panel) -> list[IntegrationStatus]:
 def integration_status(panel: Panel, leaf: Integration) -> IntegrationStatus:
     source = panel.sources.find(leaf.id)
     usage = panel.sources.usage(leaf.id)
-    check = known_check(panel, source)
+    check = panel.checks.current(source)
     consent = panel.sources.consent(source) if source is not None else None
     failing = _notice(leaf, source, check, usage, consent)
     settled = source is None or not source.enabled or failing is not None
@@ -113,15 +100,6 @@ def integration_status(panel: Panel, leaf: Integration) -> IntegrationStatus:
     )
 
 
-def known_check(panel: Panel, source: Source | None) -> SourceCheck | None:
-    """The last check, unless the source was changed since: then it says nothing about the source as it is now."""
-    check = panel.checks.last(source) if source is not None else None
-    if source is None or check is None or check.checked_at < source.updated_at:
-        return None
-    # While it was switched off nothing was asked, so that such a check says nothing about the upstream.
-    return None if _reason(check) in (Reason.CONNECTOR_DISABLED, Reason.SOURCE_DISABLED) else check
-
-
 def last_checked(rows: Sequence[IntegrationStatus]) -> datetime | None:
     return max((row.check.checked_at for row in rows if row.check is not None), default=None)
 
@@ -130,7 +108,7 @@ NO_CONSENT = {AuthStatus.MISSING: "not connected yet", AuthStatus.EXPIRED: "conn
 
 
 def auth_badge(source: Source | None, check: SourceCheck | None, consent: AuthStatus | None) -> Badge:
-    """``consent`` is what is stored of the access that a person gives; where there is none, no check knows better."""
+    """``consent`` is the stored state of the access that a person gives; if it is missing, the checks do not count."""
     if source is None:
         return Badge("Missing", "none", "no source")
     if consent in NO_CONSENT:
@@ -138,7 +116,8 @@ def auth_badge(source: Source | None, check: SourceCheck | None, consent: AuthSt
     if check is None:
         return Badge("Unknown", "none", "not checked yet")
     word, severity = AUTH_BADGES[AuthStatus(check.auth_status)]
-    refused = _reason(check) in (Reason.CREDENTIALS_REJECTED, Reason.FORBIDDEN)
+    reason = reason_of(check)
+    refused = reason is not None and reason.cause is Cause.PROVIDER_AUTH
     return Badge(word, "warn" if refused else severity, _auth_detail(source, check))
 
 
@@ -147,12 +126,8 @@ def _auth_detail(source: Source, check: SourceCheck) -> str:
         return f"as {check.upstream_user}"
     if source.auth_kind == "none":
         return "without an account"
-    reason = _reason(check)
-    if reason in (Reason.CREDENTIALS_REJECTED, Reason.FORBIDDEN):
-        return "refused"
-    if reason is Reason.SOURCE_UNREADABLE:
-        return "not readable"
-    return "not reached" if reason is not None else ""
+    reason = reason_of(check)
+    return WORDS[reason].sign_in if reason is not None else ""
 
 
 def health_badge(source: Source | None, check: SourceCheck | None, *, connector_on: bool) -> Badge:
@@ -165,9 +140,9 @@ def health_badge(source: Source | None, check: SourceCheck | None, *, connector_
     if check is None:
         return Badge("Not checked", "none")
     word, severity = HEALTH_BADGES[HealthStatus(check.status)]
-    reason = _reason(check)
+    reason = reason_of(check)
     if reason is not None:
-        return Badge(word, severity, REASONS.get(reason, ""))
+        return Badge(word, severity, WORDS[reason].short)
     if check.status == HealthStatus.DEGRADED:
         return Badge(word, severity, "another instance")
     return Badge(word, severity, f"{check.took_ms} ms" if check.took_ms else "")
@@ -176,13 +151,10 @@ def health_badge(source: Source | None, check: SourceCheck | None, *, connector_
 def _notice(
     leaf: Integration, source: Source | None, check: SourceCheck | None, usage: Usage, consent: AuthStatus | None
 ) -> Notice | None:
-    """What an administrator must do something about: an enabled source that did not work when it was last asked."""
-    reason = Reason.AUTHENTICATION_EXPIRED if consent in NO_CONSENT else _reason(check) if check is not None else None
+    """The notice of an enabled source whose last check failed."""
+    reason = Reason.AUTHENTICATION_EXPIRED if consent in NO_CONSENT else reason_of(check) if check is not None else None
     if source is None or not source.enabled or reason is None:
         return None
-    problem = Problem(reason, "A setting of this source does not hold; open it to see which.", auth_status=consent)
+    message = "A setting of this source is not valid; test the connection to see which."
+    problem = Problem(reason, message, auth_status=consent)
     return notice(problem, leaf, admin=True, links=usage.links)
-
-
-def _reason(check: SourceCheck) -> Reason | None:
-    return Reason(check.reason) if check.reason else None

@@ -1,12 +1,14 @@
-"""Test connection in words: titles, the headline, and the one button of the step that failed."""
+"""Test connection as a page shows it: titles, the headline, the remedy and the button of the failed step."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from panel.core.domain import ConnectionTest, Reason, Step
+from panel.core.domain import ConnectionTest, Problem, Step
+from panel.core.reasons import Cause
 from panel.web.admin.source_form import SourceForm
-from panel.web.error_bodies import notice
+from panel.web.notices import notice
+from panel.web.reason_words import WORDS, remedy_of, setting_name, words_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +18,7 @@ class StepView:
     title: str
     step: Step
     says: str
+    change: str = ""
     button: str = ""
     anchor: str = ""
 
@@ -43,12 +46,6 @@ FAILED = {
     "identity": "sign-in failed",
     "reading": "reading failed",
 }
-BUTTONS = {
-    "location": "Change the location",
-    "auth": "Change the sign-in",
-    "ca_file": "Change the CA file",
-    "connect": "Connect again",
-}
 
 
 def report(test: ConnectionTest, form: SourceForm) -> Report:
@@ -68,10 +65,10 @@ def _headline(test: ConnectionTest) -> str:
     passed, total = sum(step.ok is True for step in steps), len(steps)
     if test.ok:
         return f"All {total} steps passed" + ("; another instance answers" if test.warning else "")
-    if test.problem is not None and test.problem.reason is Reason.CONNECTOR_DISABLED:
-        return "Not tested: the connector is off"
-    if test.problem is not None and test.problem.reason is Reason.SOURCE_UNREADABLE:
-        return "Not tested: the stored secret cannot be read"
+    if test.problem is not None and (untested := WORDS[test.problem.reason].untested):
+        return untested
+    if test.problem is not None and test.problem.cause is Cause.SOURCE_MISSING:
+        return f"{passed} of {total} steps passed; {words_of(test.problem).short}"
     failed = next((step.name for step in test.steps if step.ok is False), "")
     return f"{passed} of {total} steps passed; {FAILED.get(failed, 'one failed')}"
 
@@ -87,23 +84,34 @@ def _step_view(step: Step, test: ConnectionTest, form: SourceForm) -> StepView:
         "instance": "Is it the same one?",
     }
     title = titles.get(step.name, step.name)
+    anchor = _anchor(step.field, form)
     if step.warns:
-        return StepView(title, step, step.message, BUTTONS[step.field], step.field)
-    if step.ok is not False:
+        return StepView(title, step, step.message, step.change, _change(step.field), anchor)
+    if step.ok is not False or test.problem is None:
         return StepView(title, step, step.message)
-    button = _button(step, test, form) if step.field else ""
-    return StepView(title, step, _says(test, form) or step.message, button, step.field)
+    button = _button(test.problem, form) if anchor else ""
+    remedy = remedy_of(test.problem, form.upstream)
+    return StepView(title, step, _says(test.problem, form) or step.message, remedy, button, anchor)
 
 
-def _says(test: ConnectionTest, form: SourceForm) -> str:
-    """The failure in the tab's own words; what came back stands beneath, word for word."""
-    if test.problem is None or form.leaf is None:
-        return ""
-    return notice(test.problem, form.leaf, admin=True, links=0).text
+def _says(problem: Problem, form: SourceForm) -> str:
+    """The failure in the words of the tab; the step also shows the message of the problem."""
+    return notice(problem, form.leaf, admin=True, links=0).text if form.leaf is not None else ""
 
 
-def _button(step: Step, test: ConnectionTest, form: SourceForm) -> str:
-    retype = (Reason.CREDENTIALS_REJECTED, Reason.AUTHENTICATION_EXPIRED, Reason.SOURCE_UNREADABLE)
-    if step.field == "auth" and form.preset.auth != "none" and test.problem and test.problem.reason in retype:
-        return f"Enter the {form.secret_word()} again"
-    return BUTTONS.get(step.field, "Open the source")
+def _button(problem: Problem, form: SourceForm) -> str:
+    words = words_of(problem).button
+    is_usual = problem.setting == problem.reason.facts.field
+    if not words or not is_usual or ("{secret}" in words and form.preset.auth == "none"):
+        return _change(problem.setting)
+    return words.format(secret=form.secret_word())
+
+
+def _change(setting: str) -> str:
+    return f"Change {setting_name(setting)}"
+
+
+def _anchor(setting: str, form: SourceForm) -> str:
+    """The place of a setting on the source form; a setting of the sign-in is in the block of the chosen preset."""
+    head, _, key = setting.partition(".")
+    return f"auth.{form.chosen}.{key}" if head == "auth" and key else setting

@@ -8,7 +8,7 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 from werkzeug import Response
 
 from panel.accounts.api_tokens import TokenRequest
-from panel.core.domain import now
+from panel.core.clock import now
 from panel.core.errors import InvalidInput
 from panel.storage.models import ApiToken
 from panel.web.context import acting, panel

@@ -8,10 +8,13 @@ import click
 from flask.cli import with_appcontext
 
 from panel.connector import Caller
+from panel.core.domain import Problem
+from panel.integrations.contract import Integration
 from panel.storage.engine import STORAGE_FAILURES
 from panel.web.cli.output import as_json, friendly_errors, print_json
 from panel.web.context import panel
 from panel.web.error_bodies import storage_words
+from panel.web.reason_words import remedy_of
 
 
 @click.command()
@@ -44,6 +47,10 @@ def _findings() -> list[tuple[str, bool, str]]:
             findings.append((leaf.id, False, "There is no source yet."))
             continue
         test = panel().connection_tests.run(leaf.id, caller=Caller("test", "console"))
-        problem = test.problem.message if test.problem else test.warning
-        findings.append((leaf.id, not problem, problem or "The source answers."))
+        message = _failure(test.problem, leaf) if test.problem is not None else test.warning
+        findings.append((leaf.id, not message, message or "The source answers."))
     return findings
+
+
+def _failure(problem: Problem, leaf: Integration) -> str:
+    return f"{problem.message} {remedy_of(problem, leaf.descriptor.upstream)}"

@@ -15,6 +15,7 @@ from panel.web.api.views import test_json
 from panel.web.cli.actor import console
 from panel.web.cli.output import as_json, friendly_errors, print_json
 from panel.web.context import panel
+from panel.web.reason_words import remedy_of
 
 sources = AppGroup("source", help="Sources: list, show, import, export, test.")
 
@@ -108,8 +109,9 @@ def test_source(slug: str, accept_instance: bool, as_json: bool) -> None:
 
 def _print_test(test: ConnectionTest) -> None:
     marks = {True: "ok  ", False: "FAIL", None: "-   "}
+    remedy = remedy_of(test.problem) if test.problem is not None else ""
     for step in test.steps:
         mark = "WARN" if step.warns else marks[step.ok]
         click.echo(f"{mark}  {step.name:<10} {step.message}", err=step.ok is False)
-        if (step.ok is False or step.warns) and step.change:
-            click.echo(f"      {'change':<10} {step.change}", err=True)
+        if step.ok is False or step.warns:
+            click.echo(f"      {'change':<10} {remedy if step.ok is False else step.change}", err=True)

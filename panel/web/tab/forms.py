@@ -21,7 +21,7 @@ from panel.core.errors import (
 from panel.integrations.contract import Integration
 from panel.integrations.descriptor import Field
 from panel.web.context import panel
-from panel.web.error_bodies import Notice
+from panel.web.notices import Notice
 from panel.web.tab.view_models import problem_view
 from panel.web.tab.visit import Visit
 

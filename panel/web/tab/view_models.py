@@ -8,13 +8,15 @@ from datetime import date, datetime
 from typing import Any
 
 from panel.accounts.principal import Action
-from panel.core.domain import HealthStatus, Item, Listing, Pointer, Problem, Reason, Row, State
+from panel.core.domain import Item, Listing, Pointer, Problem, Row, State
 from panel.core.errors import PanelError, ProviderUnavailable, Uncertain, WrongHost
+from panel.core.health import HealthStatus
+from panel.core.reasons import Cause
 from panel.integrations.contract import Integration
-from panel.web.admin.status import known_check
 from panel.web.context import leaves_for, panel
-from panel.web.error_bodies import Notice, notice, problem_of
+from panel.web.error_bodies import problem_of
 from panel.web.formatting import bare, key, web
+from panel.web.notices import Notice, notice
 from panel.web.tab.visit import Visit
 
 EXCERPTS = 10
@@ -48,7 +50,7 @@ def strip(visit: Visit, current: str = "", problem: Problem | None = None) -> li
 
 def _tab(visit: Visit, leaf: Integration, count: int, current: str, problem: Problem | None) -> Tab:
     source = panel().sources.find(leaf.id)
-    check = known_check(panel(), source)
+    check = panel().checks.current(source)
     failed = check is not None and check.status != HealthStatus.OK
     is_current = leaf.id == current
     # What the page itself has just found out counts for more than what the last check saw.
@@ -220,7 +222,7 @@ class ListView:
     @property
     def off(self) -> bool:
         problem = self.listing.problem
-        return problem is not None and problem.reason is Reason.CONNECTOR_DISABLED
+        return problem is not None and problem.cause is Cause.CONNECTOR_DOWN
 
 
 def list_view(
@@ -254,7 +256,7 @@ def _with_excerpts(leaf: Integration, lines: list[Line]) -> list[Line]:
 
 
 def _last_answer(leaf: Integration) -> datetime | None:
-    check = known_check(panel(), panel().sources.find(leaf.id))
+    check = panel().checks.current(panel().sources.find(leaf.id))
     return check.checked_at if check is not None and check.status == HealthStatus.OK else None
 
 

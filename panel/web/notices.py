@@ -1,0 +1,78 @@
+"""The notice that people see while a source cannot be used: in the tab, on the overview and in Test connection."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from panel.core.domain import Problem
+from panel.core.reasons import Cause
+from panel.integrations.contract import Integration
+from panel.web.reason_words import words_of
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """One notice. ``severity`` is neutral, amber or red; ``action`` names the button for this reader."""
+
+    severity: str
+    icon: str
+    title: str
+    text: str
+    action: str
+    """``configure``, ``reconnect``, ``retry``, ``turn-on`` or ``ask``."""
+    message: str
+    code: str
+    """``cause / reason``, for Technical details."""
+    anchor: str
+    """The place of the setting to change on the page of the source, or ""."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Style:
+    severity: str
+    icon: str
+    admin_action: str
+    action: str = "ask"
+    keeps_links: bool = True
+    """Whether the text says that the links are kept."""
+
+
+_STYLES: Mapping[Cause, _Style] = {
+    Cause.CONNECTOR_DOWN: _Style("neutral", "plug", "turn-on"),
+    Cause.SOURCE_MISSING: _Style("neutral", "plug", "configure", keeps_links=False),
+    Cause.PROVIDER_AUTH: _Style("amber", "key", "reconnect"),
+    Cause.UPSTREAM_DOWN: _Style("red", "exclamation", "retry", "retry"),
+}
+
+
+def notice(problem: Problem, leaf: Integration, *, admin: bool, links: int) -> Notice:
+    """The notice for a problem, to an administrator or to another reader. ``links`` is the number of pointers."""
+    style, words = _STYLES[problem.cause], words_of(problem)
+    upstream, nouns = leaf.descriptor.upstream, leaf.descriptor.noun_plural
+    text = (words.text if admin else words.others or words.text).format(
+        upstream=upstream, nouns=nouns, message=problem.message
+    )
+    kept = " The links are kept." if links and style.keeps_links else ""
+    return Notice(
+        style.severity,
+        style.icon,
+        words.title.format(upstream=upstream),
+        text + _next_try(problem) + kept,
+        style.admin_action if admin else style.action,
+        problem.message,
+        f"{problem.cause.value} / {problem.reason.value}",
+        _anchor(problem.setting),
+    )
+
+
+def _anchor(setting: str) -> str:
+    """The sign-in as a whole for its settings: their own fields depend on the way of signing in."""
+    return "auth" if setting.startswith("auth.") else setting
+
+
+def _next_try(problem: Problem) -> str:
+    if problem.cause is not Cause.UPSTREAM_DOWN or not problem.retry_after:
+        return ""
+    return f" Next try in {math.ceil(problem.retry_after)} s."
