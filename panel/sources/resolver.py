@@ -6,6 +6,8 @@ Opens the stored credential for that one purpose and never gives it out.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields as dataclass_fields
+from typing import Any
 
 from sqlalchemy import select
 
@@ -15,8 +17,9 @@ from panel.core.errors import InvalidInput, NotFound, ProviderUnavailable
 from panel.credentials.vault import AssociatedData, Unreadable, Vault
 from panel.integrations.contract import Integration
 from panel.integrations.registry import Registry
+from panel.sources import fields
 from panel.sources.connector_switch import Switches
-from panel.sources.draft import Draft
+from panel.sources.draft import Draft, read_draft
 from panel.storage.engine import db
 from panel.storage.models import Source
 
@@ -46,6 +49,10 @@ class SourceResolver:
         root = leaf.instance_root(location) if leaf else location.rstrip("/")
         check_root(root)
         return root
+
+    def read(self, values: Mapping[str, Any]) -> Draft:
+        """Check a source in its JSON shape. Raises InvalidInput naming the setting."""
+        return read_draft(values)
 
     def require_connector(self) -> None:
         """Raises ProviderUnavailable while the connector is switched off."""
@@ -107,41 +114,29 @@ class SourceResolver:
         return auth_of(source.auth_kind, source.auth_fields, secret, origins=source.secret_origin)
 
 
+_CONFIG_FIELDS = frozenset(field.name for field in dataclass_fields(SourceConfig))
+
+
 def source_config(source_id: str, draft: Draft, root: str, auth: Auth, *, revision: int) -> SourceConfig:
-    return SourceConfig(
-        id=source_id,
-        slug=draft.slug,
-        name=draft.name,
-        root=root,
-        auth=auth,
-        headers=draft.headers,
-        options=draft.options,
-        rate_limit=draft.rate_limit,
-        max_concurrency=draft.max_concurrency,
-        timeout_s=draft.timeout_s,
-        ca_file=draft.ca_file,
-        revision=revision,
-    )
+    """What the connector needs to know: each field of the source that ``SourceConfig`` has too."""
+    values = {name: value for name, value in draft.values.items() if name in _CONFIG_FIELDS}
+    return SourceConfig(id=source_id, root=root, auth=auth, revision=revision, **values)
 
 
-def auth_of(kind: str, fields: Mapping[str, str], secret: Secret | None, *, origins: str) -> Auth:
-    header = fields.get("header") or "Authorization"
-    oauth = _oauth_client(fields, origins) if kind == AuthKind.OAUTH2 else None
-    return Auth(AuthKind(kind), fields.get("username", ""), header, secret, oauth)
+def auth_of(kind: str, auth_fields: Mapping[str, str], secret: Secret | None, *, origins: str) -> Auth:
+    header = auth_fields.get("header") or "Authorization"
+    oauth = _oauth_client(auth_fields, origins) if kind == AuthKind.OAUTH2 else None
+    return Auth(AuthKind(kind), auth_fields.get("username", ""), header, secret, oauth)
 
 
-def _oauth_client(fields: Mapping[str, str], origins: str) -> OauthClient:
+def _oauth_client(auth_fields: Mapping[str, str], origins: str) -> OauthClient:
     return OauthClient(
-        GrantType(fields["grantType"]), fields["tokenUrl"], fields["clientId"], fields.get("authorizationUrl", ""),
-        fields.get("scope", ""), origins,
+        GrantType(auth_fields["grantType"]), auth_fields["tokenUrl"], auth_fields["clientId"],
+        auth_fields.get("authorizationUrl", ""), auth_fields.get("scope", ""), origins,
     )  # fmt: skip
 
 
 def stored_draft(source: Source) -> Draft:
     """The stored row as a draft: what was checked on saving is not checked again on each call."""
-    return Draft(
-        slug=source.slug, name=source.name, location=source.location, auth_kind=source.auth_kind,
-        auth_fields=source.auth_fields, headers=source.headers, options=source.options,
-        rate_limit=source.rate_limit,
-        max_concurrency=source.max_concurrency, timeout_s=source.timeout_s, ca_file=source.ca_file,
-    )  # fmt: skip
+    values = {field.name: getattr(source, field.name) for field in fields.columns()}
+    return Draft(values, source.auth_kind, source.auth_fields)

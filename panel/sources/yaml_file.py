@@ -10,7 +10,8 @@ from typing import Any
 import yaml
 
 from panel.core.errors import InvalidInput
-from panel.sources.draft import AUTH_SHAPES, KEYS
+from panel.sources import fields
+from panel.sources.auth_fields import AUTH_SHAPES
 
 MAX_BYTES = 256 * 1024
 MAX_DEPTH = 20
@@ -25,7 +26,7 @@ _PLACEHOLDER = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 @dataclass(frozen=True, slots=True)
 class SourceFile:
-    """A file in the JSON shape of a source, and one line for each thing that was left aside."""
+    """A file in the JSON shape of a source, and one note for each ignored part."""
 
     values: dict[str, Any]
     notes: tuple[str, ...]
@@ -51,31 +52,35 @@ def read_source_file(
 
 def write_source_file(values: Mapping[str, Any]) -> str:
     """A source in our own shape, with ``${NAME}`` in place of its secret."""
-    auth = dict(values["auth"])
+    values = {**values, "auth": _auth_with_placeholder(values)}
+    body: dict[str, Any] = {}
+    for field in fields.FIELDS:
+        if field.name == "location":
+            body["type"] = "api"
+        if field.always_in_file or values.get(field.name):
+            body[field.key_in_file] = values[field.name]
+    _refuse_placeholders(body)
+    return yaml.safe_dump({"source": body}, sort_keys=False, allow_unicode=True, width=120)
+
+
+def _auth_with_placeholder(values: Mapping[str, Any]) -> dict[str, Any]:
+    auth = {key: value for key, value in values["auth"].items() if key != "secretSet"}
     secret = AUTH_SHAPES[auth["type"]].secret
-    auth.pop("secretSet", None)
-    if secret:
-        auth[secret] = "${" + re.sub(r"[^A-Z0-9]+", "_", f"{values['slug']}_{_snake(secret)}".upper()) + "}"
-    body: dict[str, Any] = {"reference": values["slug"], "name": values["name"]}
-    if values.get("description"):
-        body["description"] = values["description"]
-    body |= {"type": "api", "location": values["location"], "enabled": values["enabled"], "auth": auth}
-    for key in ("headers", "options", "rate_limit", "max_concurrency", "timeout_s", "ca_file"):
-        if values.get(key):
-            body[key] = values[key]
-    return yaml.safe_dump({"source": _literal_dollars(body, keep=auth)}, sort_keys=False, allow_unicode=True, width=120)
+    if secret is None:
+        return auth
+    variable = re.sub(r"[^A-Z0-9]+", "_", f"{values['slug']}_{_snake(secret)}".upper())
+    return {**auth, secret: f"${{{variable}}}"}
 
 
 def _snake(name: str) -> str:
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name)
 
 
-def _literal_dollars(body: dict[str, Any], *, keep: Any) -> dict[str, Any]:
-    """A ``${`` that somebody typed must not be expanded when the file comes back."""
+def _refuse_placeholders(body: Mapping[str, Any]) -> None:
+    """A ``${NAME}`` that is part of a value would be expanded when the file is imported."""
     for key, value in body.items():
-        if value is not keep and isinstance(value, str) and _PLACEHOLDER.search(value):
+        if isinstance(value, str) and _PLACEHOLDER.search(value):
             raise InvalidInput(key, f"“{key}” holds a ${{…}} and cannot be exported.")
-    return body
 
 
 # --- the shapes ------------------------------------------------------------------------------------------------
@@ -87,12 +92,10 @@ def _own_shape(document: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
     notes = [*_ignored(document), *_ignored(source)]
     if "slug" in source and "reference" in source:
         raise InvalidInput("source.slug", "“source.slug” and “source.reference” are the same setting; keep one.")
-    _only(source, {*KEYS, "reference", "type"} | set(_IGNORED), "source.")
+    known = {key: field.name for field in fields.FIELDS for key in (field.name, field.key_in_file)}
+    _only(source, {*known, "type", *_IGNORED}, "source.")
     _type_is(source.get("type", "api"), "source.type", ("api",))
-    values = {key: value for key, value in source.items() if key in KEYS}
-    if "reference" in source:
-        values["slug"] = source["reference"]
-    return values, notes
+    return {known[key]: value for key, value in source.items() if key in known}, notes
 
 
 def _spec_shape(document: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
@@ -102,10 +105,10 @@ def _spec_shape(document: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
     _type_is(document.get("kind"), "kind", ("Source",))
     metadata, spec = _block(document.get("metadata"), "metadata"), _block(document.get("spec"), "spec")
     _only(metadata, {"name", "label", "description", "group", "icon"}, "metadata.")
-    aside = ("type", "baseUrl", "auth", "headers", *_IGNORED)
-    _only(spec, {*aside, *KEYS} - {"slug", "name", "description", "location"}, "spec.")
+    in_spec = set(fields.names()) - {"slug", "name", "description", "location"}
+    _only(spec, {*in_spec, "type", "baseUrl", *_IGNORED}, "spec.")
     _type_is(spec.get("type", "rest"), "spec.type", ("rest", "api"))
-    values = {key: value for key, value in spec.items() if key in KEYS}
+    values = {key: value for key, value in spec.items() if key in in_spec}
     values |= {"slug": metadata.get("name"), "name": metadata.get("label") or metadata.get("name")}
     values |= {"location": spec.get("baseUrl"), "description": metadata.get("description") or ""}
     return values, _ignored(spec)
@@ -143,7 +146,7 @@ def _put(values: dict[str, Any], sets: Mapping[str, str]) -> None:
             values["auth"] = {"type": sets["auth.type"]}
     for path, value in sets.items():
         head, _, rest = path.partition(".")
-        if head not in KEYS or bool(rest) != (head in ("auth", "headers", "options")):
+        if head not in fields.names() or bool(rest) != (head in fields.blocks()):
             raise InvalidInput(path, f"“{path}” is not a setting of a source.")
         if not rest:
             values[head] = value
