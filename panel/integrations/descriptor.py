@@ -29,6 +29,8 @@ class Field:
     required: bool = False
     help: str = ""
     max_length: int | None = None
+    values: tuple[str, ...] = ()
+    """For an option of a source: the values that it may have; empty where any text may stand."""
     depends_on: str = ""
     """Name of the field whose change asks for new choices."""
     aliases: tuple[str, ...] = ()
@@ -111,7 +113,7 @@ class Descriptor:
 def _build(kind: type, entry: Mapping[str, Any]) -> Any:
     values = dict(entry)
     _known(values, kind)
-    for key in ("aliases", "grants"):
+    for key in ("aliases", "grants", "values"):
         if key in values:
             values[key] = tuple(values[key])
     return kind(**values)

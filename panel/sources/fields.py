@@ -1,7 +1,8 @@
 """The fields of a source, each described once.
 
 Form, source file, JSON, its OpenAPI description, the checks, the stored row and the audit log follow this list.
-``FIELDS`` is in the order of a source file. The keys of the auth block are in ``auth_fields.py``.
+``FIELDS`` is in the order of a source file. The keys of the auth block are in ``auth_fields.py``; the options of a leaf
+are in its descriptor (``options.py``).
 """
 
 from __future__ import annotations

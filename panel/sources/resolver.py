@@ -20,6 +20,7 @@ from panel.integrations.registry import Registry
 from panel.sources import fields
 from panel.sources.connector_switch import Switches
 from panel.sources.draft import Draft, read_draft
+from panel.sources.options import check_options
 from panel.storage.engine import db
 from panel.storage.models import Source
 
@@ -51,8 +52,19 @@ class SourceResolver:
         return root
 
     def read(self, values: Mapping[str, Any]) -> Draft:
-        """Check a source in its JSON shape. Raises InvalidInput naming the setting."""
-        return read_draft(values)
+        """Check a source in its JSON shape, with the options of its integration. Raises InvalidInput.
+
+        Options of a source that no integration uses are kept as they are.
+        """
+        draft = read_draft(values)
+        # An unknown option is refused even while it is empty, which reads as "not given".
+        self._check_options(draft.slug, {**dict.fromkeys(values.get("options") or {}, ""), **draft.options})
+        return draft
+
+    def _check_options(self, slug: str, options: Mapping[str, str]) -> None:
+        leaf = self._registry.find(slug)
+        if leaf is not None:
+            check_options(options, leaf.descriptor)
 
     def require_connector(self) -> None:
         """Raises ProviderUnavailable while the connector is switched off."""
@@ -96,6 +108,7 @@ class SourceResolver:
     def config(self, source: Source, integration: str) -> SourceConfig:
         try:
             root = self.root(source.slug, source.location)
+            self._check_options(source.slug, source.options)
         except InvalidInput as exc:
             sentence = f'OpenConnector source "{source.slug}" is not valid: {exc}'
             raise ProviderUnavailable.because(Reason.SOURCE_INVALID, sentence) from exc

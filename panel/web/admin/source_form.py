@@ -67,7 +67,14 @@ class SourceForm:
 
     @property
     def options(self) -> tuple[Field, ...]:
-        return self.leaf.descriptor.options if self.leaf else ()
+        """The options of the integration, and unknown ones that are stored or typed, so that they can be removed."""
+        if self.leaf is None:
+            return ()
+        offered = self.leaf.descriptor.options
+        given = [*(self.stored["options"] if self.stored else ()), *_typed_options(self.text)]
+        unknown = dict.fromkeys(name for name in given if name not in {option.name for option in offered})
+        help = f"{self.upstream} has no such option. Leave it empty to remove it."
+        return (*offered, *(Field(name, f"“{name}”", help=help) for name in unknown))
 
     # --- sign-in -----------------------------------------------------------------------------------------------------
 
@@ -230,8 +237,9 @@ def _value(text: str, kind: Input) -> Any:
 
 
 def _options(form: SourceForm) -> dict[str, str]:
-    """The typed options over the stored ones."""
-    return {**(form.stored["options"] if form.stored is not None else {}), **_typed_options(form.text)}
+    """The typed options over the stored ones, without those that are empty."""
+    given = {**(form.stored["options"] if form.stored is not None else {}), **_typed_options(form.text)}
+    return {name: value for name, value in given.items() if value.strip()}
 
 
 def _auth(form: SourceForm, secret: str) -> dict[str, str]:
