@@ -125,7 +125,7 @@ def test_a_reference_is_found_also_when_nothing_was_sent(
         if trouble == "disabled":
             services.sources.set_enabled("xwiki", on=False, by=CONSOLE)
         if trouble == "off":
-            services.switches.turn_connector(on=False, by=CONSOLE)
+            services.switches.set_connector(on=False, by=CONSOLE)
         token = services.access.create_token(TokenRequest("script", "read"), by=CONSOLE)
 
     with upstreams.xwiki.counting() as requests:
