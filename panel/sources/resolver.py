@@ -1,6 +1,6 @@
 """Resolves the source of an integration into a configuration that calls can be made with.
 
-Opens the stored credential for that one purpose and never gives it out.
+Opens the stored credential for that purpose only and never returns it elsewhere.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from panel.storage.models import Source
 
 
 def missing(slug: str, integration: str) -> Problem:
-    """The one sentence that hosts of OpenRegister know, word for word."""
+    """The problem whose sentence OpenRegister has, word for word."""
     return Problem(
         Reason.SOURCE_MISSING,
         f'OpenConnector source "{slug}" for integration "{integration}" is missing or unreadable.',
@@ -83,7 +83,7 @@ class SourceResolver:
         return self.config(source, leaf.id)
 
     def config_to_connect(self, source: Source) -> SourceConfig:
-        """A source for a visit to its provider's consent page. Raises ProviderUnavailable when it cannot be used."""
+        """The source for a redirect to its provider's consent page. Raises ProviderUnavailable."""
         self.require_connector()
         return self.config(source, source.slug)
 
@@ -95,7 +95,7 @@ class SourceResolver:
         return self.config_to_connect(source)
 
     def shown_config(self, leaf: Integration) -> SourceConfig | None:
-        """The source without its credential, for making browser addresses while nothing can be asked."""
+        """The source without its credential, for building browser addresses when no call can be made."""
         source = self.find(leaf.id)
         if source is None:
             return None
@@ -150,6 +150,6 @@ def _oauth_client(auth_fields: Mapping[str, str], origins: str) -> OauthClient:
 
 
 def stored_draft(source: Source) -> Draft:
-    """The stored row as a draft: what was checked on saving is not checked again on each call."""
+    """The stored row as a draft. It was checked when it was saved and is not checked again."""
     values = {field.name: getattr(source, field.name) for field in fields.columns()}
     return Draft(values, source.auth_kind, source.auth_fields)

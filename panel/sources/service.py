@@ -1,6 +1,6 @@
 """Sources: list, save, import, export and delete them.
 
-A credential belongs to (source, kind, origin). It is sealed on saving, opened only to make a call, and never given out.
+A credential belongs to (source, kind, origin). It is sealed when saved, opened only to make a call, and never returned.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Saved:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Where a source is used: shown before it is deleted."""
+    """How many links and objects use a source."""
 
     links: int
     objects: int
@@ -87,7 +87,7 @@ class Sources:
         return Usage(db.session.scalar(links) or 0, db.session.scalar(select(func.count()).select_from(objects)) or 0)
 
     def traffic(self, sources: Sequence[Source]) -> list[Traffic]:
-        """How calls to each of the sources stand now. Nothing is asked of any upstream."""
+        """The limiter's counts for each source. Makes no call."""
         counts = self._connector.limiter.counts()
         return [
             traffic_of(counts.get(source.id), rate_limit=source.rate_limit, revision=source.revision)
@@ -95,7 +95,7 @@ class Sources:
         ]
 
     def consent(self, source: Source) -> AuthStatus | None:
-        """How the access stands that a person gives to this source; None when it needs nobody."""
+        """The status of the access that a person gives to this source; None for a source that needs none."""
         if source.auth_fields.get("grantType") != GrantType.AUTHORIZATION_CODE:
             return None
         state = db.session.scalar(select(OauthGrant.state).where(OauthGrant.source_id == source.id))
@@ -122,7 +122,7 @@ class Sources:
         return self._store(_new(draft.slug), draft, by=by, action=AuditAction.SOURCE_CREATED)
 
     def change(self, slug: str, values: Mapping[str, Any], *, by: Actor, revision: int | None = None) -> Saved:
-        """Change what ``values`` names and keep the rest.
+        """Change the fields in ``values`` and keep the others.
 
         Raises Rejected naming ``auth`` when the credential's kind or origin changes and no new secret is given, and
         Conflict when the source is no longer at the ``revision`` that the caller saw.
@@ -150,7 +150,7 @@ class Sources:
         sets: Mapping[str, str] | None = None,
         environ: Mapping[str, str] | None = None,
     ) -> tuple[Saved, tuple[str, ...]]:
-        """Create or replace a source from a YAML file; its links stay. Returns what was saved and the file's notes."""
+        """Create or replace a source from a YAML file and keep its links. Returns the source and the file's notes."""
         file = read_source_file(text, sets=sets, environ=os.environ if environ is None else environ)
         draft = self.resolver.read(file.values)
         shape = AUTH_SHAPES[draft.auth_kind]
@@ -165,7 +165,7 @@ class Sources:
         return write_source_file(self.values(self.get(slug)))
 
     def delete(self, slug: str, *, by: Actor) -> None:
-        """Forget a source and its credential. The pointers stay and can be unlinked or served again."""
+        """Delete a source with its credential. The links stay; a new source of that slug serves them again."""
         db.session.delete(self.get(slug))
         record(AuditAction.SOURCE_DELETED, slug, by)
         self._commit(slug)
@@ -209,7 +209,7 @@ class Sources:
             raise Conflict(f"Somebody saved the source “{slug}” at the same moment; look at it again.") from None
 
     def is_same_client(self, source: Source, draft: Draft, root: str) -> bool:
-        """Whether an OAuth provider would see the client that it gave its tokens to."""
+        """Whether the stored OAuth tokens were issued to the client of ``draft``."""
         if not source.auth_kind == draft.auth_kind == AuthKind.OAUTH2 or source.secret is None:
             return False
         stored = (source.secret_origin, _without_empty(source.auth_fields))
@@ -230,7 +230,10 @@ class Sources:
             return None
 
     def _seal_again(self, source: Source, draft: Draft) -> None:
-        """Keys may be rotated between sealing and the first write; after that none is retired before we commit."""
+        """Seal the secret once more if the keys were rotated between sealing and the first write.
+
+        After the first write no key is retired before the commit.
+        """
         if source.secret is None or draft.secret is None or self._vault.is_current(source.secret):
             return
         associated_data = AssociatedData(source.id, draft.auth_kind, source.secret_origin)
@@ -256,7 +259,7 @@ class Sources:
             raise Rejected(sentence, {"auth": sentence})
 
     def check_transport(self, draft: Draft, root: str) -> tuple[str, ...]:
-        """A credential over plain http is for addresses that the deployment opened, and even there it is said."""
+        """Allow a credential over plain http only to addresses that the deployment opened. Returns warnings."""
         urls = [root] + [url for key in ("tokenUrl", "authorizationUrl") if (url := draft.auth_fields.get(key))]
         for url in urls[1:]:
             check_root(url.partition("?")[0].rstrip("/"))

@@ -1,4 +1,4 @@
-"""Sources as YAML files: reading ours and OpenRegister's shapes strictly, and writing ours without secrets."""
+"""Source files in YAML: reads our shape and those of OpenRegister strictly, and writes ours without secrets."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ class SourceFile:
 def read_source_file(
     text: str | bytes, *, sets: Mapping[str, str] | None = None, environ: Mapping[str, str]
 ) -> SourceFile:
-    """Parse a file, put ``sets`` (field paths) over it, and expand ``${NAME}`` from ``environ``.
+    """Parse a file, override it with ``sets`` (by field path), and expand ``${NAME}`` from ``environ``.
 
-    Raises InvalidInput naming the key. Nothing is resolved, fetched or executed while reading.
+    Raises InvalidInput naming the key. Reading resolves, fetches and executes nothing.
     """
     document = _load(text)
     if "source" in document:
@@ -46,7 +46,7 @@ def read_source_file(
         values, notes = _spec_shape(document)
     else:
         raise InvalidInput("file", "The file has neither “source:” nor “apiVersion/kind/spec”; it is not a source.")
-    _put(values, sets or {})
+    _override(values, sets or {})
     return SourceFile(_expand(values, environ), tuple(notes))
 
 
@@ -87,26 +87,26 @@ def _refuse_placeholders(body: Mapping[str, Any]) -> None:
 
 
 def _own_shape(document: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    _only(document, {"source", *_IGNORED}, "")
+    _refuse_unknown(document, {"source", *_IGNORED}, "")
     source = _block(document["source"], "source")
     notes = [*_ignored(document), *_ignored(source)]
     if "slug" in source and "reference" in source:
         raise InvalidInput("source.slug", "“source.slug” and “source.reference” are the same setting; keep one.")
     known = {key: field.name for field in fields.FIELDS for key in (field.name, field.key_in_file)}
-    _only(source, {*known, "type", *_IGNORED}, "source.")
+    _refuse_unknown(source, {*known, "type", *_IGNORED}, "source.")
     _type_is(source.get("type", "api"), "source.type", ("api",))
     return {known[key]: value for key, value in source.items() if key in known}, notes
 
 
 def _spec_shape(document: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """``apiVersion: openconnector/v1, kind: Source`` as OpenRegister's later templates have it."""
-    _only(document, {"apiVersion", "kind", "metadata", "spec"}, "")
+    _refuse_unknown(document, {"apiVersion", "kind", "metadata", "spec"}, "")
     _type_is(document.get("apiVersion"), "apiVersion", ("openconnector/v1",))
     _type_is(document.get("kind"), "kind", ("Source",))
     metadata, spec = _block(document.get("metadata"), "metadata"), _block(document.get("spec"), "spec")
-    _only(metadata, {"name", "label", "description", "group", "icon"}, "metadata.")
+    _refuse_unknown(metadata, {"name", "label", "description", "group", "icon"}, "metadata.")
     in_spec = set(fields.names()) - {"slug", "name", "description", "location"}
-    _only(spec, {*in_spec, "type", "baseUrl", *_IGNORED}, "spec.")
+    _refuse_unknown(spec, {*in_spec, "type", "baseUrl", *_IGNORED}, "spec.")
     _type_is(spec.get("type", "rest"), "spec.type", ("rest", "api"))
     values = {key: value for key, value in spec.items() if key in in_spec}
     values |= {"slug": metadata.get("name"), "name": metadata.get("label") or metadata.get("name")}
@@ -129,7 +129,7 @@ def _block(value: Any, path: str) -> dict[str, Any]:
     return value
 
 
-def _only(block: Mapping[str, Any], known: set[str], prefix: str) -> None:
+def _refuse_unknown(block: Mapping[str, Any], known: set[str], prefix: str) -> None:
     for key in block:
         if key not in known:
             raise InvalidInput(f"{prefix}{key}", f"“{prefix}{key}” is not a setting of a source.")
@@ -138,8 +138,8 @@ def _only(block: Mapping[str, Any], known: set[str], prefix: str) -> None:
 # --- ``--set`` and ``${NAME}`` -----------------------------------------------------------------------------------
 
 
-def _put(values: dict[str, Any], sets: Mapping[str, str]) -> None:
-    """Lay field paths over the file. Changing ``auth.type`` starts a new auth block."""
+def _override(values: dict[str, Any], sets: Mapping[str, str]) -> None:
+    """Override values by field path. Another ``auth.type`` starts a new auth block."""
     if "auth.type" in sets:
         before = values.get("auth")
         if not isinstance(before, dict) or before.get("type") != sets["auth.type"]:
@@ -175,7 +175,7 @@ def _expand(value: Any, environ: Mapping[str, str], path: str = "") -> Any:
 
 
 class _Loader(yaml.SafeLoader):
-    """SafeLoader that refuses repeated keys; two auth blocks are named by their types."""
+    """SafeLoader that refuses repeated keys, and names the types of two auth blocks."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: dict[Any, yaml.Node] = {}
@@ -206,7 +206,7 @@ def _load(text: str | bytes) -> dict[str, Any]:
         raise InvalidInput("file", f"The file is larger than {MAX_BYTES // 1024} KiB; it is not a source.")
     try:
         decoded = raw.decode("utf-8-sig")
-        _refuse_tricks(yaml.parse(decoded, Loader=yaml.SafeLoader))
+        _refuse_unsafe(yaml.parse(decoded, Loader=yaml.SafeLoader))
         document = yaml.load(decoded, Loader=_Loader)  # noqa: S506 (a SafeLoader that is stricter still)
     except UnicodeDecodeError:
         raise InvalidInput("file", "The file is not UTF-8 text.") from None
@@ -219,8 +219,8 @@ def _load(text: str | bytes) -> dict[str, Any]:
     return document
 
 
-def _refuse_tricks(events: Iterator[Any]) -> None:
-    """No tags, no anchors or aliases, bounded depth and size: before anything is built."""
+def _refuse_unsafe(events: Iterator[Any]) -> None:
+    """Refuse tags, anchors, aliases, and too much depth or size before any object is built."""
     depth = 0
     for count, event in enumerate(events):
         at = f"Line {event.start_mark.line + 1}"

@@ -10,7 +10,7 @@ from panel.core.errors import InvalidInput, PanelError, Rejected
 from panel.integrations.contract import Integration
 from panel.integrations.descriptor import Field, Preset
 from panel.sources import fields
-from panel.sources.auth_fields import AUTH_SHAPES, GRANTS, AuthField
+from panel.sources.auth_fields import AUTH_SHAPES, AuthField
 from panel.sources.fields import Input, SourceField
 
 _OPTION = "options."
@@ -92,7 +92,7 @@ class SourceForm:
         """The choices of a grant: value, label, hint, and whether it is the chosen one."""
         typed = self.text.get(self.auth_name(preset, known), "")
         chosen = typed if typed in preset.grants else preset.grants[0]
-        return [(grant, *GRANTS[grant], grant == chosen) for grant in preset.grants]
+        return [(grant, *known.choices[grant], grant == chosen) for grant in preset.grants]
 
     def default_address(self, path: str) -> str:
         """``path`` at the instance that the location leads to; empty when there is none yet."""
