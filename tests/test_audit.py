@@ -134,14 +134,14 @@ DONE: dict[str, Callable[[Panel, Visitor], object]] = {
     ),
     "source changed": lambda s, v: s.sources.change("xwiki", {"name": "Other"}, by=ALICE),
     "secret": lambda s, v: s.sources.change("xwiki", {"auth": {"password": "new"}}, by=ALICE),
-    "source off": lambda s, v: s.sources.turn("xwiki", on=False, by=ALICE),
+    "source off": lambda s, v: s.sources.set_enabled("xwiki", on=False, by=ALICE),
     "source deleted": lambda s, v: s.sources.delete("xwiki", by=ALICE),
     "application": lambda s, v: s.embed_apps.create("Other", ["https://o.example"], by=ALICE),
     "origins": lambda s, v: s.embed_apps.set_origins(s.embed_apps.named("Cases"), ["https://o.example"], by=ALICE),
     "rotated": lambda s, v: s.embed_apps.rotate(s.embed_apps.named("Cases"), by=ALICE),
     "application off": lambda s, v: s.embed_apps.switch(s.embed_apps.named("Cases"), on=False, by=ALICE),
     "application removed": lambda s, v: s.embed_apps.remove(s.embed_apps.named("Cases"), by=ALICE),
-    "connector": lambda s, v: s.switches.turn_connector(on=False, by=ALICE),
+    "connector": lambda s, v: s.switches.set_connector(on=False, by=ALICE),
     "token": lambda s, v: s.api_tokens.create_token(TokenRequest("t", "read"), by=ALICE),
     "person": lambda s, v: s.people.create("dora", "a good password", role="viewer", by=ALICE),
 }
@@ -182,8 +182,8 @@ def test_with_its_line_it_does(furnished: Panel, visitor: Visitor, name: str) ->
 
 SAME: dict[str, Callable[[Panel], object]] = {
     "source saved as it was": lambda s: s.sources.change("xwiki", {"name": "Wiki", "enabled": True}, by=ALICE),
-    "source on that is on": lambda s: s.sources.turn("xwiki", on=True, by=ALICE),
-    "connector on that is on": lambda s: s.switches.turn_connector(on=True, by=ALICE),
+    "source on that is on": lambda s: s.sources.set_enabled("xwiki", on=True, by=ALICE),
+    "connector on that is on": lambda s: s.switches.set_connector(on=True, by=ALICE),
     "application on that is on": lambda s: s.embed_apps.switch(s.embed_apps.named("Cases"), on=True, by=ALICE),
     "same origins": lambda s: s.embed_apps.set_origins(
         s.embed_apps.named("Cases"), ["https://cases.example.org/"], by=ALICE

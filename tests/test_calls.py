@@ -124,9 +124,9 @@ def test_a_reference_is_found_also_when_nothing_was_sent(
         if trouble == "missing":
             services.sources.delete("xwiki", by=CONSOLE)
         if trouble == "disabled":
-            services.sources.turn("xwiki", on=False, by=CONSOLE)
+            services.sources.set_enabled("xwiki", on=False, by=CONSOLE)
         if trouble == "off":
-            services.switches.turn_connector(on=False, by=CONSOLE)
+            services.switches.set_connector(on=False, by=CONSOLE)
         token = services.api_tokens.create_token(TokenRequest("script", "read"), by=CONSOLE)
 
     with upstreams.xwiki.counting() as requests:

@@ -211,7 +211,7 @@ def test_paging_walks_over_all_pointers(links: Links, visitor: Visitor) -> None:
     [
         (lambda s: s.sources.delete("xwiki", by=ALICE), Reason.SOURCE_MISSING),
         (lambda s: s.sources.change("xwiki", {"enabled": False}, by=ALICE), Reason.SOURCE_DISABLED),
-        (lambda s: s.switches.turn_connector(on=False, by=ALICE), Reason.CONNECTOR_DISABLED),
+        (lambda s: s.switches.set_connector(on=False, by=ALICE), Reason.CONNECTOR_DISABLED),
     ],
 )
 def test_without_a_usable_source_every_call_says_why_and_nothing_goes_out(

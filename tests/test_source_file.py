@@ -143,7 +143,7 @@ def test_another_auth_type_starts_a_new_block() -> None:
 
 
 def test_enabled_can_be_set_from_the_command_line() -> None:
-    assert not read_draft(read_source_file(source(), sets={"enabled": "false"}, environ={}).values).enabled
+    assert not read_draft(read_source_file(source(), sets={"enabled": "false"}, environ={}).values).values["enabled"]
 
 
 @pytest.mark.parametrize(
@@ -214,4 +214,4 @@ def test_what_is_written_can_be_read_and_holds_a_placeholder() -> None:
     draft = read_draft(read_source_file(text, environ={"XWIKI_PASSWORD": "again"}).values)
 
     assert "${XWIKI_PASSWORD}" in text
-    assert (draft.secret, draft.timeout_s, draft.options) == ("again", 2.5, {"wiki": "sub"})
+    assert (draft.secret, draft.values["timeout_s"], draft.options) == ("again", 2.5, {"wiki": "sub"})

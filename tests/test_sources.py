@@ -211,7 +211,7 @@ def test_a_source_without_a_leaf_can_be_kept(services: Panel, sources: Sources, 
 def test_a_switched_off_connector_asks_nobody_even_in_a_test(
     xwiki: Sources, services: Panel, upstreams: Upstreams
 ) -> None:
-    services.switches.turn_connector(on=False, by=ALICE)
+    services.switches.set_connector(on=False, by=ALICE)
 
     ladder = services.connection_tests.run("xwiki", caller=TESTER)
 

@@ -29,6 +29,8 @@ class Field:
     required: bool = False
     help: str = ""
     max_length: int | None = None
+    values: tuple[str, ...] = ()
+    """For an option of a source: the values that it may have; empty where any text may stand."""
     depends_on: str = ""
     """Name of the field whose value decides the choices of this one."""
     aliases: tuple[str, ...] = ()
@@ -144,7 +146,7 @@ class Descriptor:
 def _build(kind: type, entry: Mapping[str, Any]) -> Any:
     values = dict(entry)
     _known(values, kind)
-    for key in ("aliases", "grants", "usual"):
+    for key in ("aliases", "grants", "usual", "values"):
         if key in values:
             values[key] = tuple(values[key])
     return kind(**values)

@@ -1,4 +1,4 @@
-"""What the audit trail tells of sources: names of fields, and the origins a secret was typed for; never a value."""
+"""What the audit log says about sources: names of fields, and the origins a secret was typed for; never a value."""
 
 from __future__ import annotations
 
@@ -7,46 +7,52 @@ from typing import Any
 
 from panel.logs import audit
 from panel.logs.audit import Actor, AuditAction
-from panel.sources.draft import AUTH_SHAPES
+from panel.sources.auth_fields import AUTH_SHAPES
 
 Values = Mapping[str, Any]
 """A source in its JSON shape, where ``secretSet`` stands for the secret."""
 
 
-def tell(deed: AuditAction, slug: str, by: Actor, detail: str = "") -> None:
-    audit.record(deed, by, subject=slug, integration=slug, detail=detail)
+def record(action: AuditAction, slug: str, by: Actor, detail: str = "") -> None:
+    audit.record(action, by, subject=slug, integration=slug, detail=detail)
 
 
-def tell_turned(slug: str, by: Actor, *, was: bool, on: bool) -> None:
-    if was is not on:
-        tell(AuditAction.SOURCE_ENABLED if on else AuditAction.SOURCE_DISABLED, slug, by)
+def record_enabled(slug: str, by: Actor, *, before: bool, after: bool) -> None:
+    """Record that a source is switched on or off; nothing if it was so before."""
+    if before is not after:
+        record(AuditAction.SOURCE_ENABLED if after else AuditAction.SOURCE_DISABLED, slug, by)
 
 
-def tell_saved(deed: AuditAction, before: Values | None, after: Values, by: Actor, *, typed_for: str) -> None:
-    """The lines of what is saved; a save that leaves everything as it was has none.
+def record_saved(action: AuditAction, before: Values | None, after: Values, by: Actor, *, typed_for: str) -> None:
+    """Record a save. A save that changes nothing has no line.
 
     ``typed_for`` holds the origins for which a secret was typed, "" when none was.
     """
-    slug, detail = after["slug"], "new" if deed is AuditAction.SOURCE_IMPORTED else ""
+    slug, detail = after["slug"], "new" if action is AuditAction.SOURCE_IMPORTED else ""
     if before is not None:
-        detail = _changes(before, after)
-    if detail or deed is not AuditAction.SOURCE_CHANGED:
-        tell(deed, slug, by, detail)
+        detail = _changed_names(before, after)
+    if detail or action is not AuditAction.SOURCE_CHANGED:
+        record(action, slug, by, detail)
     if before is not None:
-        tell_turned(slug, by, was=before["enabled"], on=after["enabled"])
+        record_enabled(slug, by, before=before["enabled"], after=after["enabled"])
+    _record_secret(before, after, by, typed_for)
+
+
+def _record_secret(before: Values | None, after: Values, by: Actor, typed_for: str) -> None:
     had, has = (values is not None and values["auth"].get("secretSet", False) for values in (before, after))
     if typed_for and has:
         name = AUTH_SHAPES[after["auth"]["type"]].secret
-        places = " and ".join(typed_for.split())
-        tell(AuditAction.SECRET_SET, slug, by, f"auth.{name} {'replaced' if had else 'set'}, for {places}")
+        origins = " and ".join(typed_for.split())
+        detail = f"auth.{name} {'replaced' if had else 'set'}, for {origins}"
+        record(AuditAction.SECRET_SET, after["slug"], by, detail)
     elif had and not has:
-        tell(AuditAction.SECRET_REMOVED, slug, by)
+        record(AuditAction.SECRET_REMOVED, after["slug"], by)
 
 
-def _changes(before: Values, after: Values) -> str:
-    """The names of the fields that differ; whether it is enabled has a line of its own."""
-    was, will = _flat(before), _flat(after)
-    return ", ".join(name for name in {**was, **will} if name != "enabled" and was.get(name) != will.get(name))
+def _changed_names(before: Values, after: Values) -> str:
+    """The names of the fields that differ, without ``enabled``, which has a line of its own."""
+    old, new = _flat(before), _flat(after)
+    return ", ".join(name for name in {**old, **new} if name != "enabled" and old.get(name) != new.get(name))
 
 
 def _flat(values: Values) -> dict[str, Any]:

@@ -15,9 +15,9 @@ from panel.core.reasons import Cause, Reason
 from panel.integrations.contract import Integration
 from panel.integrations.registry import Registry
 from panel.logs.audit import Actor, AuditAction
-from panel.sources.audit_lines import tell
+from panel.sources.audit_lines import record
+from panel.sources.auth_fields import AUTH_SHAPES
 from panel.sources.checks import SourceChecks, health_of_identity, health_of_problem, instance_facts
-from panel.sources.draft import AUTH_SHAPES, read_draft
 from panel.sources.instances import Instances, OtherInstance
 from panel.sources.resolver import auth_of, source_config
 from panel.sources.service import Sources, secret_origins
@@ -68,10 +68,9 @@ class ConnectionTests:
         self._resolver.require_connector()
         if values is None:
             return self._resolver.config(self._sources.get(slug), slug)
-        draft = read_draft(self._sources.merged(source, values) if source else {"slug": slug, **values})
+        draft = self._resolver.read(self._sources.merged(source, values) if source else {"slug": slug, **values})
         root = self._resolver.root(draft.slug, draft.location)
         self._sources.check_transport(draft, root)
-        self._sources.check_ca_file(draft)
         secret = Secret(draft.secret) if draft.secret is not None else None
         needs_secret = AUTH_SHAPES[draft.auth_kind].secret
         if secret is None and needs_secret:
@@ -92,7 +91,7 @@ class ConnectionTests:
         check = self._checks.last(source)
         if check is not None and check.status == HealthStatus.DEGRADED and check.reason is None:
             check.status = HealthStatus.OK
-        tell(AuditAction.INSTANCE_ACCEPTED, slug, by)
+        record(AuditAction.INSTANCE_ACCEPTED, slug, by)
         db.session.commit()
 
     def _steps(self, config: SourceConfig, leaf: Integration | None, caller: Caller, *, stored: bool) -> ConnectionTest:

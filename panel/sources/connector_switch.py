@@ -1,4 +1,4 @@
-"""The connector's on/off, turned while the panel runs. Asked each time, so that every process obeys at once."""
+"""Switches the connector on and off at run time. The state is read for each call, so that it holds in all processes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Switches:
 
     @property
     def locked_off(self) -> bool:
-        """Whether the deployment switched the connector off, so that nobody can turn it on here."""
+        """Whether a setting of the deployment switches the connector off, so that it cannot be switched on here."""
         return not self._connector_allowed
 
     def connector_on(self) -> bool:
@@ -25,7 +25,8 @@ class Switches:
         row = db.session.get(Switch, _CONNECTOR, populate_existing=True)
         return row is None or row.value == "on"
 
-    def turn_connector(self, *, on: bool, by: Actor) -> None:
+    def set_connector(self, *, on: bool, by: Actor) -> None:
+        """Switch all outgoing calls on or off, and record a change in the audit log."""
         row = db.session.get(Switch, _CONNECTOR) or Switch(name=_CONNECTOR, value="on")
         if (row.value == "on") is not on:
             audit.record(AuditAction.CONNECTOR_ON if on else AuditAction.CONNECTOR_OFF, by)

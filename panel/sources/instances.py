@@ -1,7 +1,8 @@
-"""Which instance of an upstream the links of an integration were made in; known by hashes only.
+"""Recognises the instance of an upstream in which the links of an integration were made, by hashes only.
 
-The first check that goes well tells; later ones are compared with it. Neither a new location nor deleting the source
-makes it forget: only when nobody has a link any more, or somebody says that another instance is meant.
+The first successful check stores the fingerprints of the instance; later checks compare theirs. They outlive a new
+location and the deletion of the source. They are replaced while the integration has no links, and when an
+administrator accepts another instance.
 """
 
 from __future__ import annotations
@@ -21,75 +22,75 @@ from panel.storage.models import Instance, Link
 
 @dataclass(frozen=True, slots=True)
 class OtherInstance:
-    """The upstream that answers is another instance than the one that ``links`` links were made in."""
+    """An instance that answers and is not the one in which ``links`` links were made."""
 
     links: int
     id: str
-    """Names exactly this other instance, so that nobody accepts one that he has not seen."""
+    """Identifies this other instance, so that only the instance that was shown can be accepted."""
 
     def sentence(self, upstream: str) -> str:
-        made = "the link was" if self.links == 1 else f"the {self.links:,} links were"
-        return f"This leads to another {upstream} than the one {made} made in."
+        links = "the link was" if self.links == 1 else f"the {self.links:,} links were"
+        return f"This leads to another {upstream} than the one {links} made in."
 
 
 class Instances:
     def other_instance(self, integration: str) -> OtherInstance | None:
-        """What the last check found, when that is another instance than the links'."""
+        """The instance that the last check found, if it is another one than that of the links."""
         row = db.session.get(Instance, integration)
         return self._other_instance(integration, row.other) if row is not None and row.other else None
 
     def compare(self, integration: str, facts: Mapping[str, str]) -> OtherInstance | None:
-        """Whether ``facts`` (``Integration.fingerprint``) are of another instance. Nothing is kept of them."""
-        row, marks = db.session.get(Instance, integration), _fingerprints(integration, facts)
-        if row is None or not differs(row.marks, marks):
+        """The other instance that ``facts`` (``Integration.fingerprint``) belong to, or None. Stores nothing."""
+        row, fingerprints = db.session.get(Instance, integration), _fingerprints(integration, facts)
+        if row is None or not differs(row.marks, fingerprints):
             return None
-        return self._other_instance(integration, marks)
+        return self._other_instance(integration, fingerprints)
 
     def note(self, integration: str, facts: Mapping[str, str]) -> OtherInstance | None:
-        """The same, and keep what was found. Facts that are not told now change nothing."""
-        marks = _fingerprints(integration, facts)
-        if not marks:
+        """Compare and store the result. Without facts nothing changes."""
+        fingerprints = _fingerprints(integration, facts)
+        if not fingerprints:
             return self.other_instance(integration)
         row = db.session.get(Instance, integration) or Instance(integration=integration, marks={})
-        found = self._other_instance(integration, marks) if differs(row.marks, marks) else None
+        found = self._other_instance(integration, fingerprints) if differs(row.marks, fingerprints) else None
         if found is not None:
-            row.other = marks
+            row.other = fingerprints
         else:
-            _become(row, marks)
+            _store(row, fingerprints)
         db.session.add(row)
         try:
             db.session.commit()
         except IntegrityError:
-            # Two first checks ended at once; what one of them has kept is as good.
+            # Two first checks ended at the same time; the row of either is good.
             db.session.rollback()
         return found
 
     def accept(self, integration: str, other_instance: str) -> None:
-        """From now on the links are those of the instance that ``other_instance`` names; the caller commits.
+        """Count the links as made in the instance that ``other_instance`` identifies. The caller commits.
 
         Raises Conflict when the last check found another one, or none.
         """
         row, found = db.session.get(Instance, integration), self.other_instance(integration)
         if row is None or row.other is None or found is None or found.id != other_instance:
             raise Conflict("This is no longer what the last check found. Test the connection again.")
-        _become(row, row.other)
+        _store(row, row.other)
 
-    def _other_instance(self, integration: str, marks: Mapping[str, str]) -> OtherInstance | None:
+    def _other_instance(self, integration: str, fingerprints: Mapping[str, str]) -> OtherInstance | None:
         links = db.session.scalar(select(func.count()).select_from(Link).where(Link.integration == integration)) or 0
-        return OtherInstance(links, _digest("\n".join(marks.values()))[:16]) if links else None
+        return OtherInstance(links, _digest("\n".join(fingerprints.values()))[:16]) if links else None
 
 
-def differs(known: Mapping[str, str], marks: Mapping[str, str]) -> bool:
-    """The most telling mark that both have decides. What only one of them has, says nothing."""
-    name = next((name for name in marks if name in known), None)
-    return name is not None and marks[name] != known[name]
+def differs(known: Mapping[str, str], fingerprints: Mapping[str, str]) -> bool:
+    """Compare the first fingerprint that both have, the most reliable one. Without one, nothing differs."""
+    name = next((name for name in fingerprints if name in known), None)
+    return name is not None and fingerprints[name] != known[name]
 
 
-def _become(row: Instance, marks: Mapping[str, str]) -> None:
-    """Know an instance by ``marks``. Those of the same one that were told before are kept."""
-    kept = {} if differs(row.marks, marks) else row.marks
-    if {**kept, **marks} != row.marks:
-        row.marks, row.known_at = {**kept, **marks}, now()
+def _store(row: Instance, fingerprints: Mapping[str, str]) -> None:
+    """Store ``fingerprints``, beside earlier ones of the same instance."""
+    earlier = {} if differs(row.marks, fingerprints) else row.marks
+    if {**earlier, **fingerprints} != row.marks:
+        row.marks, row.known_at = {**earlier, **fingerprints}, now()
     if row.other is not None:
         row.other = None
 

@@ -1,11 +1,13 @@
 """Resolves the source of an integration into a configuration that calls can be made with.
 
-Opens the stored credential for that one purpose and never gives it out.
+Opens the stored credential for that purpose only and never returns it elsewhere.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields as dataclass_fields
+from typing import Any
 
 from sqlalchemy import select
 
@@ -16,14 +18,16 @@ from panel.core.reasons import Reason
 from panel.credentials.vault import AssociatedData, Unreadable, Vault
 from panel.integrations.contract import Integration
 from panel.integrations.registry import Registry
+from panel.sources import fields
 from panel.sources.connector_switch import Switches
-from panel.sources.draft import Draft
+from panel.sources.draft import Draft, read_draft
+from panel.sources.options import check_options
 from panel.storage.engine import db
 from panel.storage.models import Source
 
 
 def missing(slug: str, integration: str) -> Problem:
-    """The one sentence that hosts of OpenRegister know, word for word."""
+    """The problem whose sentence OpenRegister has, word for word."""
     return Problem(
         Reason.SOURCE_MISSING,
         f'OpenConnector source "{slug}" for integration "{integration}" is missing or unreadable.',
@@ -48,6 +52,21 @@ class SourceResolver:
         check_root(root)
         return root
 
+    def read(self, values: Mapping[str, Any]) -> Draft:
+        """Check a source in its JSON shape, with the options of its integration. Raises InvalidInput.
+
+        Options of a source that no integration uses are kept as they are.
+        """
+        draft = read_draft(values)
+        # An unknown option is refused even while it is empty, which reads as "not given".
+        self._check_options(draft.slug, {**dict.fromkeys(values.get("options") or {}, ""), **draft.options})
+        return draft
+
+    def _check_options(self, slug: str, options: Mapping[str, str]) -> None:
+        leaf = self._registry.find(slug)
+        if leaf is not None:
+            check_options(options, leaf.descriptor)
+
     def require_connector(self) -> None:
         """Raises ProviderUnavailable while the connector is switched off."""
         if not self._switches.connector_on():
@@ -65,7 +84,7 @@ class SourceResolver:
         return self.config(source, leaf.id)
 
     def config_to_connect(self, source: Source) -> SourceConfig:
-        """A source for a visit to its provider's consent page. Raises ProviderUnavailable when it cannot be used."""
+        """The source for a redirect to its provider's consent page. Raises ProviderUnavailable."""
         self.require_connector()
         return self.config(source, source.slug)
 
@@ -77,7 +96,7 @@ class SourceResolver:
         return self.config_to_connect(source)
 
     def shown_config(self, leaf: Integration) -> SourceConfig | None:
-        """The source without its credential, for making browser addresses while nothing can be asked."""
+        """The source without its credential, for building browser addresses when no call can be made."""
         source = self.find(leaf.id)
         if source is None:
             return None
@@ -90,6 +109,7 @@ class SourceResolver:
     def config(self, source: Source, integration: str) -> SourceConfig:
         try:
             root = self.root(source.slug, source.location)
+            self._check_options(source.slug, source.options)
         except InvalidInput as exc:
             sentence = f'OpenConnector source "{source.slug}" is not valid: {exc}'
             raise ProviderUnavailable.because(Reason.SOURCE_INVALID, sentence, field=exc.field) from exc
@@ -108,41 +128,29 @@ class SourceResolver:
         return auth_of(source.auth_kind, source.auth_fields, secret, origins=source.secret_origin)
 
 
+_CONFIG_FIELDS = frozenset(field.name for field in dataclass_fields(SourceConfig))
+
+
 def source_config(source_id: str, draft: Draft, root: str, auth: Auth, *, revision: int) -> SourceConfig:
-    return SourceConfig(
-        id=source_id,
-        slug=draft.slug,
-        name=draft.name,
-        root=root,
-        auth=auth,
-        headers=draft.headers,
-        options=draft.options,
-        rate_limit=draft.rate_limit,
-        max_concurrency=draft.max_concurrency,
-        timeout_s=draft.timeout_s,
-        ca_file=draft.ca_file,
-        revision=revision,
-    )
+    """What the connector needs to know: each field of the source that ``SourceConfig`` has too."""
+    values = {name: value for name, value in draft.values.items() if name in _CONFIG_FIELDS}
+    return SourceConfig(id=source_id, root=root, auth=auth, revision=revision, **values)
 
 
-def auth_of(kind: str, fields: Mapping[str, str], secret: Secret | None, *, origins: str) -> Auth:
-    header = fields.get("header") or "Authorization"
-    oauth = _oauth_client(fields, origins) if kind == AuthKind.OAUTH2 else None
-    return Auth(AuthKind(kind), fields.get("username", ""), header, secret, oauth)
+def auth_of(kind: str, auth_fields: Mapping[str, str], secret: Secret | None, *, origins: str) -> Auth:
+    header = auth_fields.get("header") or "Authorization"
+    oauth = _oauth_client(auth_fields, origins) if kind == AuthKind.OAUTH2 else None
+    return Auth(AuthKind(kind), auth_fields.get("username", ""), header, secret, oauth)
 
 
-def _oauth_client(fields: Mapping[str, str], origins: str) -> OauthClient:
+def _oauth_client(auth_fields: Mapping[str, str], origins: str) -> OauthClient:
     return OauthClient(
-        GrantType(fields["grantType"]), fields["tokenUrl"], fields["clientId"], fields.get("authorizationUrl", ""),
-        fields.get("scope", ""), origins,
+        GrantType(auth_fields["grantType"]), auth_fields["tokenUrl"], auth_fields["clientId"],
+        auth_fields.get("authorizationUrl", ""), auth_fields.get("scope", ""), origins,
     )  # fmt: skip
 
 
 def stored_draft(source: Source) -> Draft:
-    """The stored row as a draft: what was checked on saving is not checked again on each call."""
-    return Draft(
-        slug=source.slug, name=source.name, location=source.location, auth_kind=source.auth_kind,
-        auth_fields=source.auth_fields, headers=source.headers, options=source.options,
-        rate_limit=source.rate_limit,
-        max_concurrency=source.max_concurrency, timeout_s=source.timeout_s, ca_file=source.ca_file,
-    )  # fmt: skip
+    """The stored row as a draft. It was checked when it was saved and is not checked again."""
+    values = {field.name: getattr(source, field.name) for field in fields.columns()}
+    return Draft(values, source.auth_kind, source.auth_fields)

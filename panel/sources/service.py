@@ -1,6 +1,6 @@
 """Sources: list, save, import, export and delete them.
 
-A credential belongs to (source, kind, origin). It is sealed on saving, opened only to make a call, and never given out.
+A credential belongs to (source, kind, origin). It is sealed when saved, opened only to make a call, and never returned.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,8 +32,11 @@ from panel.core.health import AuthStatus
 from panel.credentials.vault import AssociatedData, Unreadable, Vault
 from panel.integrations.registry import Registry
 from panel.logs.audit import Actor, AuditAction
-from panel.sources.audit_lines import tell, tell_saved, tell_turned
-from panel.sources.draft import AUTH_SHAPES, Draft, auth_kind, read_draft
+from panel.sources import fields
+from panel.sources.audit_lines import record, record_enabled, record_saved
+from panel.sources.auth_fields import AUTH_SHAPES, auth_kind
+from panel.sources.draft import Draft
+from panel.sources.field_types import missing
 from panel.sources.resolver import SourceResolver
 from panel.sources.yaml_file import read_source_file, write_source_file
 from panel.storage.engine import db
@@ -48,7 +52,7 @@ class Saved:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Where a source is used: shown before it is deleted."""
+    """How many links and objects use a source."""
 
     links: int
     objects: int
@@ -84,7 +88,7 @@ class Sources:
         return Usage(db.session.scalar(links) or 0, db.session.scalar(select(func.count()).select_from(objects)) or 0)
 
     def traffic(self, sources: Sequence[Source]) -> list[Traffic]:
-        """How calls to each of the sources stand now. Nothing is asked of any upstream."""
+        """The limiter's counts for each source. Makes no call."""
         counts = self._connector.limiter.counts()
         return [
             traffic_of(counts.get(source.id), rate_limit=source.rate_limit, revision=source.revision)
@@ -92,7 +96,7 @@ class Sources:
         ]
 
     def consent(self, source: Source) -> AuthStatus | None:
-        """How the access stands that a person gives to this source; None when it needs nobody."""
+        """The status of the access that a person gives to this source; None for a source that needs none."""
         if source.auth_fields.get("grantType") != GrantType.AUTHORIZATION_CODE:
             return None
         state = db.session.scalar(select(OauthGrant.state).where(OauthGrant.source_id == source.id))
@@ -100,23 +104,8 @@ class Sources:
 
     def values(self, source: Source) -> dict[str, Any]:
         """A source in its JSON shape: ``secretSet`` stands where the secret would."""
-        auth: dict[str, Any] = {"type": source.auth_kind, **source.auth_fields}
-        if AUTH_SHAPES[source.auth_kind].secret:
-            auth["secretSet"] = source.secret is not None
-        return {
-            "slug": source.slug,
-            "name": source.name,
-            "description": source.description,
-            "location": source.location,
-            "enabled": source.enabled,
-            "auth": auth,
-            "headers": dict(source.headers),
-            "rate_limit": source.rate_limit,
-            "max_concurrency": source.max_concurrency,
-            "timeout_s": source.timeout_s,
-            "ca_file": source.ca_file,
-            "options": dict(source.options),
-        }
+        values = {field.name: copy(getattr(source, field.name)) for field in fields.columns()}
+        return {key: values[key] if key in values else _auth_values(source) for key in fields.names()}
 
     def addresses(self, slug: str, location: str, options: Mapping[str, str]) -> tuple[str, str]:
         """Instance root and API address behind a typed location. Raises InvalidInput("location", …)."""
@@ -128,13 +117,13 @@ class Sources:
 
     def create(self, values: Mapping[str, Any], *, by: Actor) -> Saved:
         """Store a new source. Raises InvalidInput naming the setting, Conflict when the slug is taken."""
-        draft = read_draft(values)
+        draft = self.resolver.read(values)
         if self.find(draft.slug) is not None:
             raise Conflict(f"There is a source “{draft.slug}” already.")
-        return self._store(_new(draft.slug), draft, by=by, deed=AuditAction.SOURCE_CREATED)
+        return self._store(_new(draft.slug), draft, by=by, action=AuditAction.SOURCE_CREATED)
 
     def change(self, slug: str, values: Mapping[str, Any], *, by: Actor, revision: int | None = None) -> Saved:
-        """Change what ``values`` names and keep the rest.
+        """Change the fields in ``values`` and keep the others.
 
         Raises Rejected naming ``auth`` when the credential's kind or origin changes and no new secret is given, and
         Conflict when the source is no longer at the ``revision`` that the caller saw.
@@ -142,15 +131,15 @@ class Sources:
         source = self.get(slug)
         if revision is not None and source.revision != revision:
             raise Conflict(f"Somebody saved the source “{slug}” since you opened it.")
-        draft = read_draft(self.merged(source, values))
+        draft = self.resolver.read(self.merged(source, values))
         if draft.slug != slug:
             raise InvalidInput("slug", "The slug of a source cannot change: its integration and links use it.")
-        return self._store(source, draft, by=by, deed=AuditAction.SOURCE_CHANGED)
+        return self._store(source, draft, by=by, action=AuditAction.SOURCE_CHANGED)
 
-    def turn(self, slug: str, *, on: bool, by: Actor) -> None:
+    def set_enabled(self, slug: str, *, on: bool, by: Actor) -> None:
         """Switch a source on or off. Nothing else is checked, so that a source can always be switched off."""
         source = self.get(slug)
-        tell_turned(slug, by, was=source.enabled, on=on)
+        record_enabled(slug, by, before=source.enabled, after=on)
         source.enabled = on
         self._commit(slug)
 
@@ -162,25 +151,24 @@ class Sources:
         sets: Mapping[str, str] | None = None,
         environ: Mapping[str, str] | None = None,
     ) -> tuple[Saved, tuple[str, ...]]:
-        """Create or replace a source from a YAML file; its links stay. Returns what was saved and the file's notes."""
+        """Create or replace a source from a YAML file and keep its links. Returns the source and the file's notes."""
         file = read_source_file(text, sets=sets, environ=os.environ if environ is None else environ)
-        draft = read_draft(file.values)
+        draft = self.resolver.read(file.values)
         shape = AUTH_SHAPES[draft.auth_kind]
         if shape.secret and not draft.secret:
-            raise InvalidInput(
-                f"auth.{shape.secret}", f"“auth.{shape.secret}” is missing: the file must bring the secret along."
-            )
+            path = f"auth.{shape.secret}"
+            raise InvalidInput(path, f"“{path}” is missing: the file must contain the secret.")
         source = self.find(draft.slug) or _new(draft.slug)
-        return self._store(source, draft, by=by, deed=AuditAction.SOURCE_IMPORTED), file.notes
+        return self._store(source, draft, by=by, action=AuditAction.SOURCE_IMPORTED), file.notes
 
     def export(self, slug: str) -> str:
         """The source as a YAML file with placeholders in place of secrets."""
         return write_source_file(self.values(self.get(slug)))
 
     def delete(self, slug: str, *, by: Actor) -> None:
-        """Forget a source and its credential. The pointers stay and can be unlinked or served again."""
+        """Delete a source with its credential. The links stay; a new source of that slug serves them again."""
         db.session.delete(self.get(slug))
-        tell(AuditAction.SOURCE_DELETED, slug, by)
+        record(AuditAction.SOURCE_DELETED, slug, by)
         self._commit(slug)
 
     def merged(self, source: Source, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -194,24 +182,21 @@ class Sources:
             after = {**before, **after} if kind == source.auth_kind else after
         return {**merged, "auth": after}
 
-    def _store(self, source: Source, draft: Draft, *, by: Actor, deed: AuditAction) -> Saved:
+    def _store(self, source: Source, draft: Draft, *, by: Actor, action: AuditAction) -> Saved:
         root = self.resolver.root(draft.slug, draft.location)
         warnings = self.check_transport(draft, root)
-        self.check_ca_file(draft)
         created = not source.id
         before = None if created else self.values(source)
         source.id = source.id or _new_id()
         if not self.is_same_client(source, draft, root):
             self._forget_grant(source)
         self._store_secret(source, draft, root, by)
-        source.name, source.description, source.location = draft.name, draft.description, draft.location
-        source.enabled, source.headers, source.options = draft.enabled, dict(draft.headers), dict(draft.options)
-        source.auth_kind, source.auth_fields = draft.auth_kind, dict(draft.auth_fields)
-        source.rate_limit, source.max_concurrency = draft.rate_limit, draft.max_concurrency
-        source.timeout_s, source.ca_file, source.updated_at = draft.timeout_s, draft.ca_file, now()
+        for field in fields.columns():
+            setattr(source, field.name, draft.values[field.name])
+        source.auth_kind, source.auth_fields, source.updated_at = draft.auth_kind, dict(draft.auth_fields), now()
         db.session.add(source)
         typed_for = source.secret_origin if draft.secret is not None else ""
-        tell_saved(deed, before, self.values(source), by, typed_for=typed_for)
+        record_saved(action, before, self.values(source), by, typed_for=typed_for)
         self._commit(draft.slug, lambda: self._seal_again(source, draft))
         return Saved(source, warnings, created)
 
@@ -225,19 +210,17 @@ class Sources:
             raise Conflict(f"Somebody saved the source “{slug}” at the same moment; look at it again.") from None
 
     def is_same_client(self, source: Source, draft: Draft, root: str) -> bool:
-        """Whether an OAuth provider would see the client that it gave its tokens to."""
+        """Whether the stored OAuth tokens were issued to the client of ``draft``."""
         if not source.auth_kind == draft.auth_kind == AuthKind.OAUTH2 or source.secret is None:
             return False
-        if (source.secret_origin, _given(source.auth_fields)) != (
-            secret_origins(root, draft),
-            _given(draft.auth_fields),
-        ):
+        stored = (source.secret_origin, _without_empty(source.auth_fields))
+        if stored != (secret_origins(root, draft), _without_empty(draft.auth_fields)):
             return False
         return draft.secret is None or draft.secret == self._secret_text(source)
 
     def _forget_grant(self, source: Source) -> None:
-        for kept in (OauthGrant, OauthAttempt):
-            db.session.execute(delete(kept).where(kept.source_id == source.id))
+        for model in (OauthGrant, OauthAttempt):
+            db.session.execute(delete(model).where(model.source_id == source.id))
 
     def _secret_text(self, source: Source) -> str | None:
         """The stored secret, None when there is none or it cannot be read."""
@@ -248,7 +231,10 @@ class Sources:
             return None
 
     def _seal_again(self, source: Source, draft: Draft) -> None:
-        """Keys may be rotated between sealing and the first write; after that none is retired before we commit."""
+        """Seal the secret once more if the keys were rotated between sealing and the first write.
+
+        After the first write no key is retired before the commit.
+        """
         if source.secret is None or draft.secret is None or self._vault.is_current(source.secret):
             return
         associated_data = AssociatedData(source.id, draft.auth_kind, source.secret_origin)
@@ -264,7 +250,7 @@ class Sources:
             source.secret, source.secret_origin = self._vault.seal(draft.secret, associated_data), origin
             source.secret_set_at, source.secret_set_by = now(), by.name
         elif source.secret is None:
-            raise InvalidInput(f"auth.{secret_key}", f"“auth.{secret_key}” is missing.")
+            raise missing(f"auth.{secret_key}")
         elif (source.auth_kind, source.secret_origin) != (draft.auth_kind, origin):
             sentence = (
                 "The address changed. Type the password again."
@@ -274,7 +260,7 @@ class Sources:
             raise Rejected(sentence, {"auth": sentence})
 
     def check_transport(self, draft: Draft, root: str) -> tuple[str, ...]:
-        """A credential over plain http is for addresses that the deployment opened, and even there it is said."""
+        """Allow a credential over plain http only to addresses that the deployment opened. Returns warnings."""
         urls = [root] + [url for key in ("tokenUrl", "authorizationUrl") if (url := draft.auth_fields.get(key))]
         for url in urls[1:]:
             check_root(url.partition("?")[0].rstrip("/"))
@@ -291,13 +277,14 @@ class Sources:
                 )
         return ("The address is plain http: the credential travels unencrypted.",)
 
-    def check_ca_file(self, draft: Draft) -> None:
-        if draft.ca_file and not (os.path.isabs(draft.ca_file) and os.access(draft.ca_file, os.R_OK)):
-            raise InvalidInput("ca_file", "“ca_file” names no file that the panel can read.")
+
+def _auth_values(source: Source) -> dict[str, Any]:
+    secret = {"secretSet": source.secret is not None} if AUTH_SHAPES[source.auth_kind].secret else {}
+    return {"type": source.auth_kind, **source.auth_fields, **secret}
 
 
-def _given(fields: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in fields.items() if value}
+def _without_empty(auth_fields: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in auth_fields.items() if value}
 
 
 def secret_origins(root: str, draft: Draft) -> str:

@@ -1,4 +1,4 @@
-"""Sources as YAML files: reading ours and OpenRegister's shapes strictly, and writing ours without secrets."""
+"""Source files in YAML: reads our shape and those of OpenRegister strictly, and writes ours without secrets."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import Any
 import yaml
 
 from panel.core.errors import InvalidInput
-from panel.sources.draft import AUTH_SHAPES, KEYS
+from panel.sources import fields
+from panel.sources.auth_fields import AUTH_SHAPES
 
 MAX_BYTES = 256 * 1024
 MAX_DEPTH = 20
@@ -25,7 +26,7 @@ _PLACEHOLDER = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 @dataclass(frozen=True, slots=True)
 class SourceFile:
-    """A file in the JSON shape of a source, and one line for each thing that was left aside."""
+    """A file in the JSON shape of a source, and one note for each ignored part."""
 
     values: dict[str, Any]
     notes: tuple[str, ...]
@@ -34,9 +35,9 @@ class SourceFile:
 def read_source_file(
     text: str | bytes, *, sets: Mapping[str, str] | None = None, environ: Mapping[str, str]
 ) -> SourceFile:
-    """Parse a file, put ``sets`` (field paths) over it, and expand ``${NAME}`` from ``environ``.
+    """Parse a file, override it with ``sets`` (by field path), and expand ``${NAME}`` from ``environ``.
 
-    Raises InvalidInput naming the key. Nothing is resolved, fetched or executed while reading.
+    Raises InvalidInput naming the key. Reading resolves, fetches and executes nothing.
     """
     document = _load(text)
     if "source" in document:
@@ -45,67 +46,69 @@ def read_source_file(
         values, notes = _spec_shape(document)
     else:
         raise InvalidInput("file", "The file has neither “source:” nor “apiVersion/kind/spec”; it is not a source.")
-    _put(values, sets or {})
+    _override(values, sets or {})
     return SourceFile(_expand(values, environ), tuple(notes))
 
 
 def write_source_file(values: Mapping[str, Any]) -> str:
     """A source in our own shape, with ``${NAME}`` in place of its secret."""
-    auth = dict(values["auth"])
+    values = {**values, "auth": _auth_with_placeholder(values)}
+    body: dict[str, Any] = {}
+    for field in fields.FIELDS:
+        if field.name == "location":
+            body["type"] = "api"
+        if field.always_in_file or values.get(field.name):
+            body[field.key_in_file] = values[field.name]
+    _refuse_placeholders(body)
+    return yaml.safe_dump({"source": body}, sort_keys=False, allow_unicode=True, width=120)
+
+
+def _auth_with_placeholder(values: Mapping[str, Any]) -> dict[str, Any]:
+    auth = {key: value for key, value in values["auth"].items() if key != "secretSet"}
     secret = AUTH_SHAPES[auth["type"]].secret
-    auth.pop("secretSet", None)
-    if secret:
-        auth[secret] = "${" + re.sub(r"[^A-Z0-9]+", "_", f"{values['slug']}_{_snake(secret)}".upper()) + "}"
-    body: dict[str, Any] = {"reference": values["slug"], "name": values["name"]}
-    if values.get("description"):
-        body["description"] = values["description"]
-    body |= {"type": "api", "location": values["location"], "enabled": values["enabled"], "auth": auth}
-    for key in ("headers", "options", "rate_limit", "max_concurrency", "timeout_s", "ca_file"):
-        if values.get(key):
-            body[key] = values[key]
-    return yaml.safe_dump({"source": _literal_dollars(body, keep=auth)}, sort_keys=False, allow_unicode=True, width=120)
+    if secret is None:
+        return auth
+    variable = re.sub(r"[^A-Z0-9]+", "_", f"{values['slug']}_{_snake(secret)}".upper())
+    return {**auth, secret: f"${{{variable}}}"}
 
 
 def _snake(name: str) -> str:
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name)
 
 
-def _literal_dollars(body: dict[str, Any], *, keep: Any) -> dict[str, Any]:
-    """A ``${`` that somebody typed must not be expanded when the file comes back."""
+def _refuse_placeholders(body: Mapping[str, Any]) -> None:
+    """A ``${NAME}`` that is part of a value would be expanded when the file is imported."""
     for key, value in body.items():
-        if value is not keep and isinstance(value, str) and _PLACEHOLDER.search(value):
+        if isinstance(value, str) and _PLACEHOLDER.search(value):
             raise InvalidInput(key, f"“{key}” holds a ${{…}} and cannot be exported.")
-    return body
 
 
 # --- the shapes ------------------------------------------------------------------------------------------------
 
 
 def _own_shape(document: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    _only(document, {"source", *_IGNORED}, "")
+    _refuse_unknown(document, {"source", *_IGNORED}, "")
     source = _block(document["source"], "source")
     notes = [*_ignored(document), *_ignored(source)]
     if "slug" in source and "reference" in source:
         raise InvalidInput("source.slug", "“source.slug” and “source.reference” are the same setting; keep one.")
-    _only(source, {*KEYS, "reference", "type"} | set(_IGNORED), "source.")
+    known = {key: field.name for field in fields.FIELDS for key in (field.name, field.key_in_file)}
+    _refuse_unknown(source, {*known, "type", *_IGNORED}, "source.")
     _type_is(source.get("type", "api"), "source.type", ("api",))
-    values = {key: value for key, value in source.items() if key in KEYS}
-    if "reference" in source:
-        values["slug"] = source["reference"]
-    return values, notes
+    return {known[key]: value for key, value in source.items() if key in known}, notes
 
 
 def _spec_shape(document: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """``apiVersion: openconnector/v1, kind: Source`` as OpenRegister's later templates have it."""
-    _only(document, {"apiVersion", "kind", "metadata", "spec"}, "")
+    _refuse_unknown(document, {"apiVersion", "kind", "metadata", "spec"}, "")
     _type_is(document.get("apiVersion"), "apiVersion", ("openconnector/v1",))
     _type_is(document.get("kind"), "kind", ("Source",))
     metadata, spec = _block(document.get("metadata"), "metadata"), _block(document.get("spec"), "spec")
-    _only(metadata, {"name", "label", "description", "group", "icon"}, "metadata.")
-    aside = ("type", "baseUrl", "auth", "headers", *_IGNORED)
-    _only(spec, {*aside, *KEYS} - {"slug", "name", "description", "location"}, "spec.")
+    _refuse_unknown(metadata, {"name", "label", "description", "group", "icon"}, "metadata.")
+    in_spec = set(fields.names()) - {"slug", "name", "description", "location"}
+    _refuse_unknown(spec, {*in_spec, "type", "baseUrl", *_IGNORED}, "spec.")
     _type_is(spec.get("type", "rest"), "spec.type", ("rest", "api"))
-    values = {key: value for key, value in spec.items() if key in KEYS}
+    values = {key: value for key, value in spec.items() if key in in_spec}
     values |= {"slug": metadata.get("name"), "name": metadata.get("label") or metadata.get("name")}
     values |= {"location": spec.get("baseUrl"), "description": metadata.get("description") or ""}
     return values, _ignored(spec)
@@ -126,7 +129,7 @@ def _block(value: Any, path: str) -> dict[str, Any]:
     return value
 
 
-def _only(block: Mapping[str, Any], known: set[str], prefix: str) -> None:
+def _refuse_unknown(block: Mapping[str, Any], known: set[str], prefix: str) -> None:
     for key in block:
         if key not in known:
             raise InvalidInput(f"{prefix}{key}", f"“{prefix}{key}” is not a setting of a source.")
@@ -135,15 +138,15 @@ def _only(block: Mapping[str, Any], known: set[str], prefix: str) -> None:
 # --- ``--set`` and ``${NAME}`` -----------------------------------------------------------------------------------
 
 
-def _put(values: dict[str, Any], sets: Mapping[str, str]) -> None:
-    """Lay field paths over the file. Changing ``auth.type`` starts a new auth block."""
+def _override(values: dict[str, Any], sets: Mapping[str, str]) -> None:
+    """Override values by field path. Another ``auth.type`` starts a new auth block."""
     if "auth.type" in sets:
         before = values.get("auth")
         if not isinstance(before, dict) or before.get("type") != sets["auth.type"]:
             values["auth"] = {"type": sets["auth.type"]}
     for path, value in sets.items():
         head, _, rest = path.partition(".")
-        if head not in KEYS or bool(rest) != (head in ("auth", "headers", "options")):
+        if head not in fields.names() or bool(rest) != (head in fields.blocks()):
             raise InvalidInput(path, f"“{path}” is not a setting of a source.")
         if not rest:
             values[head] = value
@@ -172,7 +175,7 @@ def _expand(value: Any, environ: Mapping[str, str], path: str = "") -> Any:
 
 
 class _Loader(yaml.SafeLoader):
-    """SafeLoader that refuses repeated keys; two auth blocks are named by their types."""
+    """SafeLoader that refuses repeated keys, and names the types of two auth blocks."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: dict[Any, yaml.Node] = {}
@@ -203,7 +206,7 @@ def _load(text: str | bytes) -> dict[str, Any]:
         raise InvalidInput("file", f"The file is larger than {MAX_BYTES // 1024} KiB; it is not a source.")
     try:
         decoded = raw.decode("utf-8-sig")
-        _refuse_tricks(yaml.parse(decoded, Loader=yaml.SafeLoader))
+        _refuse_unsafe(yaml.parse(decoded, Loader=yaml.SafeLoader))
         document = yaml.load(decoded, Loader=_Loader)  # noqa: S506 (a SafeLoader that is stricter still)
     except UnicodeDecodeError:
         raise InvalidInput("file", "The file is not UTF-8 text.") from None
@@ -216,8 +219,8 @@ def _load(text: str | bytes) -> dict[str, Any]:
     return document
 
 
-def _refuse_tricks(events: Iterator[Any]) -> None:
-    """No tags, no anchors or aliases, bounded depth and size: before anything is built."""
+def _refuse_unsafe(events: Iterator[Any]) -> None:
+    """Refuse tags, anchors, aliases, and too much depth or size before any object is built."""
     depth = 0
     for count, event in enumerate(events):
         at = f"Line {event.start_mark.line + 1}"

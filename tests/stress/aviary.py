@@ -119,7 +119,7 @@ class Aviary:
     def mend(self, turn: int) -> None:
         """Put everything right again that the crowd broke."""
         self.upstreams.xwiki.fault = self.upstreams.openproject.fault = None
-        self.panel.switches.turn_connector(on=True, by=CONSOLE)
+        self.panel.switches.set_connector(on=True, by=CONSOLE)
         for values in self.sources(turn):
             known = self.panel.sources.find(values["slug"]) is not None
             values = {"enabled": True, "timeout_s": None, "headers": {}, **values}

@@ -366,7 +366,7 @@ def test_a_switched_off_connector_is_503_and_discovery_says_so(
     api: FlaskClient, connected: Flask, writer: dict[str, str]
 ) -> None:
     with connected.app_context():
-        connected.extensions["leafpanel"].switches.turn_connector(on=False, by=ALICE)
+        connected.extensions["leafpanel"].switches.set_connector(on=False, by=ALICE)
 
     body = api.get(f"{CASE_PATH}/xwiki", headers=writer).json or {}
     cards = (api.get("/api/integrations", headers=writer).json or {})["integrations"]

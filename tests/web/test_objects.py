@@ -665,7 +665,7 @@ def test_with_the_connector_off_the_leaves_hide_and_a_visit_explains(
 ) -> None:
     linked("openproject", "101")
     with connected.app_context():
-        connected.extensions["leafpanel"].switches.turn_connector(on=False, by=ALICE)
+        connected.extensions["leafpanel"].switches.set_connector(on=False, by=ALICE)
 
     with upstreams.openproject.counting() as asked:
         page, front = get(admin, leaf("openproject")), get(admin, TAB)

@@ -241,7 +241,7 @@ def test_a_source_whose_secret_cannot_be_read(linked: Faces) -> None:
 
 def test_the_connector_is_off(linked: Faces) -> None:
     with linked.served.app.app_context():
-        linked.served.services.switches.turn_connector(on=False, by=ALICE)
+        linked.served.services.switches.set_connector(on=False, by=ALICE)
 
     polled, told = linked.both("list", "xwiki", f"{CASE_PATH}/xwiki")
 

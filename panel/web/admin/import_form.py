@@ -1,4 +1,4 @@
-"""The import form: a refused file comes back to be corrected, without the secrets that were in it."""
+"""Removes secrets from a refused file, so that the import form can show it again for correction."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import re
 
 import yaml
 
-_SECRETIVE = r"(?!tokenUrl)[\w-]*(?:pass|pwd|secret|token|key|credential|authorization|cookie)[\w-]*"
-"""Also names that a source does not have: a misspelt ``passwort`` is refused, and holds a secret all the same."""
-_SECRET_KEY = re.compile(_SECRETIVE, re.IGNORECASE)
-_SECRET_LINE = re.compile(rf"^(.*?\b{_SECRETIVE}[\"']?\s*:)(.*)$", re.IGNORECASE)
+_SENSITIVE_NAME = r"(?!tokenUrl)[\w-]*(?:pass|pwd|secret|token|key|credential|authorization|cookie)[\w-]*"
+"""Matches keys that a source does not have too: a misspelt ``passwort`` is refused, but its value is a secret."""
+_SECRET_KEY = re.compile(_SENSITIVE_NAME, re.IGNORECASE)
+_SECRET_LINE = re.compile(rf"^(.*?\b{_SENSITIVE_NAME}[\"']?\s*:)(.*)$", re.IGNORECASE)
 _KEY_LINE = re.compile(r"^\s*[\"']?[\w.-]+[\"']?\s*:(\s|$)")
 _PLACEHOLDER = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*\}")
 
 
 def without_secrets(text: str) -> str:
-    """The text with the values of secret keys cut out; placeholders such as ``${NAME}`` stay."""
+    """The text without the values of secret keys; placeholders such as ``${NAME}`` stay."""
     try:
         yaml.compose(text, Loader=yaml.SafeLoader)
         tokens = list(yaml.scan(text, Loader=yaml.SafeLoader))
@@ -25,7 +25,7 @@ def without_secrets(text: str) -> str:
 
 
 def _cut_by_tokens(text: str, tokens: list[yaml.Token]) -> str:
-    """Readable YAML: the scalar after a secret key, however it is quoted or folded."""
+    """Cut valid YAML: each scalar after a secret key, quoted and folded ones too."""
     cuts = []
     for key, _, value in zip(tokens, tokens[1:], tokens[2:], strict=False):
         if not isinstance(key, yaml.ScalarToken) or not isinstance(value, yaml.ScalarToken):
@@ -39,8 +39,8 @@ def _cut_by_tokens(text: str, tokens: list[yaml.Token]) -> str:
 
 
 def _cut_by_lines(text: str) -> str:
-    """Anything else: the rest of a line with a secret key, and the lines that may belong to it."""
-    kept: list[str] = []
+    """Cut other text: the rest of a line with a secret key, and the lines that may belong to its value."""
+    lines: list[str] = []
     below: int | None = None
     for line in text.splitlines():
         indent = len(line) - len(line.lstrip())
@@ -49,5 +49,5 @@ def _cut_by_lines(text: str) -> str:
         match = _SECRET_LINE.match(line)
         cut = match is not None and not _PLACEHOLDER.fullmatch(match[2].strip())
         below = indent if cut else None
-        kept.append(match[1] if match is not None and cut else line)
-    return "\n".join(kept)
+        lines.append(match[1] if match is not None and cut else line)
+    return "\n".join(lines)

@@ -69,6 +69,6 @@ def connector() -> Page:
     if switches.locked_off:
         flash("The setting PANEL_CONNECTOR_ENABLED of this server switches the connector off.", "warn")
     else:
-        switches.turn_connector(on=turn_on, by=acting())
+        switches.set_connector(on=turn_on, by=acting())
         flash("The connector is on." if turn_on else "The connector is off.")
     return redirect(url_for("admin.overview"), 303)

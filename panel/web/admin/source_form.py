@@ -1,50 +1,30 @@
-"""The source form: between what stands in its fields and the JSON shape of a source. A secret goes in, never out."""
+"""The source form: turns the stored or typed source into the texts of its inputs and back. It never shows a secret."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from panel.core.errors import InvalidInput, PanelError, Rejected
 from panel.integrations.contract import Integration
-from panel.integrations.descriptor import Preset
-from panel.sources.draft import AUTH_SHAPES
+from panel.integrations.descriptor import Field, Preset
+from panel.sources import fields
+from panel.sources.auth_fields import AUTH_SHAPES, AuthField
+from panel.sources.fields import Input, SourceField
 
-PLAIN = ("name", "slug", "location", "rate_limit", "max_concurrency", "timeout_s", "ca_file")
-LABELS = {
-    "name": "Name",
-    "slug": "Slug",
-    "location": "Location",
-    "auth": "Sign-in",
-    "rate_limit": "Rate limit",
-    "max_concurrency": "Requests at once",
-    "timeout_s": "Timeout",
-    "ca_file": "CA file",
-    "headers": "Extra headers",
-}
+_OPTION = "options."
 GENERIC = (
     Preset("none", "none", "None", hint="public content only"),
     Preset("basic", "basic", "User name and password"),
     Preset("token", "token", "Token", hint="bearer, or another header", secret_label="Token"),  # noqa: S106 (a label)
     Preset("oauth2", "oauth2", "OAuth 2.0", secret_label="Client secret"),  # noqa: S106
 )
-GRANTS = {
-    "authorization_code": ("Somebody gives access", "once, at the provider; the panel renews it"),
-    "client_credentials": ("The client itself", "with client id and secret alone"),
-}
-OAUTH_WORDS = {
-    "grantType": "Access",
-    "tokenUrl": "Token address",
-    "authorizationUrl": "Authorisation address",
-    "clientId": "Client id",
-    "scope": "Scope",
-}
 
 
 @dataclass(frozen=True, slots=True)
 class SourceForm:
-    """The form as it is shown. ``text`` holds what stands in each field; a secret is never part of it."""
+    """The form as it is shown. ``text`` holds the content of each input; a secret is never part of it."""
 
     slug: str
     leaf: Integration | None
@@ -53,10 +33,9 @@ class SourceForm:
     presets: tuple[Preset, ...]
     chosen: str
     text: Mapping[str, str]
-    enabled: bool = True
     revision: int | None = None
     typed_secret: bool = False
-    """Whether a secret came with the form; it is gone now and must be typed again."""
+    """Whether the request held a secret, which is not sent back and must be typed again."""
     errors: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -68,28 +47,62 @@ class SourceForm:
         return self.leaf.descriptor.upstream if self.leaf else "the upstream"
 
     def secret_word(self, preset: Preset | None = None) -> str:
-        """The secret's name inside a sentence: ``password``, but ``API key``."""
+        """The secret's label inside a sentence: ``password``, but ``API key``."""
         label = (preset or self.preset).secret_label
         return label if label[:2].isupper() else label[:1].lower() + label[1:]
 
     def keeps_secret(self, preset: Preset) -> bool:
-        """Whether an empty secret field of this way of signing in means "keep"."""
+        """Whether an empty secret field of this preset means "keep"."""
         auth = self.stored["auth"] if self.stored is not None else {}
         return auth.get("type") == preset.auth and bool(auth.get("secretSet"))
 
-    def grants(self, preset: Preset) -> list[tuple[str, str, str, bool]]:
+    # --- plain fields ------------------------------------------------------------------------------------------------
+
+    def find(self, name: str) -> SourceField:
+        return next(known for known in fields.FIELDS if known.name == name)
+
+    def fields_of(self, section: str) -> list[SourceField]:
+        """The fields of a section of the form: single lines, then several lines, then checkboxes."""
+        return [known for kind in Input for known, own in _controls(section) if own is kind]
+
+    @property
+    def options(self) -> tuple[Field, ...]:
+        """The options of the integration, and unknown ones that are stored or typed, so that they can be removed."""
+        if self.leaf is None:
+            return ()
+        offered = self.leaf.descriptor.options
+        given = [*(self.stored["options"] if self.stored else ()), *_typed_options(self.text)]
+        unknown = dict.fromkeys(name for name in given if name not in {option.name for option in offered})
+        help = f"{self.upstream} has no such option. Leave it empty to remove it."
+        return (*offered, *(Field(name, f"“{name}”", help=help) for name in unknown))
+
+    # --- sign-in -----------------------------------------------------------------------------------------------------
+
+    def auth_fields(self, preset: Preset) -> list[AuthField]:
+        """The fields of a preset that the administrator fills in."""
+        return [known for known in AUTH_SHAPES[preset.auth].fields if known.name not in _fixed(preset)]
+
+    def auth_name(self, preset: Preset, known: AuthField) -> str:
+        return f"auth.{preset.id}.{'secret' if known.secret else known.name}"
+
+    def auth_placeholder(self, preset: Preset, known: AuthField) -> str:
+        return self.default_address(_PATHS[known.name](preset)) if known.name in _PATHS else known.placeholder
+
+    def choices(self, preset: Preset, known: AuthField) -> list[tuple[str, str, str, bool]]:
         """The choices of a grant: value, label, hint, and whether it is the chosen one."""
-        known = self.text.get(f"auth.{preset.id}.grantType", "")
-        chosen = known if known in preset.grants else preset.grants[0]
-        return [(grant, *GRANTS[grant], grant == chosen) for grant in preset.grants]
+        typed = self.text.get(self.auth_name(preset, known), "")
+        chosen = typed if typed in preset.grants else preset.grants[0]
+        return [(grant, *known.choices[grant], grant == chosen) for grant in preset.grants]
 
     def default_address(self, path: str) -> str:
-        """An address at the provider that the location leads to, empty when that cannot be told."""
+        """``path`` at the instance that the location leads to; empty when there is none yet."""
         location = self.text.get("location", "").strip() or (self.leaf.descriptor.location_hint if self.leaf else "")
         try:
             return self.leaf.instance_root(location) + path if self.leaf and path else ""
         except InvalidInput:
             return ""
+
+    # --- errors ------------------------------------------------------------------------------------------------------
 
     def with_error(self, exc: PanelError) -> SourceForm:
         """The same form with the sentence beside its field."""
@@ -97,38 +110,66 @@ class SourceForm:
 
     def _errors_of(self, exc: PanelError) -> dict[str, str]:
         if isinstance(exc, Rejected):
-            return {self._field_of(name): sentence for name, sentence in exc.fields.items()}
+            return {self._input_of(name): sentence for name, sentence in exc.fields.items()}
         if not isinstance(exc, InvalidInput):
             return {"": str(exc)}
-        label = self.label_of(self._field_of(exc.field))
-        return {self._field_of(exc.field): str(exc).replace(f"“{exc.field}”", label)}
+        name = self._input_of(exc.field)
+        return {name: str(exc).replace(f"“{exc.field}”", self.label_of(name)) if name else str(exc)}
 
-    def _field_of(self, setting: str) -> str:
-        """The form field of a setting's name; the sign-in settings live in the block of the chosen preset."""
+    def _input_of(self, setting: str) -> str:
+        """The name of the input for a setting; the sign-in settings are in the block of the chosen preset."""
         head, _, key = setting.partition(".")
         if head == "auth":
-            secret = AUTH_SHAPES[self.preset.auth].secret
-            asked = key if key in AUTH_SHAPES[self.preset.auth].public and self.preset.username is None else "secret"
-            return f"auth.{self.chosen}.{asked}" if secret else "auth"
-        if setting in LABELS or setting in {f"options.{option.name}" for option in self.options}:
+            return self._auth_input_of(key)
+        if setting in {_OPTION + option.name for option in self.options}:
             return setting
-        return head if head in LABELS else ""
+        return head if any(known.name == head and known.control for known in fields.FIELDS) else ""
 
-    @property
-    def options(self) -> tuple[Any, ...]:
-        return self.leaf.descriptor.options if self.leaf else ()
+    def _auth_input_of(self, key: str) -> str:
+        shape, asked = AUTH_SHAPES[self.preset.auth], {known.name: known for known in self.auth_fields(self.preset)}
+        if shape.secret is None:
+            return "auth"
+        return self.auth_name(self.preset, asked.get(key) or asked[shape.secret])
 
     def label_of(self, name: str) -> str:
-        if name.startswith("auth."):
-            words = {"username": "User name", "header": "Header", "secret": self.preset.secret_label, **OAUTH_WORDS}
-            return words[name.rpartition(".")[2]]
-        options = {f"options.{option.name}": option.label for option in self.options}
-        return options.get(name) or LABELS.get(name, name)
+        head, _, rest = name.partition(".")
+        if head == "auth" and rest:
+            labels = {self.auth_name(self.preset, known): known.label for known in self.auth_fields(self.preset)}
+            return self.preset.secret_label if name.endswith(".secret") else labels[name]
+        options = {_OPTION + option.name: option.label for option in self.options}
+        return options.get(name) or self.find(head).label
+
+
+_PATHS: Mapping[str, Callable[[Preset], str]] = {
+    "tokenUrl": lambda preset: preset.token_path,
+    "authorizationUrl": lambda preset: preset.authorization_path,
+}
+"""Addresses that an integration may know: where below the instance root they are."""
+
+
+def _fixed(preset: Preset) -> dict[str, str]:
+    """The auth fields whose value the preset fixes."""
+    fixed = {"username": preset.username} if preset.username is not None else {}
+    return {**fixed, "header": preset.header} if preset.header else fixed
+
+
+def _controls(section: str = "") -> list[tuple[SourceField, Input]]:
+    """The fields that have an input, in one section or in all."""
+    shown = [(known, known.control) for known in fields.FIELDS if known.control is not None]
+    return [(known, control.input) for known, control in shown if section in ("", control.section)]
+
+
+def _typed_options(text: Mapping[str, str]) -> dict[str, str]:
+    return {name.removeprefix(_OPTION): value for name, value in text.items() if name.startswith(_OPTION)}
+
+
+# --- making a form ---------------------------------------------------------------------------------------------------
 
 
 def empty_form(slug: str, leaf: Integration | None) -> SourceForm:
     presets = _presets(leaf, None)
-    text = {"slug": slug, "name": leaf.descriptor.upstream if leaf else ""}
+    text = {known.name: "on" for known, kind in _controls() if kind is Input.CHECKBOX and known.type.default}
+    text |= {"slug": slug, "name": leaf.descriptor.upstream if leaf else ""}
     text |= {f"auth.{preset.id}.scope": preset.scope for preset in presets if preset.scope}
     return SourceForm(slug, leaf, None, presets, presets[0].id, text)
 
@@ -137,66 +178,92 @@ def stored_form(stored: Mapping[str, Any], leaf: Integration | None, revision: i
     presets = _presets(leaf, stored["auth"])
     stored = {**stored, "auth": {"secretSet": False, **stored["auth"]}}
     chosen = next(preset for preset in presets if _fits(preset, stored["auth"]))
-    text = {name: _shown(stored[name]) for name in PLAIN}
-    text |= {f"options.{name}": value for name, value in stored["options"].items()}
-    text["headers"] = "\n".join(f"{name}: {value}" for name, value in stored["headers"].items())
+    text = {known.name: _shown(stored[known.name], kind) for known, kind in _controls()}
+    text |= {_OPTION + name: value for name, value in stored["options"].items()}
     text |= {f"auth.{preset.id}.scope": preset.scope for preset in presets if preset.scope and preset != chosen}
     for key in AUTH_SHAPES[chosen.auth].public:
         text[f"auth.{chosen.id}.{key}"] = stored["auth"].get(key, "")
-    return SourceForm(stored["slug"], leaf, stored, presets, chosen.id, text, stored["enabled"], revision)
+    return SourceForm(stored["slug"], leaf, stored, presets, chosen.id, text, revision)
+
+
+def _shown(value: Any, kind: Input) -> str:
+    """The content of an input for a stored value."""
+    if kind is Input.CHECKBOX:
+        return "on" if value else ""
+    if kind is Input.HEADERS:
+        return "\n".join(f"{name}: {text}" for name, text in value.items())
+    if value is None:
+        return ""
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def typed_form(shown: SourceForm, typed: Mapping[str, str]) -> SourceForm:
-    """The shown form with what somebody typed into it, but for secrets."""
+    """The shown form with what was typed into it, except for secrets."""
     secret = any(value for name, value in typed.items() if name.endswith(".secret"))
     text = {name: value for name, value in typed.items() if not name.endswith(".secret")}
     known = {preset.id for preset in shown.presets}
     chosen = typed.get("auth", "") if typed.get("auth") in known else shown.chosen
     revision = int(typed["revision"]) if typed.get("revision", "").isdecimal() else shown.revision
-    return replace(
-        shown, chosen=chosen, text={**text, "slug": shown.slug or text.get("slug", "").strip()},
-        enabled="enabled" in typed, revision=revision, typed_secret=secret,
-    )  # fmt: skip
+    text["slug"] = shown.slug or text.get("slug", "").strip()
+    return replace(shown, chosen=chosen, text=text, revision=revision, typed_secret=secret)
+
+
+def _presets(leaf: Integration | None, auth: Mapping[str, Any] | None) -> tuple[Preset, ...]:
+    """The presets of the integration, or the generic ones; and the stored kind of sign-in, when it is none of them."""
+    offered = (leaf.descriptor.presets if leaf else ()) or GENERIC
+    if auth is None or any(_fits(preset, auth) for preset in offered):
+        return offered
+    taken = {preset.id for preset in offered}
+    extra = next(preset for preset in GENERIC if preset.auth == auth["type"])
+    return (*offered, replace(extra, id=f"own-{extra.id}" if extra.id in taken else extra.id))
+
+
+def _fits(preset: Preset, auth: Mapping[str, Any]) -> bool:
+    return preset.auth == auth["type"] and all(auth.get(name) == value for name, value in _fixed(preset).items())
+
+
+# --- reading a form --------------------------------------------------------------------------------------------------
 
 
 def values_of(form: SourceForm, typed: Mapping[str, str]) -> dict[str, Any]:
     """The typed form in the JSON shape of a source. Raises InvalidInput for headers that cannot be read."""
-    values: dict[str, Any] = {name: form.text.get(name, "").strip() for name in PLAIN}
-    options = dict(form.stored["options"]) if form.stored is not None else {}
-    options |= {option.name: form.text.get(f"options.{option.name}", "") for option in form.options}
-    return {
-        **values,
-        "enabled": form.enabled,
-        "options": options,
-        "headers": read_headers(form.text.get("headers", "")),
-        "auth": _auth(form, typed.get(f"auth.{form.chosen}.secret", "")),
-    }
+    values = {known.name: _value(form.text.get(known.name, ""), kind) for known, kind in _controls()}
+    return {**values, "options": _options(form), "auth": _auth(form, typed.get(f"auth.{form.chosen}.secret", ""))}
+
+
+def _value(text: str, kind: Input) -> Any:
+    if kind is Input.CHECKBOX:
+        return bool(text)
+    return read_headers(text) if kind is Input.HEADERS else text.strip()
+
+
+def _options(form: SourceForm) -> dict[str, str]:
+    """The typed options over the stored ones, without those that are empty."""
+    given = {**(form.stored["options"] if form.stored is not None else {}), **_typed_options(form.text)}
+    return {name: value for name, value in given.items() if value.strip()}
 
 
 def _auth(form: SourceForm, secret: str) -> dict[str, str]:
     """The auth block of the chosen preset. An empty secret is left out, which means "keep"."""
-    preset, auth = form.preset, {"type": form.preset.auth}
-    shape = AUTH_SHAPES[preset.auth]
-    if "username" in shape.public:
-        auth["username"] = preset.username or form.text.get(f"auth.{preset.id}.username", "").strip()
-    if "header" in shape.public:
-        typed = form.text.get(f"auth.{preset.id}.header", "").strip()
-        auth["header"] = preset.header or typed or "Authorization"
-    if preset.auth == "oauth2":
-        auth |= _oauth(form, preset)
-    if shape.secret and secret:
-        auth[shape.secret] = secret
+    preset = form.preset
+    auth = {"type": preset.auth, **_fixed(preset)}
+    for known in form.auth_fields(preset):
+        if known.secret:
+            auth |= {known.name: secret} if secret else {}
+        elif known.choices:
+            auth[known.name] = next(value for value, _, _, is_chosen in form.choices(preset, known) if is_chosen)
+        else:
+            typed = form.text.get(form.auth_name(preset, known), "").strip()
+            auth[known.name] = typed or _auth_default(form, known, auth.get("grantType", ""))
     return auth
 
 
-def _oauth(form: SourceForm, preset: Preset) -> dict[str, str]:
-    """The typed OAuth settings. Where the integration knows an address, an empty field means that one."""
-    typed = {name: form.text.get(f"auth.{preset.id}.{name}", "").strip() for name in OAUTH_WORDS}
-    typed["grantType"] = next(grant for grant, _, _, is_chosen in form.grants(preset) if is_chosen)
-    typed["tokenUrl"] = typed["tokenUrl"] or form.default_address(preset.token_path)
-    if typed["grantType"] == "authorization_code":
-        typed["authorizationUrl"] = typed["authorizationUrl"] or form.default_address(preset.authorization_path)
-    return typed
+def _auth_default(form: SourceForm, known: AuthField, grant: str) -> str:
+    """What an empty field means: the address that the integration knows, or the default of the field."""
+    if known.name == "authorizationUrl" and grant != "authorization_code":
+        return ""
+    path = _PATHS[known.name](form.preset) if known.name in _PATHS else ""
+    return form.default_address(path) or str(known.type.default)
 
 
 def read_headers(text: str) -> dict[str, str]:
@@ -212,24 +279,3 @@ def read_headers(text: str) -> dict[str, str]:
             raise InvalidInput("headers", f"Line {number} of the extra headers repeats {name.strip()}.")
         headers[name.strip()] = value.strip()
     return headers
-
-
-def _presets(leaf: Integration | None, auth: Mapping[str, Any] | None) -> tuple[Preset, ...]:
-    """The leaf's ways of signing in, or the plain ones; and the stored one, when it is none of them."""
-    offered = (leaf.descriptor.presets if leaf else ()) or GENERIC
-    if auth is None or any(_fits(preset, auth) for preset in offered):
-        return offered
-    taken = {preset.id for preset in offered}
-    extra = next(preset for preset in GENERIC if preset.auth == auth["type"])
-    return (*offered, replace(extra, id=f"own-{extra.id}" if extra.id in taken else extra.id))
-
-
-def _fits(preset: Preset, auth: Mapping[str, Any]) -> bool:
-    fixed = preset.username in (None, auth.get("username")) and preset.header in ("", auth.get("header"))
-    return preset.auth == auth["type"] and fixed
-
-
-def _shown(value: Any) -> str:
-    if value is None:
-        return ""
-    return f"{value:g}" if isinstance(value, float) else str(value)

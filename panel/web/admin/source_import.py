@@ -1,4 +1,4 @@
-"""Importing a source from YAML, and the two templates to begin with."""
+"""The page that imports a source from YAML, and the templates that it offers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def template_names() -> list[str]:
 
 
 def attachment(text: str, name: str) -> Response:
-    """A YAML file to be saved under ``name``."""
+    """A download of a YAML file called ``name``."""
     response = Response(text, content_type="text/yaml; charset=utf-8")
     response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
     return response
@@ -62,5 +62,5 @@ def _page(text: str | bytes = "", error: InvalidInput | None = None) -> str:
 
 
 def _environment() -> dict[str, str]:
-    """What ``${NAME}`` may be replaced by: not with the panel's own keys, which would then stand in a source."""
+    """The variables that ``${NAME}`` may name: not the panel's own, so that no key of the panel ends up in a source."""
     return {name: value for name, value in os.environ.items() if not name.startswith("PANEL_")}

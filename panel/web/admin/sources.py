@@ -47,9 +47,9 @@ def index() -> Page:
 
 
 @bp.post("/sources/<slug>/enabled")
-def turn(slug: str) -> Page:
+def set_enabled(slug: str) -> Page:
     on = request.form.get("value") == "on"
-    panel().sources.turn(slug, on=on, by=acting())
+    panel().sources.set_enabled(slug, on=on, by=acting())
     flash(f"The source “{slug}” is switched {'on' if on else 'off'}.")
     return redirect(url_for(".index"), 303)
 

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import json
-from functools import cache
-from pathlib import Path
 from typing import Any
 
-import yaml
 from flask import Blueprint, Response, jsonify, request
 from werkzeug.exceptions import HTTPException
 
@@ -19,6 +15,7 @@ from panel.core.version import VERSION
 from panel.integrations.contract import Integration
 from panel.links.service import DEFAULT_LIMIT, Visitor
 from panel.sources.service import Saved
+from panel.web.api.description import openapi_document
 from panel.web.auth.bearer import Unauthorized, unauthorized
 from panel.web.context import acting, admitted, leaves_for, panel, visitor
 from panel.web.parsing import (
@@ -272,16 +269,8 @@ def _step_json(step: Step) -> dict[str, Any]:
 # --- description -----------------------------------------------------------------------------------------------------
 
 
-@cache
-def _description() -> Any:
-    return yaml.safe_load(Path(__file__).with_name("openapi.yaml").read_text("utf-8"))
-
-
 @bp.get("/openapi.json")
 def openapi() -> Response:
     """The OpenAPI document of this face, with the address and leaves of this panel. Public."""
-    document = copy.deepcopy(_description())
-    document["servers"] = [{"url": panel().config.public_url}]
-    document["info"]["version"] = VERSION
-    document["components"]["parameters"]["Integration"]["schema"]["enum"] = panel().registry.ids()
-    return jsonify(document)
+    config, integrations = panel().config, panel().registry.ids()
+    return jsonify(openapi_document(url=config.public_url, version=VERSION, integrations=integrations))

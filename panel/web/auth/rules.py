@@ -98,7 +98,7 @@ RULES: Mapping[str, Rule] = {
     "GET admin.sources.address": ADMINISTRATORS,
     "GET admin.sources.edit": ADMINISTRATORS,
     "POST admin.sources.edit": ADMINISTRATORS,
-    "POST admin.sources.turn": ADMINISTRATORS,
+    "POST admin.sources.set_enabled": ADMINISTRATORS,
     "GET admin.sources.delete": ADMINISTRATORS,
     "POST admin.sources.delete": ADMINISTRATORS,
     "GET admin.sources.export": ADMINISTRATORS,

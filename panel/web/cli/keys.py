@@ -50,5 +50,5 @@ def connector(state: str) -> None:
     """Switch every outgoing call on or off, in running processes too."""
     if state == "on" and panel().switches.locked_off:
         raise failure("PANEL_CONNECTOR_ENABLED switches the connector off; change that setting first.")
-    panel().switches.turn_connector(on=state == "on", by=console())
+    panel().switches.set_connector(on=state == "on", by=console())
     click.echo(f"The connector is {state}.")

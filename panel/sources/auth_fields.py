@@ -1,0 +1,175 @@
+"""The auth block of a source: the keys of each way of signing in, each described once.
+
+Form, source file, JSON, its OpenAPI description and the checks follow ``AUTH_SHAPES``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from panel.connector import GrantType, check_token_header
+from panel.core.errors import InvalidInput
+from panel.sources.field_types import Choice, FieldType, Text, missing, unchanged
+
+_CODE = {"spellcheck": "false", "autocapitalize": "none"}
+_NAME = {"autocomplete": "off", **_CODE}
+_URL = {"inputmode": "url", **_CODE}
+
+
+@dataclass(frozen=True, slots=True)
+class AuthField:
+    """One key of an auth block. Its name in errors is ``auth.<name>``."""
+
+    name: str
+    label: str
+    type: FieldType = field(default_factory=lambda: Text(4000, clean=unchanged))
+    description: str = ""
+    secret: bool = False
+    """Write-only: sealed when saved and never given out. An empty one means "keep"."""
+    note: str = ""
+    placeholder: str = ""
+    code: bool = True
+    wide: bool = False
+    """Whether the form gives it a line of its own."""
+    choices: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    """Label and explanation of each value, for a field of a few values."""
+    attributes: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def path(self) -> str:
+        return f"auth.{self.name}"
+
+    def schema(self) -> dict[str, Any]:
+        marks = {"writeOnly": True} if self.secret else {}
+        return {**self.type.schema(), **({"description": self.description} if self.description else {}), **marks}
+
+
+@dataclass(frozen=True, slots=True)
+class AuthShape:
+    """The keys of one kind of auth block."""
+
+    fields: tuple[AuthField, ...] = ()
+
+    @property
+    def public(self) -> tuple[str, ...]:
+        return tuple(field.name for field in self.fields if not field.secret)
+
+    @property
+    def secret(self) -> str | None:
+        """The name of the write-only key."""
+        return next((field.name for field in self.fields if field.secret), None)
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        return tuple(field.name for field in self.fields)
+
+
+GRANTS: Mapping[str, tuple[str, str]] = {
+    GrantType.CLIENT_CREDENTIALS.value: ("The client itself", "with client id and secret alone"),
+    GrantType.AUTHORIZATION_CODE.value: ("Somebody gives access", "once, at the provider; the panel renews it"),
+}
+AUTH_SHAPES: Mapping[str, AuthShape] = {
+    "none": AuthShape(),
+    "basic": AuthShape((
+        AuthField(
+            "username",
+            "User name",
+            Text(
+                4000,
+                required=True,
+                pattern="[^:]*",
+                pattern_error="A user name cannot hold a colon.",
+                clean=unchanged,
+            ),
+            code=False,
+            attributes=_NAME,
+        ),
+        AuthField("password", "Password", secret=True),
+    )),
+    "token": AuthShape((
+        AuthField("token", "Token", secret=True),
+        AuthField(
+            "header",
+            "Header",
+            Text(4000, check=check_token_header, clean=unchanged, default="Authorization"),
+            "Header that carries the token; `Authorization: Bearer …` if omitted.",
+            note="optional",
+            placeholder="Authorization",
+            attributes={"autocomplete": "off", "spellcheck": "false"},
+        ),
+    )),
+    "oauth2": AuthShape((
+        AuthField("grantType", "Access", Choice(tuple(GRANTS)), choices=GRANTS),
+        AuthField("tokenUrl", "Token address", Text(4000, required=True), wide=True, attributes=_URL),
+        AuthField(
+            "authorizationUrl", "Authorisation address", Text(4000),
+            note="where somebody gives access", wide=True, attributes=_URL,
+        ),
+        AuthField("clientId", "Client id", Text(4000, required=True), attributes=_NAME),
+        AuthField("clientSecret", "Client secret", secret=True),
+        AuthField("scope", "Scope", Text(4000), note="optional", wide=True, attributes=_CODE),
+    )),
+}  # fmt: skip
+AUTH_ALIASES = {"bearer": "token"}
+
+
+@dataclass(frozen=True, slots=True)
+class AuthValues:
+    """A checked auth block. ``secret`` is None where none was given."""
+
+    kind: str
+    fields: Mapping[str, str]
+    """What may be read again."""
+    secret: str | None = field(default=None, repr=False)
+
+
+class AuthBlock:
+    """The type of the field ``auth``: exactly one block with a type."""
+
+    default = None
+
+    def read(self, path: str, raw: Any) -> AuthValues:
+        """Raises InvalidInput naming ``auth`` or one of its keys."""
+        if raw is None:
+            raise InvalidInput(path, "The source has no auth block; give one, with type none for public content.")
+        if not isinstance(raw, Mapping):
+            raise InvalidInput(path, f"“{path}” must be one block with a type.")
+        kind = auth_kind(raw.get("type"))
+        _check_keys(raw, kind)
+        return _checked(kind, raw)
+
+    def schema(self) -> dict[str, Any]:
+        return {"$ref": "#/components/schemas/NewAuth"}
+
+
+def auth_kind(raw: Any) -> str:
+    kind = AUTH_ALIASES.get(raw, raw) if isinstance(raw, str) else raw
+    if not isinstance(kind, str) or kind not in AUTH_SHAPES:
+        raise InvalidInput("auth.type", f"“auth.type” must be one of {', '.join(AUTH_SHAPES)}.")
+    return kind
+
+
+def _check_keys(raw: Mapping[str, Any], kind: str) -> None:
+    """Keys of a second kind mean that two blocks were merged into one."""
+    for key in raw:
+        if key == "type" or key in AUTH_SHAPES[kind].keys:
+            continue
+        other = next((name for name, shape in AUTH_SHAPES.items() if key in shape.keys), None)
+        if other is None:
+            raise InvalidInput(f"auth.{key}", f"“auth.{key}” is not a setting of a source.")
+        raise InvalidInput(
+            "auth", f"The source has two auth blocks, {kind} and {other} (“auth.{key}”); keep exactly one."
+        )
+
+
+def _checked(kind: str, raw: Mapping[str, Any]) -> AuthValues:
+    shape = AUTH_SHAPES[kind]
+    values = {
+        field.name: field.type.read(field.path, raw.get(field.name, field.type.default)) for field in shape.fields
+    }
+    if values.get("grantType") == GrantType.AUTHORIZATION_CODE and not values["authorizationUrl"]:
+        raise missing("auth.authorizationUrl")
+    secret = values.pop(shape.secret) if shape.secret else ""
+    return AuthValues(kind, {name: value for name, value in values.items() if value}, secret or None)

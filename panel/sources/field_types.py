@@ -1,0 +1,185 @@
+"""The types of values that a field of a source can have: how one is checked, and its JSON Schema."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from panel.connector import check_headers
+from panel.core.errors import InvalidInput
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f]")
+
+
+def missing(path: str) -> InvalidInput:
+    return InvalidInput(path, f"“{path}” is missing.")
+
+
+class FieldType(Protocol):
+    @property
+    def default(self) -> Any:
+        """The value of a field that is not given."""
+
+    def read(self, path: str, raw: Any) -> Any:
+        """The checked value. Raises InvalidInput(path, …)."""
+
+    def schema(self) -> dict[str, Any]:
+        """The JSON Schema of the value."""
+
+
+def stripped(value: str) -> str:
+    return value.strip()
+
+
+def unchanged(value: str) -> str:
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    max_length: int
+    required: bool = False
+    pattern: str = ""
+    """A regular expression that Python and JSON Schema read alike; an empty value need not match it."""
+    pattern_error: str = ""
+    check: Callable[[str], None] | None = None
+    """A further check of the value, which raises InvalidInput."""
+    clean: Callable[[str], str] = stripped
+    default: str = ""
+
+    def read(self, path: str, raw: Any) -> str:
+        if raw is not None and not isinstance(raw, str):
+            raise InvalidInput(path, f"“{path}” must be text; put it in quotes.")
+        value = self.clean(raw or "")
+        if self.required and not value.strip():
+            raise missing(path)
+        if len(value) > self.max_length or _CONTROL.search(value):
+            raise InvalidInput(path, f"“{path}” is too long or holds control characters.")
+        if self.pattern and value and not re.fullmatch(self.pattern, value):
+            raise InvalidInput(path, self.pattern_error)
+        if self.check is not None:
+            self.check(value)
+        return value
+
+    def schema(self) -> dict[str, Any]:
+        schema: dict[str, Any] = {"type": "string", "maxLength": self.max_length}
+        optional = "" if self.required else "?"
+        return {**schema, "pattern": f"^({self.pattern}){optional}$"} if self.pattern else schema
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A required text that is one of ``values``."""
+
+    values: tuple[str, ...]
+    default: str = ""
+
+    def read(self, path: str, raw: Any) -> str:
+        if raw is None or raw == "":
+            raise missing(path)
+        if raw not in self.values:
+            raise InvalidInput(path, f"“{path}” must be {' or '.join(self.values)}.")
+        return str(raw)
+
+    def schema(self) -> dict[str, Any]:
+        return {"enum": list(self.values)}
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    minimum: float
+    maximum: float
+    default: float | None = None
+    """Also the value of an empty text, which a form sends. None where the panel has a value of its own."""
+    whole: bool = False
+
+    def read(self, path: str, raw: Any) -> float | None:
+        if raw is None or raw == "":
+            return self.default
+        try:
+            number = None if isinstance(raw, bool) else float(raw)
+        except (TypeError, ValueError, OverflowError):
+            number = None
+        if number is None or not self.minimum <= number <= self.maximum or (self.whole and number != int(number)):
+            kind = "a whole number" if self.whole else "a number"
+            raise InvalidInput(path, f"“{path}” must be {kind} from {self.minimum:g} to {self.maximum:g}.")
+        return int(number) if self.whole else number
+
+    def schema(self) -> dict[str, Any]:
+        name = "integer" if self.whole else "number"
+        return {
+            "type": [name, "null"] if self.default is None else name,
+            "minimum": self.minimum,
+            "maximum": self.maximum,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    default: bool = False
+
+    def read(self, path: str, raw: Any) -> bool:
+        """Accepts ``true`` and ``false`` as text too, which is what the command line gives."""
+        if isinstance(raw, str) and raw.lower() in ("true", "false"):
+            return raw.lower() == "true"
+        if not isinstance(raw, bool):
+            raise InvalidInput(path, f"“{path}” must be true or false.")
+        return raw
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "boolean"}
+
+
+@dataclass(frozen=True, slots=True)
+class FilePath(Text):
+    """The absolute path of a file that the panel can read; empty for none."""
+
+    def read(self, path: str, raw: Any) -> str:
+        value = Text.read(self, path, raw)
+        if value and not (os.path.isabs(value) and os.access(value, os.R_OK)):
+            raise InvalidInput(path, f"“{path}” names no file that the panel can read.")
+        return value
+
+
+class Headers:
+    """Extra headers by name."""
+
+    @property
+    def default(self) -> dict[str, str]:
+        return {}
+
+    def read(self, path: str, raw: Any) -> dict[str, str]:
+        if raw is None:
+            return {}
+        if not isinstance(raw, Mapping) or not all(isinstance(text, str) for pair in raw.items() for text in pair):
+            raise InvalidInput(path, f"“{path}” must be a list of names with values; put both in quotes.")
+        headers = {name: value.strip() for name, value in raw.items()}
+        check_headers(headers)
+        return headers
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "object", "additionalProperties": {"type": "string", "maxLength": 2000}}
+
+
+class Options:
+    """Short texts by name. An empty one counts as not given. Which names there are is for the integration to say."""
+
+    value = Text(500)
+
+    @property
+    def default(self) -> dict[str, str]:
+        return {}
+
+    def read(self, path: str, raw: Any) -> dict[str, str]:
+        if raw is None:
+            return {}
+        if not isinstance(raw, Mapping):
+            raise InvalidInput(path, f"“{path}” must be a list of names with short texts.")
+        options = {str(name): self.value.read(f"{path}.{name}", value) for name, value in raw.items()}
+        return {name: value for name, value in options.items() if value}
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "object", "additionalProperties": self.value.schema()}
