@@ -134,7 +134,7 @@ class Connector:
         Raises ProviderUnavailable for everything else.
         """
         bare, _, query = url.partition("?")
-        endpoint = _endpoint_at(bare)
+        endpoint = _valid(lambda: parse_endpoint(bare))
         target = (
             endpoint.path + ("/" if bare.endswith("/") or not endpoint.path else "") + (f"?{query}" if query else "")
         )
@@ -170,7 +170,7 @@ class Upstream:
         self.source = source
         self._limiter, self._fresh = limiter or NoLimits(), fresh
         self._connector, self._caller, self._judge, self._deadline = connector, caller, judge, deadline
-        self._endpoint = endpoint or _endpoint_at(source.root)
+        self._endpoint = endpoint or _valid(lambda: source.endpoint)
         self._lines = _Lines()
 
     def __enter__(self) -> Upstream:
@@ -399,8 +399,9 @@ def _serve(lines: list[_Line], waiting: int) -> None:
         lines[-1].served += waiting
 
 
-def _endpoint_at(url: str) -> Endpoint:
+def _valid(read: Callable[[], Endpoint]) -> Endpoint:
+    """What ``read`` reads of a source's settings. Raises ProviderUnavailable when that is no valid address."""
     try:
-        return parse_endpoint(url)
+        return read()
     except InvalidInput as exc:
         raise ProviderUnavailable.because(Reason.SOURCE_INVALID, str(exc)) from None

@@ -93,7 +93,7 @@ def _moved(reply: Reply, endpoint: Endpoint) -> bool:
 def _step(name: str, source: SourceConfig, act: Callable[[Endpoint], str]) -> Finding:
     started, tried = time.monotonic(), "Reading the address."
     try:
-        endpoint = parse_endpoint(source.root)
+        endpoint = source.endpoint
         tried = f"{_TRIED[name]} {endpoint.origin}."
         message, problem = act(endpoint), None
     except InvalidInput as exc:

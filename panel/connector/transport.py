@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from http.client import HTTPException
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 import requests
 import urllib3.exceptions
@@ -22,7 +21,7 @@ from panel.connector.address_guard import AddressGuard
 from panel.connector.body import Garbled, TooLarge, read_body
 from panel.connector.classify import problem_of_failure, succeeded
 from panel.connector.deadline import Deadline
-from panel.connector.endpoint import Endpoint, parse_endpoint, path_of
+from panel.connector.endpoint import Endpoint, path_of
 from panel.connector.sockets import Socket, TlsSocket, TooMuch, dial, secure
 from panel.connector.tls import TlsContexts
 from panel.core.domain import Problem
@@ -75,7 +74,7 @@ class Transport:
     def exchange(self, call: Call, deadline: Deadline, *, allow: Collection[int] = ()) -> Reply:
         """Send one call and read its whole answer. Raises ProviderUnavailable with the reason when none came."""
         with self._answered(call, deadline) as (response, adapter):
-            body = adapter.tried(lambda: read_body(response.raw, limit=self._max_bytes), call.endpoint)
+            body = adapter.tried(lambda: read_body(response.raw, limit=self._max_bytes))
             if not isinstance(body, Problem):
                 return _reply(response, body)
             if succeeded(response.status_code) or response.status_code in allow:
@@ -92,7 +91,7 @@ class Transport:
         """The certificate of the endpoint, tlsed and checked for its name. Raises ProviderUnavailable."""
         adapter = self._adapter(call, deadline)
         with closing(adapter):
-            wire = adapter.tried(lambda: adapter.connected(call.endpoint), call.endpoint)
+            wire = adapter.tried(adapter.connected)
             if isinstance(wire, Problem):
                 raise ProviderUnavailable(wire)
             return wire.getpeercert() or {} if isinstance(wire, TlsSocket) else {}
@@ -100,22 +99,29 @@ class Transport:
     def _adapter(self, call: Call, deadline: Deadline) -> GuardedAdapter:
         budget = 2 * self._max_bytes + _FRAMING
         return GuardedAdapter(
-            self._guard, self._tls, deadline, budget, credential=call.credential, ca_file=call.ca_file
+            self._guard,
+            self._tls,
+            call.endpoint,
+            deadline,
+            budget,
+            credential=call.credential,
+            ca_file=call.ca_file,
         )
 
     @contextmanager
     def _answered(self, call: Call, deadline: Deadline) -> Iterator[tuple[requests.Response, GuardedAdapter]]:
         adapter = self._adapter(call, deadline)
         with _session(adapter) as session:
-            response = adapter.tried(lambda: _sent(session, call), call.endpoint)
+            response = adapter.tried(lambda: _sent(session, call))
             if isinstance(response, Problem):
                 raise _unanswered(response) if adapter.has_sent else ProviderUnavailable(response)
             yield response, adapter
 
 
 class GuardedAdapter(HTTPAdapter):
-    """Lets a requests session reach judged addresses only. For one exchange: the connection ends with it.
+    """Lets a requests session reach the judged addresses of one endpoint only, whatever the URL of its request says.
 
+    It is for one exchange: the connection ends with it.
     ``credential`` tells whether requests carry one, which plain http may take to opened addresses only.
     """
 
@@ -126,6 +132,7 @@ class GuardedAdapter(HTTPAdapter):
         self,
         guard: AddressGuard,
         tls: TlsContexts,
+        endpoint: Endpoint,
         deadline: Deadline,
         budget: int,
         *,
@@ -137,6 +144,7 @@ class GuardedAdapter(HTTPAdapter):
         self._ca_file = ca_file
         self._guard = guard
         self._tls = tls
+        self._endpoint = endpoint
         self._deadline = deadline
         self._budget = budget
         self._wire: Socket | None = None
@@ -149,22 +157,22 @@ class GuardedAdapter(HTTPAdapter):
         self._open.close()
 
     def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
-        parts = urlsplit(str(request.url))
-        endpoint = parse_endpoint(f"{parts.scheme}://{parts.netloc}")
+        endpoint = self._endpoint
         connection = (
             _Https(endpoint.host, endpoint.port) if endpoint.is_tls else HTTPConnection(endpoint.host, endpoint.port)
         )
         self._open.callback(connection.close)
         # It must never dial by itself: the address that it would find has not been judged.
         connection.auto_open = 0
-        connection.sock = self.connected(endpoint)
+        connection.sock = self.connected()
         self.has_sent = True
         raw = _conversed(connection, request)
         self._open.callback(raw.close)
         return self.build_response(request, raw)
 
-    def connected(self, endpoint: Endpoint) -> Socket:
-        """An open connection to ``endpoint``, secured where its scheme says so."""
+    def connected(self) -> Socket:
+        """An open connection to the endpoint, secured where its scheme says so."""
+        endpoint = self._endpoint
         context = self._tls.context(self._ca_file) if endpoint.is_tls else None
         judged = self._guard.judge(endpoint, self._deadline, credential=self._credential)
         self._wire = dial(judged.addresses, endpoint.port, self._deadline, budget=self._budget)
@@ -173,7 +181,7 @@ class GuardedAdapter(HTTPAdapter):
         self._open.callback(self._wire.close)
         return self._wire
 
-    def tried(self, work: Callable[[], T], endpoint: Endpoint) -> T | Problem:
+    def tried(self, work: Callable[[], T]) -> T | Problem:
         """The result of ``work``, or what its failure means.
 
         The failure itself ends here and is chained to nothing: its text and its request carry whole addresses.
@@ -183,7 +191,8 @@ class GuardedAdapter(HTTPAdapter):
             return work()
         except _FAILURES as exc:
             closed = self._wire is not None and self._wire.ended
-            return problem_of_failure(exc, endpoint, within_s=self._deadline.seconds, closed=closed, handled=handled)
+            within_s = self._deadline.seconds
+            return problem_of_failure(exc, self._endpoint, within_s=within_s, closed=closed, handled=handled)
 
 
 class _Https(HTTPConnection):
