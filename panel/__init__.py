@@ -15,6 +15,7 @@ from panel.connector.limiter import Limiter
 from panel.core.version import VERSION
 from panel.credentials.vault import Vault, keys_of
 from panel.integrations.registry import Registry, load_registry
+from panel.links.dry_run import DryRun
 from panel.links.service import Links
 from panel.logs.calls import Calls
 from panel.sandbox import note
@@ -84,6 +85,7 @@ def create_app(config: Config | None = None, *, registry: Registry | None = None
         instances=instances,
         connection_tests=ConnectionTests(registry, sources, connector, checks, instances),
         links=Links(registry, resolver, connector, checks, instances),
+        dry_run=DryRun(registry, resolver, connector),
         access=Access(registry.ids),
         people=People(limit_store),
         switches=switches,

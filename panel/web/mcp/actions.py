@@ -113,7 +113,7 @@ class Call:
         return self.mapping("payload")
 
     @property
-    def only_rehearses(self) -> bool:
+    def is_dry_run(self) -> bool:
         value = self._arguments.get("dryRun", False)
         if not isinstance(value, bool):
             raise InvalidInput("dryRun", "“dryRun” must be true or false.")
@@ -203,8 +203,8 @@ def _health(call: Call) -> Body:
 def _link(call: Call) -> Body:
     leaf = call.leaf
     obj, text = call.object, reference_in(leaf, call.payload)
-    if call.only_rehearses:
-        item = panel().links.dry_run_link(call.who, leaf.id, obj, text)
+    if call.is_dry_run:
+        item = panel().dry_run.link(call.who, leaf.id, obj, text)
         return {"dryRun": True, "action": "link", "wouldLink": leaf.row(item)}
     return row_json(leaf, panel().links.link(call.who, leaf.id, obj, text))
 
@@ -213,8 +213,8 @@ def _create(call: Call) -> Body:
     leaf = call.leaf
     obj, values = call.object, create_values(leaf, call.payload)
     key = idempotency_key("idempotencyKey", call.optional("idempotencyKey"))
-    if call.only_rehearses:
-        panel().links.dry_run_create(call.who, leaf.id, values)
+    if call.is_dry_run:
+        panel().dry_run.create(call.who, leaf.id, values)
         return {"dryRun": True, "action": "create", "wouldCreate": values}
     return row_json(leaf, panel().links.create(call.who, leaf.id, obj, values, key=key))
 
@@ -222,8 +222,8 @@ def _create(call: Call) -> Body:
 def _update(call: Call) -> Body:
     leaf = call.leaf
     obj, entity, changes = call.object, call.entity, call.payload
-    if call.only_rehearses:
-        row = panel().links.dry_run_update(call.who, leaf.id, obj, entity, changes)
+    if call.is_dry_run:
+        row = panel().dry_run.update(call.who, leaf.id, obj, entity, changes)
         return {"dryRun": True, "action": "update", "current": row_json(leaf, row), "wouldChange": changes}
     return row_json(leaf, panel().links.update(call.who, leaf.id, obj, entity, changes))
 
@@ -231,8 +231,8 @@ def _update(call: Call) -> Body:
 def _unlink(call: Call) -> Body:
     leaf = call.leaf
     obj, entity = call.object, call.entity
-    if call.only_rehearses:
-        pointer = panel().links.dry_run_unlink(call.who, leaf.id, obj, entity)
+    if call.is_dry_run:
+        pointer = panel().dry_run.unlink(call.who, leaf.id, obj, entity)
         gone = {"reference": pointer.reference, "url": pointer.url}
         return {"dryRun": True, "action": "unlink", "wouldUnlink": gone}
     panel().links.unlink(call.who, leaf.id, obj, entity)
