@@ -20,7 +20,7 @@ from panel.connector.classify import problem_of_status, succeeded, timed_out
 from panel.connector.deadline import Deadline, DeadlinePassed
 from panel.connector.endpoint import Endpoint, outline_of, parse_endpoint, path_of
 from panel.connector.headers import Sign, form_headers, outgoing, signed
-from panel.connector.limiter import Limiter, NoLimits, RetryBudget
+from panel.connector.limiter import Limiter, NoLimits, Outcome, RetryBudget
 from panel.connector.local_cache import LocalCache
 from panel.connector.probes import Probes
 from panel.connector.resolve import Resolver
@@ -301,12 +301,12 @@ class Upstream:
         size = 0
         problem: Problem | None = None
         try:
-            with self._limiter.acquire(self.source, self._caller.principal, self._deadline):
-                reply = self._exchanged(call, allow)
-            status, size = reply.status, len(reply.body or b"")
-            answer = Answer(reply.status, reply.headers, reply.body or b"", where)
-            problem = self._judged(answer, complete=reply.body is not None, allow=allow)
-            self._limiter.report(self.source, problem)
+            with self._limiter.acquire(self.source, self._caller.principal, self._deadline) as outcome:
+                reply = self._exchanged(call, allow, outcome)
+                status, size = reply.status, len(reply.body or b"")
+                answer = Answer(reply.status, reply.headers, reply.body or b"", where)
+                problem = self._judged(answer, complete=reply.body is not None, allow=allow)
+                outcome.report(problem)
         except ProviderUnavailable as exc:
             problem = exc.problem
             raise
@@ -320,12 +320,12 @@ class Upstream:
             raise failure
         return answer
 
-    def _exchanged(self, call: Call, allow: Collection[int]) -> Reply:
-        """The exchange itself. Only what happens out there is reported: our own limits say nothing about a source."""
+    def _exchanged(self, call: Call, allow: Collection[int], outcome: Outcome) -> Reply:
+        """The exchange itself. Only its failures are reported: our own limits say nothing about a source."""
         try:
             return self._connector.transport.exchange(call, self._deadline, allow=allow)
         except ProviderUnavailable as exc:
-            self._limiter.report(self.source, exc.problem)
+            outcome.report(exc.problem)
             raise
 
     def _note(self, line: _Line) -> None:

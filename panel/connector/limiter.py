@@ -110,6 +110,14 @@ class LimitStore(Protocol):
         """Ask for one call now. ``reason`` is set when it may not go out (circuit-open or rate-limited)."""
         ...
 
+    def enter(self, source: SourceConfig, until_s: float) -> int | None:
+        """A slot for one call to a source without a rate limit, in one statement.
+
+        None when a closer look is needed: the breaker is open, the upstream asked to wait, no slot is known to be free,
+        or the source was saved since the last call.
+        """
+        ...
+
     def take_slot(self, source: SourceConfig, until_s: float, *, probe: bool = False) -> Admission:
         """A place among ``max_concurrency``, given back by ``free_slot`` or by itself after ``until_s`` seconds.
 
@@ -118,6 +126,10 @@ class LimitStore(Protocol):
         ...
 
     def free_slot(self, source: SourceConfig, slot: int) -> None: ...
+
+    def finish(self, source: SourceConfig, slot: int) -> None:
+        """``free_slot`` and ``succeeded`` in one statement, unless there are failures to forget."""
+        ...
 
     def failed(self, source: SourceConfig, *, open_after: int, probe_every_s: float) -> None: ...
 
@@ -138,15 +150,23 @@ class LimitStore(Protocol):
         ...
 
 
+class Outcome:
+    """How a call ended. What was not reported says nothing about the health of the source."""
+
+    def __init__(self) -> None:
+        self.is_known = False
+        self.problem: Problem | None = None
+
+    def report(self, problem: Problem | None) -> None:
+        self.is_known, self.problem = True, problem
+
+
 class NoLimits:
     """Admits every call: for Test connection, and for connectors without a limit store."""
 
     @contextmanager
-    def acquire(self, source: SourceConfig, principal: str, deadline: Deadline) -> Iterator[None]:
-        yield
-
-    def report(self, source: SourceConfig, problem: Problem | None) -> None:
-        """Nothing is remembered."""
+    def acquire(self, source: SourceConfig, principal: str, deadline: Deadline) -> Iterator[Outcome]:
+        yield Outcome()
 
     def epoch(self, source: SourceConfig) -> int:
         return 0
@@ -166,27 +186,47 @@ class Limiter:
         self._turns: dict[str, threading.Lock] = {}
 
     @contextmanager
-    def acquire(self, source: SourceConfig, principal: str, deadline: Deadline) -> Iterator[None]:
-        """Let one call through. Raises ProviderUnavailable: circuit-open, rate-limited or busy, with the wait."""
-        admission = self._limit_store.admit(source, principal, Rate.of(source.rate_limit))
+    def acquire(self, source: SourceConfig, principal: str, deadline: Deadline) -> Iterator[Outcome]:
+        """Let one call through and record its outcome.
+
+        Raises ProviderUnavailable: circuit-open, rate-limited or busy, with the wait.
+        """
+        slot = self._enter(source, principal, deadline)
+        outcome = Outcome()
+        try:
+            yield outcome
+        finally:
+            self._leave(source, slot, outcome)
+
+    def _enter(self, source: SourceConfig, principal: str, deadline: Deadline) -> int:
+        """A slot, at once where possible; not before callers of this process that wait for one."""
+        rate = Rate.of(source.rate_limit)
+        if rate is None and not self._turn(source).locked():
+            slot = self._limit_store.enter(source, deadline.left + 1)
+            if slot is not None:
+                return slot
+        admission = self._limit_store.admit(source, principal, rate)
         if admission.reason is not None:
             raise ProviderUnavailable(_refusal(source, admission))
-        slot = self._slot(source, deadline, probe=admission.probe)
+        return self._slot(source, deadline, probe=admission.probe)
+
+    def _leave(self, source: SourceConfig, slot: int, outcome: Outcome) -> None:
+        if outcome.is_known and not _is_failure(outcome.problem):
+            self._limit_store.finish(source, slot)
+            return
         try:
-            yield
+            # Before the slot is free, so that no waiting call goes out to a source that just failed.
+            self._record_failure(source, outcome.problem)
         finally:
             self._limit_store.free_slot(source, slot)
 
-    def report(self, source: SourceConfig, problem: Problem | None) -> None:
-        """Tell how a call ended."""
+    def _record_failure(self, source: SourceConfig, problem: Problem | None) -> None:
         if problem is None:
-            self._limit_store.succeeded(source)
-        elif problem.reason in BREAKING:
+            return
+        if problem.reason in BREAKING:
             self._limit_store.failed(source, open_after=FAILURES_TO_OPEN, probe_every_s=PROBE_EVERY_S)
         elif problem.reason is Reason.RATE_LIMITED and problem.retry_after:
             self._limit_store.hold_off(source, problem.retry_after)
-        elif problem.reason not in (Reason.BUSY, Reason.CIRCUIT_OPEN):
-            self._limit_store.succeeded(source)
 
     def epoch(self, source: SourceConfig) -> int:
         return self._limit_store.epoch(source.id)
@@ -202,13 +242,16 @@ class Limiter:
 
         A crowd that waits for a sick source would else keep the limit_store from those who call a healthy one.
         """
-        turn = self._turns.setdefault(source.id, threading.Lock())
+        turn = self._turn(source)
         if not turn.acquire(timeout=max(0.0, deadline.left - LAST_S)):
             raise _busy(source)
         try:
             return self._slot_in_turn(source, deadline, probe=probe)
         finally:
             turn.release()
+
+    def _turn(self, source: SourceConfig) -> threading.Lock:
+        return self._turns.setdefault(source.id, threading.Lock())
 
     def _slot_in_turn(self, source: SourceConfig, deadline: Deadline, *, probe: bool) -> int:
         """Who waited here while the source went bad is told so at once, and adds nothing to its load."""
@@ -274,6 +317,13 @@ class RetryBudget:
             self._left -= 1
         time.sleep(pause)
         return True
+
+
+def _is_failure(problem: Problem | None) -> bool:
+    """Whether an outcome counts against the source. A refused credential or a short limit does not."""
+    if problem is None:
+        return False
+    return problem.reason in BREAKING or (problem.reason is Reason.RATE_LIMITED and bool(problem.retry_after))
 
 
 def _busy(source: SourceConfig) -> ProviderUnavailable:
