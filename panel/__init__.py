@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from flask import Flask
 from sqlalchemy import Engine
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -65,7 +67,7 @@ def create_app(config: Config | None = None, *, registry: Registry | None = None
     calls = Calls(aside)
     limit_store = SqlLimitStore(lambda: _limit_store_engine(app, config))
     connector = Connector(
-        allowed=lambda: allowed_hosts(config),
+        allowed=partial(note.allowed_hosts, config.allowed_private_hosts, config.sandbox_note),
         deadline_s=config.deadline_s,
         limiter=Limiter(limit_store),
         cache_ttl_s=config.cache_ttl_s,
@@ -116,8 +118,3 @@ def _limit_store_engine(app: Flask, config: Config) -> Engine:
     with app.app_context():
         own = db.engine
     return own if own.dialect.name != "sqlite" else ephemeral_engine(config.instance_dir / "traffic.sqlite3")
-
-
-def allowed_hosts(config: Config) -> tuple[str, ...]:
-    """What PANEL_ALLOWED_PRIVATE_HOSTS opens, and the sandbox's host:port while it runs."""
-    return (*config.allowed_private_hosts, *note.read(config.sandbox_note))
