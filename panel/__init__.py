@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from flask import Flask
 from sqlalchemy import Engine
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -15,6 +17,7 @@ from panel.connector.limiter import Limiter
 from panel.core.version import VERSION
 from panel.credentials.vault import Vault, keys_of
 from panel.integrations.registry import Registry, load_registry
+from panel.links.dry_run import DryRun
 from panel.links.service import Links
 from panel.logs.calls import CallLog
 from panel.sandbox import note
@@ -64,7 +67,7 @@ def create_app(config: Config | None = None, *, registry: Registry | None = None
     call_log = CallLog(aside)
     limit_store = SqlLimitStore(lambda: _limit_store_engine(app, config))
     connector = Connector(
-        allowed=lambda: allowed_hosts(config),
+        allowed=partial(note.allowed_hosts, config.allowed_private_hosts, config.sandbox_note),
         deadline_s=config.deadline_s,
         limiter=Limiter(limit_store),
         cache_ttl_s=config.cache_ttl_s,
@@ -84,6 +87,7 @@ def create_app(config: Config | None = None, *, registry: Registry | None = None
         instances=instances,
         connection_tests=ConnectionTests(registry, sources, connector, checks, instances),
         links=Links(registry, resolver, connector, checks, instances),
+        dry_run=DryRun(registry, resolver, connector),
         api_tokens=ApiTokens(registry.ids),
         people=People(limit_store),
         switches=switches,
@@ -114,8 +118,3 @@ def _limit_store_engine(app: Flask, config: Config) -> Engine:
     with app.app_context():
         own = db.engine
     return own if own.dialect.name != "sqlite" else ephemeral_engine(config.instance_dir / "traffic.sqlite3")
-
-
-def allowed_hosts(config: Config) -> tuple[str, ...]:
-    """What PANEL_ALLOWED_PRIVATE_HOSTS opens, and the sandbox's host:port while it runs."""
-    return (*config.allowed_private_hosts, *note.read(config.sandbox_note))

@@ -9,6 +9,7 @@ from panel.accounts.embed_tokens import EmbedApps
 from panel.accounts.people import People
 from panel.config import Config
 from panel.integrations.registry import Registry
+from panel.links.dry_run import DryRun
 from panel.links.service import Links
 from panel.logs.calls import CallLog
 from panel.sources.checks import SourceChecks
@@ -32,6 +33,7 @@ class Panel:
     instances: Instances
     connection_tests: ConnectionTests
     links: Links
+    dry_run: DryRun
     api_tokens: ApiTokens
     people: People
     switches: Switches

@@ -32,7 +32,7 @@ def _child(app: Flask, what: str, threads: int) -> None:
         Grants.renew = _kill  # type: ignore[method-assign]
     services: Panel = app.extensions["leafpanel"]
     with app.app_context():
-        config = services.resolver.config_for(services.registry.get("openproject"))
+        config = services.resolver.resolve(services.registry.get("openproject")).ready()
 
     def header(_: int) -> str:
         return services.oauth.header(config, Deadline(DEADLINE_S[what]), Caller("test", "child"))

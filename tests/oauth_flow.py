@@ -74,7 +74,7 @@ def connected(services: Panel, upstreams: Upstreams, **changes: str) -> SourceCo
 
 
 def config_of(services: Panel) -> SourceConfig:
-    return services.resolver.config_for(services.registry.get("openproject"))
+    return services.resolver.resolve(services.registry.get("openproject")).ready()
 
 
 def talk(services: Panel, config: SourceConfig, seconds: float = 20) -> Upstream:

@@ -42,7 +42,7 @@ def test_an_empty_secret_keeps_the_stored_one(xwiki: Sources, services: Panel) -
         "xwiki", {"name": "Renamed", "auth": {"type": "basic", "username": "alice", "password": ""}}, by=actor("bob")
     )
 
-    config = services.resolver.config_for(services.registry.get("xwiki"))
+    config = services.resolver.resolve(services.registry.get("xwiki")).ready()
     assert config.auth.secret is not None
     assert (config.auth.secret.reveal(), config.name) == ("secret", "Renamed")
 
@@ -138,7 +138,7 @@ def test_importing_over_a_source_takes_the_secret_from_the_file(xwiki: Sources, 
     text = xwiki.export("xwiki")
 
     xwiki.import_file(text, by=ALICE, environ={"XWIKI_PASSWORD": "new"})
-    secret = services.resolver.config_for(services.registry.get("xwiki")).auth.secret
+    secret = services.resolver.resolve(services.registry.get("xwiki")).ready().auth.secret
     assert secret is not None
     assert secret.reveal() == "new"
 
@@ -222,7 +222,7 @@ def test_a_switched_off_connector_asks_nobody_even_in_a_test(
 
 def test_a_missing_source_is_told_word_for_word(services: Panel) -> None:
     with pytest.raises(ProviderUnavailable) as caught:
-        services.resolver.config_for(services.registry.get("xwiki"))
+        services.resolver.resolve(services.registry.get("xwiki")).ready()
 
     assert str(caught.value) == 'OpenConnector source "xwiki" for integration "xwiki" is missing or unreadable.'
 

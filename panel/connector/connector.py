@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from panel.connector.address_guard import AddressGuard
 from panel.connector.allowlist import Allowlist
 from panel.connector.caller import Caller, Journal, NoJournal
-from panel.connector.conversation import Classify, Upstream, endpoint_of
+from panel.connector.conversation import Classify, Upstream, valid_endpoint
 from panel.connector.deadline import Deadline
 from panel.connector.endpoint import Endpoint, parse_endpoint
 from panel.connector.headers import OauthSigner, form_headers
@@ -116,6 +116,6 @@ class Connector:
 def _form_target(url: str) -> tuple[Endpoint, str]:
     """Endpoint and request target of a form's address. A trailing slash is kept: some token endpoints need it."""
     bare, _, query = url.partition("?")
-    endpoint = endpoint_of(bare, "auth.tokenUrl")
+    endpoint = valid_endpoint(lambda: parse_endpoint(bare), "auth.tokenUrl")
     slash = "/" if bare.endswith("/") or not endpoint.path else ""
     return endpoint, endpoint.path + slash + (f"?{query}" if query else "")

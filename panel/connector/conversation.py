@@ -16,9 +16,9 @@ from typing import Protocol, TypeVar
 from panel.connector.caller import Caller, Journal
 from panel.connector.classify import problem_of_status, succeeded, timed_out
 from panel.connector.deadline import Deadline, DeadlinePassed
-from panel.connector.endpoint import Endpoint, outline_of, parse_endpoint, path_of
+from panel.connector.endpoint import Endpoint, outline_of, path_of
 from panel.connector.headers import OauthSigner, request_headers, with_credential
-from panel.connector.limiter import Limiter, NoLimits, RetryBudget
+from panel.connector.limiter import Limiter, NoLimits, Outcome, RetryBudget
 from panel.connector.local_cache import LocalCache
 from panel.connector.response import Answer
 from panel.connector.shared_cache import CachedAnswer, SharedCache, fetch_once
@@ -90,7 +90,7 @@ class Upstream:
         self.source = source
         self._limiter, self._fresh = limiter or NoLimits(), fresh
         self._services, self._caller, self._classify, self._deadline = services, caller, classify, deadline
-        self._endpoint = endpoint or endpoint_of(source.root, "location")
+        self._endpoint = endpoint or valid_endpoint(lambda: source.endpoint, "location")
         self._held = _HeldRecords()
 
     def __enter__(self) -> Upstream:
@@ -229,12 +229,12 @@ class Upstream:
         size = 0
         problem: Problem | None = None
         try:
-            with self._limiter.acquire(self.source, self._caller.principal, self._deadline):
-                raw = self._exchange(request, allow)
-            status, size = raw.status, len(raw.body or b"")
-            answer = Answer(raw.status, raw.headers, raw.body or b"", where)
-            problem = self._problem_of(answer, complete=raw.body is not None, allow=allow)
-            self._limiter.report(self.source, problem)
+            with self._limiter.acquire(self.source, self._caller.principal, self._deadline) as outcome:
+                raw = self._exchange(request, allow, outcome)
+                status, size = raw.status, len(raw.body or b"")
+                answer = Answer(raw.status, raw.headers, raw.body or b"", where)
+                problem = self._problem_of(answer, complete=raw.body is not None, allow=allow)
+                outcome.report(problem)
         except ProviderUnavailable as exc:
             problem = exc.problem
             raise
@@ -248,12 +248,12 @@ class Upstream:
             raise failure
         return answer
 
-    def _exchange(self, request: OutgoingRequest, allow: Collection[int]) -> RawResponse:
+    def _exchange(self, request: OutgoingRequest, allow: Collection[int], outcome: Outcome) -> RawResponse:
         """Send the request. Only failures of the exchange reach the breaker; a refusal by our own limits does not."""
         try:
             return self._services.transport.exchange(request, self._deadline, allow=allow)
         except ProviderUnavailable as exc:
-            self._limiter.report(self.source, exc.problem)
+            outcome.report(exc.problem)
             raise
 
     def _problem_of(self, answer: Answer, *, complete: bool, allow: Collection[int]) -> Problem | None:
@@ -336,9 +336,9 @@ def _add_served(records: list[_CallRecord], waiting: int) -> None:
         records[-1].served += waiting
 
 
-def endpoint_of(url: str, field: str) -> Endpoint:
-    """Raises ProviderUnavailable (source-invalid) for an address that cannot be called."""
+def valid_endpoint(read: Callable[[], Endpoint], field: str) -> Endpoint:
+    """The address that ``read`` returns. Raises ProviderUnavailable (source-invalid) for one that cannot be called."""
     try:
-        return parse_endpoint(url)
+        return read()
     except InvalidInput as exc:
         raise ProviderUnavailable.because(Reason.SOURCE_INVALID, str(exc), field=field) from None

@@ -12,7 +12,7 @@ from requests.structures import CaseInsensitiveDict
 
 from panel.connector.caller import Caller
 from panel.connector.deadline import Deadline
-from panel.connector.endpoint import Endpoint, parse_endpoint
+from panel.connector.endpoint import Endpoint
 from panel.connector.source import AuthKind, Secret, SourceConfig
 from panel.core.domain import Problem
 from panel.core.errors import InvalidInput, ProviderUnavailable
@@ -97,7 +97,7 @@ def form_headers(source: SourceConfig, endpoint: Endpoint, basic: tuple[str, str
 
     Extra headers may be credentials of a gateway, so they are sent to the source's own origin only.
     """
-    sent = CaseInsensitiveDict(extra_headers(source) if endpoint.origin == parse_endpoint(source.root).origin else {})
+    sent = CaseInsensitiveDict(extra_headers(source) if endpoint.origin == source.endpoint.origin else {})
     sent.update(_fixed("application/json", "application/x-www-form-urlencoded"))
     if basic is not None:
         # Client id and secret are form-encoded first: https://www.rfc-editor.org/rfc/rfc6749#section-2.3.1

@@ -112,6 +112,14 @@ class LimitStore(Protocol):
         """Admit one call and count it. ``reason`` is set when it is refused (circuit-open or rate-limited)."""
         ...
 
+    def enter(self, source: SourceConfig, until_s: float) -> int | None:
+        """A slot for one call to a source without a rate limit, in one statement.
+
+        None when a closer look is needed: the breaker is open, the upstream asked to wait, no slot is known to be free,
+        or the source was saved since the last call.
+        """
+        ...
+
     def take_slot(self, source: SourceConfig, until_s: float, *, probe: bool = False) -> Admission:
         """Take one of ``max_concurrency`` slots; it is freed by ``free_slot``, or expires after ``until_s`` seconds.
 
@@ -120,6 +128,10 @@ class LimitStore(Protocol):
         ...
 
     def free_slot(self, source: SourceConfig, slot: int) -> None: ...
+
+    def finish(self, source: SourceConfig, slot: int) -> None:
+        """``free_slot`` and ``succeeded`` in one statement, unless there are failures to forget."""
+        ...
 
     def failed(self, source: SourceConfig, *, open_after: int, probe_every_s: float) -> None: ...
 
@@ -140,15 +152,23 @@ class LimitStore(Protocol):
         ...
 
 
+class Outcome:
+    """How a call ended. What was not reported says nothing about the health of the source."""
+
+    def __init__(self) -> None:
+        self.is_known = False
+        self.problem: Problem | None = None
+
+    def report(self, problem: Problem | None) -> None:
+        self.is_known, self.problem = True, problem
+
+
 class NoLimits:
     """Admits every call and stores nothing: for Test connection, and for connectors without a limit store."""
 
     @contextmanager
-    def acquire(self, source: SourceConfig, principal: str, deadline: Deadline) -> Iterator[None]:
-        yield
-
-    def report(self, source: SourceConfig, problem: Problem | None) -> None:
-        """Do nothing."""
+    def acquire(self, source: SourceConfig, principal: str, deadline: Deadline) -> Iterator[Outcome]:
+        yield Outcome()
 
     def epoch(self, source: SourceConfig) -> int:
         return 0
@@ -168,32 +188,49 @@ class Limiter:
         self._slot_locks: dict[str, threading.Lock] = {}
 
     @contextmanager
-    def acquire(self, source: SourceConfig, principal: str, deadline: Deadline) -> Iterator[None]:
-        """Admit one call and hold a slot during the block.
+    def acquire(self, source: SourceConfig, principal: str, deadline: Deadline) -> Iterator[Outcome]:
+        """Admit one call, hold a slot during the block, and record the outcome that the block reports.
 
         Raises ProviderUnavailable (circuit-open, rate-limited, or busy when no slot becomes free before the deadline),
         with the seconds to wait.
         """
-        admission = self._limit_store.admit(source, principal, Rate.of(source.rate_limit))
+        slot = self._enter(source, principal, deadline)
+        outcome = Outcome()
+        try:
+            yield outcome
+        finally:
+            self._leave(source, slot, outcome)
+
+    def _enter(self, source: SourceConfig, principal: str, deadline: Deadline) -> int:
+        """A slot: in one statement where possible, but never before a caller of this process that waits for one."""
+        rate = Rate.of(source.rate_limit)
+        if rate is None and not self._slot_lock(source).locked():
+            slot = self._limit_store.enter(source, deadline.left + 1)
+            if slot is not None:
+                return slot
+        admission = self._limit_store.admit(source, principal, rate)
         if admission.reason is not None:
             raise ProviderUnavailable(_refusal(source, admission))
-        slot = self._take_slot(source, deadline, probe=admission.probe)
+        return self._take_slot(source, deadline, probe=admission.probe)
+
+    def _leave(self, source: SourceConfig, slot: int, outcome: Outcome) -> None:
+        if outcome.is_known and not _is_failure(outcome.problem):
+            self._limit_store.finish(source, slot)
+            return
         try:
-            yield
+            # Before the slot is free, so that no waiting call goes out to a source that just failed.
+            self._record_failure(source, outcome.problem)
         finally:
             self._limit_store.free_slot(source, slot)
 
-    def report(self, source: SourceConfig, problem: Problem | None) -> None:
-        """Update breaker and wait with the outcome of a call; ``problem`` is None for a success."""
+    def _record_failure(self, source: SourceConfig, problem: Problem | None) -> None:
+        """Update the breaker, or the wait that the upstream asked for."""
         if problem is None:
-            self._limit_store.succeeded(source)
-        elif problem.reason.facts.opens_breaker:
+            return
+        if problem.reason.facts.opens_breaker:
             self._limit_store.failed(source, open_after=FAILURES_TO_OPEN, probe_every_s=PROBE_EVERY_S)
         elif problem.reason is Reason.RATE_LIMITED and problem.retry_after:
             self._limit_store.hold_off(source, problem.retry_after)
-        elif problem.reason is Reason.RATE_LIMITED or not problem.reason.facts.held_back:
-            # The upstream itself answered.
-            self._limit_store.succeeded(source)
 
     def epoch(self, source: SourceConfig) -> int:
         return self._limit_store.epoch(source.id)
@@ -208,13 +245,16 @@ class Limiter:
         """The number of a free slot. Raises ProviderUnavailable as ``acquire`` does."""
         # Per source, only one waiting thread of this process polls the store. Otherwise the threads that wait for a
         # slow source would block the store for calls to other sources.
-        lock = self._slot_locks.setdefault(source.id, threading.Lock())
+        lock = self._slot_lock(source)
         if not lock.acquire(timeout=max(0.0, deadline.left - LAST_S)):
             raise _busy(source)
         try:
             return self._poll_for_slot(source, deadline, probe=probe)
         finally:
             lock.release()
+
+    def _slot_lock(self, source: SourceConfig) -> threading.Lock:
+        return self._slot_locks.setdefault(source.id, threading.Lock())
 
     def _poll_for_slot(self, source: SourceConfig, deadline: Deadline, *, probe: bool) -> int:
         """Poll until a slot is free. A breaker that opens meanwhile ends the waiting at once."""
@@ -279,6 +319,13 @@ class RetryBudget:
             self._left -= 1
         time.sleep(pause)
         return True
+
+
+def _is_failure(problem: Problem | None) -> bool:
+    """Whether an outcome counts against the source. A refused credential or a short limit does not."""
+    if problem is None:
+        return False
+    return problem.reason.facts.opens_breaker or (problem.reason is Reason.RATE_LIMITED and bool(problem.retry_after))
 
 
 def _busy(source: SourceConfig) -> ProviderUnavailable:

@@ -91,7 +91,7 @@ def _step(name: str, source: SourceConfig, check: Callable[[Endpoint], str]) -> 
     """Run ``check``, which returns the message of a passed step and raises ProviderUnavailable."""
     started, tried = time.monotonic(), "Reading the address."
     try:
-        endpoint = parse_endpoint(source.root)
+        endpoint = source.endpoint
         tried = f"{_TRIED[name]} {endpoint.origin}."
         message, problem = check(endpoint), None
     except InvalidInput as exc:

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 from typing import Any
 from urllib.parse import urlsplit
+
+from panel.connector.endpoint import Endpoint, parse_endpoint
 
 
 class Secret:
@@ -75,7 +78,7 @@ def origin_of(url: str) -> str:
     return f"{scheme}://{host}" if parts.port in (None, default) else f"{scheme}://{host}:{parts.port}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SourceConfig:
     """One source, ready for use. ``root`` is the instance root (no trailing slash): ``https://host/wiki``."""
 
@@ -97,6 +100,11 @@ class SourceConfig:
     @property
     def origin(self) -> str:
         return origin_of(self.root)
+
+    @cached_property
+    def endpoint(self) -> Endpoint:
+        """The root, parsed once. Raises InvalidInput("location", …) for anything but a plain http(s) address."""
+        return parse_endpoint(self.root)
 
     @property
     def signs_in(self) -> bool:

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from http.client import HTTPException
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 import requests
 import urllib3.exceptions
@@ -22,7 +21,7 @@ from panel.connector.address_guard import AddressGuard
 from panel.connector.body import BodyTooLarge, MalformedBody, read_body
 from panel.connector.classify import problem_of_failure, succeeded
 from panel.connector.deadline import Deadline
-from panel.connector.endpoint import Endpoint, parse_endpoint, path_of
+from panel.connector.endpoint import Endpoint, path_of
 from panel.connector.sockets import BudgetExceeded, Socket, TlsSocket, dial, secure
 from panel.connector.tls import TlsContexts
 from panel.core.domain import Problem
@@ -75,7 +74,7 @@ class Transport:
     def exchange(self, request: OutgoingRequest, deadline: Deadline, *, allow: Collection[int] = ()) -> RawResponse:
         """Send one request and read its whole answer. Raises ProviderUnavailable with the reason when that fails."""
         with self._response(request, deadline) as (response, adapter):
-            body = adapter.attempt(lambda: read_body(response.raw, limit=self._max_bytes), request.endpoint)
+            body = adapter.attempt(lambda: read_body(response.raw, limit=self._max_bytes))
             if not isinstance(body, Problem):
                 return _raw_response(response, body)
             if succeeded(response.status_code) or response.status_code in allow:
@@ -92,7 +91,7 @@ class Transport:
         """The verified certificate of the endpoint; empty without TLS. Raises ProviderUnavailable."""
         adapter = self._adapter(request, deadline)
         with closing(adapter):
-            connection = adapter.attempt(lambda: adapter.connect(request.endpoint), request.endpoint)
+            connection = adapter.attempt(adapter.connect)
             if isinstance(connection, Problem):
                 raise ProviderUnavailable(connection)
             return connection.getpeercert() or {} if isinstance(connection, TlsSocket) else {}
@@ -100,7 +99,13 @@ class Transport:
     def _adapter(self, request: OutgoingRequest, deadline: Deadline) -> GuardedAdapter:
         budget = 2 * self._max_bytes + _FRAMING
         return GuardedAdapter(
-            self._guard, self._tls, deadline, budget, credential=request.credential, ca_file=request.ca_file
+            self._guard,
+            self._tls,
+            request.endpoint,
+            deadline,
+            budget,
+            credential=request.credential,
+            ca_file=request.ca_file,
         )
 
     @contextmanager
@@ -109,17 +114,17 @@ class Transport:
     ) -> Iterator[tuple[requests.Response, GuardedAdapter]]:
         adapter = self._adapter(request, deadline)
         with _session(adapter) as session:
-            response = adapter.attempt(lambda: _send_prepared(session, request), request.endpoint)
+            response = adapter.attempt(lambda: _send_prepared(session, request))
             if isinstance(response, Problem):
                 raise _failed_exchange(response) if adapter.has_sent else ProviderUnavailable(response)
             yield response, adapter
 
 
 class GuardedAdapter(HTTPAdapter):
-    """Connects a requests session to allowed addresses only. Serves one exchange; closing it closes the connection.
+    """Connects a requests session to the allowed addresses of one endpoint, whatever the URL of its request says.
 
-    ``credential`` says whether requests carry one: plain http may carry it to opened addresses only.
-    ``budget`` is how many bytes the connection may receive.
+    Serves one exchange; closing it closes the connection. ``credential`` says whether requests carry one: plain http
+    may carry it to opened addresses only. ``budget`` is how many bytes the connection may receive.
     """
 
     has_sent = False
@@ -129,6 +134,7 @@ class GuardedAdapter(HTTPAdapter):
         self,
         guard: AddressGuard,
         tls: TlsContexts,
+        endpoint: Endpoint,
         deadline: Deadline,
         budget: int,
         *,
@@ -140,6 +146,7 @@ class GuardedAdapter(HTTPAdapter):
         self._ca_file = ca_file
         self._guard = guard
         self._tls = tls
+        self._endpoint = endpoint
         self._deadline = deadline
         self._budget = budget
         self._connection: Socket | None = None
@@ -152,22 +159,22 @@ class GuardedAdapter(HTTPAdapter):
         self._open.close()
 
     def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
-        parts = urlsplit(str(request.url))
-        endpoint = parse_endpoint(f"{parts.scheme}://{parts.netloc}")
+        endpoint = self._endpoint
         connection = (
             _Https(endpoint.host, endpoint.port) if endpoint.is_tls else HTTPConnection(endpoint.host, endpoint.port)
         )
         self._open.callback(connection.close)
         # Without this, http.client would connect by itself, to an address that the guard has not checked.
         connection.auto_open = 0
-        connection.sock = self.connect(endpoint)
+        connection.sock = self.connect()
         self.has_sent = True
         raw = _send(connection, request)
         self._open.callback(raw.close)
         return self.build_response(request, raw)
 
-    def connect(self, endpoint: Endpoint) -> Socket:
-        """An open connection to ``endpoint``, with TLS for https."""
+    def connect(self) -> Socket:
+        """An open connection to the endpoint, with TLS for https."""
+        endpoint = self._endpoint
         context = self._tls.context(self._ca_file) if endpoint.is_tls else None
         judged = self._guard.judge(endpoint, self._deadline, credential=self._credential)
         self._connection = dial(judged.addresses, endpoint.port, self._deadline, budget=self._budget)
@@ -176,7 +183,7 @@ class GuardedAdapter(HTTPAdapter):
         self._open.callback(self._connection.close)
         return self._connection
 
-    def attempt(self, work: Callable[[], T], endpoint: Endpoint) -> T | Problem:
+    def attempt(self, work: Callable[[], T]) -> T | Problem:
         """The result of ``work``, or its classified failure.
 
         The exception is not re-raised or chained, because its text and its request hold whole addresses.
@@ -186,7 +193,8 @@ class GuardedAdapter(HTTPAdapter):
             return work()
         except _FAILURES as exc:
             closed = self._connection is not None and self._connection.ended
-            return problem_of_failure(exc, endpoint, within_s=self._deadline.seconds, closed=closed, handled=handled)
+            within_s = self._deadline.seconds
+            return problem_of_failure(exc, self._endpoint, within_s=within_s, closed=closed, handled=handled)
 
 
 class _Https(HTTPConnection):

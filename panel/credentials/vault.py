@@ -103,11 +103,11 @@ def keys_of(config: Config) -> Callable[[], tuple[Key, ...]]:
     if config.encryption_keys:
         fixed = tuple(Key.of(raw) for raw in config.encryption_keys)
         return lambda: fixed
-    state = _KeyFileState((0, 0), read_own_keys(config))
+    file, state = config.keys_file, _KeyFileState((0, 0), read_own_keys(config))
 
     def read() -> tuple[Key, ...]:
         nonlocal state
-        status = os.stat(config.keys_file)
+        status = os.stat(file)
         stamp = (status.st_mtime_ns, status.st_ino)
         if state.stamp != stamp:
             keys = read_own_keys(config)

@@ -26,5 +26,10 @@ def read(path: Path) -> tuple[str, ...]:
     return (host_port,)
 
 
+def allowed_hosts(allowed: tuple[str, ...], path: Path) -> tuple[str, ...]:
+    """The entries of PANEL_ALLOWED_PRIVATE_HOSTS, and the sandbox's host:port while it runs."""
+    return (*allowed, *read(path))
+
+
 def remove(path: Path) -> None:
     path.unlink(missing_ok=True)

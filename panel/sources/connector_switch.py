@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from sqlalchemy import func, select
+
 from panel.logs import audit
 from panel.logs.audit import Actor, AuditAction
 from panel.storage.engine import db
@@ -9,21 +11,19 @@ from panel.storage.models import Switch
 
 _CONNECTOR = "connector"
 
+CONNECTOR_ON = (
+    func.coalesce(select(Switch.value).where(Switch.name == _CONNECTOR).scalar_subquery(), "on") == "on"
+).label("connector_on")
+"""A column for statements that read the switch beside something else."""
+
 
 class Switches:
     def __init__(self, *, connector_allowed: bool) -> None:
-        self._connector_allowed = connector_allowed
-
-    @property
-    def locked_off(self) -> bool:
+        self.locked_off = not connector_allowed
         """Whether a setting of the deployment switches the connector off, so that it cannot be switched on here."""
-        return not self._connector_allowed
 
     def connector_on(self) -> bool:
-        if self.locked_off:
-            return False
-        row = db.session.get(Switch, _CONNECTOR, populate_existing=True)
-        return row is None or row.value == "on"
+        return not self.locked_off and bool(db.session.scalar(select(CONNECTOR_ON)))
 
     def set_connector(self, *, on: bool, by: Actor) -> None:
         """Switch all outgoing calls on or off, and record a change in the audit log."""

@@ -6,6 +6,7 @@ Opens the stored credential for that purpose only and never returns it elsewhere
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from dataclasses import fields as dataclass_fields
 from typing import Any
 
@@ -19,11 +20,13 @@ from panel.credentials.vault import AssociatedData, Unreadable, Vault
 from panel.integrations.contract import Integration
 from panel.integrations.registry import Registry
 from panel.sources import fields
-from panel.sources.connector_switch import Switches
+from panel.sources.connector_switch import CONNECTOR_ON, Switches
 from panel.sources.draft import Draft, read_draft
 from panel.sources.options import check_options
 from panel.storage.engine import db
 from panel.storage.models import Source
+
+_CONNECTOR_DISABLED = Problem(Reason.CONNECTOR_DISABLED, "OpenConnector is switched off.")
 
 
 def missing(slug: str, integration: str) -> Problem:
@@ -32,6 +35,24 @@ def missing(slug: str, integration: str) -> Problem:
         Reason.SOURCE_MISSING,
         f'OpenConnector source "{slug}" for integration "{integration}" is missing or unreadable.',
     )
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedSource:
+    """The source of an integration, read once: for browser addresses and for calls."""
+
+    source_id: str | None
+    config: SourceConfig | None
+    """None without a source or with an invalid location. It carries the credential only when there is no problem."""
+    problem: Problem | None = None
+    """Why no call can be made."""
+
+    def ready(self) -> SourceConfig:
+        """The configuration for a call. Raises ProviderUnavailable with the cause when no call can be made."""
+        if self.problem is not None:
+            raise ProviderUnavailable(self.problem)
+        assert self.config is not None  # noqa: S101  (what has no configuration has a problem)
+        return self.config
 
 
 class SourceResolver:
@@ -47,8 +68,7 @@ class SourceResolver:
 
     def root(self, slug: str, location: str) -> str:
         """The instance root behind a typed location. Raises InvalidInput("location", …)."""
-        leaf = self._registry.find(slug)
-        root = leaf.instance_root(location) if leaf else location.rstrip("/")
+        root = self._root(slug, location)
         check_root(root)
         return root
 
@@ -67,21 +87,28 @@ class SourceResolver:
         if leaf is not None:
             check_options(options, leaf.descriptor)
 
+    def _root(self, slug: str, location: str) -> str:
+        leaf = self._registry.find(slug)
+        return leaf.instance_root(location) if leaf else location.rstrip("/")
+
     def require_connector(self) -> None:
         """Raises ProviderUnavailable while the connector is switched off."""
         if not self._switches.connector_on():
-            raise ProviderUnavailable.because(Reason.CONNECTOR_DISABLED, "OpenConnector is switched off.")
+            raise ProviderUnavailable(_CONNECTOR_DISABLED)
 
-    def config_for(self, leaf: Integration) -> SourceConfig:
-        """The source of an integration, ready to call. Raises ProviderUnavailable with the cause when there is none."""
-        self.require_connector()
-        source = self.find(leaf.id)
-        if source is None:
-            raise ProviderUnavailable(missing(leaf.id, leaf.id))
+    def resolve(self, leaf: Integration) -> ResolvedSource:
+        """The source of an integration, read together with the connector's switch in one statement."""
+        row = db.session.execute(select(Source, CONNECTOR_ON).where(Source.slug == leaf.id)).one_or_none()
+        if row is None:
+            is_on = self._switches.connector_on()
+            return ResolvedSource(None, None, missing(leaf.id, leaf.id) if is_on else _CONNECTOR_DISABLED)
+        source, is_on = row
+        if self._switches.locked_off or not is_on:
+            return self._resolved(source, leaf.id, _CONNECTOR_DISABLED)
         if not source.enabled:
             sentence = f'OpenConnector source "{source.slug}" for integration "{leaf.id}" is disabled.'
-            raise ProviderUnavailable.because(Reason.SOURCE_DISABLED, sentence)
-        return self.config(source, leaf.id)
+            return self._resolved(source, leaf.id, Problem(Reason.SOURCE_DISABLED, sentence))
+        return self._resolved(source, leaf.id)
 
     def config_to_connect(self, source: Source) -> SourceConfig:
         """The source for a redirect to its provider's consent page. Raises ProviderUnavailable."""
@@ -96,25 +123,46 @@ class SourceResolver:
         return self.config_to_connect(source)
 
     def shown_config(self, leaf: Integration) -> SourceConfig | None:
-        """The source without its credential, for building browser addresses when no call can be made."""
+        """The source without its credential, for browser addresses; None when there is none, or it is not valid."""
         source = self.find(leaf.id)
-        if source is None:
-            return None
         try:
-            root = self.root(source.slug, source.location)
+            return self._config(source, Auth()) if source is not None else None
         except InvalidInput:
             return None
-        return SourceConfig(source.id, source.slug, source.name, root, options=source.options, revision=source.revision)
 
     def config(self, source: Source, integration: str) -> SourceConfig:
+        """A source with its credential, ready to call. Raises ProviderUnavailable."""
+        return self._resolved(source, integration).ready()
+
+    def _resolved(self, source: Source, integration: str, refusal: Problem | None = None) -> ResolvedSource:
+        """``refusal`` is why no call may be made; the credential is opened only when there is none."""
+        auth, unreadable = self._opened(source, integration) if refusal is None else (Auth(), None)
         try:
-            root = self.root(source.slug, source.location)
+            config = self._config(source, auth)
+        except InvalidInput as exc:
+            return ResolvedSource(source.id, None, refusal or _invalid(source, exc))
+        # An option that is not valid does not hide where the pointers lead.
+        return ResolvedSource(source.id, config, refusal or unreadable or self._option_problem(source))
+
+    def _option_problem(self, source: Source) -> Problem | None:
+        try:
             self._check_options(source.slug, source.options)
         except InvalidInput as exc:
-            sentence = f'OpenConnector source "{source.slug}" is not valid: {exc}'
-            raise ProviderUnavailable.because(Reason.SOURCE_INVALID, sentence, field=exc.field) from exc
-        auth = self.auth(source, integration)
-        return source_config(source.id, stored_draft(source), root, auth, revision=source.revision)
+            return _invalid(source, exc)
+        return None
+
+    def _config(self, source: Source, auth: Auth) -> SourceConfig:
+        """Raises InvalidInput for the location. The address is parsed here, and the configuration keeps the result."""
+        root = self._root(source.slug, source.location)
+        config = source_config(source.id, stored_draft(source), root, auth, revision=source.revision)
+        _ = config.endpoint
+        return config
+
+    def _opened(self, source: Source, integration: str) -> tuple[Auth, Problem | None]:
+        try:
+            return self.auth(source, integration), None
+        except ProviderUnavailable as exc:
+            return Auth(), exc.problem
 
     def auth(self, source: Source, integration: str) -> Auth:
         secret = None
@@ -154,3 +202,8 @@ def stored_draft(source: Source) -> Draft:
     """The stored row as a draft. It was checked when it was saved and is not checked again."""
     values = {field.name: getattr(source, field.name) for field in fields.columns()}
     return Draft(values, source.auth_kind, source.auth_fields)
+
+
+def _invalid(source: Source, exc: InvalidInput) -> Problem:
+    sentence = f'OpenConnector source "{source.slug}" is not valid: {exc}'
+    return Problem(Reason.SOURCE_INVALID, sentence, field=exc.field)

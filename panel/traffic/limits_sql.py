@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 from sqlalchemy import (
     Column,
+    ColumnElement,
     Connection,
     Engine,
     Float,
@@ -25,8 +26,15 @@ from sqlalchemy import (
     RowMapping,
     String,
     Table,
+    Update,
+    cast,
     create_engine,
     event,
+    extract,
+    func,
+    literal,
+    or_,
+    select,
     text,
 )
 from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
@@ -40,6 +48,9 @@ CALLER_WINDOW_S = 2.0
 
 PRUNE_PROBABILITY = 0.02
 """The share of ``spend`` calls that also delete full budgets."""
+
+SINGLE = "leafpanel_single"
+"""The execution option of connections that run one statement."""
 
 meta = MetaData()
 
@@ -90,6 +101,11 @@ _COUNTS = text(
     " FROM traffic_source s"
 )
 
+_DATABASE_NOW: ColumnElement[float] = cast(extract("epoch", func.statement_timestamp()), Float)
+"""The clock of the database, by which all machines go."""
+_UNSYNCED: ColumnElement[str] = func.set_config("synchronous_commit", "off", True)
+"""Makes the commit of its own statement wait for no disk."""
+
 _DUE = text(
     "INSERT INTO traffic_budget (key, due) VALUES (:key, 0)"
     " ON CONFLICT (key) DO UPDATE SET due = traffic_budget.due RETURNING due"
@@ -109,8 +125,10 @@ def ephemeral_engine(path: Path) -> Engine:
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        # Every transaction reads and then writes. Taking the write lock at once avoids a failing lock upgrade.
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        # Every transaction reads and then writes. Taking the write lock at once avoids a failing lock upgrade. A single
+        # statement is a transaction by itself.
+        if not connection.get_execution_options().get(SINGLE):
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     return engine
 
@@ -139,6 +157,22 @@ class SqlLimitStore:
         lock = self._write_lock if self._engine.dialect.name == "sqlite" else nullcontext()
         with lock, self._engine.begin() as connection:
             yield connection, self._now(connection)
+
+    @contextmanager
+    def _single(self) -> Iterator[Connection]:
+        """A connection for one statement, which is a transaction by itself."""
+        is_sqlite = self._engine.dialect.name == "sqlite"
+        options = {SINGLE: True} if is_sqlite else {"isolation_level": "AUTOCOMMIT"}
+        with self._engine.connect().execution_options(**options) as connection:
+            yield connection
+
+    def _update(self, make: Callable[[ColumnElement[float]], Update], returned: ColumnElement[Any]) -> Any:
+        """Run one UPDATE by itself and return ``returned`` of its row, None without one. ``make`` gets the moment."""
+        if self._engine.dialect.name == "postgresql":
+            with self._single() as connection:
+                return connection.execute(make(_DATABASE_NOW).returning(returned, _UNSYNCED)).scalar()
+        with self._write_lock, self._single() as connection:
+            return connection.execute(make(literal(time.time(), Float)).returning(returned)).scalar()
 
     def _now(self, connection: Connection) -> float:
         if connection.dialect.name != "postgresql":
@@ -203,27 +237,40 @@ class SqlLimitStore:
 
     # --- slots ---------------------------------------------------------------------------------------------------
 
+    def enter(self, source: SourceConfig, until_s: float) -> int | None:
+        slot: int | None = self._update(
+            lambda now: _taking(source, now, until_s).where(_is_clear(source, now)), slots.c.slot
+        )
+        return slot
+
     def take_slot(self, source: SourceConfig, until_s: float, *, probe: bool = False) -> Admission:
         with self._transaction() as (connection, now):
             row = self._row(connection, source)
             refusal = _refusal(row, now, probe=probe)
             if refusal is not None:
                 return refusal
-            rows = connection.execute(slots.select().where(slots.c.source_id == source.id, slots.c.until > now))
-            taken = {row.slot for row in rows}
-            free = next((slot for slot in range(source.max_concurrency) if slot not in taken), None)
-            if free is None:
+            taking = _taking(source, literal(now, Float), until_s)
+            slot = connection.execute(taking.returning(slots.c.slot)).scalar()
+            if slot is None:
+                slot = self._new_slot(connection, source, now + until_s)
+            if slot is None:
                 return Admission()
-            key = (slots.c.source_id == source.id, slots.c.slot == free)
-            if connection.execute(slots.update().where(*key).values(until=now + until_s)).rowcount == 0:
-                connection.execute(slots.insert().values(source_id=source.id, slot=free, until=now + until_s))
-            return Admission(probe=probe or self._claim_probe(connection, source, row, now), slot=free)
+            return Admission(probe=probe or self._claim_probe(connection, source, row, now), slot=slot)
+
+    def _new_slot(self, connection: Connection, source: SourceConfig, until: float) -> int | None:
+        """A slot that was never used; None when all have been. The row of the source is locked for this turn."""
+        known = set(connection.execute(select(slots.c.slot).where(slots.c.source_id == source.id)).scalars())
+        slot = next((slot for slot in range(source.max_concurrency) if slot not in known), None)
+        if slot is not None:
+            connection.execute(slots.insert().values(source_id=source.id, slot=slot, until=until))
+        return slot
 
     def free_slot(self, source: SourceConfig, slot: int) -> None:
-        with self._transaction() as (connection, _):
-            connection.execute(
-                slots.update().where(slots.c.source_id == source.id, slots.c.slot == slot).values(until=0)
-            )
+        self._update(lambda _: _freeing(source, slot), slots.c.slot)
+
+    def finish(self, source: SourceConfig, slot: int) -> None:
+        if self._update(lambda _: _freeing(source, slot), _has_failures(source)):
+            self.succeeded(source)
 
     # --- after a call --------------------------------------------------------------------------------------------
 
@@ -247,7 +294,7 @@ class SqlLimitStore:
     # --- epochs --------------------------------------------------------------------------------------------------
 
     def epoch(self, source_id: str) -> int:
-        with self._engine.connect() as connection:
+        with self._single() as connection:
             query = sources.select().with_only_columns(sources.c.epoch).where(sources.c.source_id == source_id)
             return int(connection.execute(query).scalar() or 0)
 
@@ -321,6 +368,35 @@ class SqlLimitStore:
 
     def _write(self, connection: Connection, source: SourceConfig, **values: float) -> None:
         connection.execute(sources.update().where(sources.c.source_id == source.id).values(**values))
+
+
+def _taking(source: SourceConfig, now: ColumnElement[float], until_s: float) -> Update:
+    """Take a slot that is free at ``now``. Two callers at once get two slots."""
+    each = slots.alias("each")
+    free = (
+        select(each.c.slot)
+        .where(each.c.source_id == source.id, each.c.slot < source.max_concurrency, each.c.until <= now)
+        .order_by(each.c.slot)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+        .scalar_subquery()
+    )
+    return slots.update().where(slots.c.source_id == source.id, slots.c.slot == free).values(until=now + until_s)
+
+
+def _is_clear(source: SourceConfig, now: ColumnElement[float]) -> ColumnElement[bool]:
+    """Whether nothing stands before a call: no open breaker, no wait of the upstream, no newer settings."""
+    row = select(sources.c.source_id).where(sources.c.source_id == source.id, sources.c.revision >= source.revision)
+    return row.where(sources.c.probe_at == 0, sources.c.hold_until <= now).exists()
+
+
+def _has_failures(source: SourceConfig) -> ColumnElement[bool]:
+    row = select(or_(sources.c.failures > 0, sources.c.probe_at > 0)).where(sources.c.source_id == source.id)
+    return row.scalar_subquery()
+
+
+def _freeing(source: SourceConfig, slot: int) -> Update:
+    return slots.update().where(slots.c.source_id == source.id, slots.c.slot == slot).values(until=0)
 
 
 def _refusal(row: Mapping[str, Any], now: float, *, probe: bool = False) -> Admission | None:

@@ -215,7 +215,8 @@ def test_only_judged_addresses_are_dialled(addresses: list[object], listed: str)
     guard = AddressGuard(
         lambda: Allowlist.parse(listed), Resolver(lambda host, port: [str(each) for each in addresses])
     )
-    door = GuardedAdapter(guard, TlsContexts(), Deadline(2), 1000, credential=False, ca_file="")
+    endpoint = parse_endpoint("http://wiki.test")
+    door = GuardedAdapter(guard, TlsContexts(), endpoint, Deadline(2), 1000, credential=False, ca_file="")
 
     def connect(self: socket.socket, target: tuple[str, int]) -> None:
         dialled.append(target[0])
@@ -224,7 +225,7 @@ def test_only_judged_addresses_are_dialled(addresses: list[object], listed: str)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(socket.socket, "connect", connect)
         with pytest.raises((OSError, ProviderUnavailable)):
-            door.connect(parse_endpoint("http://wiki.test"))
+            door.connect()
     door.close()
 
     allowed = Allowlist.parse(listed)

@@ -36,7 +36,7 @@ def limit_store(panel: Panel) -> SqlLimitStore:
 
 
 def config(panel: Panel, leaf: str = "openproject") -> SourceConfig:
-    return panel.resolver.config_for(panel.registry.get(leaf))
+    return panel.resolver.resolve(panel.registry.get(leaf)).ready()
 
 
 def limit(text: str) -> None:

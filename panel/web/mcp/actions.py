@@ -204,7 +204,7 @@ def _link(call: ToolCall) -> Body:
     leaf = call.leaf
     obj, text = call.object, reference_in(leaf, call.payload)
     if call.is_dry_run:
-        item = panel().links.dry_run_link(call.who, leaf.id, obj, text)
+        item = panel().dry_run.link(call.who, leaf.id, obj, text)
         return {"dryRun": True, "action": "link", "wouldLink": shape_json(leaf, item)}
     return row_json(leaf, panel().links.link(call.who, leaf.id, obj, text))
 
@@ -214,7 +214,7 @@ def _create(call: ToolCall) -> Body:
     obj, values = call.object, create_values(leaf, call.payload)
     key = idempotency_key("idempotencyKey", call.optional("idempotencyKey"))
     if call.is_dry_run:
-        panel().links.dry_run_create(call.who, leaf.id, values)
+        panel().dry_run.create(call.who, leaf.id, values)
         return {"dryRun": True, "action": "create", "wouldCreate": values}
     return row_json(leaf, panel().links.create(call.who, leaf.id, obj, values, key=key))
 
@@ -223,7 +223,7 @@ def _update(call: ToolCall) -> Body:
     leaf = call.leaf
     obj, entity, changes = call.object, call.entity, call.payload
     if call.is_dry_run:
-        row = panel().links.dry_run_update(call.who, leaf.id, obj, entity, changes)
+        row = panel().dry_run.update(call.who, leaf.id, obj, entity, changes)
         return {"dryRun": True, "action": "update", "current": row_json(leaf, row), "wouldChange": changes}
     return row_json(leaf, panel().links.update(call.who, leaf.id, obj, entity, changes))
 
@@ -232,7 +232,7 @@ def _unlink(call: ToolCall) -> Body:
     leaf = call.leaf
     obj, entity = call.object, call.entity
     if call.is_dry_run:
-        pointer = panel().links.dry_run_unlink(call.who, leaf.id, obj, entity)
+        pointer = panel().dry_run.unlink(call.who, leaf.id, obj, entity)
         gone = {"reference": pointer.reference, "url": pointer.url}
         return {"dryRun": True, "action": "unlink", "wouldUnlink": gone}
     panel().links.unlink(call.who, leaf.id, obj, entity)

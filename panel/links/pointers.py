@@ -1,0 +1,116 @@
+"""The stored pointers of objects: rows are read, found, counted, added and removed, and become ``Pointer`` values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import delete, func, select
+from sqlalchemy.exc import IntegrityError
+
+from panel.connector import SourceConfig
+from panel.core.domain import ObjectRef, Pointer
+from panel.core.errors import NotFound
+from panel.integrations.contract import Integration
+from panel.logs import audit
+from panel.logs.audit import Actor, AuditAction
+from panel.storage.engine import db
+from panel.storage.models import Link
+
+
+def as_pointer(leaf: Integration, source: SourceConfig | None, link: Link) -> Pointer:
+    """The pointer of a row. Without a source it has no browser address."""
+    url = leaf.url_for(source, link.reference) if source is not None else ""
+    return Pointer(link.reference, url, link.linked_by, link.linked_at)
+
+
+def as_pointers(leaf: Integration, source: SourceConfig | None, links: Iterable[Link]) -> list[Pointer]:
+    return [as_pointer(leaf, source, link) for link in links]
+
+
+def read_page(leaf: Integration, obj: ObjectRef, limit: int, page: int) -> tuple[list[Link], int]:
+    """One page of rows, newest first, and how many there are on all pages, in one statement."""
+    query = (
+        select(Link, func.count().over())
+        .where(*_of(obj, leaf))
+        .order_by(Link.linked_at.desc(), Link.id.desc())
+        .limit(limit)
+        .offset((page - 1) * limit)
+    )
+    rows = db.session.execute(query).all()
+    if not rows and page > 1:
+        # A page past the last one has no row that could carry the count.
+        return [], _count(leaf, obj)
+    return [link for link, _ in rows], rows[0][1] if rows else 0
+
+
+def _count(leaf: Integration, obj: ObjectRef) -> int:
+    return db.session.scalar(select(func.count()).select_from(Link).where(*_of(obj, leaf))) or 0
+
+
+def find(leaf: Integration, obj: ObjectRef, reference: str) -> Link:
+    """Raises NotFound."""
+    link = db.session.scalar(select(Link).where(*_of(obj, leaf), Link.reference == reference))
+    if link is None:
+        raise not_linked(leaf)
+    return link
+
+
+def not_linked(leaf: Integration) -> NotFound:
+    return NotFound(f"This {leaf.descriptor.noun} is not linked here.")
+
+
+def linked_among(leaf: Integration, obj: ObjectRef, references: Sequence[str]) -> set[str]:
+    """Those of ``references`` that the object has a pointer to."""
+    return set(db.session.scalars(select(Link.reference).where(*_of(obj, leaf), Link.reference.in_(references))))
+
+
+def counts(obj: ObjectRef) -> dict[str, int]:
+    """The number of pointers by integration."""
+    query = select(Link.integration, func.count()).where(*_of(obj)).group_by(Link.integration)
+    return {str(integration): count for integration, count in db.session.execute(query)}
+
+
+def linked_objects(limit: int) -> list[tuple[ObjectRef, int]]:
+    """Objects that have pointers, most pointers first."""
+    columns = (Link.register, Link.schema, Link.object_id)
+    query = select(*columns, func.count()).group_by(*columns).order_by(func.count().desc(), *columns).limit(limit)
+    return [(ObjectRef(r, s, o), n) for r, s, o, n in db.session.execute(query)]
+
+
+def add(
+    leaf: Integration, obj: ObjectRef, reference: str, *, by: Actor, action: AuditAction | None = None
+) -> Link | None:
+    """Store a pointer and commit; None when it exists. The database decides, so that two clicks make one pointer.
+
+    ``action`` is the audit line of a new pointer.
+    """
+    link = Link(
+        register=obj.register, schema=obj.schema, object_id=obj.object_id, integration=leaf.id, reference=reference,
+        linked_by=by.name,
+    )  # fmt: skip
+    nested = db.session.begin_nested()
+    db.session.add(link)
+    try:
+        db.session.flush()
+    except IntegrityError:
+        nested.rollback()
+        link = None  # type: ignore[assignment]
+    else:
+        if action is not None:
+            audit.record(action, by, subject=reference, obj=obj, integration=leaf.id)
+        # The audit line is part of it: on SQLite, releasing the first savepoint of a transaction commits.
+        nested.commit()
+    db.session.commit()
+    return link
+
+
+def remove(link: Link) -> bool:
+    """Delete a row without a commit. False when another request was faster."""
+    return bool(db.session.execute(delete(Link).where(Link.id == link.id)).rowcount)  # type: ignore[attr-defined]
+
+
+def _of(obj: ObjectRef, leaf: Integration | None = None) -> tuple[Any, ...]:
+    """The conditions for the rows of an object, of one integration where ``leaf`` is given."""
+    conditions = (Link.register == obj.register, Link.schema == obj.schema, Link.object_id == obj.object_id)
+    return conditions if leaf is None else (*conditions, Link.integration == leaf.id)

@@ -1,0 +1,41 @@
+"""Opens the upstream of an integration, and says on failure for which integration and which pointers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+from panel.connector import Caller, Connector, Upstream
+from panel.core.domain import Pointer
+from panel.core.errors import ProviderUnavailable, Uncertain
+from panel.integrations.contract import Integration
+from panel.sources.resolver import ResolvedSource
+from panel.storage.engine import db
+
+
+@contextmanager
+def open_upstream(
+    connector: Connector,
+    leaf: Integration,
+    source: ResolvedSource,
+    caller: Caller,
+    *,
+    pointers: Iterable[Pointer] = (),
+    fresh: bool = False,
+) -> Iterator[Upstream]:
+    """A conversation with ``source``; ``fresh`` reads past caches, as everything does that leads to a write.
+
+    A ProviderUnavailable or Uncertain from inside gets the integration and ``pointers``. The call log keeps what the
+    caller was told, so that the request's reference is found even when no call was sent.
+    """
+    try:
+        config = source.ready()
+        # No database connection is held during the calls.
+        db.session.commit()
+        with connector.open(config, caller, classify=leaf.classify, fresh=fresh) as upstream:
+            yield upstream
+    except (ProviderUnavailable, Uncertain) as exc:
+        exc.integration, exc.pointers = leaf.id, tuple(pointers)
+        if isinstance(exc, ProviderUnavailable):
+            connector.journal.note(leaf.id, caller, exc.reason)
+        raise
