@@ -232,7 +232,7 @@ class Config:
 
 
 def load(environ: Mapping[str, str] | None = None) -> Config:
-    """Read and validate the settings. The first start creates folder and keys. Raises ConfigError naming the setting."""
+    """Read and validate the settings. The first start creates folder and keys. Raises ConfigError naming a setting."""
     values = {setting.name: _read(setting, os.environ if environ is None else environ) for setting in SETTINGS}
     instance = Path(values["PANEL_INSTANCE_DIR"] or PROJECT_ROOT / "instance").absolute()
     _prepare(instance)
