@@ -68,7 +68,7 @@ class ApiTokens:
         """Raises InvalidInput."""
         registers, leaves = [*dict.fromkeys(request.registers)], [*dict.fromkeys(request.integrations)]
         if request.scope == "admin" and (registers or leaves):
-            raise InvalidInput("scope", "An admin token cannot be limited: whoever holds it changes every source.")
+            raise InvalidInput("scope", "An admin token cannot be limited: it can change every source.")
         for register in registers:
             one_line("registers", register, 255, what="A register")
         for leaf in leaves:

@@ -190,9 +190,11 @@ class EmbedApps:
         header = _json_part(_segments(token)[0], "header")
         key, app = self._signer(header)
         try:
+            # The algorithm is fixed, so that the header of a token cannot choose a weaker one.
             claims = jwt.decode(token, self._key(key), algorithms=[ALGORITHM]).claims
         except (JoseError, ValueError, RecursionError) as exc:
             raise BadToken("The signature is not that of the secret with this key id.") from exc
+        # Checked after the signature, so that only a holder of the secret learns of it.
         if app.disabled:
             raise BadToken(f"The application {app.name} is switched off.")
         return replace(_grant_of(app, claims), token=token)
@@ -208,6 +210,7 @@ class EmbedApps:
         kid = header.get("kid")
         if not isinstance(kid, str) or not kid:
             raise BadToken("The header names no key (kid).")
+        # PostgreSQL fails for a NUL in a text, so the id is checked before the query.
         key = db.session.get(EmbedKey, kid) if len(kid) <= 32 and kid.isprintable() else None
         if key is None:
             raise BadToken("No application has a secret with this key id; it may have been retired.")

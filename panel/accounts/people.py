@@ -188,7 +188,7 @@ class People:
         # The rows stay locked until the commit: two administrators who demote each other must not both succeed.
         others = select(User.id).where(User.role == "admin", User.disabled.is_(False), User.id != but.id)
         if but.role == "admin" and db.session.scalar(others.with_for_update()) is None:
-            raise Conflict(f"{but.name} is the only administrator. Make somebody else one first.")
+            raise Conflict(f"{but.name} is the only administrator. Make another person an administrator first.")
 
     def choose_password(self, user: User, password: str, *, by: Actor) -> None:
         """Set the person's chosen password and end all their sessions. Raises InvalidInput."""
@@ -212,6 +212,7 @@ class People:
             raise Throttled(wait)
         if not _is_right(user, password):
             return None
+        # Only wrong passwords count against a budget.
         self._budget_store.give_back(budgets)
         return user
 
@@ -230,6 +231,7 @@ class People:
     def begin_session(self, user: User, *, by: Actor) -> str:
         """Start a session and return its proof, which the cookie carries. Only its hash is stored."""
         proof, moment = secrets.token_urlsafe(32), now()
+        # Expired sessions are deleted here, since there is no scheduled job.
         db.session.execute(delete(UserSession).where(UserSession.began_at < moment - ABSOLUTE))
         db.session.add(UserSession(id_hash=_digest(proof), user_id=user.id, began_at=moment, seen_at=moment))
         user.last_seen_at = moment
@@ -263,6 +265,7 @@ class People:
 
 
 def principal_of(user: User) -> Principal:
+    # An unknown role, which another version may have stored, grants nothing.
     return Principal(user.name, "session", ROLES.get(user.role, frozenset()))
 
 

@@ -63,6 +63,7 @@ _LOW_32_BITS = (
 )
 _TEREDO = IPv6Network("2001::/32")
 _6TO4 = IPv6Network("2002::/16")
+# An interface identifier that starts like this ends with an IPv4 address: https://www.rfc-editor.org/rfc/rfc5214
 _ISATAP = (0x00005EFE, 0x02005EFE)
 
 
@@ -73,10 +74,12 @@ def layers(address: Address) -> tuple[Address, ...]:
     number = int(address)
     low = IPv4Address(number & 0xFFFFFFFF)
     if any(address in network for network in _SAME_AS_IPV4):
+        # The packet is translated, so the IPv6 address itself is never reached.
         return (low,)
     if any(address in network for network in _LOW_32_BITS) or (number >> 32) & 0xFFFFFFFF in _ISATAP:
         return (address, low)
     if address in _TEREDO:
+        # The server's address, and the client's with all bits inverted: https://www.rfc-editor.org/rfc/rfc4380#section-4
         return (address, IPv4Address((number >> 64) & 0xFFFFFFFF), IPv4Address(~number & 0xFFFFFFFF))
     if address in _6TO4:
         return (address, IPv4Address((number >> 80) & 0xFFFFFFFF))

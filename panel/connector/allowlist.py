@@ -30,6 +30,7 @@ class Allowlist:
         """Parse the setting: comma-separated ``host:port`` or CIDR. Raises ValueError naming the invalid entry."""
         return cls.of(tuple(entry.strip() for entry in text.split(",") if entry.strip()))
 
+    # Cached, because the same entries are parsed before every call.
     @staticmethod
     @lru_cache(maxsize=16)
     def of(entries: tuple[str, ...]) -> Allowlist:

@@ -47,16 +47,19 @@ class _Gunzip(_Plain):
 
     def __init__(self, limit: int) -> None:
         super().__init__(limit)
+        # 31 is 16 for the gzip format plus 15 for the largest window.
         self._stream = zlib.decompressobj(wbits=31)
         self._started = False
 
     def feed(self, chunk: bytes) -> None:
         self._started = True
+        # One byte more than the limit allows, so that a longer body is noticed.
         try:
             unpacked = self._stream.decompress(chunk, self.limit - len(self.body) + 1)
         except zlib.error:
             raise MalformedBody from None
         super().feed(unpacked)
+        # Data after the end of the gzip member.
         if self._stream.unused_data:
             raise MalformedBody
 

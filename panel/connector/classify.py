@@ -57,6 +57,7 @@ def problem_of_failure(
 
 
 def _classified(exc: BaseException, endpoint: Endpoint, within_s: float) -> Problem | None:
+    # The order matters: several of these classes are subclasses of OSError.
     match exc:
         case TimeoutError():
             return timed_out(endpoint.host, within_s)
@@ -123,6 +124,7 @@ def problem_of_status(status: int, headers: Mapping[str, str], endpoint: Endpoin
     if status == 429:
         return Problem(Reason.RATE_LIMITED, plain, retry_after(headers, with_reset=True))
     if status >= 500:
+        # A 503 with Retry-After is load shedding, which must not open the breaker.
         wait = retry_after(headers) if status == 503 else None
         return Problem(Reason.SERVER_ERROR if wait is None else Reason.RATE_LIMITED, plain, wait)
     if status == 401:

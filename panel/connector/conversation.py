@@ -201,6 +201,7 @@ class Upstream:
         """Report a refused token to the signer, and repeat a read once with a new token."""
         signed = self._authenticated(request)
         answer, refusal = self._perform_or_refusal(signed, allow)
+        # ``allow`` may contain 401, which then comes as an answer and not as a refusal.
         if answer is not None and answer.status != 401:
             return answer
         signer.refused(self.source, signed.headers["Authorization"])
@@ -244,6 +245,7 @@ class Upstream:
             self._record(_CallRecord(outline, status, problem.reason if problem is not None else None, ms, size))
         if problem is not None:
             failure = ProviderUnavailable(problem)
+            # A 5xx whose body is cut off may come from a proxy, so the call may have taken effect.
             failure.unanswered = raw.body is None and raw.status >= 500
             raise failure
         return answer

@@ -69,6 +69,7 @@ class Endpoint:
 
 def parse_endpoint(root: str) -> Endpoint:
     """Parse an instance root. Raises InvalidInput("location", …) for anything but a plain http(s) address."""
+    # Parsers disagree about these characters: browsers, for example, treat a backslash as a slash.
     if any(char.isspace() or unicodedata.category(char) == "Cc" or char == "\\" for char in root):
         raise _bad("The address holds spaces, backslashes or control characters.")
     for mark, what in (("#", "a fragment (#…)"), ("?", "a query (?…)")):
@@ -94,6 +95,7 @@ def host_of(text: str) -> str:
     if text.startswith("["):
         return _ipv6_of(text)
     host = text if text.isascii() else _to_ascii(text)
+    # A trailing dot names the same host, but matches neither a certificate nor an entry of the allowlist.
     host = host.lower().removesuffix(".")
     if len(host) > 253 or not all(_LABEL.fullmatch(label) for label in host.split(".")):
         raise _bad("The address has no valid host name.")
@@ -129,6 +131,7 @@ def _port_of(text: str | None, default: int) -> int:
 
 def _path_of(text: str | None) -> str:
     path = (text or "").rstrip("/")
+    # Servers decode a path before they resolve its dots, so the decoded form is checked.
     decoded = unquote(path)
     if "//" in path or any(segment in (".", "..") for segment in decoded.split("/")):
         raise _bad("The path of the address must not hold empty, . or .. parts.")

@@ -38,6 +38,7 @@ USER_AGENT = f"Leafpanel/{VERSION} (linked content)"
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
 _PRINTABLE = re.compile(r"([\x21-\x7e]([\x20-\x7e\t]*[\x21-\x7e])?)?", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+# A source must not set these: they change the framing, the credential or the routing of a request.
 _RESERVED = frozenset({
     "accept-encoding", "authorization", "connection", "content-encoding", "content-length", "content-type", "cookie",
     "cookie2", "expect", "host", "keep-alive", "range", "te", "trailer", "transfer-encoding", "upgrade", "user-agent",
@@ -150,6 +151,7 @@ def credential_headers(
 
 def _basic(source: SourceConfig, username: str, secret: Secret) -> str:
     """User name and password as UTF-8, see https://www.rfc-editor.org/rfc/rfc7617."""
+    # A colon in the user name would move its rest into the password.
     if ":" in username or _CONTROL.search(username) or _CONTROL.search(secret.reveal()):
         raise _invalid(source, "has a user name or password that Basic sign-in cannot carry")
     return _basic_value(username, secret.reveal())

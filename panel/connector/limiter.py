@@ -259,6 +259,7 @@ class Limiter:
     def _poll_for_slot(self, source: SourceConfig, deadline: Deadline, *, probe: bool) -> int:
         """Poll until a slot is free. A breaker that opens meanwhile ends the waiting at once."""
         while True:
+            # The slot expires after the deadline, in case this process dies while it holds it.
             admission = self._limit_store.take_slot(source, deadline.left + 1, probe=probe)
             if admission.reason is not None:
                 raise ProviderUnavailable(_refusal(source, admission))
@@ -266,6 +267,7 @@ class Limiter:
                 return admission.slot
             if deadline.left < LAST_S:
                 raise _busy(source)
+            # Random, so that processes do not poll in step.
             time.sleep(min(deadline.left, random.uniform(0.01, 0.03)))
 
 
@@ -293,6 +295,7 @@ def _breaker(counts: Counts) -> Breaker:
 def _left(counts: Counts, rate: Rate) -> int:
     """How many calls may go out now."""
     spent = max(0.0, counts.due - counts.now) / rate.interval_s
+    # The tolerance keeps rounding errors of floats from showing one call too few.
     return max(0, math.floor(rate.count - spent + 1e-6))
 
 

@@ -70,6 +70,7 @@ class LocalCache:
         if not wait([entry.value], timeout=deadline.left + WAITER_GRACE_S).done:
             with self._lock:
                 if not entry.value.done():
+                    # Not served, so it must not be counted as such.
                     entry.waiting -= 1
                     raise DeadlinePassed
         return entry.value.result()
@@ -80,6 +81,7 @@ class LocalCache:
             until = time.monotonic() + (seconds(value) if callable(seconds) else seconds)
         except BaseException as exc:
             with self._lock:
+                # The entry may have been evicted, and another caller may have added a new one.
                 if self._entries.get(key) is entry:
                     del self._entries[key]
                 # An exit of this thread (KeyboardInterrupt) must not end the threads of the waiters.
@@ -96,5 +98,6 @@ class LocalCache:
         now = time.monotonic()
         for key in [key for key, entry in self._entries.items() if entry.until <= now]:
             del self._entries[key]
+        # Dictionaries are in insertion order, so this evicts the oldest entries.
         while len(self._entries) >= self._max_entries:
             del self._entries[next(iter(self._entries))]

@@ -67,6 +67,7 @@ class Probes:
         return _step("http", source, check)
 
 
+# Without the credential, which is not sent before the server is known to be the right product.
 def _bare_request(source: SourceConfig, endpoint: Endpoint) -> OutgoingRequest:
     headers = {**extra_headers(source), "User-Agent": USER_AGENT, "Accept": "*/*", "Connection": "close"}
     return OutgoingRequest("GET", endpoint, endpoint.target(()), headers, ca_file=source.ca_file)

@@ -56,6 +56,7 @@ class Resolver:
         try:
             thread.start()
         except RuntimeError:
+            # No thread can be started: the system is out of threads, or the interpreter is shutting down.
             self._slots.release()
             raise Unresolved from None
         try:
@@ -69,6 +70,7 @@ class Resolver:
         except (OSError, ValueError) as exc:
             answer.put(exc)
         finally:
+            # Here and not in the caller, which may have given up: the slot stands for the running thread.
             self._slots.release()
 
 

@@ -82,6 +82,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _without_surrogates(value: Any) -> Any:
     """Remove lone surrogates from all strings: JSON can escape them, but they cannot be encoded or stored."""
     if isinstance(value, str):
+        # UTF-16 joins the two surrogates of a pair and drops lone ones.
         return value.encode("utf-16", "surrogatepass").decode("utf-16", "ignore")
     if isinstance(value, list):
         return [_without_surrogates(part) for part in value]

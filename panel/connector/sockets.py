@@ -89,6 +89,7 @@ def secure(plain: PlainSocket, host: str, context: ssl.SSLContext) -> TlsSocket:
         plain.close()
         raise
     assert isinstance(tls, TlsSocket)  # noqa: S101  (the context's own socket class, see tls.py)
+    # wrap_socket creates a new object and detaches the plain one.
     tls.deadline, tls.budget = deadline, budget
     return tls
 
@@ -100,8 +101,10 @@ def _connect(address: Address, port: int, deadline: Deadline, timeout_s: float, 
     try:
         plain.settimeout(timeout_s)
         plain.connect((str(address), port))
+        # Some spellings connect elsewhere (0.0.0.0 to the loopback address, for example).
         if ip_address(plain.getpeername()[0]) != address:
             raise UnexpectedPeer
+        # Nagle's algorithm would delay the small writes of a request.
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     except BaseException:
         plain.close()

@@ -46,6 +46,7 @@ def _context(path: str) -> ssl.SSLContext:
     # create_default_context is not used, because it writes session keys to the file that SSLKEYLOGFILE names.
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.load_verify_locations(path)
+    # http.client cannot speak HTTP/2.
     context.set_alpn_protocols(["http/1.1"])
     context.sslsocket_class = TlsSocket
     return context

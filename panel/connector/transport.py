@@ -167,6 +167,7 @@ class GuardedAdapter(HTTPAdapter):
         # Without this, http.client would connect by itself, to an address that the guard has not checked.
         connection.auto_open = 0
         connection.sock = self.connect()
+        # Set before sending: a request that fails halfway may still have taken effect.
         self.has_sent = True
         raw = _send(connection, request)
         self._open.callback(raw.close)
@@ -213,6 +214,7 @@ class _Session(requests.Session):
 
 def _session(adapter: GuardedAdapter) -> _Session:
     session = _Session()
+    # No proxy, .netrc or CA bundle of the environment: each of them would bypass a check.
     session.trust_env = False
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
     session.mount("http://", adapter)

@@ -114,6 +114,7 @@ def _in_words(done: Rotation) -> str:
 def _rotate_to_setting(engine: Engine, keys: tuple[Key, ...]) -> Rotation:
     vault, older = Vault(lambda: keys), tuple(key.id for key in keys[1:])
     done = 0
+    # Processes with the old setting may still seal with an older key, hence the loop.
     while sealed := _reseal(engine, vault):
         done += sealed
     with engine.connect() as connection:
@@ -124,6 +125,7 @@ def _rotate_to_setting(engine: Engine, keys: tuple[Key, ...]) -> Rotation:
 def _rotate_to_new_key(engine: Engine, config: Config) -> Rotation:
     older = read_own_keys(config)
     keys = (new_key(), *older)
+    # The new key is stored before anything is sealed with it, so that no crash can lose it.
     write_own_keys(config, keys)
     vault, done = Vault(lambda: keys), 0
     while True:
@@ -135,6 +137,7 @@ def _rotate_to_new_key(engine: Engine, config: Config) -> Rotation:
             if not unreadable:
                 write_own_keys(config, keys[:1])
             break
+    # Texts that were sealed with the old key just before it was retired.
     time.sleep(SETTLE_S)
     done += _reseal(engine, vault)
     retired = () if unreadable else tuple(key.id for key in older)
@@ -230,6 +233,7 @@ def _lock_tables(connection: Connection) -> None:
             connection.exec_driver_sql(f"LOCK TABLE {tables} IN SHARE ROW EXCLUSIVE MODE NOWAIT")
             return
         except OperationalError:
+            # Ends the failed transaction and with it the locks on the other tables.
             connection.rollback()
             if time.monotonic() > end:
                 raise

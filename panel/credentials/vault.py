@@ -55,6 +55,7 @@ class Vault:
         self._keys = keys
 
     def seal(self, text: str, associated_data: AssociatedData) -> str:
+        # A random nonce of 96 bits is safe for 2**32 texts per key, far more than there are credentials.
         key, nonce = self._keys()[0], secrets.token_bytes(12)
         sealed = nonce + AESGCM(key.raw).encrypt(nonce, text.encode(), associated_data.as_bytes())
         return f"v1.{key.id}.{base64.urlsafe_b64encode(sealed).decode()}"
@@ -108,6 +109,7 @@ def keys_of(config: Config) -> Callable[[], tuple[Key, ...]]:
     def read() -> tuple[Key, ...]:
         nonlocal state
         status = os.stat(file)
+        # The inode changes with every replacement, also within the resolution of the time.
         stamp = (status.st_mtime_ns, status.st_ino)
         if state.stamp != stamp:
             keys = read_own_keys(config)
@@ -146,6 +148,7 @@ def write_own_keys(config: Config, keys: tuple[Key, ...]) -> None:
         file.flush()
         os.fsync(file.fileno())
     os.replace(draft, config.keys_file)
+    # Syncing the folder makes the rename durable.
     folder = os.open(config.instance_dir, os.O_RDONLY)
     try:
         os.fsync(folder)

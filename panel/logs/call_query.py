@@ -166,6 +166,7 @@ def _percentiles_by_hour(*mine: Any) -> Select[Any]:
     rank = func.row_number().over(partition_by=_hour(), order_by=Call.ms).label("rank")
     count = func.count().over(partition_by=_hour()).label("count")
     ranked = select(_hour().label("hour"), Call.ms, rank, count).where(*mine, _SENT).subquery()
+    # The same ranks as in ``_percentile``, in integer arithmetic that both databases have.
     median, late = (ranked.c.count + 1) // 2, (ranked.c.count * 95 + 99) // 100
     return select(ranked.c.hour, ranked.c.ms).where(or_(ranked.c.rank == median, ranked.c.rank == late))
 

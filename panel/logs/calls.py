@@ -77,6 +77,7 @@ class CallLog:
         with self._lock:
             if reason is not None and caller.request_id:
                 self._recorded[caller.request_id, slug, reason.value] = None
+                # Needed only while a request runs, so a small number is enough.
                 while len(self._recorded) > 1000:
                     self._recorded.popitem(last=False)
             if len(self._waiting) >= self._max_waiting:
@@ -123,6 +124,7 @@ class CallLog:
     def _write(self, lines: list[dict[str, Any]]) -> None:
         with self._engine.begin() as connection:
             connection.execute(insert(Call), lines)
+            # Deleting with every batch keeps each deletion small, and needs no scheduled job.
             newest = connection.scalar(select(func.max(Call.id))) or 0
             connection.execute(delete(Call).where(Call.id <= newest - self._max_rows))
             connection.execute(delete(Call).where(Call.at < oldest()))
@@ -159,6 +161,7 @@ class CallFilter:
         if self.face:
             found.append(Call.face == self.face)
         if self.outcome:
+            # Any other value is a single reason.
             known = {"ok": Call.reason.is_(None), "failed": Call.reason.is_not(None)}
             found.append(known.get(self.outcome, Call.reason == self.outcome))
         if self.text:

@@ -54,6 +54,7 @@ def flask_settings(config: Config) -> dict[str, Any]:
     """The Flask configuration of the database extensions."""
     options: dict[str, Any] = {"url": config.database_url, **_options(config)}
     if not config.database_url.startswith("sqlite"):
+        # The ping replaces connections that a restart of the database has closed.
         options |= {"pool_pre_ping": True, "pool_size": 10, "max_overflow": 30, "pool_timeout": 5}
     return {
         "SQLALCHEMY_ENGINES": {"default": options},
@@ -94,6 +95,7 @@ def upgrade() -> None:
         alembic.upgrade()
         return
     with db.engine.begin() as lock:
+        # The migration of another process may take longer than the usual timeouts allow to wait.
         lock.exec_driver_sql("SET LOCAL lock_timeout = 0")
         lock.exec_driver_sql("SET LOCAL statement_timeout = 0")
         lock.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
@@ -113,6 +115,7 @@ def _prepare_sqlite(connection: Any, record: Any) -> None:
     if not isinstance(connection, sqlite3.Connection):
         return
     cursor = connection.cursor()
+    # secure_delete overwrites deleted credentials in the file.
     for pragma in ("busy_timeout=5000", "journal_mode=WAL", "foreign_keys=ON", "synchronous=FULL", "secure_delete=ON"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()

@@ -60,6 +60,7 @@ class Source(Model):
     created_at: Mapped[datetime] = mapped_column(Moment, default=now)
     updated_at: Mapped[datetime] = mapped_column(Moment, default=now)
 
+    # Optimistic locking: saving a row that another session has changed fails.
     __mapper_args__ = {"version_id_col": revision}  # noqa: RUF012 (SQLAlchemy reads it as declared)
 
 
@@ -163,6 +164,7 @@ class ApiToken(Model):
     name: Mapped[str] = mapped_column(String(200))
     token_hash: Mapped[str] = mapped_column(String(64), unique=True)
     scope: Mapped[str] = mapped_column(String(20))
+    # none_as_null stores SQL NULL and not the JSON text "null".
     registers: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
     integrations: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
     """The registers and integrations that it is limited to; None means no limit."""

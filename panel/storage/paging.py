@@ -13,6 +13,7 @@ from panel.storage.models import AuditEntry, Call
 
 PAGE_SIZE = 50
 BATCH_SIZE = 1000
+# Beyond it, PostgreSQL refuses the comparison with an INTEGER column.
 _LARGEST = 2**31 - 1
 
 L = TypeVar("L", Call, AuditEntry)
@@ -34,6 +35,7 @@ def page(model: type[L], conditions: Sequence[Any], *, before: int = 0) -> Page[
     """The page of lines older than the cursor ``before``; the newest page for an invalid cursor."""
     before = before if 0 < before <= _LARGEST else 0
     query = select(model).where(*conditions, *([model.id < before] if before else []))
+    # One row more than the page shows whether there is an older page.
     rows = list(db.session.scalars(query.order_by(model.id.desc()).limit(PAGE_SIZE + 1)))
     total = count(model, *conditions)
     above = count(model, *conditions, model.id >= before) if before else 0

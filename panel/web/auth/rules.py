@@ -257,7 +257,7 @@ def _frame_token() -> str:
 
 
 def _requested_object() -> tuple[ObjectRef | None, str]:
-    """The object and the integration in the address, not validated: an invalid id must give 404, not 400."""
+    """The object and the integration in the address. An invalid id is refused later, after the limits."""
     named = {**(request.view_args or {}), **g.get("place", {})}
     if "object_id" not in named:
         return None, named.get("integration", "")
