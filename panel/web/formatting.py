@@ -131,7 +131,7 @@ def trail(parts: Iterable[str]) -> str:
 
 
 def bare(reference: str, leaf: Integration) -> str:
-    """A reference as people write it: ``#1528``, or ``Space.Page`` without the prefix ``xwiki:``."""
+    """A reference as people write it: ``#1528``, or ``Space.Page`` without the prefix of the leaf."""
     if leaf.descriptor.reference_kind == "number":
         return f"#{reference}"
     return reference.removeprefix(f"{leaf.id}:")
