@@ -18,6 +18,7 @@ from panel.integrations.registry import Registry, load_registry
 from panel.links.service import Links
 from panel.logs.calls import Calls
 from panel.sandbox import note
+from panel.services import Panel
 from panel.sources.connector_switch import Switches
 from panel.sources.oauth import Oauth
 from panel.sources.service import Sources
@@ -32,7 +33,6 @@ def create_app(config: Config | None = None, *, registry: Registry | None = None
 
     Raises ConfigError when a setting is wrong.
     """
-    from panel.services import Panel
     from panel.web import cli
     from panel.web.app import install
 
@@ -53,7 +53,18 @@ def create_app(config: Config | None = None, *, registry: Registry | None = None
     )
     db.init_app(app)
     alembic.init_app(app)
-    registry = registry or load_registry()
+    app.extensions["leafpanel"] = build_services(app, config, registry or load_registry())
+    install(app)
+    cli.install(app)
+    if config.trusted_proxies:
+        # Only who asks is told by them; where we are is a setting.
+        front = ProxyFix(app.wsgi_app, x_for=config.trusted_proxies, x_proto=0, x_host=0)
+        app.wsgi_app = front  # type: ignore[method-assign]
+    return app
+
+
+def build_services(app: Flask, config: Config, registry: Registry) -> Panel:
+    """Wire the services of one application. They share the database of ``app`` and hold all other state themselves."""
     switches = Switches(connector_allowed=config.connector_enabled)
     # For work that is no part of a request's transaction: the call log and the tokens of sources.
     aside = own_engine(config)
@@ -71,7 +82,7 @@ def create_app(config: Config | None = None, *, registry: Registry | None = None
     connector.sign = oauth = Oauth(aside, vault, connector)
     sources = Sources(vault, registry, connector, switches)
     links = Links(registry, sources, connector)
-    app.extensions["leafpanel"] = Panel(
+    return Panel(
         config,
         registry,
         sources,
@@ -83,13 +94,6 @@ def create_app(config: Config | None = None, *, registry: Registry | None = None
         calls,
         EmbedApps(vault),
     )
-    install(app)
-    cli.install(app)
-    if config.trusted_proxies:
-        # Only who asks is told by them; where we are is a setting.
-        front = ProxyFix(app.wsgi_app, x_for=config.trusted_proxies, x_proto=0, x_host=0)
-        app.wsgi_app = front  # type: ignore[method-assign]
-    return app
 
 
 def _shared_cache(config: Config) -> SharedCache | None:

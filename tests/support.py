@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from applications import Replaceable
 from flask import Flask
 from flask.testing import FlaskClient
 
@@ -13,7 +14,7 @@ from panel.accounts.people import SignInAttempt
 from panel.core.domain import ObjectRef
 from panel.logs.audit import Actor
 from panel.sandbox.openproject import OpenProjectStandIn
-from panel.sandbox.standin import RunningServer
+from panel.sandbox.standin import RunningServer, mounted
 from panel.sandbox.xwiki import XWikiStandIn
 from panel.services import Panel
 
@@ -32,6 +33,7 @@ class Upstreams:
     server: RunningServer
     xwiki: XWikiStandIn
     openproject: OpenProjectStandIn
+    is_closed: bool = False
 
     @property
     def xwiki_url(self) -> str:
@@ -40,6 +42,36 @@ class Upstreams:
     @property
     def openproject_url(self) -> str:
         return f"{self.server.url}/openproject"
+
+    def close(self) -> None:
+        """Stop listening."""
+        self.server.close()
+        self.is_closed = True
+
+
+class UpstreamServer:
+    """The server of the stand-ins. All tests of a process share it; each has stand-ins of its own."""
+
+    def __init__(self) -> None:
+        self._standins = Replaceable()
+        self._upstreams = self._renewed(RunningServer(self._standins))
+
+    def _renewed(self, server: RunningServer) -> Upstreams:
+        xwiki, openproject = XWikiStandIn(), OpenProjectStandIn()
+        self._standins.serve(mounted(xwiki=xwiki, openproject=openproject))
+        return Upstreams(server, xwiki, openproject)
+
+    def begin_test(self) -> Upstreams:
+        """New stand-ins; the server listens again if the last test closed it."""
+        server = self._upstreams.server
+        if self._upstreams.is_closed:
+            server = RunningServer(self._standins, port=server.port)
+        self._upstreams = self._renewed(server)
+        return self._upstreams
+
+    def close(self) -> None:
+        if not self._upstreams.is_closed:
+            self._upstreams.close()
 
 
 def xwiki_values(upstreams: Upstreams, **changes: Any) -> dict[str, Any]:

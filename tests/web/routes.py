@@ -53,9 +53,7 @@ def _routes(app: Flask, values: Mapping[str, Any]) -> Iterator[Route]:
     with app.test_request_context():
         urls = app.create_url_adapter(None) or app.url_map.bind("localhost")
         for rule in app.url_map.iter_rules():
-            converters = rule._converters
-            given = {name: known.get(name, 1 if "Integer" in type(converters[name]).__name__ else "x")
-                     for name in rule.arguments}  # fmt: skip
+            given = {name: known.get(name, 1 if f"<int:{name}>" in rule.rule else "x") for name in rule.arguments}
             given |= {"filename": FILES[rule.endpoint]} if rule.endpoint in FILES else {}
             for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
                 yield Route(method, rule.endpoint, urls.build(rule.endpoint, given, method=method))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
+from applications import REGISTRY, Applications
 from embedders import token_of
 from flask import Flask, url_for
 from flask.testing import FlaskClient
@@ -71,8 +73,15 @@ def arguments_of(route: str) -> frozenset[str]:
 
 
 @pytest.fixture
-def doors(app: Flask) -> Flask:
+def own_app(applications: Applications, tmp_path: Path) -> Flask:
+    """An application whose routes a test may change."""
+    return applications.build_own(tmp_path / "instance", REGISTRY, {})
+
+
+@pytest.fixture
+def doors(own_app: Flask) -> Flask:
     """The application with nothing behind its doors, so that only the doors are judged."""
+    app = own_app
     app.config["WTF_CSRF_ENABLED"] = False
     for rule in app.url_map.iter_rules():
         for method in rule.methods or ():
@@ -214,9 +223,8 @@ def test_every_action_of_the_tool_has_a_row() -> None:
     assert TOOL.keys() == set(ACTIONS)
 
 
-def test_a_route_without_a_row_stops_the_application(app: Flask) -> None:
-    app._got_first_request = False
-    app.add_url_rule("/forgotten", "forgotten", lambda: "hello")
+def test_a_route_without_a_row_stops_the_application(own_app: Flask) -> None:
+    own_app.add_url_rule("/forgotten", "forgotten", lambda: "hello")
 
     with pytest.raises(RuntimeError, match="GET forgotten"):
-        check(app)
+        check(own_app)

@@ -201,7 +201,7 @@ def test_an_address_that_is_not_allowed(linked: Faces, location: str) -> None:
 
 
 def test_nobody_listens(linked: Faces, upstreams: Upstreams) -> None:
-    upstreams.server.close()
+    upstreams.close()
     linked.saving = "xwiki"
 
     assert same_problem(linked, "xwiki")["reason"] == "connect"
