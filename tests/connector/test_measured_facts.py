@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import json
 import logging
 import socket
@@ -32,12 +33,26 @@ from panel.connector import Auth
 from panel.core.domain import Reason
 
 
-@pytest.mark.parametrize("auth", [BASIC, TOKEN, KEY])
-@pytest.mark.parametrize("method", ["GET", "POST"])
-@pytest.mark.parametrize("status", ["301", "302", "303", "307", "308"])
-@pytest.mark.parametrize(
-    "way", ["http://{other}/ok", "//{other}/ok", "http://{same}/ok", "/ok", "http://a:b@{other}/ok"]
-)
+AUTHS = [BASIC, TOKEN, KEY]
+METHODS = ["GET", "POST"]
+REDIRECTS = ["301", "302", "303", "307", "308"]
+LOCATIONS = ["http://{other}/ok", "//{other}/ok", "http://{same}/ok", "/ok", "http://a:b@{other}/ok"]
+PAIRWISE = [
+    (AUTHS[(row + column) % 3], METHODS[(row + column) % 2], status, location)
+    for row, status in enumerate(REDIRECTS)
+    for column, location in enumerate(LOCATIONS)
+]
+"""25 of the 150 combinations, in which every two values of different parameters meet."""
+
+
+def test_every_two_values_meet_in_a_combination() -> None:
+    for one, other in itertools.combinations(range(4), 2):
+        values = [{case[position] for case in PAIRWISE} for position in (one, other)]
+        assert {(case[one], case[other]) for case in PAIRWISE} == set(itertools.product(*values))
+    assert [len({case[position] for case in PAIRWISE}) for position in range(4)] == [3, 2, 5, 5]
+
+
+@pytest.mark.parametrize(("auth", "method", "status", "way"), PAIRWISE)
 def test_m01_no_redirect_carries_anything_anywhere(
     faults: FaultServer, auth: Auth, method: str, status: str, way: str
 ) -> None:
