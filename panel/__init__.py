@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from inspect import iscoroutinefunction
+
 from flask import Flask
 from sqlalchemy import Engine
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -52,6 +54,8 @@ def create_app(config: Config | None = None, *, registry: Registry | None = None
         WTF_CSRF_SSL_STRICT=False,
     )
     db.init_app(app)
+    # Flask starts a thread for each asynchronous callback, here to close sessions that are never asynchronous.
+    app.teardown_appcontext_funcs[:] = [end for end in app.teardown_appcontext_funcs if not iscoroutinefunction(end)]
     alembic.init_app(app)
     app.extensions["leafpanel"] = build_services(app, config, registry or load_registry())
     install(app)
