@@ -20,6 +20,7 @@ from support import (
     Upstreams,
     UpstreamServer,
     api_token,
+    cheap_password_hash,
     openproject_values,
     signed_in_client,
     xwiki_values,
@@ -74,6 +75,14 @@ def _loopback_only(monkeypatch: pytest.MonkeyPatch) -> None:
         return connect(self, address)
 
     monkeypatch.setattr(socket.socket, "connect", guarded)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _cheap_password_hashes() -> Iterator[None]:
+    """Hashes of passwords cost little, since most tests are not about them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("panel.accounts.people.generate_password_hash", cheap_password_hash)
+        yield
 
 
 @pytest.fixture(scope="module", autouse=True)

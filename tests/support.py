@@ -9,6 +9,7 @@ from typing import Any
 from applications import Replaceable
 from flask import Flask
 from flask.testing import FlaskClient
+from werkzeug.security import generate_password_hash
 
 from panel.accounts.people import SignInAttempt
 from panel.core.domain import ObjectRef
@@ -72,6 +73,10 @@ class UpstreamServer:
     def close(self) -> None:
         if not self._upstreams.is_closed:
             self._upstreams.close()
+
+
+def cheap_password_hash(password: str) -> str:
+    return generate_password_hash(password, method="scrypt:256:1:1")
 
 
 def xwiki_values(upstreams: Upstreams, **changes: Any) -> dict[str, Any]:
