@@ -32,7 +32,6 @@ from faults import FAULTS, FaultServer, plain, refused
 from panel.connector import Auth
 from panel.core.domain import Reason
 
-
 AUTHS = [BASIC, TOKEN, KEY]
 METHODS = ["GET", "POST"]
 REDIRECTS = ["301", "302", "303", "307", "308"]
