@@ -41,10 +41,10 @@ WITHOUT_SERVERS = os.environ.get("PANEL_TEST_WITHOUT_SERVERS") == "1"
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Browser tests come last: the browser's driver keeps an event loop running that others in this process dislike.
+    """Browser tests come last: the event loop of the browser's driver keeps running and disturbs other tests.
 
-    Among them the longest come first, so that no process is left alone with them. What needs a server is left out where
-    somebody asked for that; the summary counts it as deselected.
+    Among them the longest come first, so that no process is left alone with them. Tests that need a server are
+    deselected if PANEL_TEST_WITHOUT_SERVERS is set.
     """
     items.sort(key=lambda item: ("browser" in item.path.parts, "hostile" not in item.path.name))
     left_out = [item for item in items if WITHOUT_SERVERS and item.get_closest_marker("servers")]
@@ -173,5 +173,5 @@ def bearer(app: Flask) -> Callable[[str], dict[str, str]]:
 
 @pytest.fixture
 def visitor() -> Visitor:
-    """Somebody who may do everything to links."""
+    """A visitor who may do everything with links."""
     return Visitor(Principal("alice", "local", frozenset(Action)), Caller("test", "alice"))

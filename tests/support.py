@@ -105,12 +105,12 @@ def signed_in_client(app: Flask, name: str, role: str) -> FlaskClient:
 
 
 def actor(name: str) -> Actor:
-    """Somebody at the admin pages."""
+    """A person at the admin pages."""
     return replace(ALICE, name=name)
 
 
 def signs_in(services: Panel, name: str, password: str, address: str = "192.0.2.1") -> bool:
-    """Whether this name and password let somebody in."""
+    """Whether a person can sign in with this name and password."""
     return services.people.sign_in(name, password, SignInAttempt(address), by=CONSOLE) is not None
 
 

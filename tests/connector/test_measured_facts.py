@@ -1,4 +1,4 @@
-"""What the libraries underneath were seen to do, one test for each: none of it happens through the door."""
+"""Measured faults of the libraries underneath: the connector has none of them. One test for each."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from door import (
+from connectors import (
     BASIC,
     CALLER,
     DEADLINE,
@@ -205,9 +205,9 @@ def test_m13_the_address_that_was_checked_is_the_address_that_is_called() -> Non
         inside.setblocking(False)
         answers = [["127.0.0.2"], ["127.0.0.1"]]
         port = inside.getsockname()[1]
-        door = connector(f"wiki.test:{port}", lookup=lambda host, asked: answers.pop(0))
+        outgoing = connector(f"wiki.test:{port}", lookup=lambda host, asked: answers.pop(0))
 
-        problem = problem_of(lambda: door.open(source(f"http://wiki.test:{port}"), CALLER).send("POST", "x"))
+        problem = problem_of(lambda: outgoing.open(source(f"http://wiki.test:{port}"), CALLER).send("POST", "x"))
 
         assert problem.reason is Reason.CONNECT
         assert answers == [["127.0.0.1"]]
