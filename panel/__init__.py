@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from inspect import iscoroutinefunction
 
 from flask import Flask
 from sqlalchemy import Engine
@@ -21,6 +22,7 @@ from panel.links.dry_run import DryRun
 from panel.links.service import Links
 from panel.logs.calls import CallLog
 from panel.sandbox import note
+from panel.services import Panel
 from panel.sources.checks import SourceChecks
 from panel.sources.connection_test import ConnectionTests
 from panel.sources.connector_switch import Switches
@@ -39,7 +41,6 @@ def create_app(config: Config | None = None, *, registry: Registry | None = None
 
     Raises ConfigError when a setting is wrong.
     """
-    from panel.services import Panel
     from panel.web import cli
     from panel.web.app import install
 
@@ -59,8 +60,21 @@ def create_app(config: Config | None = None, *, registry: Registry | None = None
         WTF_CSRF_SSL_STRICT=False,
     )
     db.init_app(app)
+    # Flask starts a thread for each asynchronous callback, here to close sessions that are never asynchronous.
+    app.teardown_appcontext_funcs[:] = [end for end in app.teardown_appcontext_funcs if not iscoroutinefunction(end)]
     alembic.init_app(app)
-    registry = registry or load_registry()
+    app.extensions["leafpanel"] = build_services(app, config, registry or load_registry())
+    install(app)
+    cli.install(app.cli)
+    if config.trusted_proxies:
+        # Only who asks is told by them; where we are is a setting.
+        front = ProxyFix(app.wsgi_app, x_for=config.trusted_proxies, x_proto=0, x_host=0)
+        app.wsgi_app = front  # type: ignore[method-assign]
+    return app
+
+
+def build_services(app: Flask, config: Config, registry: Registry) -> Panel:
+    """Wire the services of one application. They share the database of ``app`` and hold all other state themselves."""
     switches = Switches(connector_allowed=config.connector_enabled)
     # For work outside a request's transaction: the call log and the tokens of sources.
     aside = own_engine(config)
@@ -78,7 +92,7 @@ def create_app(config: Config | None = None, *, registry: Registry | None = None
     connector.signer = oauth = Oauth(aside, vault, connector)
     resolver, checks, instances = SourceResolver(vault, registry, switches), SourceChecks(), Instances()
     sources = Sources(vault, registry, connector, resolver)
-    app.extensions["leafpanel"] = Panel(
+    return Panel(
         config=config,
         registry=registry,
         resolver=resolver,
@@ -95,13 +109,6 @@ def create_app(config: Config | None = None, *, registry: Registry | None = None
         call_log=call_log,
         embed_apps=EmbedApps(vault),
     )
-    install(app)
-    cli.install(app.cli)
-    if config.trusted_proxies:
-        # Only who asks is told by them; where we are is a setting.
-        front = ProxyFix(app.wsgi_app, x_for=config.trusted_proxies, x_proto=0, x_host=0)
-        app.wsgi_app = front  # type: ignore[method-assign]
-    return app
 
 
 def _shared_cache(config: Config) -> SharedCache | None:

@@ -1,66 +1,50 @@
-"""Fixtures that every test may use: an application of its own, and real stand-ins over real HTTP."""
+"""Fixtures that every test may use: an application with state of its own, and real stand-ins over real HTTP."""
 
 from __future__ import annotations
 
 import gc
 import os
-import shutil
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from applications import REGISTRY, Applications
 from flask import Flask
 from flask.testing import FlaskClient
-from jinja2 import FileSystemBytecodeCache
 from servers import quick_folder
-from support import ALICE, MakeApp, Upstreams, api_token, openproject_values, signed_in_client, xwiki_values
-from werkzeug.routing import Rule
+from support import (
+    ALICE,
+    MakeApp,
+    Upstreams,
+    UpstreamServer,
+    api_token,
+    cheap_password_hash,
+    openproject_values,
+    signed_in_client,
+    xwiki_values,
+)
 
-from panel import create_app
 from panel.accounts.principal import Action, Principal
-from panel.config import load
 from panel.connector import Caller
-from panel.integrations.registry import Registry, load_registry
+from panel.integrations.registry import Registry
 from panel.links.service import Visitor
-from panel.sandbox.openproject import OpenProjectStandIn
-from panel.sandbox.standin import RunningServer, mounted
-from panel.sandbox.xwiki import XWikiStandIn
 from panel.services import Panel
-from panel.storage.engine import alembic, db
-
-REGISTRY = load_registry()
-"""Leaves hold no state, so that all applications of the tests may have the same."""
+from panel.storage.engine import alembic
 
 # Where pytest makes the folders of the tests.
 os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", quick_folder())
 
 
-def _compile_routes_once() -> None:
-    """Every test has an application of its own. Compiling the same routes anew for each would take half of all time."""
-    known: dict[Any, Any] = {}
-    compiled = Rule._compile_builder
-
-    def once(rule: Rule, append_unknown: bool = True) -> Any:
-        what = (rule.subdomain, rule.rule, tuple(sorted((rule.defaults or {}).items())), append_unknown)
-        if what not in known:
-            known[what] = compiled(rule, append_unknown)
-        return known[what]
-
-    Rule._compile_builder = once  # type: ignore[method-assign]
-
-
-_compile_routes_once()
-
 WITHOUT_SERVERS = os.environ.get("PANEL_TEST_WITHOUT_SERVERS") == "1"
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Browser tests come last: the browser's driver keeps an event loop running that others in this process dislike.
+    """Browser tests come last: the event loop of the browser's driver keeps running and disturbs other tests.
 
-    Among them the longest come first, so that no process is left alone with them. What needs a server is left out where
-    somebody asked for that; the summary counts it as deselected.
+    Among them the longest come first, so that no process is left alone with them. Tests that need a server are
+    deselected if PANEL_TEST_WITHOUT_SERVERS is set.
     """
     items.sort(key=lambda item: ("browser" in item.path.parts, "hostile" not in item.path.name))
     left_out = [item for item in items if WITHOUT_SERVERS and item.get_closest_marker("servers")]
@@ -93,6 +77,14 @@ def _loopback_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket.socket, "connect", guarded)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _cheap_password_hashes() -> Iterator[None]:
+    """Hashes of passwords cost little, since most tests are not about them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("panel.accounts.people.generate_password_hash", cheap_password_hash)
+        yield
+
+
 @pytest.fixture(scope="module", autouse=True)
 def _nothing_left() -> Iterator[None]:
     """Applications refer to themselves in circles: their connections are closed here, and not when Python pleases."""
@@ -100,41 +92,33 @@ def _nothing_left() -> Iterator[None]:
     gc.collect()
 
 
-@pytest.fixture
-def upstreams() -> Iterator[Upstreams]:
-    xwiki, openproject = XWikiStandIn(), OpenProjectStandIn()
-    server = RunningServer(mounted(xwiki=xwiki, openproject=openproject))
-    yield Upstreams(server, xwiki, openproject)
+@pytest.fixture(scope="session")
+def upstream_server() -> Iterator[UpstreamServer]:
+    server = UpstreamServer()
+    yield server
     server.close()
 
 
+@pytest.fixture
+def upstreams(upstream_server: UpstreamServer) -> Upstreams:
+    """New stand-ins, behind the same server for all tests."""
+    return upstream_server.begin_test()
+
+
 @pytest.fixture(scope="session")
-def fresh_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A migrated SQLite database, made once and copied for each test."""
-    instance = tmp_path_factory.mktemp("fresh") / "instance"
-    app = create_app(load({"PANEL_INSTANCE_DIR": str(instance)}))
-    with app.app_context():
-        alembic.upgrade()
-        db.engine.dispose()
-    return instance / "panel.sqlite3"
+def applications(tmp_path_factory: pytest.TempPathFactory) -> Applications:
+    return Applications(tmp_path_factory.mktemp("applications"))
 
 
 @pytest.fixture
-def make_app(tmp_path: Path, fresh_database: Path) -> MakeApp:
-    """Build an application on its own instance folder; keyword arguments are settings, but for the leaves."""
-
-    compiled = FileSystemBytecodeCache(str(fresh_database.parent))
+def make_app(tmp_path: Path, applications: Applications) -> MakeApp:
+    """Build an application on the instance folder of the test; keyword arguments are settings, but for the leaves."""
+    instance = tmp_path / "instance"
+    applications.begin_test(instance)
 
     def make(registry: Registry = REGISTRY, **settings: str) -> Flask:
-        instance = tmp_path / "instance"
-        if not (instance / "panel.sqlite3").exists():
-            instance.mkdir(mode=0o700, exist_ok=True)
-            shutil.copy(fresh_database, instance / "panel.sqlite3")
         # What an upstream says is asked anew each time, unless a test is about the brief cache.
-        own = {"PANEL_INSTANCE_DIR": str(instance), "PANEL_CACHE_TTL_S": "0"}
-        app = create_app(load({**own, **settings}), registry=registry)
-        app.config.update(TESTING=True, PROPAGATE_EXCEPTIONS=False)
-        app.jinja_env.bytecode_cache = compiled
+        app = applications.build(instance, registry, {"PANEL_CACHE_TTL_S": "0", **settings})
         if "PANEL_DATABASE_URL" in settings:
             with app.app_context():
                 alembic.upgrade()
@@ -189,5 +173,5 @@ def bearer(app: Flask) -> Callable[[str], dict[str, str]]:
 
 @pytest.fixture
 def visitor() -> Visitor:
-    """Somebody who may do everything to links."""
+    """A visitor who may do everything with links."""
     return Visitor(Principal("alice", "local", frozenset(Action)), Caller("test", "alice"))

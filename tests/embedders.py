@@ -24,7 +24,7 @@ def encoded(value: Any) -> str:
 
 
 def claims_for(obj: ObjectRef, **changes: Any) -> dict[str, Any]:
-    """What a sound token says; a change to None leaves the claim out."""
+    """The claims of a valid token; a change to None removes the claim."""
     claims = {
         "aud": "leafpanel", "exp": int(time.time()) + 600, "sub": "alice", "register": obj.register,
         "schema": obj.schema, "objectId": obj.object_id, "can": ALL, **changes,

@@ -43,7 +43,7 @@ def person(name: str = "alice") -> int:
 
 
 def consent(address: str, decision: str = "allow") -> dict[str, list[str]]:
-    """Say yes (or no) on the provider's page; what it tells our callback."""
+    """Grant or refuse on the provider's page; returns the parameters for our callback."""
     page = urlsplit(address)
     assert requests.get(address, timeout=20).status_code == 200
     asked = {name: values[0] for name, values in parse_qs(page.query).items()}
@@ -65,7 +65,7 @@ def begin(services: Panel, user_id: int, slug: str = "openproject", browser: str
 
 
 def connected(services: Panel, upstreams: Upstreams, **changes: str) -> SourceConfig:
-    """A source that somebody has given access."""
+    """A source with a stored grant."""
     services.sources.create(oauth_values(upstreams, "authorization_code", **changes), by=ALICE)
     user_id = person()
     params = consent(begin(services, user_id))

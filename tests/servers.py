@@ -22,9 +22,9 @@ ROOM = 4 * 2**30
 
 
 def quick_folder() -> str:
-    """LocalCache where there is enough of it, else the usual place: what tests write is worth no disk.
+    """A folder in memory if there is enough of it, else the usual folder for temporary files.
 
-    A thousand databases that are synchronised to disk would make everybody on this machine wait.
+    A thousand databases that are synchronised to disk would slow down the machine.
     """
     memory = Path("/dev/shm")
     if memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > ROOM:

@@ -6,14 +6,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from applications import Replaceable
 from flask import Flask
 from flask.testing import FlaskClient
+from werkzeug.security import generate_password_hash
 
 from panel.accounts.people import SignInAttempt
 from panel.core.domain import ObjectRef
 from panel.logs.audit import Actor
 from panel.sandbox.openproject import OpenProjectStandIn
-from panel.sandbox.standin import RunningServer
+from panel.sandbox.standin import RunningServer, mounted
 from panel.sandbox.xwiki import XWikiStandIn
 from panel.services import Panel
 
@@ -32,6 +34,7 @@ class Upstreams:
     server: RunningServer
     xwiki: XWikiStandIn
     openproject: OpenProjectStandIn
+    is_closed: bool = False
 
     @property
     def xwiki_url(self) -> str:
@@ -40,6 +43,40 @@ class Upstreams:
     @property
     def openproject_url(self) -> str:
         return f"{self.server.url}/openproject"
+
+    def close(self) -> None:
+        """Stop listening."""
+        self.server.close()
+        self.is_closed = True
+
+
+class UpstreamServer:
+    """The server of the stand-ins. All tests of a process share it; each has stand-ins of its own."""
+
+    def __init__(self) -> None:
+        self._standins = Replaceable()
+        self._upstreams = self._renewed(RunningServer(self._standins))
+
+    def _renewed(self, server: RunningServer) -> Upstreams:
+        xwiki, openproject = XWikiStandIn(), OpenProjectStandIn()
+        self._standins.serve(mounted(xwiki=xwiki, openproject=openproject))
+        return Upstreams(server, xwiki, openproject)
+
+    def begin_test(self) -> Upstreams:
+        """New stand-ins; the server listens again if the last test closed it."""
+        server = self._upstreams.server
+        if self._upstreams.is_closed:
+            server = RunningServer(self._standins, port=server.port)
+        self._upstreams = self._renewed(server)
+        return self._upstreams
+
+    def close(self) -> None:
+        if not self._upstreams.is_closed:
+            self._upstreams.close()
+
+
+def cheap_password_hash(password: str) -> str:
+    return generate_password_hash(password, method="scrypt:256:1:1")
 
 
 def xwiki_values(upstreams: Upstreams, **changes: Any) -> dict[str, Any]:
@@ -68,12 +105,12 @@ def signed_in_client(app: Flask, name: str, role: str) -> FlaskClient:
 
 
 def actor(name: str) -> Actor:
-    """Somebody at the admin pages."""
+    """A person at the admin pages."""
     return replace(ALICE, name=name)
 
 
 def signs_in(services: Panel, name: str, password: str, address: str = "192.0.2.1") -> bool:
-    """Whether this name and password let somebody in."""
+    """Whether a person can sign in with this name and password."""
     return services.people.sign_in(name, password, SignInAttempt(address), by=CONSOLE) is not None
 
 

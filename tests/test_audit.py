@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from audit_lines import entries, entries_of, recorded
 from flask import Flask
 from sqlalchemy import insert, select, text
 from sqlalchemy.exc import DBAPIError
 from support import ALICE, CASE, CONSOLE, Upstreams, xwiki_values
-from trail import entries, entries_of, told
 
 from panel.accounts.api_tokens import TokenRequest
 from panel.accounts.principal import Action, Principal
@@ -230,7 +230,7 @@ def test_a_repeated_create_is_told_once(services: Panel, visitor: Visitor, befor
     first = services.links.create(visitor, "openproject", CASE, NEW, key="k1")
     services.links.create(visitor, "openproject", CASE, NEW, key="k1")
 
-    assert told(after=before) == [("create", first.pointer.reference)]
+    assert recorded(after=before) == [("create", first.pointer.reference)]
 
 
 def test_a_repeated_create_that_links_again_is_told_as_a_link(services: Panel, visitor: Visitor, before: int) -> None:
@@ -238,7 +238,7 @@ def test_a_repeated_create_that_links_again_is_told_as_a_link(services: Panel, v
     services.links.unlink(visitor, "openproject", CASE, reference)
     services.links.create(visitor, "openproject", CASE, NEW, key="k1")
 
-    assert told(after=before) == [("create", reference), ("unlink", reference), ("link", reference)]
+    assert recorded(after=before) == [("create", reference), ("unlink", reference), ("link", reference)]
 
 
 @pytest.mark.parametrize("key", [None, "k1"])
@@ -263,7 +263,7 @@ def test_a_key_that_waits_for_its_answer_is_told_no_second_time(
         with pytest.raises((Uncertain, Conflict)):
             services.links.create(visitor, "openproject", CASE, NEW, key="k1")
 
-    assert told(after=before) == [("create-uncertain", "")]
+    assert recorded(after=before) == [("create-uncertain", "")]
 
 
 def test_a_create_without_an_answer_is_said_even_when_the_trail_takes_no_line(
@@ -315,7 +315,7 @@ def test_a_change_that_may_have_been_made_is_told_as_such(
     with pytest.raises(PanelError):
         services.links.update(visitor, "openproject", CASE, "101", {"subject": "Canary"})
 
-    assert told(after=count) == lines
+    assert recorded(after=count) == lines
     assert [entry.detail for entry in entries()[count:]] == ["subject" for _ in lines]
 
 

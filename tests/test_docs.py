@@ -3,24 +3,35 @@ and every setting and command has its place in them."""
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
 import signal
 import socket
+import socketserver
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
+from unittest import mock
 
 import click
 import pytest
+from applications import REGISTRY, Applications
 from flask import Flask
+from support import CONSOLE
 
+from panel import create_app
 from panel.config import SETTINGS
+from panel.sandbox import note
+from panel.sandbox.openproject import OpenProjectStandIn
+from panel.sandbox.standin import RunningServer, mounted
+from panel.sandbox.xwiki import XWikiStandIn
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
@@ -82,12 +93,12 @@ def shows(shown: list[str], printed: str) -> bool:
 WITH_COMMANDS = [path for path in DOCUMENTS if commands_in(path)]
 
 
-# --- a panel as `make run` starts it ---------------------------------------------------------------------------------
+# --- a panel to run the commands against ------------------------------------------------------------------------------
 
 
 @dataclass
 class Running:
-    """A checkout with an instance of its own, `make run` in it, and a shell that stands there."""
+    """A checkout with an instance of its own, and a panel and a sandbox that use it."""
 
     folder: Path
     environment: Mapping[str, str]
@@ -99,37 +110,20 @@ class Running:
         return re.sub("|".join(self.ports), lambda match: self.ports[match[0]], text)
 
 
-@pytest.fixture
-def running(tmp_path: Path) -> Iterator[Running]:
+def prepared(folder: Path) -> Running:
+    """The project as a reader has it, with an empty instance folder and free ports; nothing runs yet."""
+    folder.mkdir()
+    for entry in ROOT.iterdir():
+        if entry.name not in (".venv", "instance", ".git"):
+            (folder / entry.name).symlink_to(entry)
     panel_port, sandbox_port = free_ports(2)
-    place = checkout(tmp_path / "checkout")
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("PANEL_")},
-        "PANEL_INSTANCE_DIR": str(place / "instance"),
+        "PANEL_INSTANCE_DIR": str(folder / "instance"),
         "PANEL_PORT": panel_port,
         "PANEL_SANDBOX_PORT": sandbox_port,
     }
-    log = place / "make-run.log"
-    with log.open("w") as out:
-        server = subprocess.Popen(
-            [sys.executable, "-m", "panel", "--sandbox"], cwd=place, env=environment, stdout=out, stderr=out
-        )
-    try:
-        wait_until_ready(server, log)
-        yield Running(place, environment, {"8000": panel_port, "8001": sandbox_port}, log.read_text("utf-8"))
-    finally:
-        server.send_signal(signal.SIGTERM)
-        server.wait(30)
-
-
-def checkout(place: Path) -> Path:
-    """The project as a reader has it, with an empty instance folder and this interpreter as its environment."""
-    place.mkdir()
-    for entry in ROOT.iterdir():
-        if entry.name not in (".venv", "instance", ".git"):
-            (place / entry.name).symlink_to(entry)
-    (place / ".venv").symlink_to(sys.prefix)
-    return place
+    return Running(folder, environment, {"8000": panel_port, "8001": sandbox_port})
 
 
 def free_ports(count: int) -> list[str]:
@@ -142,12 +136,88 @@ def free_ports(count: int) -> list[str]:
     return ports
 
 
+@pytest.fixture(scope="module")
+def make_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """The processes that `make run` starts; `.venv` is the environment of this interpreter."""
+    running = prepared(tmp_path_factory.mktemp("make-run") / "checkout")
+    (running.folder / ".venv").symlink_to(sys.prefix)
+    log = running.folder / "make-run.log"
+    command = [sys.executable, "-m", "panel", "--sandbox"]
+    with log.open("w") as out:
+        server = subprocess.Popen(command, cwd=running.folder, env=running.environment, stdout=out, stderr=out)
+    try:
+        wait_until_ready(server, log)
+        running.printed = log.read_text("utf-8")
+        yield running
+    finally:
+        server.send_signal(signal.SIGTERM)
+        server.wait(30)
+
+
 def wait_until_ready(server: subprocess.Popen[bytes], log: Path) -> None:
     end = time.monotonic() + READY_S
     while "Leafpanel is ready" not in log.read_text("utf-8"):
         assert server.poll() is None, log.read_text("utf-8")
         assert time.monotonic() < end, log.read_text("utf-8")
         time.sleep(0.05)
+
+
+COMMAND_CLIENT = """\
+#!{python} -IS
+# Sends a flask command to the test process, which runs it, and prints what it printed.
+import json, os, socket, sys
+request = {{"words": sys.argv[1:], "environment": dict(os.environ), "stdin": sys.stdin.read()}}
+with socket.create_connection(("127.0.0.1", {port})) as connection, connection.makefile("rw") as file:
+    file.write(json.dumps(request) + "\\n")
+    file.flush()
+    response = json.loads(file.readline())
+if os.path.sameopenfile(1, 2):
+    sys.stdout.write(response["output"])
+else:
+    sys.stdout.write(response["stdout"])
+    sys.stderr.write(response["stderr"])
+sys.exit(response["exit"])
+"""
+
+
+class CommandHandler(socketserver.StreamRequestHandler):
+    """Runs a flask command in this process, as `flask --app wsgi` does it in one of its own."""
+
+    def handle(self) -> None:
+        request = json.loads(self.rfile.readline())
+        option, module, *words = request["words"]
+        assert (option, module) == ("--app", "wsgi")
+        with mock.patch.dict(os.environ, request["environment"], clear=True):
+            result = create_app().test_cli_runner().invoke(args=words, input=request["stdin"])
+        assert isinstance(result.exception, SystemExit | None), result.exception
+        printed = {"output": result.output, "stdout": result.stdout, "stderr": result.stderr}
+        response = {**printed, "exit": result.exit_code}
+        self.wfile.write(json.dumps(response).encode() + b"\n")
+
+
+@pytest.fixture
+def in_process(tmp_path: Path, applications: Applications, monkeypatch: pytest.MonkeyPatch) -> Iterator[Running]:
+    """Panel, sandbox and flask commands in this process, since each process costs a second."""
+    running = prepared(tmp_path / "checkout")
+    panel_port, sandbox_port = (int(running.environment[name]) for name in ("PANEL_PORT", "PANEL_SANDBOX_PORT"))
+    settings = {name: value for name, value in running.environment.items() if name.startswith("PANEL_")}
+    app = applications.build_own(running.folder / "instance", REGISTRY, settings)
+    with app.app_context():
+        app.extensions["leafpanel"].people.first_admin_password(by=CONSOLE)
+    monkeypatch.chdir(running.folder)
+    with ExitStack() as stack:
+        sandbox = mounted(xwiki=XWikiStandIn(seed="demo"), openproject=OpenProjectStandIn(seed="demo"))
+        for served, port in ((sandbox, sandbox_port), (app, panel_port)):
+            stack.callback(RunningServer(served, port).close)
+        note.write(app.extensions["leafpanel"].config.sandbox_note, f"127.0.0.1:{sandbox_port}")
+        commands = stack.enter_context(socketserver.TCPServer(("127.0.0.1", 0), CommandHandler))
+        threading.Thread(target=commands.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        stack.callback(commands.shutdown)
+        flask = running.folder / ".venv" / "bin" / "flask"
+        flask.parent.mkdir(parents=True)
+        flask.write_text(COMMAND_CLIENT.format(python=sys.executable, port=commands.server_address[1]), "utf-8")
+        flask.chmod(0o755)
+        yield running
 
 
 class Shell:
@@ -184,37 +254,43 @@ class Shell:
         self._bash.communicate()
 
 
-@pytest.fixture
-def shell(running: Running) -> Iterator[Shell]:
-    opened = Shell(running)
-    yield opened
-    opened.close()
+def run_commands(document: Path, running: Running) -> None:
+    with closing(Shell(running)) as shell:
+        for command in commands_in(document):
+            printed, exit_code = shell.run(running.here(command.text))
+
+            assert exit_code == command.exit, f"{command.text}\n{printed}"
+            assert shows([running.here(line) for line in command.shown], printed), f"{command.text}\n{printed}"
 
 
 # --- commands --------------------------------------------------------------------------------------------------------
 
-
-@pytest.mark.skipif(not (shutil.which("curl") and shutil.which("bash")), reason="the documents use curl and bash")
-@pytest.mark.parametrize("document", WITH_COMMANDS, ids=named)
-def test_commands_of_a_document_do_what_it_shows(document: Path, running: Running, shell: Shell) -> None:
-    for command in commands_in(document):
-        printed, exit_code = shell.run(running.here(command.text))
-
-        assert exit_code == command.exit, f"{command.text}\n{printed}"
-        assert shows([running.here(line) for line in command.shown], printed), f"{command.text}\n{printed}"
+README = ROOT / "README.md"
+NEEDS_CURL = pytest.mark.skipif(not (shutil.which("curl") and shutil.which("bash")), reason="needs curl and bash")
 
 
-def test_the_walk_through_uses_the_commands_that_make_run_prints(running: Running) -> None:
-    printed = {" ".join(line.split()) for line in running.printed.splitlines() if "source import" in line}
-
-    walked = {" ".join(c.text.split()) for c in commands_in(ROOT / "README.md") if "source import" in c.text}
-
-    assert {running.here(text) for text in walked} == printed
+@NEEDS_CURL
+def test_commands_of_the_readme_do_what_it_shows(make_run: Running) -> None:
+    run_commands(README, make_run)
 
 
-def test_make_run_says_where_to_go_and_how_to_sign_in(running: Running) -> None:
+@NEEDS_CURL
+@pytest.mark.parametrize("document", [path for path in WITH_COMMANDS if path != README], ids=named)
+def test_commands_of_a_document_do_what_it_shows(document: Path, in_process: Running) -> None:
+    run_commands(document, in_process)
+
+
+def test_the_walk_through_uses_the_commands_that_make_run_prints(make_run: Running) -> None:
+    printed = {" ".join(line.split()) for line in make_run.printed.splitlines() if "source import" in line}
+
+    walked = {" ".join(c.text.split()) for c in commands_in(README) if "source import" in c.text}
+
+    assert {make_run.here(text) for text in walked} == printed
+
+
+def test_make_run_says_where_to_go_and_how_to_sign_in(make_run: Running) -> None:
     for words in ("/admin/", "/objects/demo/case/1", "one-time password", "token create"):
-        assert words in running.printed
+        assert words in make_run.printed
 
 
 # --- links and names -------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 import time_machine
 from support import CONSOLE, signs_in
+from werkzeug.security import generate_password_hash
 
 from panel.accounts.people import ABSOLUTE, IDLE, ONE_TIME, Budget, People, SignInAttempt, Throttled, principal_of
 from panel.accounts.principal import Action
@@ -79,8 +80,14 @@ def test_a_name_is_taken_whatever_its_case(people: People, alice: User) -> None:
         people.invite("Alice", role="viewer", by=CONSOLE)
 
 
-def test_passwords_are_kept_as_scrypt(alice: User) -> None:
-    assert alice.password_hash.startswith("scrypt:")
+def test_passwords_are_kept_as_costly_scrypt(people: People, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("panel.accounts.people.generate_password_hash", generate_password_hash)
+
+    chosen = people.create("alice", PASSWORD, role="admin", by=CONSOLE)
+    invited, _ = people.invite("bob", role="viewer", by=CONSOLE)
+
+    assert chosen.password_hash.startswith("scrypt:32768:8:1$")
+    assert invited.password_hash.startswith("scrypt:32768:8:1$")
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,13 @@
-"""Servers that misbehave, one of each kind for all tests of the door."""
+"""Servers that misbehave, shared by all tests of the connector."""
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import trustme
+from connectors import serving
 from faults import FaultServer
 
 
@@ -36,9 +36,3 @@ def tls_faults(authority: trustme.CA) -> Iterator[FaultServer]:
     server = FaultServer(tls=serving(authority.issue_cert("127.0.0.1", "wiki.test")))
     yield server
     server.close()
-
-
-def serving(certificate: trustme.LeafCert) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    certificate.configure_cert(context)
-    return context

@@ -314,7 +314,7 @@ def black_hole(host: str = "127.0.0.1", port: int = 0) -> Iterator[str]:
 
 @contextmanager
 def refused() -> Iterator[str]:
-    """An address where nobody listens, kept from everybody else while it is used."""
+    """An address without a listener, reserved while it is used."""
     sock = socket.socket()
     sock.bind(("127.0.0.1", 0))
     yield f"http://127.0.0.1:{sock.getsockname()[1]}"

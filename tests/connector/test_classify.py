@@ -7,7 +7,7 @@ from email.utils import format_datetime
 
 import pytest
 import time_machine
-from door import conversation, problem_of
+from connectors import conversation, problem_of
 from faults import FaultServer
 
 from panel.connector.classify import problem_of_status, retry_after

@@ -1,8 +1,9 @@
-"""What the libraries underneath were seen to do, one test for each: none of it happens through the door."""
+"""Measured faults of the libraries underneath: the connector has none of them. One test for each."""
 
 from __future__ import annotations
 
 import gc
+import itertools
 import json
 import logging
 import socket
@@ -12,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from door import (
+from connectors import (
     BASIC,
     CALLER,
     DEADLINE,
@@ -31,13 +32,26 @@ from faults import FAULTS, FaultServer, plain, refused
 from panel.connector import Auth
 from panel.core.reasons import Reason
 
+AUTHS = [BASIC, TOKEN, KEY]
+METHODS = ["GET", "POST"]
+REDIRECTS = ["301", "302", "303", "307", "308"]
+LOCATIONS = ["http://{other}/ok", "//{other}/ok", "http://{same}/ok", "/ok", "http://a:b@{other}/ok"]
+PAIRWISE = [
+    (AUTHS[(row + column) % 3], METHODS[(row + column) % 2], status, location)
+    for row, status in enumerate(REDIRECTS)
+    for column, location in enumerate(LOCATIONS)
+]
+"""25 of the 150 combinations, in which every two values of different parameters meet."""
 
-@pytest.mark.parametrize("auth", [BASIC, TOKEN, KEY])
-@pytest.mark.parametrize("method", ["GET", "POST"])
-@pytest.mark.parametrize("status", ["301", "302", "303", "307", "308"])
-@pytest.mark.parametrize(
-    "way", ["http://{other}/ok", "//{other}/ok", "http://{same}/ok", "/ok", "http://a:b@{other}/ok"]
-)
+
+def test_every_two_values_meet_in_a_combination() -> None:
+    for one, other in itertools.combinations(range(4), 2):
+        values = [{case[position] for case in PAIRWISE} for position in (one, other)]
+        assert {(case[one], case[other]) for case in PAIRWISE} == set(itertools.product(*values))
+    assert [len({case[position] for case in PAIRWISE}) for position in range(4)] == [3, 2, 5, 5]
+
+
+@pytest.mark.parametrize(("auth", "method", "status", "way"), PAIRWISE)
 def test_m01_no_redirect_carries_anything_anywhere(
     faults: FaultServer, auth: Auth, method: str, status: str, way: str
 ) -> None:
@@ -191,9 +205,9 @@ def test_m13_the_address_that_was_checked_is_the_address_that_is_called() -> Non
         inside.setblocking(False)
         answers = [["127.0.0.2"], ["127.0.0.1"]]
         port = inside.getsockname()[1]
-        door = connector(f"wiki.test:{port}", lookup=lambda host, asked: answers.pop(0))
+        outgoing = connector(f"wiki.test:{port}", lookup=lambda host, asked: answers.pop(0))
 
-        problem = problem_of(lambda: door.open(source(f"http://wiki.test:{port}"), CALLER).send("POST", "x"))
+        problem = problem_of(lambda: outgoing.open(source(f"http://wiki.test:{port}"), CALLER).send("POST", "x"))
 
         assert problem.reason is Reason.CONNECT
         assert answers == [["127.0.0.1"]]

@@ -6,7 +6,7 @@ import base64
 from typing import Any
 
 import pytest
-from door import BASIC, CALLER, KEY, TOKEN, connector, conversation, problem_of, source
+from connectors import BASIC, CALLER, KEY, TOKEN, connector, conversation, problem_of, source
 from faults import FaultServer
 
 from panel.connector import Auth, AuthKind, Caller, Deadline, Secret, SourceConfig
@@ -80,9 +80,9 @@ def test_oauth2_is_signed_by_the_hook(faults: FaultServer) -> None:
             return f"Bearer for {source.slug}"
 
     config = source(faults.url, auth=Auth(AuthKind.OAUTH2))
-    door = connector(faults.host_port, signer=Signer())
+    outgoing = connector(faults.host_port, signer=Signer())
 
-    headers = dict(door.open(config, CALLER).get("echo").object()["headers"])
+    headers = dict(outgoing.open(config, CALLER).get("echo").object()["headers"])
 
     assert headers["Authorization"] == "Bearer for wiki"
 

@@ -108,7 +108,7 @@ def named_urls() -> Iterator[str]:
 
 
 def redirects() -> list[str]:
-    """Where a public server sends whoever asks it."""
+    """The targets of the redirects of a public server."""
     plain = [f"http://{inside}/" for inside in INSIDE_4] + [f"http://[{inside}]/" for inside in INSIDE_6]
     odd = [f"//{INSIDE_4[0]}/", f"http://plain2.{ZONE}/", f"http://2130706433:{PORTS[-2]}/", "http://localhost/"]
     return plain + odd

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-LAB = Path(__file__).with_name("netlab.py")
+LAB = Path(__file__).with_name("network_namespace.py")
 
 
 def _has_namespaces() -> bool:

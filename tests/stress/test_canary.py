@@ -1,4 +1,4 @@
-"""A secret that was saved never comes out again: ten thousand requests, and a search through all that they left."""
+"""A saved secret is never output again: ten thousand requests, and a search in all their output."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from aviary import fly
 from canary import canary, found_in, seen_in_each_dress
+from canary_panel import run_canary_panel
 from machine import process
 
 REQUESTS = 10_000
 SEED = 20261124
 WITHOUT_SERVERS = os.environ.get("PANEL_TEST_WITHOUT_SERVERS") == "1"
 PANELS = 3
-"""Each with a share of the requests, in processes of their own, so that one works while another waits for a fault."""
+"""Processes with a share of the requests each, so that one works while another waits for a fault."""
 
 
 def test_the_search_sees_a_secret_in_every_dress() -> None:
@@ -27,17 +27,18 @@ def test_the_search_sees_a_secret_in_every_dress() -> None:
 
 
 def test_no_secret_comes_out_in_ten_thousand_requests(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Two of the panels share answers over a Redis of their own, which writes down all that it is ever told."""
+    """Two of the panels have a Redis each, which writes all commands to its log."""
     started, share = time.monotonic(), REQUESTS // PANELS + 1
     over_redis = 0 if WITHOUT_SERVERS else 2
     folders = [tmp_path / str(number) for number in range(PANELS)]
     [folder.mkdir() for folder in folders]
 
     with ExitStack() as stack:
-        flights = [
-            process(fly, folder, SEED + number, share, number < over_redis) for number, folder in enumerate(folders)
+        processes = [
+            process(run_canary_panel, folder, SEED + number, share, number < over_redis)
+            for number, folder in enumerate(folders)
         ]
-        reports = [pipe.recv() for pipe in [stack.enter_context(flight) for flight in flights]]
+        reports = [pipe.recv() for pipe in [stack.enter_context(started_process) for started_process in processes]]
 
     statuses: Counter[int] = sum((report["statuses"] for report in reports), Counter())
     upstream: Counter[int] = sum((report["upstream"] for report in reports), Counter())

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 import trustme
-from connector.door import CALLER, connector, source
+from connector.connectors import CALLER, connector, source
 from connector.faults import FaultServer, black_hole, refused
 from machine import closed, cpu_s, forget_peak, lag, memory, open_files, process, settled
 
@@ -96,9 +96,9 @@ def kinds(hosts: list[str], tmp_path: Path) -> Iterator[list[Kind]]:
     lost = connector("wiki.test:80", lookup=lambda host, port: [str(over.wait(60))])
     with trustme.CA().cert_pem.tempfile(dir=str(tmp_path)) as ca, black_hole() as hole, refused() as nobody:
         hole, nobody = (root.removeprefix("http://") for root in (hole, nobody))
-        door = connector(plain, mute, dripping, hole, nobody)
+        outgoing = connector(plain, mute, dripping, hole, nobody)
 
-        def kind(name: str, reason: Reason, root: str, at: Connector = door) -> Kind:
+        def kind(name: str, reason: Reason, root: str, at: Connector = outgoing) -> Kind:
             waits = reason in (Reason.TIMEOUT, Reason.DNS) or name.endswith("-drip")
             config = source(root, ca_file=ca)
             # Fresh, or those who ask for the same at once would share one call.
@@ -166,8 +166,8 @@ HOSTILE = ("gzip-bomb", "302-bomb", "endless-body", "endless-continue", "object-
 
 def _cost(pipe: Connection, host_port: str, name: str) -> None:
     """Read one answer as a leaf would, and send what it cost: memory above what was there, processor seconds."""
-    door = connector(host_port)
-    upstream = door.open(source(f"http://{host_port}"), CALLER, deadline_s=5)
+    outgoing = connector(host_port)
+    upstream = outgoing.open(source(f"http://{host_port}"), CALLER, deadline_s=5)
     upstream.get("ok").object()
     forget_peak()
     before, used = memory("VmRSS"), cpu_s()

@@ -3,31 +3,50 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from agents import Served, free_port
+from agents import Served
+from applications import Replaceable
 from support import ALICE, MakeApp, Upstreams, openproject_values, xwiki_values
 
 from panel.sandbox.standin import RunningServer
 
 
+@dataclass(frozen=True)
+class Listener:
+    """A server that all tests of a process share; each serves an application of its own there."""
+
+    replaceable: Replaceable
+    server: RunningServer
+
+
+@pytest.fixture(scope="session")
+def listener() -> Iterator[Listener]:
+    replaceable = Replaceable()
+    server = RunningServer(replaceable)
+    yield Listener(replaceable, server)
+    server.close()
+
+
 @pytest.fixture
-def serve(make_app: MakeApp, upstreams: Upstreams, tmp_path: Path) -> Iterator[Callable[..., Served]]:
-    """Build and start an application with the given settings; without a source so far."""
-    running: list[RunningServer] = []
+def serve(
+    make_app: MakeApp, listener: Listener, upstreams: Upstreams, tmp_path: Path
+) -> Iterator[Callable[..., Served]]:
+    """Build and serve an application with the given settings; without a source so far. Once for each test."""
 
     def start(**settings: Any) -> Served:
-        own = {"PANEL_PORT": str(free_port()), "PANEL_ALLOWED_PRIVATE_HOSTS": upstreams.server.host_port, **settings}
+        port = str(listener.server.port)
+        own = {"PANEL_PORT": port, "PANEL_ALLOWED_PRIVATE_HOSTS": upstreams.server.host_port, **settings}
         app = make_app(**own)
-        running.append(RunningServer(app, port=int(own["PANEL_PORT"])))
+        listener.replaceable.serve(app)
         environment = {**own, "PANEL_INSTANCE_DIR": str(tmp_path / "instance"), "PANEL_CACHE_TTL_S": "0"}
-        return Served(app, running[-1], environment)
+        return Served(app, listener.server, environment)
 
     yield start
-    for server in running:
-        server.close()
+    listener.replaceable.stop()
 
 
 @pytest.fixture

@@ -82,7 +82,7 @@ def send(
     client: FlaskClient, page: Seen, selector: str, typed: dict[str, Any] | None = None, *, action: str = "",
     headers: dict[str, str] | None = None,
 ) -> Seen:  # fmt: skip
-    """Fill in a form of the page and send it as its action says. A value may be a list, for several of one name."""
+    """Fill in a form of the page and submit it. A value may be a list, for several fields of one name."""
     form = page.find(selector)
     assert form.tag == "form"
     typed = typed or {}

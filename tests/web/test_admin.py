@@ -175,6 +175,19 @@ def test_choosing_a_password_ends_the_one_time_password(client: FlaskClient, beh
     assert signs_in(behind, "admin", PASSWORD)
 
 
+def test_choosing_a_password_ends_the_other_sessions_and_keeps_this_one(app: Flask, charlie: str) -> None:
+    here, elsewhere = app.test_client(), app.test_client()
+    sign_in(here, charlie, PASSWORD)
+    sign_in(elsewhere, charlie, PASSWORD)
+    typed = {"current": PASSWORD, "password": "another password", "again": "another password"}
+
+    changed = post(here, "/admin/password", typed)
+
+    assert changed.status_code == 303
+    assert here.get("/admin/").status_code == 200
+    assert elsewhere.get("/admin/").location.startswith("/admin/sign-in")
+
+
 @pytest.mark.parametrize(
     ("typed", "sentence"),
     [

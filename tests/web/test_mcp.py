@@ -332,7 +332,7 @@ def test_no_protocol_version_gets_the_text_of_an_exception(
     assert "link" not in body["message"]
 
 
-# --- the door --------------------------------------------------------------------------------------------------------
+# --- requests that are refused --------------------------------------------------------------------------------------------------------
 
 PING = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
 CALL = {

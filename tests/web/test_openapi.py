@@ -168,7 +168,7 @@ def test_a_created_thing_has_the_described_shape(
 def test_an_unavailable_source_answers_in_its_described_shape(
     linked: Flask, bearer: Bearer, document: dict[str, Any], upstreams: Upstreams, leaf: str
 ) -> None:
-    upstreams.server.close()
+    upstreams.close()
 
     answer = linked.test_client().get(f"/api/objects/demo/case/1/integrations/{leaf}", headers=bearer("read"))
 

@@ -1,8 +1,8 @@
-"""Runs as a process of its own: leads every outgoing path of a panel to every address inside, and says who was called.
+"""Program that points every outgoing path of a panel to every internal address, and reports the connections.
 
-``netlab.py namespace FOLDER`` expects a network namespace of its own, in which all addresses are this machine
-and listeners see who connects. ``netlab.py guard FOLDER`` works anywhere: every attempt to connect is recorded
-and none is let through.
+``network_namespace.py namespace FOLDER`` needs a network namespace of its own, in which all addresses are this
+machine and listeners record all connections. ``network_namespace.py guard FOLDER`` works anywhere: it records and
+refuses every attempt to connect.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ PAGE, PACKAGE = "xwiki:Sandbox.TestPage1", "101"
 LISTENED = sorted({*PORTS, 8443})
 LOCAL = {"localhost": ["127.0.0.1", "::1"], "localhost.localdomain": ["127.0.0.1"], "ip6-localhost": ["::1"]}
 PROOF = ("127.0.0.1", "10.0.0.1", "169.254.169.254", "100.64.0.1", "8.8.8.8", "fd00::1", "::1", "2001:db8::1")
-"""Where the lab connects by itself, to prove that its listeners see it."""
+"""Addresses that the program connects to itself, to prove that its listeners record it."""
 
 Seen = Counter[tuple[str, int]]
 
@@ -62,7 +62,7 @@ def make_all_addresses_ours() -> None:
 
 
 class Listeners:
-    """Accepts on every address and port of the lab, notes which one was meant, and redirects as the path says."""
+    """Accepts on every address and port, records the requested one, and redirects as the path says."""
 
     def __init__(self) -> None:
         self.seen: Seen = Counter()
@@ -82,7 +82,7 @@ class Listeners:
 
 
 def redirect(sock: socket.socket) -> None:
-    """Send whoever asks for /r17/… to the seventeenth address inside."""
+    """Redirect a request for /r17/… to the 17th internal address."""
     with suppress(OSError, ValueError, IndexError), sock:
         sock.settimeout(5)
         path = sock.recv(65536).split(b" ")[1].decode()
@@ -91,17 +91,17 @@ def redirect(sock: socket.socket) -> None:
 
 
 class AddressGuard:
-    """Stands in ``socket.connect``: notes every attempt and, where there is no namespace, lets none through.
+    """Replaces ``socket.connect``: records every attempt and, without a namespace, refuses it.
 
-    There, the public address is a local server in disguise.
+    Without a namespace, a local server stands in for the public address.
     """
 
     def __init__(self, *, closed: bool) -> None:
         self.seen: Seen = Counter()
         self.ours: set[int] = set()
-        """Ports of this process, which the lab itself may use."""
+        """Ports of this process, which stay reachable."""
         self._connect, self._peer = socket.socket.connect, socket.socket.getpeername
-        self._public = self._disguised() if closed else 0
+        self._public = self._public_server() if closed else 0
         self._closed = closed
         guard = self
 
@@ -109,7 +109,7 @@ class AddressGuard:
             if sock.family not in (socket.AF_INET, socket.AF_INET6):
                 return guard._connect(sock, address)
             guard.seen[str(address[0]), int(address[1])] += 1
-            return guard._led(sock, address)
+            return guard._redirected(sock, address)
 
         def getpeername(sock: socket.socket) -> Any:
             peer = guard._peer(sock)
@@ -118,14 +118,14 @@ class AddressGuard:
         socket.socket.connect = connect  # type: ignore[method-assign]
         socket.socket.getpeername = getpeername  # type: ignore[method-assign]
 
-    def _led(self, sock: socket.socket, address: Any) -> None:
+    def _redirected(self, sock: socket.socket, address: Any) -> None:
         if self._closed and address[0] == PUBLIC:
             return self._connect(sock, ("127.0.0.1", self._public))
         if self._closed and not (address[0] == "127.0.0.1" and address[1] in self.ours):
             raise ConnectionRefusedError
         return self._connect(sock, address)
 
-    def _disguised(self) -> int:
+    def _public_server(self) -> int:
         server = socket.create_server(("127.0.0.1", 0), backlog=200)
 
         def serve() -> None:
@@ -137,7 +137,7 @@ class AddressGuard:
 
 
 def name_service() -> None:
-    """Names of the lab answer as they are told, turn by turn; spellings of numbers as the system reads them."""
+    """Resolve the names of ``names()`` to their addresses in turn, and numeric spellings as the system does."""
     turns = {name: itertools.cycle(answers) for name, answers in names().items()}
     known = socket.getaddrinfo
 
@@ -155,7 +155,7 @@ def name_service() -> None:
 
 
 class Lab:
-    """A panel with two healthy sources and a link to each, about to be led astray."""
+    """A panel with two working sources and a link to each."""
 
     def __init__(self, folder: str) -> None:
         xwiki, openproject = XWikiStandIn(), OpenProjectStandIn()
@@ -167,7 +167,7 @@ class Lab:
         self.app: Flask = create_app(load({**settings, "PANEL_ALLOWED_PRIVATE_HOSTS": opened}))
         self.panel: Panel = self.app.extensions["leafpanel"]
         self.connector: Connector = self.panel.links._connector
-        # No breaker may stand in the way of trying.
+        # An open breaker would prevent calls.
         self.connector.limiter = NoLimits()
         self.visitor = Visitor(Principal("alice", "local", frozenset(Action)), Caller("test", "alice"))
 
@@ -179,7 +179,7 @@ class Lab:
             self.panel.links.link(self.visitor, integration, CASE, reference)
 
     def lead_to(self, url: str) -> None:
-        """Put an address into both sources past every check that stands before saving."""
+        """Store an address in both sources without the checks that saving makes."""
         changed = {"location": url, "auth_kind": "none", "auth_fields": {}, "revision": Source.revision + 1}
         db.session.execute(update(Source).values(**changed))
         db.session.commit()
@@ -226,8 +226,8 @@ class Lab:
             "OAuth token": lambda: self.connector.post_form(url, "grant_type=x", config, who.caller, Deadline(3)),
         }  # fmt: skip
 
-    def astray(self, url: str, leaf: str) -> dict[str, str]:
-        """What each path made of the address: nothing, or why it was not refused as it should be."""
+    def outcomes(self, url: str, leaf: str) -> dict[str, str]:
+        """The outcome of each path: empty, or how the address was not refused."""
         self.lead_to(url)
         return {path: self._tried(work) for path, work in self.paths(url, leaf).items()}
 
@@ -244,7 +244,7 @@ class Lab:
 
 
 def proven(listeners: Listeners | None, guard: AddressGuard) -> list[str]:
-    """The addresses of the lab's own attempts that were noticed."""
+    """The addresses of our own attempts that were recorded."""
     for host in PROOF:
         with suppress(OSError):
             socket.create_connection((host, 80), timeout=2).close()
@@ -274,7 +274,7 @@ def main(way: str, folder: str) -> None:
         guard.seen.clear()
         answered = len(lab.upstreams.xwiki.requests) + len(lab.upstreams.openproject.requests)
         for number, url in enumerate(cases()):
-            found = lab.astray(url, ("xwiki", "openproject")[number % 2])
+            found = lab.outcomes(url, ("xwiki", "openproject")[number % 2])
             paths = len(found)
             faults += [f"{url!r} by {path}: {what}" for path, what in found.items() if what]
         answered -= len(lab.upstreams.xwiki.requests) + len(lab.upstreams.openproject.requests)

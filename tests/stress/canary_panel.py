@@ -1,4 +1,4 @@
-"""A panel full of canaries, a crowd that asks it for everything, and a search through all that it left."""
+"""A panel whose secrets are canaries, random requests to it, and a search for the canaries in all output."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from actors import ActorRequest, Actors
 from canary import canary, found_in
-from crowd import Asked, Crowd
 from flask import Flask
 from flask.testing import FlaskClient
 from servers import RedisServer
@@ -42,29 +42,29 @@ FAULTS = (
 )  # fmt: skip
 PLACEHOLDER = b"(shown once)"
 TALKATIVE = ("sqlalchemy.engine",)
-"""Libraries that say much only when they are asked to: here every statement with its parameters, and every row."""
+"""Libraries with a logger of their own level: here every statement with its parameters, and every row."""
 
 
-Visit = tuple[FlaskClient, dict[str, str]]
+Client = tuple[FlaskClient, dict[str, str]]
 
 
 @dataclass
-class Left:
-    """Everything that was said, by where it was said."""
+class Answers:
+    """All responses, their statuses, and internal errors."""
 
     responses: list[bytes] = field(default_factory=list)
     statuses: Counter[int] = field(default_factory=Counter)
     bugs: list[str] = field(default_factory=list)
 
-    def note(self, asked: Asked, status: int, headers: str, body: bytes) -> None:
+    def note(self, asked: ActorRequest, status: int, headers: str, body: bytes) -> None:
         self.statuses[status] += 1
         if status == 500:
             self.bugs.append(f"{asked}: {body[-300:]!r}")
         self.responses.append(f"\n{asked.method} {status} ".encode() + headers.encode() + b"\n" + body)
 
 
-class Aviary:
-    """A panel full of canaries, with both upstreams answering to them. ``redis_url`` is where its brief cache is."""
+class CanaryPanel:
+    """A panel whose secrets are canaries, which both upstreams accept. ``redis_url``: the Redis of its brief cache."""
 
     def __init__(self, folder: Path, redis_url: str = "") -> None:
         names = ("password", "typed", "person", "signing key", "gateway token")
@@ -74,7 +74,7 @@ class Aviary:
         xwiki, openproject = XWikiStandIn(), OpenProjectStandIn()
         server = RunningServer(mounted(xwiki=xwiki, openproject=openproject))
         self.upstreams = Upstreams(server, xwiki, openproject)
-        self._teach(self.upstreams)
+        self._accept_canaries(self.upstreams)
         settings = {
             "PANEL_INSTANCE_DIR": str(folder), "PANEL_DEADLINE_S": "0.3",
             "PANEL_ALLOWED_PRIVATE_HOSTS": server.host_port,
@@ -85,12 +85,12 @@ class Aviary:
         self.app.config.update(TESTING=True, PROPAGATE_EXCEPTIONS=False)
         with self.app.app_context():
             alembic.upgrade()
-        # The token of a form would only keep the crowd out.
+        # Without a form token, every form would be refused.
         self.app.config["WTF_CSRF_ENABLED"] = False
         self.panel: Panel = self.app.extensions["leafpanel"]
 
-    def _teach(self, upstreams: Upstreams) -> None:
-        """Make the canaries the credentials that the upstreams know."""
+    def _accept_canaries(self, upstreams: Upstreams) -> None:
+        """Make the canaries credentials of the upstreams."""
         upstreams.xwiki.add_user("canary", self.canaries["password"], name="Canary", edits=["Sandbox"])
         world = upstreams.openproject.world
         uma = world.principals[5]
@@ -98,7 +98,7 @@ class Aviary:
         upstreams.openproject.oauth.add_app("canary", self.canaries["client secret"], credentials_user=5)
 
     def sources(self, turn: int) -> list[dict[str, Any]]:
-        """Every way of signing in; the tracker's changes from time to time."""
+        """Sources with each kind of authentication; the one of OpenProject depends on ``turn``."""
         root = self.upstreams.openproject_url
         key = {"type": "basic", "username": "apikey", "password": self.canaries["API key"]}
         oauth = {
@@ -117,7 +117,7 @@ class Aviary:
         ]
 
     def mend(self, turn: int) -> None:
-        """Put everything right again that the crowd broke."""
+        """Restore sources, links and the connector, which the requests change."""
         self.upstreams.xwiki.fault = self.upstreams.openproject.fault = None
         self.panel.switches.set_connector(on=True, by=CONSOLE)
         for values in self.sources(turn):
@@ -131,8 +131,8 @@ class Aviary:
             with suppress(PanelError):
                 self.panel.links.link(ALICE, integration, CASE, reference)
 
-    def visitors(self) -> dict[str, list[Visit]]:
-        """Everybody there is, with what lets him in, by the face for which it is meant."""
+    def clients(self) -> dict[str, list[Client]]:
+        """All clients with their headers, by the first segment of the paths that they request."""
         with self.app.app_context():
             access, people = self.panel.api_tokens, self.panel.people
             self.canaries["one-time password"] = people.first_admin_password(by=CONSOLE) or ""
@@ -149,7 +149,7 @@ class Aviary:
         self._sessions = [(client, _session_of(client)) for client in people]
         nobody = (self.app.test_client(), {})
 
-        def bearing(token: str) -> Visit:
+        def bearing(token: str) -> Client:
             return self.app.test_client(), {"Authorization": f"Bearer {token}"}
 
         mixed = [*map(bearing, (*tokens.values(), pass_, "lpt_nobody")), *((client, {}) for client in people), nobody]
@@ -161,7 +161,7 @@ class Aviary:
         }
 
     def sign_in_again(self) -> None:
-        """The crowd signs people out, and sometimes in as somebody else."""
+        """Restore the browser sessions, which the requests end or replace."""
         for client, known in self._sessions:
             with client.session_transaction() as session:
                 session.clear()
@@ -173,38 +173,38 @@ def _session_of(client: FlaskClient) -> dict[str, Any]:
         return dict(session)
 
 
-def shown_once(aviary: Aviary, body: bytes) -> bytes:
-    """An answer that made an API token, without it; from now on it is a canary like the others."""
+def shown_once(canary_panel: CanaryPanel, body: bytes) -> bytes:
+    """The body without the API token that it shows. The token becomes a canary."""
     for token in set(re.findall(rb"lpt_[\w-]{40,}", body)):
-        aviary.canaries[f"token {len(aviary.canaries)}"] = token.decode()
+        canary_panel.canaries[f"token {len(canary_panel.canaries)}"] = token.decode()
         body = body.replace(token, PLACEHOLDER)
     return body
 
 
-def flown(aviary: Aviary, seed: int, requests: int) -> Left:
-    """Let the crowd in, and return everything that it was told."""
-    upstreams, left = aviary.upstreams, Left()
-    everybody = aviary.visitors()
-    secret = aviary.canaries
+def answers_to(canary_panel: CanaryPanel, seed: int, requests: int) -> Answers:
+    """Send random requests and return all responses."""
+    upstreams, answers = canary_panel.upstreams, Answers()
+    clients = canary_panel.clients()
+    secret = canary_panel.canaries
     typed = [secret[name] for name in ("typed", "typed token", "person", "password", "token", "API key")]
     addresses = [upstreams.xwiki_url, upstreams.openproject_url, f"{upstreams.server.url}/nothing", "http://10.0.0.1/"]
-    crowd = Crowd(aviary.app, seed, typed=typed, addresses=addresses)
-    for number, asked in zip(range(requests), crowd, strict=False):
+    actors = Actors(canary_panel.app, seed, typed=typed, addresses=addresses)
+    for number, asked in zip(range(requests), actors, strict=False):
         if number % MEND_EVERY == 0:
-            with aviary.app.test_request_context():
-                aviary.mend(number // MEND_EVERY)
-            aviary.sign_in_again()
+            with canary_panel.app.test_request_context():
+                canary_panel.mend(number // MEND_EVERY)
+            canary_panel.sign_in_again()
         if number % FAULT_EVERY == 0:
-            upstreams.xwiki.fault, upstreams.openproject.fault = crowd.one_of(*FAULTS), crowd.one_of(*FAULTS)
-        client, headers = crowd.one_of(*everybody[asked.path.split("/")[1]])
+            upstreams.xwiki.fault, upstreams.openproject.fault = actors.one_of(*FAULTS), actors.one_of(*FAULTS)
+        client, headers = actors.one_of(*clients[asked.path.split("/")[1]])
         given = {**asked.options, "headers": {**headers, **asked.options.get("headers", {})}}
         answer = client.open(asked.path, method=asked.method, **given)
         body = answer.get_data()
         if answer.status_code == 201 and asked.path == "/admin/tokens":
-            body = shown_once(aviary, body)
-        left.note(asked, answer.status_code, str(answer.headers), body)
+            body = shown_once(canary_panel, body)
+        answers.note(asked, answer.status_code, str(answer.headers), body)
         answer.close()
-    return left
+    return answers
 
 
 def on_disk(folder: Path) -> dict[str, bytes]:
@@ -212,13 +212,13 @@ def on_disk(folder: Path) -> dict[str, bytes]:
 
 
 def by_command(app: Flask) -> bytes:
-    """What the commands print that show sources."""
+    """The output of the commands that show sources."""
     commands = (["sources", "list"], ["sources", "export", "xwiki"], ["sources", "test", "openproject"], ["doctor"])
     return "".join(app.test_cli_runner().invoke(args=args).output for args in commands).encode()
 
 
 def log_to(path: Path) -> None:
-    """Write down everything that anybody logs, at DEBUG."""
+    """Log everything to a file, at DEBUG."""
     for name in ("alembic", "sqlalchemy"):
         logging.getLogger(name).handlers.clear()
     logging.getLogger().handlers[:] = [logging.FileHandler(path, encoding="utf-8")]
@@ -227,8 +227,8 @@ def log_to(path: Path) -> None:
 
 
 @contextmanager
-def remembering(folder: Path) -> Iterator[str]:
-    """A Redis that writes down in ``folder``, besides what it holds at the end, every command that changed something."""
+def persistent_redis(folder: Path) -> Iterator[str]:
+    """A Redis that writes its content and a log of all changing commands to ``folder``."""
     folder.mkdir()
     server = RedisServer(folder)
     try:
@@ -241,23 +241,23 @@ def remembering(folder: Path) -> Iterator[str]:
         server.stop()
 
 
-def fly(pipe: Connection, folder: Path, seed: int, requests: int, with_redis: bool) -> None:
-    """Runs as a process of its own: all of it, and a report of what was found where."""
+def run_canary_panel(pipe: Connection, folder: Path, seed: int, requests: int, with_redis: bool) -> None:
+    """Run everything in a process of its own, and send a report of the canaries that were found."""
     log_to(folder / "debug.log")
     with ExitStack() as stack:
         output = stack.enter_context((folder / "output").open("w"))
         stack.enter_context(redirect_stdout(output))
         stack.enter_context(redirect_stderr(output))
-        redis_url = stack.enter_context(remembering(folder / "redis")) if with_redis else ""
-        aviary = Aviary(folder / "instance", redis_url)
-        left = flown(aviary, seed, requests)
-        commands = by_command(aviary.app)
-    issued = aviary.upstreams.openproject.oauth.tokens
-    aviary.canaries |= {f"access token {number}": token.access for number, token in enumerate(issued[:20])}
-    texts = {**on_disk(folder), "answers": b"".join(left.responses), "commands": commands}
-    answered = (*aviary.upstreams.xwiki.requests, *aviary.upstreams.openproject.requests)
+        redis_url = stack.enter_context(persistent_redis(folder / "redis")) if with_redis else ""
+        canary_panel = CanaryPanel(folder / "instance", redis_url)
+        answers = answers_to(canary_panel, seed, requests)
+        commands = by_command(canary_panel.app)
+    issued = canary_panel.upstreams.openproject.oauth.tokens
+    canary_panel.canaries |= {f"access token {number}": token.access for number, token in enumerate(issued[:20])}
+    texts = {**on_disk(folder), "answers": b"".join(answers.responses), "commands": commands}
+    answered = (*canary_panel.upstreams.xwiki.requests, *canary_panel.upstreams.openproject.requests)
     pipe.send({
-        "hits": found_in(texts, aviary.canaries), "canaries": len(aviary.canaries), "bugs": left.bugs[:5],
-        "statuses": left.statuses, "sizes": {name: len(text) for name, text in texts.items()},
+        "hits": found_in(texts, canary_panel.canaries), "canaries": len(canary_panel.canaries), "bugs": answers.bugs[:5],
+        "statuses": answers.statuses, "sizes": {name: len(text) for name, text in texts.items()},
         "upstream": Counter(each.status for each in answered),
     })  # fmt: skip

@@ -5,16 +5,16 @@ from __future__ import annotations
 import re
 
 import pytest
-from door import BASIC, DEADLINE, PATIENT, connector, source
+from connectors import BASIC, DEADLINE, PATIENT, connector, source
 from faults import FAULTS, Baseline, FaultServer, refused
 
 from panel.core.reasons import Reason
 
 
 def test_a_public_address_is_named() -> None:
-    door = connector(lookup=lambda host, port: ["93.184.216.34", "2606:2800:220:1::1"])
+    outgoing = connector(lookup=lambda host, port: ["93.184.216.34", "2606:2800:220:1::1"])
 
-    rung, problem = door.probe_address(source("https://wiki.test/xwiki", auth=BASIC), deadline_s=PATIENT)
+    rung, problem = outgoing.probe_address(source("https://wiki.test/xwiki", auth=BASIC), deadline_s=PATIENT)
 
     assert (rung.name, rung.ok, problem) == ("address", True, None)
     assert rung.message == "wiki.test is 93.184.216.34 and 2606:2800:220:1::1, a public address."
@@ -22,9 +22,9 @@ def test_a_public_address_is_named() -> None:
 
 
 def test_a_private_address_is_shown_with_what_opened_it() -> None:
-    door = connector("10.0.0.0/8", lookup=lambda host, port: ["10.0.0.7"])
+    outgoing = connector("10.0.0.0/8", lookup=lambda host, port: ["10.0.0.7"])
 
-    rung, _ = door.probe_address(source("https://wiki.test"), deadline_s=PATIENT)
+    rung, _ = outgoing.probe_address(source("https://wiki.test"), deadline_s=PATIENT)
 
     assert rung.message == "wiki.test is 10.0.0.7, a private address, opened by PANEL_ALLOWED_PRIVATE_HOSTS."
 
@@ -41,9 +41,9 @@ def test_a_private_address_is_shown_with_what_opened_it() -> None:
 def test_an_address_that_will_not_do_says_what_to_change(
     root: str, addresses: list[str], reason: Reason, field: str
 ) -> None:
-    door = connector(lookup=lambda host, port: addresses)
+    outgoing = connector(lookup=lambda host, port: addresses)
 
-    rung, problem = door.probe_address(source(root, auth=BASIC), deadline_s=PATIENT)
+    rung, problem = outgoing.probe_address(source(root, auth=BASIC), deadline_s=PATIENT)
 
     assert problem is not None
     assert (rung.ok, problem.reason, rung.field) == (False, reason, field)

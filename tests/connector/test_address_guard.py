@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from ipaddress import ip_address
 
 import pytest
-from door import BASIC, CALLER, KEY, TOKEN, connector, problem_of, source
+from connectors import BASIC, CALLER, KEY, TOKEN, connector, problem_of, source
 from faults import FaultServer
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -63,9 +63,9 @@ def test_an_inside_address_is_refused_by_what_it_resolves_to(host: str) -> None:
 
 
 def test_the_refusal_names_the_place_and_the_setting_but_no_inside_address() -> None:
-    door = connector(lookup=lambda host, port: ["10.1.2.3"])
+    outgoing = connector(lookup=lambda host, port: ["10.1.2.3"])
 
-    problem = problem_of(lambda: door.open(source("https://wiki.test/xwiki"), CALLER).get("x"))
+    problem = problem_of(lambda: outgoing.open(source("https://wiki.test/xwiki"), CALLER).get("x"))
 
     assert problem.message == (
         "wiki.test:443 is not at a public address. "
@@ -81,17 +81,17 @@ def test_the_refusal_names_the_place_and_the_setting_but_no_inside_address() -> 
     ],
 )  # fmt: skip
 def test_one_bad_address_refuses_all(addresses: list[str]) -> None:
-    door = connector("10.99.0.0/16", lookup=lambda host, port: addresses)
+    outgoing = connector("10.99.0.0/16", lookup=lambda host, port: addresses)
 
-    problem = problem_of(lambda: door.open(source("https://wiki.test"), CALLER).get("x"))
+    problem = problem_of(lambda: outgoing.open(source("https://wiki.test"), CALLER).get("x"))
 
     assert problem.reason is Reason.ADDRESS_NOT_ALLOWED
 
 
 def test_an_exact_entry_opens_one_name_and_not_its_address(canary: FaultServer) -> None:
-    door = connector(f"127.0.0.1:{canary.port}", lookup=lambda host, port: ["127.0.0.1"])
+    outgoing = connector(f"127.0.0.1:{canary.port}", lookup=lambda host, port: ["127.0.0.1"])
 
-    problem = problem_of(lambda: door.open(source(f"http://other.test:{canary.port}"), CALLER).get("ok"))
+    problem = problem_of(lambda: outgoing.open(source(f"http://other.test:{canary.port}"), CALLER).get("ok"))
 
     assert problem.reason is Reason.ADDRESS_NOT_ALLOWED
 
@@ -108,9 +108,9 @@ def test_the_list_is_read_anew_for_every_call(faults: FaultServer) -> None:
 
 @pytest.mark.parametrize("auth", [BASIC, TOKEN, KEY])
 def test_a_credential_over_plain_http_needs_an_opened_address(auth: Auth) -> None:
-    door = connector(lookup=lambda host, port: ["93.184.216.34"])
+    outgoing = connector(lookup=lambda host, port: ["93.184.216.34"])
 
-    problem = problem_of(lambda: door.open(source("http://wiki.test", auth=auth), CALLER).get("x"))
+    problem = problem_of(lambda: outgoing.open(source("http://wiki.test", auth=auth), CALLER).get("x"))
 
     assert problem.reason is Reason.ADDRESS_NOT_ALLOWED
     assert "wiki.test:80 would get a credential over plain http" in problem.message
@@ -143,16 +143,16 @@ def test_who_may_get_a_credential_unencrypted(url: str, credential: bool, listed
     [("", False), ("wiki.test:80", True), ("wiki.test:81", False), ("10.0.0.0/8", True), ("10.1.0.0/16", False)],
 )
 def test_opened_means_listed(listed: str, opened: bool) -> None:
-    door = connector(*filter(None, [listed]), lookup=lambda host, port: ["10.0.0.1"])
+    outgoing = connector(*filter(None, [listed]), lookup=lambda host, port: ["10.0.0.1"])
 
-    assert door.is_opened("http://wiki.test/oauth/token?x=1") is opened
+    assert outgoing.is_opened("http://wiki.test/oauth/token?x=1") is opened
 
 
 def test_a_name_that_cannot_be_resolved_is_open_only_by_an_exact_entry() -> None:
-    door = connector("wiki.test:80", "10.0.0.0/8", lookup=lambda host, port: [])
+    outgoing = connector("wiki.test:80", "10.0.0.0/8", lookup=lambda host, port: [])
 
-    assert door.is_opened("http://wiki.test")
-    assert not door.is_opened("http://other.test")
+    assert outgoing.is_opened("http://wiki.test")
+    assert not outgoing.is_opened("http://other.test")
 
 
 def test_a_flipping_resolver_never_gets_through(canary: FaultServer) -> None:
@@ -164,7 +164,7 @@ def test_a_flipping_resolver_never_gets_through(canary: FaultServer) -> None:
         asked += 1
         return next(answers)
 
-    door = connector("other.test:1", lookup=flip)
+    outgoing = connector("other.test:1", lookup=flip)
     for _ in range(50):
         guard = AddressGuard(lambda: Allowlist.parse("other.test:1"), Resolver(flip))
         try:
@@ -174,7 +174,7 @@ def test_a_flipping_resolver_never_gets_through(canary: FaultServer) -> None:
         assert judged.addresses == (ip_address("93.184.216.34"),)
 
     next(answers)  # The next call meets the inside address first.
-    assert problem_of(lambda: door.open(source(f"https://wiki.test:{canary.port}"), CALLER).get("ok"))
+    assert problem_of(lambda: outgoing.open(source(f"https://wiki.test:{canary.port}"), CALLER).get("ok"))
     assert asked == 51, "a call resolves once"
     assert canary.connects == 0
 
@@ -216,7 +216,7 @@ def test_only_judged_addresses_are_dialled(addresses: list[object], listed: str)
         lambda: Allowlist.parse(listed), Resolver(lambda host, port: [str(each) for each in addresses])
     )
     endpoint = parse_endpoint("http://wiki.test")
-    door = GuardedAdapter(guard, TlsContexts(), endpoint, Deadline(2), 1000, credential=False, ca_file="")
+    adapter = GuardedAdapter(guard, TlsContexts(), endpoint, Deadline(2), 1000, credential=False, ca_file="")
 
     def connect(self: socket.socket, target: tuple[str, int]) -> None:
         dialled.append(target[0])
@@ -225,8 +225,8 @@ def test_only_judged_addresses_are_dialled(addresses: list[object], listed: str)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(socket.socket, "connect", connect)
         with pytest.raises((OSError, ProviderUnavailable)):
-            door.connect()
-    door.close()
+            adapter.connect()
+    adapter.close()
 
     allowed = Allowlist.parse(listed)
     folded_ones = [unwrap_ipv4_mapped(ip_address(str(each))) for each in addresses]

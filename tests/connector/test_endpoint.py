@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from door import conversation
+from connectors import conversation
 from faults import FaultServer
 from hypothesis import given, settings
 from hypothesis import strategies as st

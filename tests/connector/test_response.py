@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from door import problem_of
+from connectors import problem_of
 
 from panel.connector import Answer
 from panel.core.reasons import Reason

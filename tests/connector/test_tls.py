@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import trustme
-from door import conversation, problem_of
+from connectors import conversation, problem_of
 from faults import FaultServer
 
 from panel.connector.tls import TlsContexts

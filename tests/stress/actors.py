@@ -1,4 +1,4 @@
-"""A crowd of requests: every route, as anybody, with whatever people and machines send. The same for the same seed."""
+"""Random requests to every route, with valid, wrong and hostile values. The same seed gives the same requests."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ HOSTILE = (
 REFERENCES = ("xwiki:Sandbox.TestPage1", "Sandbox.WebHome", "101", "102", "999", "#101", "Test of secrets", "test")
 ACCEPT = {"Accept": "application/json, text/event-stream"}
 OWN_HOST = "http://127.0.0.1:8000"
-"""The only host by which agents may call."""
+"""The only host that the MCP endpoint accepts."""
 MUTED = {"sign-out", "revoke", "sign-in", "password"}
-"""Asked rarely: they end what others need, or take long by design."""
+"""Requested rarely: they end sessions and tokens that other requests need, or are slow by design."""
 
 
 @dataclass(frozen=True)
-class Asked:
+class ActorRequest:
     method: str
     path: str
     options: Mapping[str, Any] = field(default_factory=dict)
     """For the test client: ``json``, ``data``, ``headers``, ``content_type``, ``query_string``."""
 
 
-class Crowd:
-    """``typed`` are secrets that people type where secrets belong, and just beside it."""
+class Actors:
+    """Generates requests. ``typed`` are secrets that are sent in secret fields and, by mistake, in others."""
 
     def __init__(self, app: Flask, seed: int, *, typed: Sequence[str], addresses: Sequence[str]) -> None:
         self._random = random.Random(seed)
@@ -49,8 +49,8 @@ class Crowd:
         rules = [rule for rule in app.url_map.iter_rules() if rule.endpoint not in SKIPPED]
         self._routes = [(rule, method) for rule in rules for method in METHODS if method in (rule.methods or ())]
 
-    def __iter__(self) -> Iterator[Asked]:
-        """Each route in turn, then all of them again with other words."""
+    def __iter__(self) -> Iterator[ActorRequest]:
+        """Every route in turn, without end; the values differ each time."""
         while True:
             for rule, method in self._routes:
                 if MUTED & set(rule.rule.split("/")) and self._random.random() < 0.9:
@@ -60,16 +60,16 @@ class Crowd:
     def one_of(self, *choices: Any) -> Any:
         return self._random.choice(choices)
 
-    def _asked(self, rule: Rule, method: str) -> Asked:
+    def _asked(self, rule: Rule, method: str) -> ActorRequest:
         path = re.sub(r"<(?:\w+:)?(\w+)>", lambda match: quote(self._part(match[1]), safe=":"), rule.rule)
         options: dict[str, Any] = {"query_string": self._query()}
         if method in ("GET", "HEAD"):
-            return Asked(method, path, options)
+            return ActorRequest(method, path, options)
         if rule.rule.startswith("/api/mcp"):
-            return Asked(method, path, {"json": self._call(), "headers": ACCEPT, "base_url": OWN_HOST})
+            return ActorRequest(method, path, {"json": self._call(), "headers": ACCEPT, "base_url": OWN_HOST})
         if rule.rule.startswith("/api/"):
-            return Asked(method, path, {**options, **self._body(rule.rule)})
-        return Asked(method, path, {"data": self._form(rule.rule)})
+            return ActorRequest(method, path, {**options, **self._body(rule.rule)})
+        return ActorRequest(method, path, {"data": self._form(rule.rule)})
 
     def _part(self, name: str) -> str:
         usual = {
@@ -110,7 +110,7 @@ class Crowd:
         return str(self._random.choice(self._typed))
 
     def _source(self) -> dict[str, Any]:
-        """A source as an API client sends it: right, half right, or with the secret in the wrong place or shape."""
+        """A source as an API client sends it: valid, incomplete, or with the secret in a wrong field or shape."""
         location = self.one_of(*self._addresses, *HOSTILE)
         values = {
             "slug": self.one_of(*LEAVES, "other", "oauth", "new", self._word()),
@@ -192,7 +192,7 @@ class Crowd:
         ))  # fmt: skip
 
     def _call(self) -> dict[str, Any]:
-        """A call of the tool, as an agent sends it."""
+        """A tool call as an agent sends it."""
         arguments = {
             "action": self.one_of(*ACTIONS, self._word()),
             "integrationId": self._part("integration"), "register": "demo", "schema": "case", "objectId": "1",

@@ -1,12 +1,14 @@
-"""What the tests of the door share: a connector on loopback, sources, conversations, and how late is too late."""
+"""Helpers of the connector tests: a connector on loopback, sources, conversations and time limits."""
 
 from __future__ import annotations
 
+import ssl
 import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
+import trustme
 
 from panel.connector import Auth, AuthKind, Caller, Connector, Secret, SourceConfig, Upstream
 from panel.connector.resolve import Resolver
@@ -15,9 +17,9 @@ from panel.core.errors import ProviderUnavailable
 
 DEADLINE = 0.5
 LATEST = DEADLINE + 0.25 + 1.0
-"""The promise, and what a busy machine may add to it."""
+"""The promised limit in seconds, plus 1.0 for a busy machine."""
 PATIENT = 10.0
-"""For calls whose speed is not the question."""
+"""Deadline in seconds of calls whose duration does not matter."""
 CALLER = Caller("test", "alice", "LP-TEST-01")
 BASIC = Auth(AuthKind.BASIC, username="alice", secret=Secret("canary-pass"))
 TOKEN = Auth(AuthKind.TOKEN, secret=Secret("canary-token"))
@@ -29,13 +31,13 @@ def source(root: str, **changes: Any) -> SourceConfig:
 
 
 def connector(*allowed: str, lookup: Callable[[str, int], Iterable[str]] | None = None, **options: Any) -> Connector:
-    """A door that opens exactly the given entries; ``lookup`` stands in for the name service."""
+    """A connector that allows exactly the given entries. ``lookup`` replaces the name service."""
     resolver = Resolver(lookup) if lookup else None
     return Connector(allowed=lambda: allowed, resolver=resolver, **options)
 
 
 def conversation(server: Any, *, seconds: float = PATIENT, auth: Auth | None = None, **changes: Any) -> Upstream:
-    """A conversation with a server on loopback that is listed by its host and port."""
+    """A conversation with a server on loopback, which is allowed by its host and port."""
     config = source(server.url, auth=auth or Auth(), **changes)
     return connector(server.host_port).open(config, CALLER, deadline_s=seconds)
 
@@ -55,3 +57,10 @@ def timed(work: Callable[[], object]) -> tuple[ProviderUnavailable, float]:
     started = time.monotonic()
     failure = failure_of(work)
     return failure, time.monotonic() - started
+
+
+def serving(certificate: trustme.LeafCert) -> ssl.SSLContext:
+    """A TLS context of a server with this certificate."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    certificate.configure_cert(context)
+    return context

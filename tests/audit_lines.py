@@ -1,4 +1,4 @@
-"""Reading the audit trail in tests."""
+"""Read the audit trail in tests."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from panel.storage.models import AuditEntry
 
 
 def entries() -> list[AuditEntry]:
-    """All lines, oldest first."""
+    """All entries, oldest first."""
     return list(db.session.scalars(select(AuditEntry).order_by(AuditEntry.id)))
 
 
-def told(*, after: int = 0) -> list[tuple[str, str]]:
-    """AuditAction and subject of each line but the first ``after``."""
+def recorded(*, after: int = 0) -> list[tuple[str, str]]:
+    """Action and subject of each entry after the first ``after``."""
     return [(entry.deed, entry.subject) for entry in entries()][after:]
 
 
@@ -25,5 +25,5 @@ def entries_of(app: Flask) -> list[AuditEntry]:
 
 
 def text_of(entry: AuditEntry) -> str:
-    """Everything that a line holds."""
+    """All values of an entry."""
     return " ".join(str(value) for name, value in vars(entry).items() if not name.startswith("_"))

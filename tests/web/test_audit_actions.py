@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from agents import Served
+from audit_lines import entries_of, text_of
 from embedders import token_of
 from flask import Flask
 from flask.testing import FlaskClient
@@ -17,7 +18,6 @@ from oauth_flow import consent, oauth_values
 from pages import Behind, csrf, fill, post
 from support import ALICE, CASE, CASE_PATH, CONSOLE, Upstreams, signed_in_client
 from test_oauth_pages import come_back, go
-from trail import entries_of, text_of
 from werkzeug.test import TestResponse
 
 from panel.logs.audit import AuditAction

@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 import pytest
-from door import (
+from connectors import (
     BASIC,
     CALLER,
     DEADLINE,
@@ -120,8 +120,8 @@ def test_a_write_is_sent_once(faults: FaultServer) -> None:
     ("explicit", "own", "expected"), [(None, None, DEADLINE), (None, 0.3, 0.3), (0.2, 0.3, 0.2), (0.2, None, 0.2)]
 )
 def test_whose_deadline_counts(faults: FaultServer, explicit: float | None, own: float | None, expected: float) -> None:
-    door = connector(faults.host_port, deadline_s=DEADLINE)
-    upstream = door.open(source(faults.url, timeout_s=own), CALLER, deadline_s=explicit)
+    outgoing = connector(faults.host_port, deadline_s=DEADLINE)
+    upstream = outgoing.open(source(faults.url, timeout_s=own), CALLER, deadline_s=explicit)
 
     failure, took = timed(lambda: upstream.get("hang"))
 
@@ -243,11 +243,11 @@ def test_each_of_few_needs_no_thread(faults: FaultServer, things: list[str]) -> 
 
 
 def test_remembered_values_belong_to_a_source_and_its_revision() -> None:
-    door = connector()
+    outgoing = connector()
     asked: list[str] = []
 
     def ask(config: SourceConfig) -> int:
-        return door.open(config, CALLER).remember("spaces", PATIENT, lambda: asked.append("x") or len(asked))
+        return outgoing.open(config, CALLER).remember("spaces", PATIENT, lambda: asked.append("x") or len(asked))
 
     first = source("https://wiki.test")
     saved = source("https://wiki.test", revision=1)
@@ -257,7 +257,7 @@ def test_remembered_values_belong_to_a_source_and_its_revision() -> None:
 
 
 def test_waiting_for_somebody_elses_question_ends_with_our_deadline() -> None:
-    door, over, started = connector(), threading.Event(), threading.Event()
+    outgoing, over, started = connector(), threading.Event(), threading.Event()
     config = source("https://wiki.test")
 
     def slow() -> int:
@@ -265,11 +265,11 @@ def test_waiting_for_somebody_elses_question_ends_with_our_deadline() -> None:
         over.wait(PATIENT)
         return 1
 
-    asker = threading.Thread(target=lambda: door.open(config, CALLER).remember("spaces", 1, slow))
+    asker = threading.Thread(target=lambda: outgoing.open(config, CALLER).remember("spaces", 1, slow))
     asker.start()
     started.wait(PATIENT)
 
-    problem = problem_of(lambda: door.open(config, CALLER, deadline_s=0.1).remember("spaces", 1, slow))
+    problem = problem_of(lambda: outgoing.open(config, CALLER, deadline_s=0.1).remember("spaces", 1, slow))
     over.set()
     asker.join(PATIENT)
 
@@ -297,9 +297,9 @@ def together(memory: Any, count: int, work: Any) -> list[Any]:
     return found
 
 
-def slow(door: Any, memory: Any, waiting: int) -> None:
+def slow(outgoing: Any, memory: Any, waiting: int) -> None:
     """Make calls wait until so many callers wait for an answer, so that the count does not hang on the machine."""
-    exchange = door.transport.exchange
+    exchange = outgoing.transport.exchange
 
     def late(*args: Any, **options: Any) -> Any:
         end = time.monotonic() + PATIENT
@@ -307,7 +307,7 @@ def slow(door: Any, memory: Any, waiting: int) -> None:
             time.sleep(0.005)
         return exchange(*args, **options)
 
-    door.transport.exchange = late
+    outgoing.transport.exchange = late
 
 
 @pytest.mark.parametrize(("name", "reason"), [("ok", None), ("403", Reason.FORBIDDEN)])
@@ -315,44 +315,44 @@ def test_one_request_answers_all_who_wait_and_its_line_counts_them(
     faults: FaultServer, name: str, reason: Reason | None
 ) -> None:
     journal = Counting()
-    door = connector(faults.host_port, journal=journal)
-    slow(door, door.answers, 6)
+    outgoing = connector(faults.host_port, journal=journal)
+    slow(outgoing, outgoing.answers, 6)
 
     def read() -> Reason | None:
-        upstream = door.open(source(faults.url), CALLER, deadline_s=PATIENT)
+        upstream = outgoing.open(source(faults.url), CALLER, deadline_s=PATIENT)
         try:
             upstream.get(name)
         except ProviderUnavailable as exc:
             return exc.reason
         return None
 
-    assert together(door.answers, 7, read) == [reason] * 7
+    assert together(outgoing.answers, 7, read) == [reason] * 7
     assert journal.served == [(f"GET /{name}", 7)]
 
 
 def test_those_who_wait_for_what_is_remembered_count_too(faults: FaultServer) -> None:
     journal = Counting()
-    door = connector(faults.host_port, journal=journal)
-    slow(door, door.values, 4)
+    outgoing = connector(faults.host_port, journal=journal)
+    slow(outgoing, outgoing.values, 4)
 
     def statuses() -> int:
-        upstream = door.open(source(faults.url), CALLER, deadline_s=PATIENT)
+        upstream = outgoing.open(source(faults.url), CALLER, deadline_s=PATIENT)
         return upstream.remember("statuses", 60, lambda: upstream.get("ok").status)
 
-    assert together(door.values, 5, statuses) == [200] * 5
+    assert together(outgoing.values, 5, statuses) == [200] * 5
     assert journal.served == [("GET /ok", 5)]
 
 
 def test_only_the_call_that_answered_counts_the_others(faults: FaultServer) -> None:
     journal = Counting()
-    door = connector(faults.host_port, journal=journal)
-    slow(door, door.values, 2)
+    outgoing = connector(faults.host_port, journal=journal)
+    slow(outgoing, outgoing.values, 2)
 
     def two() -> int:
-        upstream = door.open(source(faults.url), CALLER, deadline_s=PATIENT)
+        upstream = outgoing.open(source(faults.url), CALLER, deadline_s=PATIENT)
         return upstream.remember("x", 60, lambda: upstream.get("ok").status + upstream.get("gzip").status)
 
-    together(door.values, 3, two)
+    together(outgoing.values, 3, two)
 
     assert journal.served == [("GET /ok", 1), ("GET /gzip", 3)]
 
