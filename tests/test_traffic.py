@@ -319,6 +319,68 @@ def test_a_place_that_was_never_given_back_is_free_again_by_itself(
     assert time.monotonic() > taken + 1.9
 
 
+def test_each_caller_enters_with_a_slot_of_its_own(limit_store: SqlLimitStore, upstreams: Upstreams) -> None:
+    config = source(upstreams, max_concurrency=2)
+    for slot in [limit_store.take_slot(config, 30).slot for _ in range(2)]:
+        limit_store.finish(config, slot or 0)
+
+    assert [limit_store.enter(config, 30) for _ in range(3)] == [0, 1, None]
+    limit_store.finish(config, 0)
+    assert limit_store.enter(config, 30) == 0
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda store, config: store.failed(config, open_after=1, probe_every_s=-1),
+        lambda store, config: store.hold_off(config, 30),
+        lambda store, config: store.take_slot(config, 30),
+    ],
+    ids=["open breaker", "upstream's own wait", "no free slot"],
+)
+def test_nobody_enters_without_a_closer_look(limit_store: SqlLimitStore, upstreams: Upstreams, change: Any) -> None:
+    config = source(upstreams, max_concurrency=1)
+    limit_store.finish(config, limit_store.take_slot(config, 30).slot or 0)
+
+    change(limit_store, config)
+
+    assert limit_store.enter(config, 30) is None
+
+
+def test_a_saved_source_is_entered_only_after_a_closer_look(limit_store: SqlLimitStore, upstreams: Upstreams) -> None:
+    limit_store.finish(source(upstreams), limit_store.take_slot(source(upstreams), 30).slot or 0)
+
+    assert limit_store.enter(source(upstreams, revision=2), 30) is None
+
+
+def test_a_call_that_went_well_makes_the_source_forget_its_failures(
+    limit_store: SqlLimitStore, upstreams: Upstreams
+) -> None:
+    config = source(upstreams)
+    limit_store.failed(config, open_after=5, probe_every_s=4)
+
+    limit_store.finish(config, limit_store.take_slot(config, 30).slot or 0)
+
+    assert admission(limit_store, config).failures == 0
+
+
+def test_a_newcomer_does_not_overtake_those_who_wait_for_a_slot(
+    limit_store: SqlLimitStore, upstreams: Upstreams, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limiter, config = Limiter(limit_store), source(upstreams)
+    entered: list[SourceConfig] = []
+    monkeypatch.setattr(limit_store, "enter", lambda config, until_s: entered.append(config))
+
+    with (
+        limiter._turn(config),
+        pytest.raises(ProviderUnavailable) as caught,
+        limiter.acquire(config, "bob", Deadline(0.2)),
+    ):
+        pass
+
+    assert (caught.value.reason, entered) == (Reason.BUSY, [])
+
+
 class Crowd:
     """Readers who all wait for a place, since others have them all, until ``go``."""
 
