@@ -31,7 +31,6 @@ from panel.connector import Caller
 from panel.integrations.registry import Registry
 from panel.links.service import Visitor
 from panel.services import Panel
-from panel.storage.engine import alembic
 
 # Where pytest makes the folders of the tests.
 os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", quick_folder())
@@ -118,11 +117,7 @@ def make_app(tmp_path: Path, applications: Applications) -> MakeApp:
 
     def make(registry: Registry = REGISTRY, **settings: str) -> Flask:
         # What an upstream says is asked anew each time, unless a test is about the brief cache.
-        app = applications.build(instance, registry, {"PANEL_CACHE_TTL_S": "0", **settings})
-        if "PANEL_DATABASE_URL" in settings:
-            with app.app_context():
-                alembic.upgrade()
-        return app
+        return applications.build(instance, registry, {"PANEL_CACHE_TTL_S": "0", **settings})
 
     return make
 

@@ -89,11 +89,11 @@ class Postgresql:
             cursor = connection.execute(statement)
             return list(cursor) if cursor.description else []
 
-    def database(self) -> str:
-        """The URL of a new database."""
+    def database(self, template: str = "template1") -> str:
+        """The URL of a new database, which is a copy of ``template``."""
         self._made += 1
         name = f"panel_{self._made}"
-        self.run(f"CREATE DATABASE {name}")
+        self.run(f"CREATE DATABASE {name} TEMPLATE {template}")
         return f"postgresql+psycopg://panel@/{name}?host={self._folder}"
 
     def close(self) -> None:

@@ -92,18 +92,41 @@ def postgresql() -> Iterator[Postgresql]:
     server.close()
 
 
+@pytest.fixture(scope="session")
+def template(postgresql: Postgresql, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The name of a migrated database, which is copied for each test."""
+    url, folder = postgresql.database(), str(tmp_path_factory.mktemp("template"))
+    app = create_app(load({"PANEL_DATABASE_URL": url, "PANEL_INSTANCE_DIR": folder}))
+    with app.app_context():
+        upgrade()
+        db.engine.dispose()
+    return name_of(url)
+
+
 @pytest.fixture
-def database_url(postgresql: Postgresql) -> Iterator[str]:
-    """A new database; whatever connects to it is closed at the end."""
+def close_connections() -> Iterator[None]:
+    """Close all connections at the end of the test."""
     opened: list[Any] = []
 
     def note(connection: Any, record: Any) -> None:
         opened.append(connection)
 
     event.listen(Engine, "connect", note)
-    yield postgresql.database()
+    yield
     event.remove(Engine, "connect", note)
     [connection.close() for connection in opened]
+
+
+@pytest.fixture
+def empty_database_url(postgresql: Postgresql, close_connections: None) -> str:
+    """A new database without tables."""
+    return postgresql.database()
+
+
+@pytest.fixture
+def database_url(postgresql: Postgresql, template: str, close_connections: None) -> str:
+    """A new, migrated database."""
+    return postgresql.database(template)
 
 
 @pytest.fixture
@@ -172,17 +195,17 @@ def _start(url: str, folder: str, ready: Any) -> None:
 
 
 def test_processes_that_start_together_set_up_one_database_and_one_administrator(
-    database_url: str, postgresql: Postgresql, tmp_path: Path
+    empty_database_url: str, postgresql: Postgresql, tmp_path: Path
 ) -> None:
     spawn = multiprocessing.get_context("spawn")
-    arguments = (database_url, str(tmp_path), spawn.Barrier(4))
+    arguments = (empty_database_url, str(tmp_path), spawn.Barrier(4))
     processes = [spawn.Process(target=_start, args=arguments) for _ in range(4)]
 
     [process.start() for process in processes]
     [process.join(90) for process in processes]
 
     assert [process.exitcode for process in processes] == [0] * 4
-    people = postgresql.run('SELECT name, role FROM "user"', name_of(database_url))
+    people = postgresql.run('SELECT name, role FROM "user"', name_of(empty_database_url))
     assert people == [("admin", "admin")]
 
 
@@ -405,8 +428,8 @@ def _end_sessions(postgresql: Postgresql, name: str) -> None:
     postgresql.run(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
 
 
-def test_a_database_that_was_never_set_up_is_told_with_the_command(database_url: str, tmp_path: Path) -> None:
-    app = create_app(load({"PANEL_DATABASE_URL": database_url, "PANEL_INSTANCE_DIR": str(tmp_path)}))
+def test_a_database_that_was_never_set_up_is_told_with_the_command(empty_database_url: str, tmp_path: Path) -> None:
+    app = create_app(load({"PANEL_DATABASE_URL": empty_database_url, "PANEL_INSTANCE_DIR": str(tmp_path)}))
 
     answer = app.test_client().get(f"{CASE_PATH}/xwiki", headers={"Authorization": "Bearer lpt_x"})
 
