@@ -14,7 +14,7 @@ from sqlalchemy import select, update
 from panel.accounts.principal import SCOPES, Limits, Principal
 from panel.core.domain import now
 from panel.core.errors import InvalidInput, NotFound
-from panel.core.text import one_line
+from panel.core.text import checked_line
 from panel.logs import audit
 from panel.logs.audit import Actor, AuditAction
 from panel.storage.engine import STORAGE_FAILURES, db
@@ -50,7 +50,7 @@ class Access:
     def create_token(self, request: TokenRequest, *, by: Actor) -> str:
         """A new API token, returned this once. Raises InvalidInput naming the field."""
         registers, leaves = self._limits(request)
-        name = one_line("name", request.name, 200)
+        name = checked_line("name", request.name, 200)
         if request.scope not in SCOPES:
             raise InvalidInput("scope", f"The scope must be one of {', '.join(SCOPES)}.")
         if request.days is not None and not 0 < request.days <= LONGEST_DAYS:
@@ -72,7 +72,7 @@ class Access:
         if request.scope == "admin" and (registers or leaves):
             raise InvalidInput("scope", "An admin token cannot be limited: whoever holds it changes every source.")
         for register in registers:
-            one_line("registers", register, 255, what="A register")
+            checked_line("registers", register, 255, what="A register")
         for leaf in leaves:
             if leaf not in self._integrations():
                 known = ", ".join(self._integrations())

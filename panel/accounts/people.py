@@ -17,7 +17,7 @@ from werkzeug.security import check_password_hash, generate_password_hash
 from panel.accounts.principal import ROLES, Principal
 from panel.core.domain import now
 from panel.core.errors import Conflict, InvalidInput, NotFound, PanelError
-from panel.core.text import one_line
+from panel.core.text import checked_line
 from panel.logs import audit
 from panel.logs.audit import Actor, AuditAction
 from panel.storage.engine import db
@@ -138,7 +138,7 @@ class People:
         return user, password
 
     def _free_name(self, name: str) -> str:
-        name = one_line("name", name, 200)
+        name = checked_line("name", name, 200)
         if self._find(name) is not None:
             raise Conflict(f"There is a person named {name} already.")
         return name

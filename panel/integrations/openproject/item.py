@@ -12,8 +12,8 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from panel.core.domain import Item
+from panel.core.text import one_line
 from panel.integrations.openproject.reference import is_number, page_url, target_of
-from panel.integrations.text import one_line
 
 EXCERPT_LENGTH = 500
 
@@ -113,7 +113,7 @@ def plain(value: object, *, limit: int = 1000) -> str:
     """Text for people: on one line, without control characters and without marks that turn its direction."""
     if not isinstance(value, str):
         return ""
-    return one_line(value[: 4 * limit])[:limit]
+    return one_line(value[: 4 * limit], limit)
 
 
 def _facts(payload: Mapping[str, Any], reference: str, title: str, statuses: Statuses) -> dict[str, Any]:

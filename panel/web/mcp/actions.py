@@ -106,6 +106,9 @@ class Call:
     def entity(self) -> str:
         return meant(self.text("entityId"))
 
+    def reference(self, leaf: Integration) -> str:
+        return meant(reference_in(leaf, self.payload))
+
     @property
     def payload(self) -> dict[str, Any]:
         if "payload" not in self._arguments:
@@ -202,7 +205,7 @@ def _health(call: Call) -> Body:
 
 def _link(call: Call) -> Body:
     leaf = call.leaf
-    obj, text = call.object, reference_in(leaf, call.payload)
+    obj, text = call.object, call.reference(leaf)
     if call.only_rehearses:
         item = panel().links.dry_run_link(call.who, leaf.id, obj, text)
         return {"dryRun": True, "action": "link", "wouldLink": leaf.row(item)}
