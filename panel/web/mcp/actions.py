@@ -14,6 +14,7 @@ from panel.storage.engine import STORAGE_FAILURES
 from panel.web.auth.rules import TOOL
 from panel.web.context import leaves_for, panel, request_id
 from panel.web.error_bodies import bug_words, error_body, plain_body, storage_words
+from panel.web.failure_log import log_storage_failure
 from panel.web.mcp.tool import ACTIONS, is_ours, meant, payload_schemas
 from panel.web.parsing import (
     PICKER_LENGTH,
@@ -44,7 +45,7 @@ def answer(who: Visitor, tool: str, arguments: Mapping[str, Any]) -> tuple[Body,
     except PanelError as exc:
         return error_body(exc, public_url=panel().config.public_url), True
     except STORAGE_FAILURES as exc:
-        log.error("%s storage: %s", request_id(), type(getattr(exc, "orig", exc)).__name__, exc_info=exc)
+        log_storage_failure(exc)
         return plain_body(storage_words(exc), 503), True
     except Exception:
         # What the SDK does with an exception depends on the protocol version: some clients would get its text.
