@@ -8,6 +8,7 @@ from typing import Any
 
 from panel.core.domain import ObjectRef
 from panel.core.errors import InvalidInput, NotFound, PanelError
+from panel.core.text import refuse_surrogates
 from panel.integrations.contract import Integration
 from panel.links.service import DEFAULT_LIMIT, Visitor
 from panel.storage.engine import STORAGE_FAILURES
@@ -69,6 +70,7 @@ class Call:
 
     def __init__(self, who: Visitor, arguments: Mapping[str, Any]) -> None:
         self.who = who
+        refuse_surrogates(arguments, field="arguments")
         self._arguments = {name: value for name, value in arguments.items() if value is not None}
         for name in self._arguments:
             if name not in ARGUMENTS:
@@ -105,10 +107,10 @@ class Call:
 
     @property
     def entity(self) -> str:
-        return meant(self.text("entityId"))
+        return _meant("entityId", self.text("entityId"))
 
     def reference(self, leaf: Integration) -> str:
-        return meant(reference_in(leaf, self.payload))
+        return _meant("reference", reference_in(leaf, self.payload))
 
     @property
     def payload(self) -> dict[str, Any]:
@@ -122,6 +124,13 @@ class Call:
         if not isinstance(value, bool):
             raise InvalidInput("dryRun", "“dryRun” must be true or false.")
         return value
+
+
+def _meant(name: str, text: str) -> str:
+    """A reference as the upstream spells it. Raises InvalidInput."""
+    reference = meant(text)
+    refuse_surrogates(reference, field=name)
+    return reference
 
 
 def _text(name: str, value: Any) -> str:
