@@ -12,6 +12,7 @@ import unicodedata
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx2
 import jsonschema_rs
@@ -346,6 +347,28 @@ ACCEPT = {"Accept": "application/json, text/event-stream"}
 
 def post(served: Served, message: dict[str, Any], **headers: str) -> httpx2.Response:
     return httpx2.post(served.url, json=message, headers={**ACCEPT, **headers}, timeout=30, trust_env=False)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [("User-Agent", "Agent-é"), ("X-Name", "Özgür"), ("Accept-Language", "ü"), ("Mcp-Odd", "ü"), ("Cookie", "é=ü")],
+)
+def test_a_header_beyond_ascii_is_no_failure_over_mcp(served: Served, header: tuple[str, str]) -> None:
+    assert call_with(served, header).status_code == 200
+
+
+def test_an_origin_beyond_ascii_is_refused_over_mcp(served: Served) -> None:
+    assert call_with(served, ("Origin", "http://é")).status_code == 403
+
+
+def call_with(served: Served, header: tuple[str, str]) -> Any:
+    """The answer to a client that sends its headers as Latin-1, as browsers and proxies do."""
+    known = {
+        "Authorization": f"Bearer {served.token()}",
+        "Accept": "application/json, text/event-stream",
+        "Host": urlsplit(served.url).netloc,
+    }
+    return served.app.test_client().post("/api/mcp", json=CALL, headers={**known, header[0]: header[1]})
 
 
 @pytest.mark.parametrize("authorization", [None, "", "Bearer", "Bearer lpt_wrong", "Basic YTpi", "lpt_wrong"])

@@ -37,8 +37,8 @@ bp.register_error_handler(Unauthorized, unauthorized)
 _WITHIN = "http://host.invalid/api/mcp"
 """Where the SDK is asked inside this process. A request that names no host must not pass for one that named ours."""
 
-_KEPT = frozenset({"authorization", "cookie"})
-"""Headers that end here: the SDK decides nothing by them."""
+_PASSED_ON = ("accept", "content-type", "host", "mcp-", "origin")
+"""How the names of the headers begin by which the SDK decides something. All others end here."""
 
 
 def _require_sdk() -> None:
@@ -129,12 +129,17 @@ async def _exchange(who: Principal) -> httpx2.Response:
 
     one, allowed = server(partial(result, who), who), _allowed(panel().config)
     manager = StreamableHTTPSessionManager(one, json_response=True, stateless=True, security_settings=allowed)
-    headers = [(name, value) for name, value in request.headers if name.lower() not in _KEPT]
-    outer = httpx2.Request("POST", _WITHIN, headers=headers, content=request.get_data())
+    outer = httpx2.Request("POST", _WITHIN, headers=_passed_on(), content=request.get_data())
     async with manager.run(), httpx2.ASGITransport(manager.handle_request) as transport:
         inner = await transport.handle_async_request(outer)
         await inner.aread()
         return inner
+
+
+def _passed_on() -> list[tuple[bytes, bytes]]:
+    """Headers as the bytes that came: a value may hold any letter, which WSGI hands over as Latin-1."""
+    named = [(name.lower(), value) for name, value in request.headers]
+    return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in named if name.startswith(_PASSED_ON)]
 
 
 def _allowed(config: Config) -> TransportSecuritySettings:
