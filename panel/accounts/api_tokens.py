@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 
 from panel.accounts.principal import SCOPES, Limits, Principal
 from panel.core.domain import now
@@ -18,7 +18,7 @@ from panel.core.text import checked_line
 from panel.logs import audit
 from panel.logs.audit import Actor, AuditAction
 from panel.storage.engine import STORAGE_FAILURES, db
-from panel.storage.models import ApiToken
+from panel.storage.models import ApiToken, CreateIntent
 
 log = logging.getLogger(__name__)
 
@@ -90,6 +90,8 @@ class Access:
         return token
 
     def revoke_token(self, token: ApiToken, *, by: Actor) -> None:
+        # SQLite gives the number of the last row again, and a later token must not inherit what this one created.
+        db.session.execute(delete(CreateIntent).where(CreateIntent.principal == f"token:{token.id}"))
         db.session.delete(token)
         audit.record(AuditAction.TOKEN_REVOKED, by, subject=token.name, detail=token.scope)
         db.session.commit()
@@ -99,7 +101,7 @@ class Access:
         row = db.session.scalar(select(ApiToken).where(ApiToken.token_hash == _token_hash(token)))
         if row is None or (row.expires_at is not None and row.expires_at <= now()):
             return None
-        principal = Principal(row.name, "token", SCOPES[row.scope], _limits_of(row))
+        principal = Principal(row.name, "token", SCOPES[row.scope], _limits_of(row), id=str(row.id))
         _note_use(row)
         return principal
 

@@ -301,7 +301,7 @@ class Upstream:
         size = 0
         problem: Problem | None = None
         try:
-            with self._limiter.acquire(self.source, self._caller.principal, self._deadline):
+            with self._limiter.acquire(self.source, self._caller.budget, self._deadline):
                 reply = self._exchanged(call, allow)
             status, size = reply.status, len(reply.body or b"")
             answer = Answer(reply.status, reply.headers, reply.body or b"", where)

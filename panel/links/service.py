@@ -305,7 +305,7 @@ class Links:
             [leaf.id, obj.register, obj.schema, obj.object_id, dict(values)], sort_keys=True, default=str
         )
         wanted = CreateIntent(
-            principal=f"{visitor.principal.kind}:{visitor.principal.name}",
+            principal=visitor.principal.key,
             key_hash=_hash(key),
             request_hash=_hash(request),
         )
