@@ -24,6 +24,7 @@ from panel.storage.engine import db
 from panel.storage.models import User, UserSession
 
 MIN_PASSWORD = 8
+MAX_PASSWORD = 1000
 ONE_TIME = timedelta(hours=24)
 """How long a password lasts that its owner did not choose."""
 IDLE = timedelta(hours=2)
@@ -276,8 +277,10 @@ def _is_right(user: User | None, password: str) -> bool:
 
 
 def _hash(password: str) -> str:
-    if len(password) < MIN_PASSWORD or len(password) > 1000:
+    if len(password) < MIN_PASSWORD:
         raise InvalidInput("password", f"A password has at least {MIN_PASSWORD} characters.")
+    if len(password) > MAX_PASSWORD:
+        raise InvalidInput("password", f"A password has at most {MAX_PASSWORD} characters.")
     return generate_password_hash(password)
 
 
