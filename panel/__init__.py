@@ -15,6 +15,7 @@ from panel.accounts.people import People
 from panel.config import Config, load
 from panel.connector import Connector, SharedCache
 from panel.connector.limiter import Limiter
+from panel.core import log_text
 from panel.core.version import VERSION
 from panel.credentials.vault import Vault, keys_of
 from panel.integrations.registry import Registry, load_registry
@@ -44,6 +45,7 @@ def create_app(config: Config | None = None, *, registry: Registry | None = None
     from panel.web import cli
     from panel.web.app import install
 
+    log_text.install()
     config = config or load()
     app = Flask(__name__)
     app.config.update(

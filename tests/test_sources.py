@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from oauth_flow import oauth_values
 from support import ALICE, Upstreams, actor, openproject_values, xwiki_values
 
 from panel.connector import Caller
@@ -240,3 +241,14 @@ def test_what_no_call_could_send_is_refused_when_it_is_saved(
         sources.create(xwiki_values(upstreams, **changes), by=ALICE)
 
     assert caught.value.field in ("headers", "auth.header")
+
+
+@pytest.mark.parametrize("field", ["tokenUrl", "authorizationUrl"])
+@pytest.mark.parametrize("url", ["http://elsewhere.example/oauth", "https://user@elsewhere.example/oauth", "nowhere"])
+def test_an_address_of_a_sign_in_provider_is_refused_by_its_own_name(
+    services: Panel, upstreams: Upstreams, field: str, url: str
+) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        services.sources.create(oauth_values(upstreams, "authorization_code", **{field: url}), by=ALICE)
+
+    assert refused.value.field == f"auth.{field}"

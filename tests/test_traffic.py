@@ -121,6 +121,15 @@ def test_a_noisy_caller_leaves_half_to_those_who_wait(connector: Connector, upst
     assert quiet == [None] * 4
 
 
+def test_callers_of_one_name_have_their_own_shares(connector: Connector, upstreams: Upstreams) -> None:
+    config = source(upstreams, rate_limit="10/minute")
+    one, other = Caller("JSON", "ci", key="token:1"), Caller("JSON", "ci", key="token:2")
+    ask(connector, config, other)
+
+    assert [ask(connector, config, one) for _ in range(9)].count(None) == 5
+    assert [ask(connector, config, other) for _ in range(4)] == [None] * 4
+
+
 @pytest.mark.parametrize(
     ("text", "count", "interval"), [("60/minute", 60, 1.0), ("5/second", 5, 0.2), ("1/day", 1, 86400.0)]
 )

@@ -9,16 +9,16 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 
 from panel.accounts.principal import SCOPES, Limits, Principal
 from panel.core.clock import now
 from panel.core.errors import InvalidInput, NotFound
-from panel.core.text import one_line
+from panel.core.text import checked_line
 from panel.logs import audit
 from panel.logs.audit import Actor, AuditAction
 from panel.storage.engine import STORAGE_FAILURES, db
-from panel.storage.models import ApiToken
+from panel.storage.models import ApiToken, CreateIntent
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ class ApiTokens:
     def create_token(self, request: TokenRequest, *, by: Actor) -> str:
         """Create a token and return it; only its hash is stored. Raises InvalidInput naming the field."""
         registers, leaves = self._limits(request)
-        name = one_line("name", request.name, 200)
+        name = checked_line("name", request.name, 200)
         if request.scope not in SCOPES:
             raise InvalidInput("scope", f"The scope must be one of {', '.join(SCOPES)}.")
         if request.days is not None and not 0 < request.days <= LONGEST_DAYS:
@@ -70,7 +70,7 @@ class ApiTokens:
         if request.scope == "admin" and (registers or leaves):
             raise InvalidInput("scope", "An admin token cannot be limited: it can change every source.")
         for register in registers:
-            one_line("registers", register, 255, what="A register")
+            checked_line("registers", register, 255, what="A register")
         for leaf in leaves:
             if leaf not in self._integrations():
                 known = ", ".join(self._integrations())
@@ -88,6 +88,8 @@ class ApiTokens:
         return token
 
     def revoke_token(self, token: ApiToken, *, by: Actor) -> None:
+        # SQLite reuses the number of the last row, and a later token must not inherit what this one created.
+        db.session.execute(delete(CreateIntent).where(CreateIntent.principal == f"token:{token.id}"))
         db.session.delete(token)
         audit.record(AuditAction.TOKEN_REVOKED, by, subject=token.name, detail=token.scope)
         db.session.commit()
@@ -100,7 +102,7 @@ class ApiTokens:
         row = db.session.scalar(select(ApiToken).where(ApiToken.token_hash == _token_hash(token)))
         if row is None or (row.expires_at is not None and row.expires_at <= now()):
             return None
-        principal = Principal(row.name, "token", SCOPES[row.scope], _limits_of(row))
+        principal = Principal(row.name, "token", SCOPES[row.scope], _limits_of(row), id=str(row.id))
         _record_use(row)
         return principal
 

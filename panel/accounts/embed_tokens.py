@@ -21,7 +21,7 @@ from sqlalchemy import delete, func, select
 from panel.accounts.principal import Action, Limits, Principal
 from panel.core.domain import ObjectRef
 from panel.core.errors import Conflict, InvalidInput, NotFound, PanelError
-from panel.core.text import one_line
+from panel.core.text import checked_line
 from panel.credentials.vault import AssociatedData, Unreadable, Vault
 from panel.logs import audit
 from panel.logs.audit import Actor, AuditAction
@@ -92,7 +92,7 @@ class EmbedApps:
 
         Raises InvalidInput naming the field, and Conflict when the name is taken.
         """
-        name = one_line("name", name, 200)
+        name = checked_line("name", name, 200)
         if db.session.scalar(select(EmbedApp.id).where(func.lower(EmbedApp.name) == name.lower())):
             raise Conflict(f"There is an embedding application named {name} already.")
         app = EmbedApp(name=name, origins=clean_origins(origins))

@@ -17,13 +17,14 @@ from werkzeug.security import check_password_hash, generate_password_hash
 from panel.accounts.principal import ROLES, Principal
 from panel.core.clock import now
 from panel.core.errors import Conflict, InvalidInput, NotFound, PanelError
-from panel.core.text import one_line
+from panel.core.text import checked_line
 from panel.logs import audit
 from panel.logs.audit import Actor, AuditAction
 from panel.storage.engine import db
 from panel.storage.models import User, UserSession
 
 MIN_PASSWORD = 8
+MAX_PASSWORD = 1000
 ONE_TIME = timedelta(hours=24)
 """Lifetime of a one-time password."""
 IDLE = timedelta(hours=2)
@@ -141,7 +142,7 @@ class People:
         return user, password
 
     def _free_name(self, name: str) -> str:
-        name = one_line("name", name, 200)
+        name = checked_line("name", name, 200)
         if self._find(name) is not None:
             raise Conflict(f"There is a person named {name} already.")
         return name
@@ -285,8 +286,10 @@ def _is_right(user: User | None, password: str) -> bool:
 
 
 def _hash(password: str) -> str:
-    if len(password) < MIN_PASSWORD or len(password) > 1000:
+    if len(password) < MIN_PASSWORD:
         raise InvalidInput("password", f"A password has at least {MIN_PASSWORD} characters.")
+    if len(password) > MAX_PASSWORD:
+        raise InvalidInput("password", f"A password has at most {MAX_PASSWORD} characters.")
     # scrypt, the default of werkzeug. The length limit bounds its work.
     return generate_password_hash(password)
 

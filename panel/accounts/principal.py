@@ -54,6 +54,13 @@ class Principal:
     """``session``, ``token``, ``local``, or ``embed:`` and the id of an embedding application."""
     can: frozenset[Action]
     limits: Limits | None = None
+    id: str = ""
+    """Tells principals of one name apart; empty where the names of a kind are unique."""
+
+    @property
+    def key(self) -> str:
+        """By which Idempotency-Keys and shares of a rate limit are kept apart."""
+        return f"{self.kind}:{self.id or self.name}"
 
     def may(self, action: Action) -> bool:
         return action in self.can

@@ -19,6 +19,13 @@ class Caller:
     face: str
     principal: str
     request_id: str = ""
+    key: str = ""
+    """Tells principals of one name apart."""
+
+    @property
+    def budget(self) -> str:
+        """Whose share of a rate limit the call takes."""
+        return self.key or self.principal
 
 
 class Journal(Protocol):

@@ -230,7 +230,7 @@ class Upstream:
         size = 0
         problem: Problem | None = None
         try:
-            with self._limiter.acquire(self.source, self._caller.principal, self._deadline) as outcome:
+            with self._limiter.acquire(self.source, self._caller.budget, self._deadline) as outcome:
                 raw = self._exchange(request, allow, outcome)
                 status, size = raw.status, len(raw.body or b"")
                 answer = Answer(raw.status, raw.headers, raw.body or b"", where)

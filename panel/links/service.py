@@ -229,8 +229,7 @@ class Links:
         leaf = self._registry.get(integration)
         if not key:
             return self._created(visitor, leaf, obj, values)
-        principal = f"{visitor.principal.kind}:{visitor.principal.name}"
-        intent, is_repeated = idempotency.begin(principal, key, leaf.id, obj, values)
+        intent, is_repeated = idempotency.begin(visitor.principal.key, key, leaf.id, obj, values)
         if is_repeated:
             return self._created_before(visitor, leaf, obj, str(intent.reference))
         return self._created(visitor, leaf, obj, values, intent)

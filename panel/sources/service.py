@@ -261,21 +261,28 @@ class Sources:
 
     def check_transport(self, draft: Draft, root: str) -> tuple[str, ...]:
         """Allow a credential over plain http only to addresses that the deployment opened. Returns warnings."""
-        urls = [root] + [url for key in ("tokenUrl", "authorizationUrl") if (url := draft.auth_fields.get(key))]
-        for url in urls[1:]:
-            check_root(url.partition("?")[0].rstrip("/"))
-        plain = [url for url in urls if url.startswith("http://")]
+        urls = {f"auth.{key}": url for key in ("tokenUrl", "authorizationUrl") if (url := draft.auth_fields.get(key))}
+        for field, url in urls.items():
+            _check_endpoint(field, url)
+        plain = [(field, url) for field, url in {"location": root, **urls}.items() if url.startswith("http://")]
         if not plain or draft.auth_kind == "none":
             return ()
-        for url in plain:
+        for field, url in plain:
             if not self._connector.is_opened(url):
-                where = "location" if url == root else "auth.tokenUrl"
                 raise InvalidInput(
-                    where,
+                    field,
                     f"{origin_of(url)} would send the credential unencrypted: use https, or open the address with "
                     "PANEL_ALLOWED_PRIVATE_HOSTS.",
                 )
         return ("The address is plain http: the credential travels unencrypted.",)
+
+
+def _check_endpoint(field: str, url: str) -> None:
+    """Check the address of a sign-in provider, which may have a query. Raises InvalidInput naming ``field``."""
+    try:
+        check_root(url.partition("?")[0].rstrip("/"))
+    except InvalidInput as exc:
+        raise InvalidInput(field, str(exc)) from None
 
 
 def _auth_values(source: Source) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from panel.core.errors import InvalidInput
+from panel.core.text import has_surrogate, refuse_surrogates
 from panel.sources import fields
 from panel.sources.auth_fields import AUTH_SHAPES
 
@@ -47,7 +48,9 @@ def read_source_file(
     else:
         raise InvalidInput("file", "The file has neither “source:” nor “apiVersion/kind/spec”; it is not a source.")
     _override(values, sets or {})
-    return SourceFile(_expand(values, environ), tuple(notes))
+    values = _expand(values, environ)
+    refuse_surrogates(values, field="file")
+    return SourceFile(values, tuple(notes))
 
 
 def write_source_file(values: Mapping[str, Any]) -> str:
@@ -228,6 +231,8 @@ def _refuse_unsafe(events: Iterator[Any]) -> None:
             raise InvalidInput("file", f"{at}: anchors and aliases are not allowed.")
         if getattr(event, "tag", None):
             raise InvalidInput("file", f"{at}: tags are not allowed.")
+        if has_surrogate(getattr(event, "value", "")):
+            raise InvalidInput("file", f"{at}: there is half of a character.")
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > MAX_DEPTH or count > MAX_NODES:
             raise InvalidInput("file", f"{at}: the file is nested too deep or too long for a source.")

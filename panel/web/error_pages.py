@@ -18,6 +18,7 @@ from panel.web.auth.same_origin import CrossSiteRequest
 from panel.web.auth.session import SignInNeeded, current_path
 from panel.web.context import panel, request_id, wants_json
 from panel.web.error_bodies import bug_words, error_body, json_error, plain_body, status_of, storage_words
+from panel.web.failure_log import log_storage_failure
 from panel.web.htmx import wants_fragment
 
 log = logging.getLogger(__name__)
@@ -98,7 +99,7 @@ def _http_error(exc: HTTPException) -> Any:
 
 
 def _storage_error(exc: Exception) -> Any:
-    log.error("%s storage: %s", request_id(), type(getattr(exc, "orig", exc)).__name__, exc_info=exc)
+    log_storage_failure(exc)
     return _respond(storage_words(exc), 503)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import html
 import itertools
 import json
-import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -96,17 +95,6 @@ def urls(origin: str) -> list[str]:
         f"{origin}/x y", f"{origin}/'onclick='canary()", f"http://[{EVIL}]/", "http://", "http:///", "x" * 5000, "", "#", "?",
     ]  # fmt: skip
     return [*scripts, *others]
-
-
-def shown(text: str) -> str:
-    """How a text ought to stand on a page: on one line, without what cannot be seen or turns the direction around."""
-    turning = set("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-    spaced = "".join(" " if char.isspace() else char for char in text)
-    return " ".join(
-        "".join(
-            char for char in spaced if unicodedata.category(char) not in ("Cc", "Cs") and char not in turning
-        ).split()
-    )
 
 
 TEXT_KEYS = frozenset({

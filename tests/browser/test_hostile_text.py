@@ -13,7 +13,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 import pytest
 from embedders import embedding_app, token_of
-from hostile import EVIL, TEXTS, Poison, shown, urls
+from hostile import EVIL, TEXTS, Poison, urls
 from playwright.sync_api import Browser, BrowserContext, Frame, Page, expect
 from support import Upstreams, api_token, openproject_values, signed_in_client, xwiki_values
 from werkzeug.wrappers import Request, Response
@@ -22,6 +22,7 @@ from panel import create_app
 from panel.accounts.embed_tokens import Secret
 from panel.config import load
 from panel.core.domain import ObjectRef
+from panel.core.text import one_line
 from panel.links.service import Links
 from panel.sandbox.openproject import OpenProjectStandIn
 from panel.sandbox.openproject_state import Principal, Project, Right, Status, Type
@@ -349,7 +350,9 @@ def are_text(watch: Watch, poison: Poison, keys: tuple[str, ...]) -> None:
     """Every text that was just sent stands on the page, letter by letter, unless too long to be shown whole."""
     for key in keys:
         texts = {text for text in poison.sent[key] if key != "searchResults.title" or poison.escapes}
-        missing = [text for text in texts if len(text) < 900 and "\x00" not in text and shown(text) not in watch.text]
+        missing = [
+            text for text in texts if len(text) < 900 and "\x00" not in text and one_line(text) not in watch.text
+        ]
         assert missing == [], key
         COVERED.setdefault(key, set()).update(texts)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from panel.core.text import one_line
 from panel.integrations.openproject.item import plain as from_openproject
-from panel.integrations.text import one_line
 from panel.integrations.xwiki.text import plain as from_xwiki
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from support import ALICE, CASE_PATH, Upstreams, signed_in_client, xwiki_values
+from support import ALICE, CASE_PATH, Upstreams, api_token, signed_in_client, xwiki_values
 
 from panel.integrations.registry import load_registry
 
@@ -221,6 +221,34 @@ def test_an_idempotency_key_makes_one_thing(api: FlaskClient, writer: dict[str, 
 
     assert (first.status_code, second.status_code) == (201, 201)
     assert (first.json or {})["id"] == (second.json or {})["id"]
+
+
+def test_two_tokens_of_one_name_have_their_own_idempotency_keys(connected: Flask, api: FlaskClient) -> None:
+    payload = {"projectId": "1", "subject": "Once"}
+    made = []
+    for token in (api_token(connected, "write", "ci"), api_token(connected, "write", "ci")):
+        headers = {"Authorization": f"Bearer {token}", "Idempotency-Key": "abc"}
+        answers = [api.post(f"{CASE_PATH}/openproject/new", json=payload, headers=headers) for _ in range(2)]
+        assert [answer.status_code for answer in answers] == [201, 201]
+        assert {(answer.json or {})["linkedBy"] for answer in answers} == {"ci"}
+        made.append({(answer.json or {})["id"] for answer in answers})
+        payload = {"projectId": "1", "subject": "Another"}
+
+    assert [len(ids) for ids in made] == [1, 1]
+    assert made[0].isdisjoint(made[1])
+
+
+def test_a_new_token_does_not_inherit_the_idempotency_keys_of_a_revoked_one(connected: Flask, api: FlaskClient) -> None:
+    payload = {"projectId": "1", "subject": "Once"}
+    made = []
+    for _ in range(2):
+        headers = {"Authorization": f"Bearer {api_token(connected, 'write', 'ci')}", "Idempotency-Key": "abc"}
+        made.append((api.post(f"{CASE_PATH}/openproject/new", json=payload, headers=headers).json or {})["id"])
+        with connected.app_context():
+            access = connected.extensions["leafpanel"].access
+            access.revoke_token(access.tokens()[0], by=ALICE)
+
+    assert made[0] != made[1]
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,11 @@ import logging
 import os
 import subprocess
 import sys
+import unicodedata
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx2
 import jsonschema_rs
@@ -350,6 +352,28 @@ def post(served: Served, message: dict[str, Any], **headers: str) -> httpx2.Resp
     return httpx2.post(served.url, json=message, headers={**ACCEPT, **headers}, timeout=30, trust_env=False)
 
 
+@pytest.mark.parametrize(
+    "header",
+    [("User-Agent", "Agent-é"), ("X-Name", "Özgür"), ("Accept-Language", "ü"), ("Mcp-Odd", "ü"), ("Cookie", "é=ü")],
+)
+def test_a_header_beyond_ascii_is_no_failure_over_mcp(served: Served, header: tuple[str, str]) -> None:
+    assert call_with(served, header).status_code == 200
+
+
+def test_an_origin_beyond_ascii_is_refused_over_mcp(served: Served) -> None:
+    assert call_with(served, ("Origin", "http://é")).status_code == 403
+
+
+def call_with(served: Served, header: tuple[str, str]) -> Any:
+    """The answer to a client that sends its headers as Latin-1, as browsers and proxies do."""
+    known = {
+        "Authorization": f"Bearer {served.token()}",
+        "Accept": "application/json, text/event-stream",
+        "Host": urlsplit(served.url).netloc,
+    }
+    return served.app.test_client().post("/api/mcp", json=CALL, headers={**known, header[0]: header[1]})
+
+
 @pytest.mark.parametrize("authorization", [None, "", "Bearer", "Bearer lpt_wrong", "Basic YTpi", "lpt_wrong"])
 def test_without_a_valid_token_everything_is_401(served: Served, authorization: str | None) -> None:
     headers = {} if authorization is None else {"Authorization": authorization}
@@ -506,7 +530,7 @@ HOSTILE = [
 
 
 def hidden_in(text: str) -> set[str]:
-    return {sign for sign in text if tool_texts._is_hidden(sign)}
+    return {sign for sign in text if unicodedata.category(sign) in ("Cc", "Cf", "Cs", "Co") and sign not in "\n\t"}
 
 
 def test_a_hundred_hostile_titles_change_nothing_and_are_marked(served: Served, upstreams: Upstreams) -> None:
@@ -526,7 +550,7 @@ def test_a_hundred_hostile_titles_change_nothing_and_are_marked(served: Served, 
     assert {request.method for request in asked} == {"GET"}
     assert (result.meta or {})["untrusted"] == ["/items", "/results"]
     assert hidden_in(text) == set()
-    assert "⟦U+200B⟧hidden⟦U+2060⟧" in text
+    assert "evil hidden text" in text
     assert max(len(row["title"]) for row in result.structured_content["items"]) <= tool_texts.TEXT_LENGTH + 1
     jsonschema_rs.validator_for(tool.output_schema).validate(result.structured_content)
 

@@ -12,8 +12,8 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from panel.core.domain import Choice, Item
+from panel.core.text import one_line
 from panel.integrations.openproject.reference import is_number, page_url, target_of
-from panel.integrations.text import one_line
 
 EXCERPT_LENGTH = 500
 
@@ -119,7 +119,7 @@ def plain(value: object, *, limit: int = 1000) -> str:
     """A text value on one line, without control characters and marks of writing direction; "" for no text."""
     if not isinstance(value, str):
         return ""
-    return one_line(value[: 4 * limit])[:limit]
+    return one_line(value[: 4 * limit], limit)
 
 
 def _facts(payload: Mapping[str, Any], reference: str, status: Status | None) -> dict[str, Any]:

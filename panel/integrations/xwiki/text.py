@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from selectolax.lexbor import LexborHTMLParser
 
-from panel.integrations.text import one_line
+from panel.core.text import one_line
 from panel.integrations.xwiki.reference import split_names
 
 PREVIEW_LENGTH = 500

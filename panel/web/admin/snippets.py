@@ -10,7 +10,7 @@ from flask import render_template
 
 from panel.accounts.embed_tokens import GRANTABLE
 from panel.core.errors import InvalidInput
-from panel.core.text import one_line
+from panel.core.text import checked_line
 
 LANGUAGES = {"python": "Python", "php": "PHP", "javascript": "JavaScript", "java": "Java", "csharp": "C#"}
 
@@ -28,7 +28,7 @@ class SnippetRequest:
         if self.language not in LANGUAGES:
             raise InvalidInput("language", f"The language must be one of {', '.join(LANGUAGES.values())}.")
         for name in ("register", "schema"):
-            one_line(name, getattr(self, name), 255, what=f"A {name}")
+            checked_line(name, getattr(self, name), 255, what=f"A {name}")
         if not self.can or not set(self.can) <= GRANTABLE.keys():
             raise InvalidInput("can", "Choose at least one.")
 

@@ -11,6 +11,7 @@ from werkzeug.exceptions import HTTPException
 
 from panel.core.domain import ConnectionTest, Step
 from panel.core.errors import InvalidInput, NotFound
+from panel.core.text import refuse_surrogates
 from panel.core.version import VERSION
 from panel.integrations.contract import Integration
 from panel.links.service import DEFAULT_LIMIT, Visitor
@@ -54,6 +55,7 @@ def _payload() -> dict[str, Any]:
         raise InvalidInput("body", "The body is not readable JSON.") from None
     if not isinstance(body, dict):
         raise InvalidInput("body", "The body must be a JSON object.")
+    refuse_surrogates(body, field="body")
     return body
 
 

@@ -8,12 +8,14 @@ from typing import Any
 
 from panel.core.domain import ObjectRef
 from panel.core.errors import InvalidInput, NotFound, PanelError
+from panel.core.text import refuse_surrogates
 from panel.integrations.contract import Integration
 from panel.links.service import DEFAULT_LIMIT, Visitor
 from panel.storage.engine import STORAGE_FAILURES
 from panel.web.auth.rules import TOOL
 from panel.web.context import leaves_for, panel, request_id
 from panel.web.error_bodies import bug_words, error_body, plain_body, storage_words
+from panel.web.failure_log import log_storage_failure
 from panel.web.mcp.tool import ACTIONS, is_tool_name, payload_schemas, unescaped
 from panel.web.parsing import (
     PICKER_LENGTH,
@@ -44,7 +46,7 @@ def answer(who: Visitor, tool: str, arguments: Mapping[str, Any]) -> tuple[Body,
     except PanelError as exc:
         return error_body(exc, public_url=panel().config.public_url), True
     except STORAGE_FAILURES as exc:
-        log.error("%s storage: %s", request_id(), type(getattr(exc, "orig", exc)).__name__, exc_info=exc)
+        log_storage_failure(exc)
         return plain_body(storage_words(exc), 503), True
     except Exception:
         # With some protocol versions, the SDK would send the text of an exception to the client.
@@ -68,6 +70,7 @@ class ToolCall:
 
     def __init__(self, who: Visitor, arguments: Mapping[str, Any]) -> None:
         self.who = who
+        refuse_surrogates(arguments, field="arguments")
         self._arguments = {name: value for name, value in arguments.items() if value is not None}
         for name in self._arguments:
             if name not in ARGUMENTS:
@@ -104,7 +107,10 @@ class ToolCall:
 
     @property
     def entity(self) -> str:
-        return unescaped(self.text("entityId"))
+        return _unescaped("entityId", self.text("entityId"))
+
+    def reference(self, leaf: Integration) -> str:
+        return _unescaped("reference", reference_in(leaf, self.payload))
 
     @property
     def payload(self) -> dict[str, Any]:
@@ -118,6 +124,13 @@ class ToolCall:
         if not isinstance(value, bool):
             raise InvalidInput("dryRun", "“dryRun” must be true or false.")
         return value
+
+
+def _unescaped(name: str, text: str) -> str:
+    """A reference as the upstream spells it. Raises InvalidInput."""
+    reference = unescaped(text)
+    refuse_surrogates(reference, field=name)
+    return reference
 
 
 def _text(name: str, value: Any) -> str:
@@ -202,7 +215,7 @@ def _health(call: ToolCall) -> Body:
 
 def _link(call: ToolCall) -> Body:
     leaf = call.leaf
-    obj, text = call.object, reference_in(leaf, call.payload)
+    obj, text = call.object, call.reference(leaf)
     if call.is_dry_run:
         item = panel().dry_run.link(call.who, leaf.id, obj, text)
         return {"dryRun": True, "action": "link", "wouldLink": shape_json(leaf, item)}

@@ -37,8 +37,8 @@ bp.register_error_handler(Unauthorized, unauthorized)
 _INTERNAL_URL = "http://host.invalid/api/mcp"
 """The address of requests to the SDK inside this process. ``.invalid`` makes a request without a Host header fail."""
 
-_DROPPED_HEADERS = frozenset({"authorization", "cookie"})
-"""Headers that are not passed to the SDK, which does not need the credentials."""
+_PASSED_HEADERS = ("accept", "content-type", "host", "mcp-", "origin")
+"""Prefixes of the names of the headers that are passed to the SDK. It does not need the others."""
 
 
 def _require_sdk() -> None:
@@ -129,12 +129,18 @@ async def _exchange(who: Principal) -> httpx2.Response:
 
     one, allowed = server(partial(result, who), who), _security_settings(panel().config)
     manager = StreamableHTTPSessionManager(one, json_response=True, stateless=True, security_settings=allowed)
-    headers = [(name, value) for name, value in request.headers if name.lower() not in _DROPPED_HEADERS]
-    outer = httpx2.Request("POST", _INTERNAL_URL, headers=headers, content=request.get_data())
+    outer = httpx2.Request("POST", _INTERNAL_URL, headers=_passed_headers(), content=request.get_data())
     async with manager.run(), httpx2.ASGITransport(manager.handle_request) as transport:
         inner = await transport.handle_async_request(outer)
         await inner.aread()
         return inner
+
+
+def _passed_headers() -> list[tuple[bytes, bytes]]:
+    """Headers as the bytes that came: WSGI decodes them as Latin-1, whatever letters they hold."""
+    named = [(name.lower(), value) for name, value in request.headers]
+    passed = [(name, value) for name, value in named if name.startswith(_PASSED_HEADERS)]
+    return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in passed]
 
 
 def _security_settings(config: Config) -> TransportSecuritySettings:
