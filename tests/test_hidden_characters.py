@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from panel.core.errors import InvalidInput
 from panel.core.text import checked_line, is_plain, one_line, visible
-from panel.web.mcp.tool import meant, shown
+from panel.web.mcp.tool import escaped, unescaped
 
 WHOLE = [
     "👩‍👩‍👧‍👦 family", "🏳️‍🌈", "🏴‍☠️", "❤️‍🔥", "👁️‍🗨️", "🧑🏽‍❤️‍💋‍🧑🏿", "🙂‍↔️", "👩🏾‍🦰", "1️⃣ ©️ ™️ ☎︎", "\U0001fae8\u200d🙂",
@@ -49,7 +49,7 @@ def marked(char: str) -> str:
 @pytest.mark.parametrize("text", WHOLE)
 def test_what_languages_and_emoji_need_stays_whole(text: str) -> None:
     assert one_line(text) == text
-    assert shown(text) == text
+    assert escaped(text) == text
     assert visible(text, marked) == text
 
 
@@ -92,12 +92,12 @@ def test_a_line_loses_no_character_that_can_be_seen(text: str) -> None:
 
 @given(MIXED)
 def test_what_an_agent_is_shown_can_be_given_back(text: str) -> None:
-    assert meant(shown(text)) == text
+    assert unescaped(escaped(text)) == text
 
 
 @given(MIXED)
 def test_an_agent_is_shown_no_hidden_character_out_of_its_place(text: str) -> None:
-    left = {char for char in shown(text) if unicodedata.category(char) in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")}
+    left = {char for char in escaped(text) if unicodedata.category(char) in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")}
 
     assert left - set(map(chr, VISIBLE_FORMAT)) <= {*"\n\t\u200c\u200d\u180e", *ENGLAND}
 
