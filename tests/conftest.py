@@ -52,25 +52,25 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_collection_finish() -> None:
-    """Modules and tests stay to the end, so that the collector is spared looking through them again and again."""
+    """Modules and tests live until the end, so the garbage collector need not look at them."""
     gc.collect()
     gc.freeze()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if WITHOUT_SERVERS:
-        terminalreporter.write_line("PANEL_TEST_WITHOUT_SERVERS=1: nothing was tested with PostgreSQL and Redis.")
+        terminalreporter.write_line("PANEL_TEST_WITHOUT_SERVERS=1: PostgreSQL and Redis are not tested.")
 
 
 @pytest.fixture(autouse=True)
 def _loopback_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test reaches past this machine, whatever the code under test does."""
+    """No test connects to another machine, whatever the code under test does."""
     connect = socket.socket.connect
 
     def guarded(self: socket.socket, address: Any) -> Any:
         if self.family in (socket.AF_INET, socket.AF_INET6):
             host = str(address[0])
-            assert host.startswith("127.") or host in ("::1", "localhost"), f"a test reached for {host}"
+            assert host.startswith("127.") or host in ("::1", "localhost"), f"a test connects to {host}"
         return connect(self, address)
 
     monkeypatch.setattr(socket.socket, "connect", guarded)
@@ -86,7 +86,7 @@ def _cheap_password_hashes() -> Iterator[None]:
 
 @pytest.fixture(scope="module", autouse=True)
 def _nothing_left() -> Iterator[None]:
-    """Applications refer to themselves in circles: their connections are closed here, and not when Python pleases."""
+    """Services are part of reference cycles: collect them, so that their connections are closed."""
     yield
     gc.collect()
 
@@ -116,7 +116,7 @@ def make_app(tmp_path: Path, applications: Applications) -> MakeApp:
     applications.begin_test(instance)
 
     def make(registry: Registry = REGISTRY, **settings: str) -> Flask:
-        # What an upstream says is asked anew each time, unless a test is about the brief cache.
+        # Responses of upstreams are not cached, unless a test is about the cache.
         return applications.build(instance, registry, {"PANEL_CACHE_TTL_S": "0", **settings})
 
     return make

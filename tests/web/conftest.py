@@ -1,4 +1,4 @@
-"""An application that listens on a real port, for clients that do not live in this process."""
+"""An application on a real port, for clients outside of this process."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from panel.sandbox.standin import RunningServer
 
 @dataclass(frozen=True)
 class Listener:
-    """A server that all tests of a process share; each serves an application of its own there."""
+    """The server of all tests of a process. Each test serves its own application there."""
 
     replaceable: Replaceable
     server: RunningServer

@@ -202,24 +202,17 @@ def test_both_spellings_of_the_name_are_accepted_whichever_is_listed(
 
 
 @pytest.mark.parametrize("way", ["2026-07-28", "stdio"])
-@pytest.mark.parametrize("action", list(WRITING))
-def test_an_agent_that_may_only_read_writes_nothing(
-    served: Served, upstreams: Upstreams, way: str, action: str
+def test_an_agent_that_may_only_read_writes_nothing_and_its_hints_say_so(
+    served: Served, upstreams: Upstreams, way: str
 ) -> None:
-    integration, given = WRITING[action]
-
     with served.agent(way, "read") as agent, upstreams.openproject.counting() as asked:
-        refused = agent.failure(action, integration, **given)
-
-    assert refused["code"] == 403
-    assert ([request for request in asked if request.method != "GET"], count_of_links(served.app)) == ([], 0)
-
-
-@pytest.mark.parametrize("way", ["2026-07-28", "stdio"])
-def test_the_hints_of_an_agent_that_may_only_read_say_so(served: Served, way: str) -> None:
-    with served.agent(way, "read") as agent:
         (tool,) = agent.tools()
+        refused = {
+            action: agent.failure(action, integration, **given) for action, (integration, given) in WRITING.items()
+        }
 
+    assert {action: failure["code"] for action, failure in refused.items()} == dict.fromkeys(WRITING, 403)
+    assert ([request for request in asked if request.method != "GET"], count_of_links(served.app)) == ([], 0)
     assert tool.annotations is not None
     assert (tool.annotations.read_only_hint, tool.annotations.destructive_hint) == (True, False)
 
@@ -334,7 +327,7 @@ def test_no_protocol_version_gets_the_text_of_an_exception(
     assert "link" not in body["message"]
 
 
-# --- requests that are refused --------------------------------------------------------------------------------------------------------
+# --- requests that are refused ---------------------------------------------------------------------------------------
 
 PING = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
 CALL = {
