@@ -40,12 +40,12 @@ class Applications:
         self._folder = folder
         self._current = folder / "current"
         self._bytecode = FileSystemBytecodeCache(str(folder))
-        self._database = self._migrated()
+        self.database = self._migrated()
+        """A migrated SQLite database, which is copied for each test."""
         self._shared: dict[Key, tuple[Flask, dict[str, Any]]] = {}
         self._lent: set[Key] = set()
 
     def _migrated(self) -> Path:
-        """A migrated SQLite database, which is copied for each test."""
         app = create_app(load({"PANEL_INSTANCE_DIR": str(self._folder / "migrated")}))
         with app.app_context():
             alembic.upgrade()
@@ -80,7 +80,7 @@ class Applications:
         database = instance / "panel.sqlite3"
         if not database.exists():
             instance.mkdir(mode=0o700, exist_ok=True)
-            shutil.copy(self._database, database)
+            shutil.copy(self.database, database)
 
     def _lend(self, key: Key, instance: Path, settings: Settings) -> Flask:
         self._furnish(instance)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from applications import Applications
 
 from panel.core.domain import Problem
 from panel.core.reasons import FACTS, Facts, Reason
@@ -92,12 +93,12 @@ def test_without_words_the_start_stops_and_names_the_reason(tree: NewTree) -> No
 
 
 @pytest.fixture
-def shown(tree: NewTree, fresh_database: Path, tmp_path: Path) -> dict[str, Any]:
+def shown(tree: NewTree, applications: Applications, tmp_path: Path) -> dict[str, Any]:
     """What each way in shows of an upstream that fails for the new reason."""
     root = tree((REASONS, NAME), (REASONS, FACTS_ROW), (WORDS_FILE, WORDS_ROW), (CLASSIFY, DECISION))
     instance = tmp_path / "instance"
     instance.mkdir(mode=0o700)
-    shutil.copy(fresh_database, instance / "panel.sqlite3")
+    shutil.copy(applications.database, instance / "panel.sqlite3")
     ended = run(root, str(ROOT / "tests" / "new_reason_child.py"), str(instance))
     assert ended.returncode == 0, ended.stderr
     found: dict[str, Any] = json.loads(ended.stdout)

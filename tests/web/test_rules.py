@@ -84,7 +84,7 @@ REACHES = {
     "GET admin.sources.address": "a",
     "GET admin.sources.edit": "a",
     "POST admin.sources.edit": "a",
-    "POST admin.sources.turn": "a",
+    "POST admin.sources.set_enabled": "a",
     "GET admin.sources.delete": "a",
     "POST admin.sources.delete": "a",
     "GET admin.sources.export": "a",

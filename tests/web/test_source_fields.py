@@ -247,7 +247,7 @@ def invalid(connected: Flask) -> None:
 @pytest.mark.usefixtures("invalid")
 def test_a_stored_source_with_an_unknown_option_is_invalid_and_says_why(services: Panel) -> None:
     with pytest.raises(ProviderUnavailable, match=re.escape(SENTENCE)) as caught:
-        services.resolver.config_for(services.registry.get("xwiki"))
+        services.resolver.resolve(services.registry.get("xwiki")).ready()
 
     tested = services.connection_tests.run("xwiki", caller=TESTER)
 
