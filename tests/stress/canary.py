@@ -7,13 +7,15 @@ import secrets
 from collections.abc import Iterable, Iterator, Mapping
 from urllib.parse import quote, quote_plus
 
+MARK = "zq7Canary7qz"
+"""The secrets made here begin with it: a text that holds it in no dress holds none of them."""
 ODD = "\"<&'%é ="
 """Characters that every escape writes in another way."""
 
 
 def canary(name: str, *, odd: bool = False) -> str:
     """A secret like no other. The plain middle of an odd one survives most escapes; the whole of it survives none."""
-    core = f"{name.translate(_PLAIN)}{secrets.token_hex(12)}"
+    core = f"{MARK}{name.translate(_PLAIN)}{secrets.token_hex(12)}"
     return f"{core}{ODD}{secrets.token_hex(4)}" if odd else core
 
 
@@ -48,11 +50,14 @@ def _in_base64(raw: bytes) -> Iterator[bytes]:
 
 
 def found_in(texts: Mapping[str, bytes], canaries: Mapping[str, str]) -> list[str]:
-    """Which canary turned up where."""
+    """Which canary turned up where. Thousands of dresses are searched for only where the mark of all is found."""
+    marks = set(dresses(MARK))
+    unmarked = {name: secret for name, secret in canaries.items() if not secret.startswith(MARK)}
+    wanted = {where: canaries if any(mark in text for mark in marks) else unmarked for where, text in texts.items()}
     return [
         f"{name} as {dress!r} in {where}: …{_around(text, dress)}…"
         for where, text in texts.items()
-        for name, secret in canaries.items()
+        for name, secret in wanted[where].items()
         for dress in sorted(set(dresses(secret)))
         if dress in text
     ]
