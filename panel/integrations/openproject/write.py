@@ -25,7 +25,7 @@ from panel.integrations.openproject.answer import (
     is_not_found,
     refuse_missing_permission,
     refuse_rejected,
-    refuse_strangers,
+    refuse_unexpected,
 )
 from panel.integrations.openproject.item import number_of, plain
 from panel.integrations.openproject.reference import API, is_number, is_project
@@ -54,7 +54,7 @@ def create(upstream: Upstream, values: Mapping[str, Any]) -> dict[str, Any]:
         raise Rejected(_NOT_CREATED, {"projectId": choices.HIDDEN_PROJECT})
     refuse_missing_permission(answer, "OpenProject does not let our account create work packages in this project.")
     refuse_rejected(answer, _NOT_CREATED)
-    refuse_strangers(answer)
+    refuse_unexpected(answer)
     return _created(answer)
 
 
@@ -63,10 +63,10 @@ def update(upstream: Upstream, reference: str, changes: Mapping[str, Any]) -> di
     if not any(name in changes for name in CHANGEABLE):
         raise InvalidInput("changes", f"Nothing to change: give {', '.join(CHANGEABLE[:-1])} or {CHANGEABLE[-1]}.")
     body: dict[str, Any] = {"subject": _subject(changes)} if "subject" in changes else {}
-    given = _lock_version(changes)
+    version = _lock_version(changes)
     links = _changed_links(upstream, reference, changes)
     body |= {"_links": links} if links else {}
-    body["lockVersion"] = choices.lock_version_of(upstream, reference) if given is None else given
+    body["lockVersion"] = choices.lock_version_of(upstream, reference) if version is None else version
     return _patch(upstream, reference, body)
 
 
@@ -115,7 +115,7 @@ def _patch(upstream: Upstream, reference: str, body: Mapping[str, Any]) -> dict[
         raise NotFound("OpenProject does not show this work package to our account.")
     refuse_missing_permission(answer, "OpenProject does not let our account change this work package.")
     refuse_rejected(answer, _NOT_CHANGED)
-    refuse_strangers(answer)
+    refuse_unexpected(answer)
     return _changed(answer, reference)
 
 
@@ -124,7 +124,7 @@ def _changed(answer: Answer, reference: str) -> dict[str, Any]:
     try:
         body = answer.object()
         if number_of(body) != reference:
-            raise unexpected(f"{answer.where} answered with another thing than work package {reference}.")
+            raise unexpected(f"{answer.where} did not answer with work package {reference}.")
     except ProviderUnavailable as exc:
         exc.in_doubt = True
         raise
@@ -139,8 +139,8 @@ def _new_work_package(values: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in values.items():
         if _CUSTOM_FIELD.fullmatch(name) and value not in (None, ""):
             # A field with options is set by links, any other by its value.
-            place = body["_links"] if _is_link(value) else body
-            place[name] = value
+            target = body["_links"] if _is_link(value) else body
+            target[name] = value
     return body
 
 
@@ -193,7 +193,7 @@ def _assignee_href(upstream: Upstream, reference: str, wanted: str) -> str | Non
         return offer.href
     if is_number(wanted):
         return f"/api/v3/users/{wanted}"
-    raise Rejected(_NOT_CHANGED, {"assignee": f"Nobody called “{plain(wanted)}” can be assigned here."})
+    raise Rejected(_NOT_CHANGED, {"assignee": f"No user called “{plain(wanted)}” can be assigned here."})
 
 
 def _project(values: Mapping[str, Any]) -> str:
