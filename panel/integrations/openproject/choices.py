@@ -106,14 +106,15 @@ def assignees(upstream: Upstream, reference: str) -> list[Offer]:
     return _offers(whole_collection(answer), "users")
 
 
-def named(offers: Iterable[Offer], wanted: str, field: str, what: str) -> Offer | None:
+def named(offers: Iterable[Offer], requested: str, field: str, what: str) -> Offer | None:
     """The offer with this number, else the one with this name, in any case. Raises Rejected for an ambiguous name."""
     offers = list(offers)
-    by_number = [offer for offer in offers if offer.number == wanted]
-    by_name = [offer for offer in offers if offer.name.casefold() == plain(wanted).casefold()]
+    by_number = [offer for offer in offers if offer.number == requested]
+    by_name = [offer for offer in offers if offer.name.casefold() == plain(requested).casefold()]
     found = by_number or by_name
     if len(found) > 1:
-        raise Rejected("Nothing was saved.", {field: f"Several {what} are called “{plain(wanted)}”; give the number."})
+        message = f"Several {what} are called “{plain(requested)}”; give the number."
+        raise Rejected("Nothing was saved.", {field: message})
     return found[0] if found else None
 
 

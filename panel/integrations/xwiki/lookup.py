@@ -91,9 +91,9 @@ class _Lookup:
         self._version = reported_version(answer) or self._version
         return entries(answer, "searchResults") if answer.status < 300 else None
 
-    def _take(self, hits: Iterable[Mapping[str, Any]], wanted: Iterable[PageReference]) -> None:
+    def _take(self, hits: Iterable[Mapping[str, Any]], references: Iterable[PageReference]) -> None:
         """Keep the requested pages; an index may match others. A page wins over its translations."""
-        requested = set(wanted)
+        requested = set(references)
         for hit in hits:
             reference = reference_of(hit, self._wiki)
             if reference in requested and (not hit.get("language") or reference not in self._found):
