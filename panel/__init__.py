@@ -69,7 +69,7 @@ def create_app(config: Config | None = None, *, registry: Registry | None = None
     install(app)
     cli.install(app.cli)
     if config.trusted_proxies:
-        # Only who asks is told by them; where we are is a setting.
+        # Only the client address comes from the proxy. The panel's own address is a setting.
         front = ProxyFix(app.wsgi_app, x_for=config.trusted_proxies, x_proto=0, x_host=0)
         app.wsgi_app = front  # type: ignore[method-assign]
     return app

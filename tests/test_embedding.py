@@ -208,7 +208,7 @@ def test_the_secret_is_kept_sealed_and_outlives_a_change_of_keys(app: Flask, app
     db.session.expire_all()
 
     assert made.value not in before
-    assert (done.sealed_anew, done.unreadable) == (1, ())
+    assert (done.resealed, done.unreadable) == (1, ())
     assert db.session.get_one(EmbedKey, made.kid).sealed != before
     assert apps.verify(token_of(made, CASE)).object == CASE
 

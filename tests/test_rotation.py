@@ -85,7 +85,7 @@ def test_everything_is_sealed_with_a_new_key_and_the_old_one_is_retired(engine: 
     done = rotate(engine, config, by=ALICE)
 
     new = read_own_keys(config)
-    assert (done.sealed_anew, done.newest, done.retired) == (20, new[0].id, (old[0].id,))
+    assert (done.resealed, done.newest, done.retired) == (20, new[0].id, (old[0].id,))
     assert len(new) == 1
     assert unreadable(engine, Vault(lambda: new)) == []
     assert len(unreadable(engine, Vault(lambda: old))) == 20
@@ -110,7 +110,7 @@ def test_tokens_and_visits_of_oauth_are_sealed_anew_too(engine: Engine, config: 
     done = rotate(engine, config, by=ALICE)
 
     fresh = Vault(lambda: read_own_keys(config))
-    assert done.sealed_anew == 3
+    assert done.resealed == 3
     with engine.connect() as connection:
         assert fresh.open(str(connection.scalar(select(OauthGrant.sealed))), grant) == "tokens"
         assert fresh.open(str(connection.scalar(select(OauthAttempt.sealed_verifier))), attempt) == "verifier"
@@ -173,7 +173,7 @@ def test_keys_of_the_setting_are_used_and_the_older_ones_named(engine: Engine, t
     done = rotate(engine, after, by=ALICE)
 
     ids = [Key.of(raw).id for raw in parse_keys(f"{new},{old}")]
-    assert (done.newest, done.sealed_anew, done.removable, done.retired) == (ids[0], 5, (ids[1],), ())
+    assert (done.newest, done.resealed, done.removable, done.retired) == (ids[0], 5, (ids[1],), ())
     assert unreadable(engine, Vault(keys_of(config_of(tmp_path / "a", PANEL_ENCRYPTION_KEYS=new)))) == []
 
 
@@ -189,7 +189,7 @@ def test_what_no_key_opens_is_named_and_left_and_the_rest_is_done(engine: Engine
 
     done = rotate(engine, config, by=ALICE)
 
-    assert (done.sealed_anew, done.unreadable, done.retired) == (4, ("source-2",), ())
+    assert (done.resealed, done.unreadable, done.retired) == (4, ("source-2",), ())
     assert len(read_own_keys(config)) == 2
     with engine.connect() as connection:
         assert connection.scalar(select(Source.secret).where(Source.slug == "source-2")) == sealed
@@ -284,9 +284,9 @@ def test_ten_thousand_are_done_in_seconds_while_readers_see_no_failure(engine: E
     reads, failures = (sum(numbers) for numbers in zip(*[seen.get(timeout=30) for _ in readers], strict=True))
     for reader in readers:
         reader.join(30)
-    print(f"rotated {done.sealed_anew} in {took:.2f} s while {reads} reads had {failures} failures")
+    print(f"rotated {done.resealed} in {took:.2f} s while {reads} reads had {failures} failures")
     assert started == ["reading"] * 2
-    assert (done.sealed_anew, failures) == (10_000, 0)
+    assert (done.resealed, failures) == (10_000, 0)
     assert reads > 100
     assert took < 30
 
@@ -390,7 +390,7 @@ def test_killed_at_any_point_everything_stays_readable(engine: Engine, config: C
     print(f"{cut} of 200 rotations were cut off; one takes {whole:.2f} s; all took {time.monotonic() - begun:.0f} s")
     done = rotate(engine, config, by=ALICE)
     assert cut > 20
-    assert (done.sealed_anew, len(read_own_keys(config))) == (200, 1)
+    assert (done.resealed, len(read_own_keys(config))) == (200, 1)
     assert unreadable(engine, Vault(lambda: read_own_keys(config))) == []
 
 

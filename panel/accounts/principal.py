@@ -55,7 +55,7 @@ class Principal:
     can: frozenset[Action]
     limits: Limits | None = None
     id: str = ""
-    """Tells principals of one name apart; empty where the names of a kind are unique."""
+    """Distinguishes principals of the same name; empty if the names of the kind are unique."""
 
     @property
     def key(self) -> str:

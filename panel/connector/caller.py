@@ -20,7 +20,7 @@ class Caller:
     principal: str
     request_id: str = ""
     key: str = ""
-    """Tells principals of one name apart."""
+    """Distinguishes principals of the same name."""
 
     @property
     def budget(self) -> str:

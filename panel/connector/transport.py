@@ -79,7 +79,7 @@ class Transport:
                 return _raw_response(response, body)
             if succeeded(response.status_code) or response.status_code in allow:
                 raise _failed_exchange(body)
-            # The status is a failure anyway, and tells more than an unreadable error page.
+            # The status is a failure and more precise than the problem of an unreadable error page.
             return _raw_response(response, None)
 
     def head(self, request: OutgoingRequest, deadline: Deadline) -> RawResponse:

@@ -6,5 +6,5 @@ from datetime import UTC, datetime
 
 
 def now() -> datetime:
-    """The present moment, aware and in UTC. Services read no other clock."""
+    """The current time, timezone-aware and in UTC. Services use no other clock."""
     return datetime.now(UTC)

@@ -1,4 +1,4 @@
-"""The nouns of Leafpanel as frozen values. This module knows no framework, no database and no HTTP."""
+"""The domain model of Leafpanel as frozen dataclasses, without framework, database or HTTP."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from panel.core.reasons import Cause, Reason
 
 
 class State(StrEnum):
-    """Whether the upstream still shows us the target of a pointer."""
+    """Whether the upstream shows the target of a pointer to the source's account."""
 
     LIVE = "live"
     GONE = "gone"
@@ -22,7 +22,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ObjectRef:
-    """Our side of a link: the host application's own name for its object."""
+    """The panel's side of a link: an object as the host application identifies it."""
 
     register: str
     schema: str
@@ -31,10 +31,10 @@ class ObjectRef:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One upstream thing in our shape.
+    """One upstream item in the panel's model.
 
-    ``reference`` is the upstream's stable id and the only part that is ever stored. Everything else lives as long
-    as the answer. All text is plain text (never markup), ``url`` opens the thing in a browser.
+    ``reference`` is the upstream's stable id and the only part that is stored. Everything else is read from the
+    upstream for each response. All text is plain text and never markup. ``url`` opens the item in a browser.
     """
 
     reference: str
@@ -42,26 +42,26 @@ class Item:
     url: str
     state: State = State.LIVE
     updated: datetime | None = None
-    """When it last changed upstream, aware."""
+    """The time of the last change upstream, timezone-aware."""
     is_closed: bool | None = None
-    """Whether work on it has ended; None for a kind of thing that cannot be closed."""
+    """Whether it is closed; None for a kind of item that cannot be closed."""
     due: date | None = None
-    """The day on which it is due."""
+    """The due date."""
     can_update: bool | None = None
-    """Whether the source's account may change it; None when the upstream does not say."""
+    """Whether the source's account may change it; None when the upstream does not report it."""
     lock_version: str | None = None
-    """Opaque token of this version. An update that carries it fails when the item has changed since."""
+    """Opaque version. An update with this version fails when the item has changed since."""
     field_values: Mapping[str, Choice] = field(default_factory=dict)
-    """Present value and label of each field of ``descriptor.update`` that is set, by the field's name."""
+    """Current value and label of each field of ``descriptor.update`` that is set, by the field's name."""
     facts: Mapping[str, Any] = field(default_factory=dict)
-    """What only this kind of thing has, by the keys of its JSON row (``space``, ``status`` …). The columns of the
-    descriptor show it, and a search in the linked items looks through its text. Nothing else reads it."""
+    """Values that only this kind of item has, by the keys of its JSON row (``space``, ``status`` …). The columns of the
+    descriptor show them and a search in the linked items includes their text. Nothing else reads them."""
     excerpt: str | None = None
-    """Preview as plain text, only where it was asked for."""
+    """Preview as plain text; None where it was not requested."""
 
     @classmethod
     def gone(cls, reference: str, url: str, *, title: str = "", facts: Mapping[str, Any] | None = None) -> Item:
-        """A pointer whose target the upstream no longer shows us."""
+        """The item of a pointer whose target the upstream does not show."""
         return cls(reference, title or reference, url, State.GONE, facts=facts or {})
 
     def with_excerpt(self, excerpt: str | None) -> Item:
@@ -70,7 +70,7 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Pointer:
-    """A stored link as the faces see it: what is ours to know without asking anybody."""
+    """A stored link: everything that the panel knows about it without a request to the upstream."""
 
     reference: str
     url: str
@@ -80,17 +80,17 @@ class Pointer:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Why a source cannot be used now: the one value behind notice, 503 body and agent envelope."""
+    """Why a source cannot be used. Notice, 503 body and MCP envelope are built from this value."""
 
     reason: Reason
     message: str
-    """One technical sentence for logs and API clients; never carries a secret or an upstream's own words."""
+    """One technical sentence for logs and API clients, without a secret and without text of the upstream."""
     retry_after: float | None = None
-    """Seconds until a new try makes sense."""
+    """Seconds until a retry is useful."""
     auth_status: AuthStatus | None = None
-    """What is known of the sign-in where the reason alone does not tell it: a grant that was never given."""
+    """The sign-in status if it differs from that of the reason: ``missing`` for a source that was never connected."""
     field: str | None = None
-    """The setting of the source that is wrong, where it is known better than the reason tells it."""
+    """The setting of the source that is wrong, if it is not the usual one of the reason."""
 
     @property
     def cause(self) -> Cause:
@@ -104,7 +104,7 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of a listing: the pointer and, when the upstream answered, the item behind it."""
+    """One row of a listing: the pointer and, when the upstream answered, its item."""
 
     pointer: Pointer
     item: Item | None
@@ -112,7 +112,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """An answer: rows, total and page, or a problem with the pointers still listed."""
+    """One page of linked items. With a problem, the rows have pointers and no items."""
 
     rows: tuple[Row, ...]
     total: int
@@ -124,7 +124,7 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who the upstream says we are, and what it says it is."""
+    """The account and the version that the upstream reports."""
 
     user: str | None
     version: str | None
@@ -132,7 +132,7 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """What a live check of one integration found."""
+    """The result of a live check of one integration."""
 
     status: HealthStatus
     auth_status: AuthStatus
@@ -156,13 +156,13 @@ class Step:
     """The setting of the source to change."""
     took_ms: int | None = None
     warns: bool = False
-    """A step that passed and still has something to say; ``change`` tells what."""
+    """Whether the step passed with a warning; ``change`` says what to do."""
     change: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectionTest:
-    """The whole answer of Test connection, step by step."""
+    """The result of Test connection, step by step."""
 
     steps: tuple[Step, ...]
     problem: Problem | None = None
@@ -175,7 +175,7 @@ class ConnectionTest:
 
     @property
     def warning(self) -> str:
-        """What a passed test still has to say, or nothing."""
+        """The warning of a passed test, or ""."""
         return next((step.message for step in self.steps if step.warns), "")
 
 
@@ -186,4 +186,4 @@ class Choice:
     value: str
     label: str
     color: str | None = None
-    """``#RRGGBB`` or nothing."""
+    """``#RRGGBB`` or None."""

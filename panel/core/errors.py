@@ -1,18 +1,18 @@
-"""Everything that can go wrong on purpose. Knows causes, knows no HTTP.
+"""The expected failures, as exceptions without HTTP statuses.
 
 PanelError
-├── InvalidInput(field, message)        the caller can fix it
+├── InvalidInput(field, message)        invalid value, which the caller can correct
 │   └── WrongHost                       a reference that lives on another host
-├── NotFound                            no such object, leaf, link or upstream thing
-├── Forbidden                           the caller, or our account upstream, may not do this
-├── Conflict                            somebody else was first
+├── NotFound                            no such object, leaf, link or upstream item
+├── Forbidden                           the caller, or the account upstream, may not do this
+├── Conflict                            a concurrent change came first
 │   ├── AlreadyLinked
-│   ├── AlreadyExists                   create would overwrite an upstream thing
-│   └── ChangedUpstream                 update met a newer version
+│   ├── AlreadyExists                   create would overwrite an upstream item
+│   └── ChangedUpstream                 the item changed before the update
 ├── Rejected(fields)                    the upstream checked the values and refused them
 ├── Uncertain                           a create may or may not have happened upstream
 ├── NotSupported                        this leaf, or this installation, does not do that
-└── ProviderUnavailable(problem)        the world is not ready: carries cause, reason, retry-after
+└── ProviderUnavailable(problem)        the source cannot be used: has cause, reason, retry-after
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ class PanelError(Exception):
     """Base of all expected failures. ``str()`` is one clear sentence that may be shown to people."""
 
     in_doubt: bool = False
-    """Whether a write was sent that may have taken effect all the same."""
+    """Whether a write was sent that may have taken effect."""
 
 
 class InvalidInput(PanelError):
-    """The caller can fix it: ``field`` names the argument, form field or setting."""
+    """An invalid value. ``field`` names the argument, form field or setting."""
 
     def __init__(self, field: str, message: str) -> None:
         super().__init__(message)
@@ -47,31 +47,31 @@ class WrongHost(InvalidInput):
 
 
 class NotFound(PanelError):
-    """No such object, integration, link, source, or upstream thing that we may see."""
+    """No such object, integration, link or source, or no upstream item that the account may see."""
 
 
 class Forbidden(PanelError):
-    """The caller, or the account we use upstream, may not do this."""
+    """The caller, or the source's account upstream, may not do this."""
 
 
 class Conflict(PanelError):
-    """Somebody else was first; nothing was overwritten."""
+    """A concurrent change came first; nothing was overwritten."""
 
 
 class AlreadyLinked(Conflict):
-    """The object already points there."""
+    """The object already has this link."""
 
 
 class AlreadyExists(Conflict):
-    """Creating would overwrite an upstream thing."""
+    """Creating would overwrite an upstream item."""
 
 
 class ChangedUpstream(Conflict):
-    """An update met a newer version upstream; nothing was saved."""
+    """The item changed upstream before the update; nothing was saved."""
 
 
 class Rejected(PanelError):
-    """The upstream checked the values and refused them. ``fields`` maps our field names to its own sentences."""
+    """The upstream refused the values. ``fields`` maps the panel's field names to the upstream's messages."""
 
     def __init__(self, message: str, fields: Mapping[str, str]) -> None:
         super().__init__(message)
@@ -79,7 +79,7 @@ class Rejected(PanelError):
 
 
 class Uncertain(PanelError):
-    """A create was sent and no answer came: it may exist upstream. Never repeated by ourselves.
+    """A create was sent and no answer came: the item may exist upstream. The panel does not repeat it.
 
     ``__cause__`` is the ProviderUnavailable that ended the call.
     """
@@ -94,15 +94,15 @@ class NotSupported(PanelError):
 
 
 class ProviderUnavailable(PanelError):
-    """The source is missing, unreadable, refused or down. The faces turn ``problem`` into notice, 503 or envelope.
+    """The source is missing, unreadable, refused or down. The faces render ``problem`` as notice, 503 body or envelope.
 
-    ``integration`` and ``pointers`` are told by the service: for which leaf, and what can still be shown.
+    The service sets ``integration``, the id of the leaf, and ``pointers``, which can still be shown.
     """
 
     integration: str = ""
     pointers: tuple[Pointer, ...] = ()
     unanswered: bool = False
-    """Whether a request went out and no whole answer came back, so that what it asked for may have happened."""
+    """Whether a request was sent and no complete answer came, so that it may have taken effect."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem.message)

@@ -1,4 +1,4 @@
-"""The words for the state of a source and of its sign-in."""
+"""The health of a source and the status of its sign-in, as enumerations."""
 
 from __future__ import annotations
 

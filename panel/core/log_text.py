@@ -1,4 +1,4 @@
-"""Log records show every character: what cannot be seen is escaped, whoever logs it and whichever handler writes it."""
+"""Escapes hidden characters in all log records, for every logger and handler."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def install() -> None:
 class _VisibleRecord(logging.LogRecord):
     """A record whose message and traceback hold no hidden characters.
 
-    A message with arguments is one line, so that no argument can pass for a record of its own.
+    A message with arguments is one line, so that no argument can look like another record.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

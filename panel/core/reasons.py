@@ -1,6 +1,6 @@
-"""What a failure means: one row of facts for each reason.
+"""The reasons of failures and their facts: one row for each reason.
 
-A reason without a row stops the start. The words that people read for a reason are in ``panel/web/reason_words.py``.
+A reason without a row stops the start. The texts for people are in ``panel/web/reason_words.py``.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from panel.core.health import AuthStatus, HealthStatus
 
 
 class Cause(StrEnum):
-    """Why an upstream thing cannot be shown. Hosts and agents branch on these four words."""
+    """Why an upstream item cannot be shown. Hosts and agents distinguish these four values."""
 
     CONNECTOR_DOWN = "openconnector-down"
     SOURCE_MISSING = "openconnector-source-missing"
@@ -59,17 +59,17 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What the panel does about a reason, and what the reason says about the source."""
+    """How the panel handles a reason, and which state of the source it implies."""
 
     cause: Cause
     sent: bool = True
     """Whether a request may have gone upstream when the call has no status."""
     held_back: bool = False
-    """Whether the panel itself kept the call back: a switch, a limit, or the breaker. It is no failure of a source."""
+    """Whether the panel itself refused the call: a switch, a limit or the breaker. Not a failure of the source."""
     switched_off: bool = False
-    """Whether a switch of the panel is the reason, so that the upstream was not tested at all."""
+    """Whether a switch of the panel is the reason, so that the upstream was not called."""
     opens_breaker: bool = False
-    """Whether it counts as a failure of the source. A refused credential or a full limit does not."""
+    """Whether the breaker counts it as a failure. A refused credential or a used-up limit does not count."""
     worth_retry: bool = False
     """Whether a failed read is repeated once."""
     temporary: bool = False

@@ -1,7 +1,7 @@
-"""Which characters of a text can be seen. Every face, the logs and the checks of names take the rule from here.
+"""The rule for hidden characters in texts, for all faces, the logs and the checks of names.
 
-A hidden character has no shape of its own: a control, a bidirectional control, a filler, a tag letter, a selector, half
-of a character. Text of an upstream loses them. Some of them belong to what people write, and stay where they do so:
+A hidden character is not visible by itself: a control, a bidirectional control, a filler, a tag letter, a selector or a
+surrogate. They are removed from text of an upstream. Some of them are part of ordinary text and stay in these places:
 
 - a joiner (U+200D) between two emoji, and a selector (U+FE0E, U+FE0F) after one;
 - the tag letters of the flags of England, Scotland and Wales, which are the tag sequences that Unicode recommends
@@ -10,8 +10,8 @@ of a character. Text of an upstream loses them. Some of them belong to what peop
   (https://unicode.org/reports/tr31/#Layout_and_Format_Control_Characters);
 - one selector after an ideograph, or after a Mongolian letter.
 
-A soft hyphen (U+00AD) only tells where a line may break. It hides wherever no line breaks, so it is always left out.
-References are no text for people: they keep every character.
+A soft hyphen (U+00AD) marks where a line may break and is hidden elsewhere, so it is always removed. References are not
+shown as text and keep every character.
 """
 
 from __future__ import annotations
@@ -29,25 +29,25 @@ _HIDDEN = (
     r"\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
 )
 _BREAKS = r"\t\n\x0b\x0c\r\x1c-\x1f\x85\u2028\u2029"
-"""Controls that stand for a blank or a new line."""
+"""Controls that mean white space or a line break."""
 _PRIVATE = r"\ue000-\uf8ff\U000f0000-\U0010ffff"
-"""Their shape is whatever a font makes of them; people see it, a program cannot know it."""
+"""Private use characters. Their shape depends on the font."""
 
 _EMOJI = (
     r"[\xa9\xae\u203c\u2049\u2122\u2139\u2190-\u21ff\u2300-\u23ff\u24c2\u25a0-\u27bf\u2900-\u297f\u2b00-\u2bff"
     r"\u3030\u303d\u3297\u3299\U0001f000-\U0001faff]"
 )
-"""The blocks that hold emoji, with room for those that this Python does not know yet."""
+"""The blocks of emoji, including characters that this version of Python does not know yet."""
 _IDEOGRAPH = r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
 _MONGOLIAN = r"[\u1820-\u18aa]"
 _JOINING = re.compile(
     r"[\u0600-\u085f\u0860-\u0dff\u0f00-\u109f\u1700-\u18af\u1900-\u1cff\ua800-\uabff\ufb50-\ufdff\ufe70-\ufefc"
     r"\U00010a00-\U00011fff\U0001e900-\U0001e95f\U0001ee00-\U0001eeff]"
 )
-"""Blocks of scripts whose letters change their shape beside a joiner."""
+"""Blocks of scripts whose letters change their shape next to a joiner."""
 _JOINERS = "\u200c\u200d"
 _VIRAMA = 9
-"""The combining class of the signs that silence a consonant's vowel."""
+"""The combining class of virama signs."""
 
 
 def _tags(word: str) -> str:
@@ -61,7 +61,7 @@ _IN_PLACE = "|".join(
         rf"(?<={_EMOJI})[\ufe0e\ufe0f]",
         r"(?<=[0-9#*])\ufe0f(?=\u20e3)",
         rf"(?:(?<={_EMOJI})|(?<={_EMOJI}\ufe0f))\u200d(?={_EMOJI})",
-        # Of the 240 selectors of ideographs the registered variants use the first 32; more would carry a letter each.
+        # Registered variants use the first 32 of the 240 selectors of ideographs. The others could encode hidden text.
         rf"(?<={_IDEOGRAPH})[\ufe00-\ufe02\U000e0100-\U000e011f]",
         rf"(?<={_MONGOLIAN})(?:[\u180b-\u180d\u180f]|\u180e(?={_MONGOLIAN}))",
     )
@@ -74,30 +74,30 @@ _SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
 def one_line(text: str, longest: int | None = None) -> str:
-    """Text of an upstream for people: blanks run together, and without hidden characters. At most ``longest`` long."""
+    """The text on one line, with single spaces and without hidden characters, cut to ``longest`` characters."""
     line = " ".join(_without_hidden(text).split())
     if longest is None or len(line) <= longest:
         return line
-    # A cut can leave half of a sequence, whose hidden part then belongs nowhere.
+    # The cut may split a sequence and leave a hidden character, which is removed too.
     return one_line(line[:longest])
 
 
 def visible(text: str, spell: Callable[[str], str], *, keep: str = "") -> str:
-    """The text with hidden and private characters and line breaks as ``spell`` writes them, save those in ``keep``."""
+    """The text with hidden characters, private characters and line breaks replaced by ``spell``, except ``keep``."""
     if _ANY_UNSEEN.search(text) is None:
         return text
     return _UNSEEN_OR_IN_PLACE.sub(
-        lambda found: found[0] if found[0] in keep or _is_in_place(found) else spell(found[0]), text
+        lambda match: match[0] if match[0] in keep or _is_in_place(match) else spell(match[0]), text
     )
 
 
 def is_plain(text: str) -> bool:
-    """Whether a text has nothing hidden and no line break in it; joiners and selectors in their places are plain."""
+    """Whether a text has no hidden character and no line break, except joiners and selectors in their places."""
     return _without_hidden(text) == text and _ANY_HIDDEN.sub("", text).isprintable()
 
 
 def checked_line(field: str, text: str, longest: int, *, what: str = "A name") -> str:
-    """What somebody calls a thing, without blanks around it. Raises InvalidInput naming the field."""
+    """A name without surrounding white space. Raises InvalidInput naming the field."""
     text = text.strip()
     if not text or len(text) > longest or not is_plain(text):
         raise InvalidInput(field, f"{what} has 1 to {longest} printable characters.")
@@ -105,14 +105,14 @@ def checked_line(field: str, text: str, longest: int, *, what: str = "A name") -
 
 
 def has_surrogate(text: str) -> bool:
-    """Whether half of a character stands alone in it: JSON and YAML can escape one, and nothing can store it."""
+    """Whether the text has a lone surrogate. JSON and YAML can escape one, but no database can store it."""
     return _SURROGATE.search(text) is not None
 
 
 def refuse_surrogates(value: object, *, field: str) -> None:
-    """Raises InvalidInput for half of a character anywhere in a value, as JSON or YAML read it.
+    """Raises InvalidInput for a lone surrogate anywhere in a parsed JSON or YAML value.
 
-    The error names the setting by its path, such as ``auth.password``, and ``field`` where that is the value itself.
+    The error names the path of the setting, such as ``auth.password``, or ``field`` for the value itself.
     """
     pending = [("", value)]
     while pending:
@@ -120,7 +120,7 @@ def refuse_surrogates(value: object, *, field: str) -> None:
         if isinstance(part, str) and has_surrogate(part):
             raise InvalidInput(path or field, f"“{path or field}” holds half of a character.")
         if isinstance(part, Mapping):
-            # A name that cannot be printed is told by what it stands in.
+            # A key with a surrogate cannot be printed, so the error names its mapping.
             pending.extend((path, name) for name in part)
             pending.extend((f"{path}.{name}" if path else str(name), inner) for name, inner in part.items())
         elif isinstance(part, list):
@@ -130,15 +130,15 @@ def refuse_surrogates(value: object, *, field: str) -> None:
 def _without_hidden(text: str) -> str:
     if _ANY_HIDDEN.search(text) is None:
         return text
-    return _HIDDEN_OR_IN_PLACE.sub(lambda found: found[0] if _is_in_place(found) else "", text)
+    return _HIDDEN_OR_IN_PLACE.sub(lambda match: match[0] if _is_in_place(match) else "", text)
 
 
-def _is_in_place(found: re.Match[str]) -> bool:
-    return found[1] is not None or (found[0] in _JOINERS and _joins(found.string, found.start()))
+def _is_in_place(match: re.Match[str]) -> bool:
+    return match[1] is not None or (match[0] in _JOINERS and _joins(match.string, match.start()))
 
 
 def _joins(text: str, at: int) -> bool:
-    """Whether the joiner at that place shapes letters. One side may be of another script, as in «PDF‌ها»."""
+    """Whether the joiner at this index shapes letters. One side may be of another script, as in «PDF‌ها»."""
     before, after = text[max(0, at - 1) : at], text[at + 1 : at + 2]
     if text[at] == "\u200d" and before and unicodedata.combining(before) == _VIRAMA:
         return True
@@ -146,7 +146,7 @@ def _joins(text: str, at: int) -> bool:
 
 
 def _is_joining(char: str) -> bool:
-    """Whether it is a letter of a joining script, or a mark on one."""
+    """Whether it is a letter or mark of a joining script."""
     return (
         _JOINING.match(char) is not None and unicodedata.category(char)[0] in "LM" and _ANY_HIDDEN.match(char) is None
     )

@@ -1,4 +1,4 @@
-"""Changing the keys of credentials while the panel runs: seal everything anew, then retire what nothing needs.
+"""Key rotation while the panel runs: re-encrypts all credentials and removes the keys that are no longer needed.
 
 A rotation may be killed at any point: the old keys stay available to all processes until every text is re-encrypted,
 and another run finishes the work. It does not overwrite a credential that was saved in the meantime.
@@ -28,7 +28,7 @@ from panel.storage.models import AuditEntry, EmbedApp, EmbedKey, OauthAttempt, O
 BATCH = 500
 LOCK_S = 10.0
 SETTLE_S = 0.2
-"""By then, a writer has committed that sealed with the old key and waited for the lock while the key was retired."""
+"""Time for writers that encrypted with the old key before its removal and waited for the lock to commit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Rotation:
     """The result of a rotation, as ids of keys: ``retired`` are deleted, ``removable`` may leave the setting."""
 
     newest: str
-    sealed_anew: int
+    resealed: int
     retired: tuple[str, ...] = ()
     removable: tuple[str, ...] = ()
     unreadable: tuple[str, ...] = ()
@@ -45,7 +45,7 @@ class Rotation:
 
 @dataclass(frozen=True, slots=True)
 class SealedColumn:
-    """A column with sealed texts: the column, the primary key of its row, and the associated data of a text."""
+    """A column of encrypted texts, the primary key of its row, and the associated data of a text."""
 
     column: InstrumentedAttribute[Any]
     key: InstrumentedAttribute[Any]
@@ -54,7 +54,7 @@ class SealedColumn:
     owner: tuple[InstrumentedAttribute[Any], ...] = (Source.id, Source.slug, Source.auth_kind, Source.secret_origin)
     """The columns of the owner from which the associated data is made; the second is its name, for messages."""
     transient: bool = False
-    """Whether rows live for minutes only, so that an unreadable one is not reported."""
+    """Whether rows exist for minutes only, so that an unreadable one is not reported."""
 
     def not_sealed_with(self, key_id: str) -> Select[Any]:
         """Selects ``row_key, sealed, owner`` and the owner's columns of texts that another key sealed."""
@@ -101,14 +101,15 @@ def rotate(engine: Engine, config: Config, *, by: Actor) -> Rotation:
     else:
         with _exclusive(config):
             done = _rotate_to_new_key(engine, config)
+    line = audit.line(AuditAction.KEYS_ROTATED, by, detail=_audit_detail(done))
     with engine.begin() as connection:
-        connection.execute(insert(AuditEntry).values(audit.line(AuditAction.KEYS_ROTATED, by, detail=_in_words(done))))
+        connection.execute(insert(AuditEntry).values(line))
     return done
 
 
-def _in_words(done: Rotation) -> str:
+def _audit_detail(done: Rotation) -> str:
     retired = f", retired {' '.join(done.retired)}" if done.retired else ""
-    return f"key {done.newest}, {done.sealed_anew} sealed anew{retired}"
+    return f"key {done.newest}, {done.resealed} sealed anew{retired}"
 
 
 def _rotate_to_setting(engine: Engine, keys: tuple[Key, ...]) -> Rotation:
@@ -118,7 +119,7 @@ def _rotate_to_setting(engine: Engine, keys: tuple[Key, ...]) -> Rotation:
     while sealed := _reseal(engine, vault):
         done += sealed
     with engine.connect() as connection:
-        _, unreadable = _left(connection, vault)
+        _, unreadable = _remaining(connection, vault)
     return Rotation(keys[0].id, done, removable=() if unreadable else older, unreadable=unreadable)
 
 
@@ -131,7 +132,7 @@ def _rotate_to_new_key(engine: Engine, config: Config) -> Rotation:
     while True:
         done += _reseal(engine, vault)
         with _blocking_writers(engine) as connection:
-            openable, unreadable = _left(connection, vault)
+            openable, unreadable = _remaining(connection, vault)
             if openable:
                 continue
             if not unreadable:
@@ -180,11 +181,11 @@ def _change(vault: Vault, column: SealedColumn, row: Row[Any]) -> dict[str, str]
 def _swap(column: SealedColumn) -> Any:
     """Replace a text only where it is unchanged (compare and swap). The revision stays, because the value does."""
     table = column.column.class_.__table__
-    mine = (table.c[column.key.key] == bindparam("row"), table.c[column.column.key] == bindparam("before"))
-    return update(table).where(*mine).values({column.column.key: bindparam("after")})
+    unchanged = (table.c[column.key.key] == bindparam("row"), table.c[column.column.key] == bindparam("before"))
+    return update(table).where(*unchanged).values({column.column.key: bindparam("after")})
 
 
-def _left(connection: Connection, vault: Vault) -> tuple[bool, tuple[str, ...]]:
+def _remaining(connection: Connection, vault: Vault) -> tuple[bool, tuple[str, ...]]:
     """Whether texts are left that an older key opens, and the owners of texts that no key opens."""
     openable, unreadable = False, set()
     for column in SEALED_COLUMNS:
@@ -212,7 +213,7 @@ def _exclusive(config: Config) -> Iterator[None]:
 
 @contextmanager
 def _blocking_writers(engine: Engine) -> Iterator[Connection]:
-    """Block writers. The block sees all that was committed before; later writers see the new key file."""
+    """Block writers. The body sees everything committed before; later writers read the new key file."""
     with engine.connect() as connection:
         if engine.dialect.name == "sqlite":
             connection.exec_driver_sql("BEGIN IMMEDIATE")

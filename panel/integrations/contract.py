@@ -123,7 +123,7 @@ class Integration(ABC):
     def choices(
         self, upstream: Upstream, field: str, values: Mapping[str, str], *, reference: str | None = None
     ) -> Iterable[Choice]:
-        """What the upstream offers for a select field, depending on the other values of the form.
+        """The choices of a select field, which may depend on the other values of the form.
 
         ``reference`` is the item that is being changed; None for a field of the create form.
         """
@@ -146,7 +146,7 @@ class Integration(ABC):
         return {**own, "url": item.url, "updated": item.updated, "state": item.state}
 
     def classify(self, answer: Answer, source: SourceConfig) -> Problem | None:
-        """The problem that an answer means where its status does not say so (a 200 as guest, a 401 for forbidden).
+        """The problem of an answer whose status does not show it (a 200 as guest, a 401 for forbidden).
 
         The connector calls this for every complete answer before it classifies by status. None leaves the answer to
         its status.

@@ -1,4 +1,4 @@
-"""The YAML beside each leaf, checked and typed. Forms, rows, tab strip, discovery and tool enum come from it."""
+"""Reads and checks the YAML file of a leaf, which defines its forms, rows, tab, discovery entry and tool values."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import yaml
 
 
 class BrokenDescriptor(Exception):
-    """A leaf's YAML or row template is wrong. It stops the start; the message names the file."""
+    """A leaf's YAML or row template is invalid. This stops the start; the message names the file."""
 
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""Every command and every process reads the descriptors at its start. The C loader takes a tenth of the time."""
+"""Every command and process reads the descriptors at its start. The C loader needs a tenth of the time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Field:
     help: str = ""
     max_length: int | None = None
     values: tuple[str, ...] = ()
-    """For an option of a source: the values that it may have; empty where any text may stand."""
+    """For an option of a source: the allowed values; empty if any text is allowed."""
     depends_on: str = ""
     """Name of the field whose value decides the choices of this one."""
     aliases: tuple[str, ...] = ()
@@ -130,7 +130,7 @@ class Descriptor:
     def _from(cls, raw: dict[str, Any], *, folder: str) -> Descriptor:
         if raw.get("id") != folder:
             raise ValueError(f"id must be {folder!r}, the folder's name")
-        _known(raw, cls)
+        _refuse_unknown(raw, cls)
         typed: dict[str, type] = {
             "options": Field, "create": Field, "update": Field, "presets": Preset, "columns": Column,
         }  # fmt: skip
@@ -145,7 +145,7 @@ class Descriptor:
 
 def _build(kind: type, entry: Mapping[str, Any]) -> Any:
     values = dict(entry)
-    _known(values, kind)
+    _refuse_unknown(values, kind)
     for key in ("aliases", "grants", "usual", "values"):
         if key in values:
             values[key] = tuple(values[key])
@@ -161,7 +161,7 @@ def _check_columns(columns: Sequence[Column]) -> None:
             raise ValueError(f"there is more than one column of kind {kind!r}")
 
 
-def _known(raw: Mapping[str, Any], kind: type) -> None:
+def _refuse_unknown(raw: Mapping[str, Any], kind: type) -> None:
     unknown = set(raw) - {f.name for f in fields(kind)}
     if unknown:
         raise ValueError(f"unknown key {sorted(unknown)[0]!r} in {kind.__name__.lower()}")

@@ -1,4 +1,4 @@
-"""Finds the leaves: folders with ``leaf.yaml`` and ``leaf.py`` in this package, and those of installed packages."""
+"""Finds the leaves: folders with ``leaf.yaml`` and ``leaf.py`` in this package, and leaves of installed packages."""
 
 from __future__ import annotations
 

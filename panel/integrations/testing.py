@@ -1,7 +1,7 @@
-"""The contract kit: checks that every leaf passes, for the tests of whoever writes one.
+"""The contract kit: checks that every leaf has to pass, for the tests of a leaf.
 
-A test module describes its leaf with one ``Subject`` and runs ``CHECKS``; it needs a stand-in of the upstream that can
-be told to fail, such as a subclass of ``panel.sandbox.standin.StandIn``::
+A test module describes its leaf with one ``Subject`` and runs ``CHECKS``. It needs a stand-in of the upstream that can
+simulate failures, such as a subclass of ``panel.sandbox.standin.StandIn``::
 
     @pytest.mark.parametrize("check", CHECKS, ids=str)
     def test_the_leaf_keeps_the_contract(subject: Subject, check: Check) -> None:
@@ -62,7 +62,7 @@ _DIRECTIONS = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\
 
 
 class BrokenContract(AssertionError):
-    """A leaf does not do what the contract asks; the message says what it did."""
+    """A leaf does not keep the contract. The message says what it did instead."""
 
 
 class Request(Protocol):
@@ -197,8 +197,8 @@ def _every_reference_is_answered(subject: Subject) -> None:
     _require(set(found) == set(references), f"fetch_many: expected {set(references)}, but it was {set(found)}")
     wrong = [reference for reference, item in found.items() if item.reference != reference]
     _require(not wrong, f"fetch_many: the items of {wrong} have another reference")
-    _require(found[NONSENSE].state is State.GONE, "fetch_many: a reference that is none is not gone")
-    _require(not subject.leaf.fetch_many(subject.upstream(), []), "fetch_many: no references give items")
+    _require(found[NONSENSE].state is State.GONE, "fetch_many: a malformed reference is not gone")
+    _require(not subject.leaf.fetch_many(subject.upstream(), []), "fetch_many: an empty list of references gives items")
 
 
 def _gone_is_not_found(subject: Subject) -> None:
@@ -216,8 +216,8 @@ def _created_resolves(subject: Subject) -> None:
 def _other_host_is_refused(subject: Subject) -> None:
     with subject.standin.counting() as requests:
         failure = _failure(lambda: subject.leaf.resolve(subject.upstream(), ELSEWHERE), WrongHost)
-    told = (failure.field, failure.host) if isinstance(failure, WrongHost) else None
-    _require(told == ("reference", urlsplit(ELSEWHERE).hostname), f"resolve: WrongHost says {told}")
+    error = (failure.field, failure.host) if isinstance(failure, WrongHost) else None
+    _require(error == ("reference", urlsplit(ELSEWHERE).hostname), f"resolve: WrongHost has {error}")
     _require(not requests, "resolve: an address of another host caused requests")
 
 
@@ -296,7 +296,7 @@ def _descriptor_fits(subject: Subject) -> None:
 
 
 def _selects_have_choices(subject: Subject) -> None:
-    def ask(one: Field, reference: str | None) -> None:
+    def check_field(one: Field, reference: str | None) -> None:
         values = {name: str(value) for name, value in subject.new.items()}
         found = list(subject.leaf.choices(subject.upstream(), one.name, values, reference=reference))
         _require(bool(found), f"choices: none for {one.name}")
@@ -305,7 +305,7 @@ def _selects_have_choices(subject: Subject) -> None:
     for form, reference in ((subject.leaf.descriptor.create, None), (subject.leaf.descriptor.update, subject.known)):
         for one in form:
             if one.kind in ("select", "suggest"):
-                ask(one, reference)
+                check_field(one, reference)
 
 
 def _update_fits_the_description(subject: Subject) -> None:

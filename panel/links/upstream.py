@@ -25,8 +25,8 @@ def open_upstream(
 ) -> Iterator[Upstream]:
     """A conversation with ``source``; ``fresh`` reads past caches, as everything does that leads to a write.
 
-    A ProviderUnavailable or Uncertain from inside gets the integration and ``pointers``. The call log keeps what the
-    caller was told, so that the request's reference is found even when no call was sent.
+    A ProviderUnavailable or Uncertain from inside gets the integration and ``pointers``. The call log records
+    the result for the caller, so that the request's reference is found even when no call was sent.
     """
     try:
         config = source.ready()

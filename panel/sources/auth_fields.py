@@ -68,7 +68,7 @@ class AuthShape:
 
 GRANTS: Mapping[str, tuple[str, str]] = {
     GrantType.CLIENT_CREDENTIALS.value: ("The client itself", "with client id and secret alone"),
-    GrantType.AUTHORIZATION_CODE.value: ("Somebody gives access", "once, at the provider; the panel renews it"),
+    GrantType.AUTHORIZATION_CODE.value: ("A person gives access", "once, at the provider; the panel renews it"),
 }
 AUTH_SHAPES: Mapping[str, AuthShape] = {
     "none": AuthShape(),
@@ -105,7 +105,7 @@ AUTH_SHAPES: Mapping[str, AuthShape] = {
         AuthField("tokenUrl", "Token address", Text(4000, required=True), wide=True, attributes=_URL),
         AuthField(
             "authorizationUrl", "Authorisation address", Text(4000),
-            note="where somebody gives access", wide=True, attributes=_URL,
+            note="if a person gives access", wide=True, attributes=_URL,
         ),
         AuthField("clientId", "Client id", Text(4000, required=True), attributes=_NAME),
         AuthField("clientSecret", "Client secret", secret=True),

@@ -25,9 +25,9 @@ class SourceChecks:
         return db.session.get(SourceCheck, source.id)
 
     def current(self, source: Source | None) -> SourceCheck | None:
-        """The last check, unless it says nothing about the source as it is now.
+        """The last check, or None when it does not apply to the present source.
 
-        That is a check before the last change of the source, and one that a switch kept from asking the upstream.
+        It does not apply when the source was changed since, or when a switch kept the check from calling the upstream.
         """
         check = self.last(source) if source is not None else None
         if source is None or check is None or check.checked_at < source.updated_at:
@@ -45,7 +45,7 @@ class SourceChecks:
         try:
             db.session.commit()
         except IntegrityError:
-            # The source was deleted, or two checks ended at once. The result of a check may be lost.
+            # The source was deleted, or two checks ended at the same time. The result of a check may be lost.
             db.session.rollback()
 
 
@@ -54,7 +54,7 @@ def reason_of(check: SourceCheck) -> Reason | None:
 
 
 def health_of_problem(problem: Problem) -> Health:
-    """Health and sign-in status that follow from a failed check."""
+    """The health and sign-in status after a failed check."""
     facts = problem.reason.facts
     return Health(facts.health, problem.auth_status or facts.auth, problem.message, problem.reason)
 
@@ -64,12 +64,12 @@ def health_of_identity(identity: Identity) -> Health:
 
 
 def health_of_other_instance(health: Health, other_instance: OtherInstance, leaf: Integration) -> Health:
-    """Health after a successful check of another instance than the one that the links were made in."""
+    """The health after a successful check of another instance than that of the links."""
     return replace(health, status=HealthStatus.DEGRADED, message=other_instance.sentence(leaf.descriptor.upstream))
 
 
 def instance_facts(leaf: Integration, upstream: Upstream) -> Mapping[str, str]:
-    """The fingerprint of the instance; empty when it cannot be read, which is no failure of the check."""
+    """The fingerprint of the instance; empty when it cannot be read, which does not fail the check."""
     try:
         return leaf.fingerprint(upstream)
     except PanelError:

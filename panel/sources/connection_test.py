@@ -1,4 +1,4 @@
-"""Test connection: asks the real upstream step by step and says which step failed and which setting to change."""
+"""Test connection: calls the upstream step by step and reports the failed step and the setting to change."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ STEPS = ("address", "tls", "http", "product", "identity", "reading")
 
 
 class ConnectionTests:
-    """Runs Test connection for stored and for typed sources."""
+    """Runs Test connection for stored sources and for unsaved settings."""
 
     def __init__(
         self, registry: Registry, sources: Sources, connector: Connector, checks: SourceChecks, instances: Instances
@@ -42,10 +42,10 @@ class ConnectionTests:
         self._instances = instances
 
     def run(self, slug: str, values: Mapping[str, Any] | None = None, *, caller: Caller) -> ConnectionTest:
-        """Run Test connection for a stored source, or of ``values`` laid over it without saving.
+        """Run Test connection for a stored source, or with ``values`` merged into it without saving.
 
-        A stored secret is used at the origin for which it was typed, and nowhere else. Raises InvalidInput and
-        Rejected for values that could not be saved either.
+        A stored secret is sent only to the origin for which it was entered. Raises InvalidInput and Rejected for
+        values that could not be saved.
         """
         leaf = self._registry.find(slug)
         source = self._resolver.find(slug)
@@ -85,7 +85,7 @@ class ConnectionTests:
         return source_config(source.id if source else "unsaved", draft, root, auth, revision=-1)
 
     def accept_instance(self, slug: str, other_instance: str, *, by: Actor) -> None:
-        """Say that the instance which the last check found is the one that is meant. Raises NotFound and Conflict."""
+        """Accept the other instance that the last check found as the right one. Raises NotFound and Conflict."""
         source = self._sources.get(slug)
         self._instances.accept(slug, other_instance)
         check = self._checks.last(source)
@@ -110,7 +110,7 @@ class ConnectionTests:
         other_instance = self._instances.note(leaf.id, facts) if stored else self._instances.compare(leaf.id, facts)
         if other_instance is None or not result.ok:
             return result
-        return replace(result, steps=(*result.steps, _another(other_instance, leaf, config, stored=stored)))
+        return replace(result, steps=(*result.steps, _instance_step(other_instance, leaf, config, stored=stored)))
 
 
 def _health_of(result: ConnectionTest) -> Health:
@@ -130,28 +130,28 @@ def _not_tried(done: int) -> tuple[Step, ...]:
 
 
 def _run_leaf_steps(steps: list[Step], leaf: Integration, upstream: Upstream) -> ConnectionTest:
-    """The three steps that only the leaf can judge: is it the product, who am I, may I read."""
+    """Run the three steps that depend on the leaf: product, identity and reading."""
     identity = Identity(None, None)
     version = ""
 
     def product() -> str:
         nonlocal version
         version = leaf.probe_product(upstream)
-        return f"Yes, version {version}." if version else "Yes; it does not tell its version."
+        return f"Yes, version {version}." if version else "Yes; it does not report its version."
 
-    def who() -> str:
+    def identify() -> str:
         nonlocal identity
-        found = leaf.probe_identity(upstream)
-        identity = Identity(found.user, found.version or version or None)
-        return f"Signed in as {found.user}." if found.user else "Nobody: this source does not sign in."
+        result = leaf.probe_identity(upstream)
+        identity = Identity(result.user, result.version or version or None)
+        return f"Signed in as {result.user}." if result.user else "This source does not sign in."
 
     if upstream.source.auth.oauth is not None:
-        # Without a token no call is made at all, so that none of the steps could tell what is wrong.
+        # Without a token no call is sent, so that the other steps could not show the cause.
         step, problem = _attempt("identity", _signing_in(upstream), leaf, upstream.source)
         if problem is not None:
-            skipped = Step("product", None, "Not tried: there is no token to ask with.")
+            skipped = Step("product", None, "Not tried: there is no token for the call.")
             return ConnectionTest((*steps, skipped, step, *_not_tried(5)), problem)
-    for name, act in (("product", product), ("identity", who), ("reading", lambda: leaf.probe_reading(upstream))):
+    for name, act in (("product", product), ("identity", identify), ("reading", lambda: leaf.probe_reading(upstream))):
         step, problem = _attempt(name, act, leaf, upstream.source)
         steps.append(step)
         if problem is not None:
@@ -159,20 +159,20 @@ def _run_leaf_steps(steps: list[Step], leaf: Integration, upstream: Upstream) ->
     return ConnectionTest(tuple(steps), None, identity)
 
 
-def _another(other_instance: OtherInstance, leaf: Integration, source: SourceConfig, *, stored: bool) -> Step:
-    """The step that warns: everything works, but not where the links were made."""
+def _instance_step(other_instance: OtherInstance, leaf: Integration, source: SourceConfig, *, stored: bool) -> Step:
+    """The step that warns that the source works, but leads to another instance than the links."""
     upstream = leaf.descriptor.upstream
-    meant = "say so" if stored else "save it, test again and say so"
-    change = f"The location, if {upstream} is elsewhere. If this one is meant, {meant}: the links then lead into it."
+    accept = "say so" if stored else "save it, test again and say so"
+    change = f"The location, if {upstream} is elsewhere. If this one is meant, {accept}: the links then lead into it."
     tried = f"Comparing {source.root} with where the links were made."
-    found = other_instance.sentence(upstream)
-    return Step("instance", True, found, tried, "Another instance.", "location", warns=True, change=change)
+    message = other_instance.sentence(upstream)
+    return Step("instance", True, message, tried, "Another instance.", "location", warns=True, change=change)
 
 
 def _signing_in(upstream: Upstream) -> Callable[[], str]:
     def sign_in() -> str:
         upstream.obtain_credential()
-        return "There is a token."
+        return "A token was issued."
 
     return sign_in
 
@@ -188,16 +188,16 @@ def _attempt(name: str, act: Callable[[], str], leaf: Integration, source: Sourc
     took = int((time.monotonic() - started) * 1000)
     if problem is None:
         return Step(name, True, message, took_ms=took), None
-    tried = _tried(name, problem, leaf, source)
+    tried = _attempted(name, problem, leaf, source)
     return Step(name, False, message, tried, problem.message, problem.setting, took), problem
 
 
-def _tried(name: str, problem: Problem, leaf: Integration, source: SourceConfig) -> str:
-    """What a failed step did, in words."""
+def _attempted(name: str, problem: Problem, leaf: Integration, source: SourceConfig) -> str:
+    """What a failed step did, as a sentence."""
     if name == "product":
-        return f"Asking {source.root} whether it is {leaf.descriptor.upstream}."
+        return f"Checking whether {source.root} is {leaf.descriptor.upstream}."
     if problem.cause is not Cause.PROVIDER_AUTH and name == "identity":
-        return f"Asking {source.root}."
+        return f"Calling {source.root}."
     if source.auth.oauth is not None and name == "identity":
         return f"Signing in with a token of {origin_of(source.auth.oauth.token_url)}."
     act = "Signing in" if name == "identity" else "Reading"

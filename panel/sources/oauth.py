@@ -1,6 +1,6 @@
-"""OAuth 2.0 for sources: gets tokens, keeps them sealed, renews them once for everybody, and never shows one.
+"""OAuth 2.0 for sources: requests tokens, stores them encrypted and renews each of them once for all processes.
 
-Token calls leave through the connector's door like every other byte; Authlib speaks the protocol, not HTTP.
+Token requests are sent by the connector. Authlib builds the parameters and sends nothing. No token is shown or logged.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from panel.sources.oauth_responses import Refusal, Tokens, read_tokens
 from panel.sources.oauth_store import Attempts, Grant, Grants
 
 LEASE_MARGIN_S = 1.0
-"""A lease outlives the call that it is for, so that its holder has time to store the answer."""
+"""Time that a lease lasts beyond the token request, so that its holder can store the response."""
 POLL_S = 0.03
 EXCHANGE_DEADLINE_S = 10.0
 
@@ -48,27 +48,27 @@ log = logging.getLogger(__name__)
 
 
 class ConnectFailed(PanelError):
-    """A visit to the provider did not end in a grant; nothing was stored."""
+    """The authorization at the provider did not end with a grant. Nothing was stored."""
 
 
 class Oauth:
-    """The connector's ``OauthSigner``, and the way to the provider's consent page and back."""
+    """The connector's ``OauthSigner``, and the authorization code flow with the provider's consent page."""
 
     def __init__(self, engine: Engine, vault: Vault, connector: Connector) -> None:
         self._grants = Grants(engine, vault)
         self._attempts = Attempts(engine, vault)
         self._connector = connector
-        self._turns: dict[str, threading.Lock] = {}
+        self._locks: dict[str, threading.Lock] = {}
 
     # --- signing -------------------------------------------------------------------------------------------------
 
     def header(self, source: SourceConfig, deadline: Deadline, caller: Caller) -> str:
         client = _client(source)
         if not client.origins:
-            return f"Bearer {self._unkept(source, client, deadline, caller).access}"
+            return f"Bearer {self._temporary_token(source, client, deadline, caller).access}"
         grant = self._read(source, client)
         if grant is None or not grant.is_fresh:
-            grant = self._renewed(source, client, deadline, caller)
+            grant = self._renewed_grant(source, client, deadline, caller)
         return f"Bearer {grant.access}"
 
     def refused(self, source: SourceConfig, header: str) -> None:
@@ -91,19 +91,19 @@ class Oauth:
             message = f'The stored authorisation of OpenConnector source "{source.slug}" cannot be read.'
             raise ProviderUnavailable.because(Reason.SOURCE_UNREADABLE, message) from exc
 
-    def _unkept(self, source: SourceConfig, client: OauthClient, deadline: Deadline, caller: Caller) -> Tokens:
-        """A token for settings that are only being tested."""
+    def _temporary_token(self, source: SourceConfig, client: OauthClient, deadline: Deadline, caller: Caller) -> Tokens:
+        """Request a token for unsaved settings and do not store it."""
         if client.grant is GrantType.AUTHORIZATION_CODE:
-            raise ProviderUnavailable(_never_given("Save these settings and connect them; only then can they be used."))
-        return _alive(self._ask_anew(source, client, deadline, caller))
+            raise ProviderUnavailable(_not_connected("Save and connect these settings before testing them."))
+        return _require_unexpired(self._request_client_credentials(source, client, deadline, caller))
 
     # --- renewing ------------------------------------------------------------------------------------------------
 
-    def _renewed(self, source: SourceConfig, client: OauthClient, deadline: Deadline, caller: Caller) -> Grant:
-        """A fresh grant, renewed by one of all who need it: a lock in this process, a lease over all of them."""
+    def _renewed_grant(self, source: SourceConfig, client: OauthClient, deadline: Deadline, caller: Caller) -> Grant:
+        """A fresh grant. A lock in this process and a lease in the database let one caller renew it for all."""
         try:
-            with self._turn(source.id, deadline):
-                return self._renewed_in_turn(source, client, deadline, caller)
+            with self._locked(source.id, deadline):
+                return self._renew_in_turn(source, client, deadline, caller)
         except DeadlinePassed:
             grant = self._read(source, client)
             if grant is not None and grant.is_alive:
@@ -111,7 +111,7 @@ class Oauth:
             message = f"The sign-in of source {source.slug!r} is being renewed and was not ready in time."
             raise ProviderUnavailable.because(Reason.BUSY, message, retry_after=1.0) from None
 
-    def _renewed_in_turn(self, source: SourceConfig, client: OauthClient, deadline: Deadline, caller: Caller) -> Grant:
+    def _renew_in_turn(self, source: SourceConfig, client: OauthClient, deadline: Deadline, caller: Caller) -> Grant:
         while True:
             grant = self._read(source, client)
             if grant is not None and grant.is_fresh:
@@ -122,20 +122,20 @@ class Oauth:
                 _pause(deadline)
                 continue
             try:
-                found = self._renew(source, client, holder, deadline, caller)
+                result = self._renew_with_lease(source, client, holder, deadline, caller)
             finally:
                 self._grants.release(source.id, holder)
-            if found is not None:
-                return found
+            if result is not None:
+                return result
 
     def _require_renewable(self, source: SourceConfig, client: OauthClient, grant: Grant | None) -> None:
-        """Raises ProviderUnavailable when only a person can mend it."""
+        """Raises ProviderUnavailable for a grant that only a new authorization by a person can replace."""
         if client.grant is GrantType.CLIENT_CREDENTIALS:
             if grant is None:
                 self._grants.prepare(source.id)
             return
         if grant is None or grant.state is AuthStatus.MISSING:
-            raise ProviderUnavailable(_never_given("The source is not connected yet: nobody has given it access."))
+            raise ProviderUnavailable(_not_connected("The source is not connected yet: it has no authorisation."))
         if grant.state is AuthStatus.EXPIRED:
             raise ProviderUnavailable.because(Reason.AUTHENTICATION_EXPIRED, grant.detail)
         if not grant.refresh:
@@ -143,18 +143,18 @@ class Oauth:
             self._grants.expire(source.id, grant.version, detail)
             raise ProviderUnavailable.because(Reason.AUTHENTICATION_EXPIRED, detail)
 
-    def _renew(
+    def _renew_with_lease(
         self, source: SourceConfig, client: OauthClient, holder: str, deadline: Deadline, caller: Caller
     ) -> Grant | None:
-        """Renew as the holder of the lease; None when the lease was lost meanwhile, and what came is thrown away.
+        """Renew the grant as holder of the lease. Returns None, without storing, when the lease was lost.
 
-        What came is committed before anybody uses it: a provider may end the old refresh token at the first use.
+        The new tokens are committed before they are used: a provider may revoke the old refresh token at its first use.
         """
         grant = self._read(source, client)
         if grant is not None and grant.is_fresh:
             return grant
         try:
-            tokens = self._ask_again(source, client, grant, deadline, caller)
+            tokens = self._request_renewal(source, client, grant, deadline, caller)
         except ProviderUnavailable as exc:
             if exc.reason.facts.temporary and grant is not None and grant.is_alive:
                 log.warning("Source %s keeps its old token for now: %s", source.slug, exc.reason.value)
@@ -162,49 +162,52 @@ class Oauth:
             raise
         if not self._grants.renew(source, tokens, holder):
             return None
-        return Grant(AuthStatus.CONFIGURED, "", 0, None, _alive(tokens).access)
+        return Grant(AuthStatus.CONFIGURED, "", 0, None, _require_unexpired(tokens).access)
 
-    def _ask_again(
+    def _request_renewal(
         self, source: SourceConfig, client: OauthClient, grant: Grant | None, deadline: Deadline, caller: Caller
     ) -> Tokens:
         if client.grant is GrantType.CLIENT_CREDENTIALS:
-            return self._ask_anew(source, client, deadline, caller)
+            return self._request_client_credentials(source, client, deadline, caller)
         assert grant is not None  # noqa: S101  (checked before the lease was taken)
         # https://www.rfc-editor.org/rfc/rfc6749#section-6
         form = prepare_token_request("refresh_token", refresh_token=grant.refresh)
-        found = self._ask("refresh_token", form, source, client, deadline, caller)
-        if isinstance(found, Refusal):
-            if found.is_final:
-                self._grants.expire(source.id, grant.version, found.problem.message)
-            raise ProviderUnavailable(found.problem)
-        return Tokens(found.access, found.refresh or grant.refresh, found.life)
+        result = self._request_tokens("refresh_token", form, source, client, deadline, caller)
+        if isinstance(result, Refusal):
+            if result.is_final:
+                self._grants.expire(source.id, grant.version, result.problem.message)
+            raise ProviderUnavailable(result.problem)
+        return Tokens(result.access, result.refresh or grant.refresh, result.life)
 
-    def _ask_anew(self, source: SourceConfig, client: OauthClient, deadline: Deadline, caller: Caller) -> Tokens:
-        """https://www.rfc-editor.org/rfc/rfc6749#section-4.4"""
+    def _request_client_credentials(
+        self, source: SourceConfig, client: OauthClient, deadline: Deadline, caller: Caller
+    ) -> Tokens:
+        """Request a token as the client itself: https://www.rfc-editor.org/rfc/rfc6749#section-4.4."""
         form = prepare_token_request("client_credentials", scope=client.scope)
-        found = self._ask("client_credentials", form, source, client, deadline, caller)
-        if isinstance(found, Refusal):
-            raise ProviderUnavailable(found.problem)
-        # A refresh token is not foreseen for this grant; the client secret does all that it could do.
-        return Tokens(found.access, "", found.life)
+        result = self._request_tokens("client_credentials", form, source, client, deadline, caller)
+        if isinstance(result, Refusal):
+            raise ProviderUnavailable(result.problem)
+        # This grant has no refresh token (RFC 6749, section 4.4.3): the client secret gets a new token.
+        return Tokens(result.access, "", result.life)
 
-    def _ask(
-        self, asked: str, form: str, source: SourceConfig, client: OauthClient, deadline: Deadline, caller: Caller
+    def _request_tokens(
+        self, grant_type: str, form: str, source: SourceConfig, client: OauthClient, deadline: Deadline, caller: Caller
     ) -> Tokens | Refusal:
+        """Send a token request: https://www.rfc-editor.org/rfc/rfc6749#section-3.2. Raises ProviderUnavailable."""
         secret = source.auth.secret
-        pair = (client.client_id, secret.reveal() if secret is not None else "")
+        credentials = (client.client_id, secret.reveal() if secret is not None else "")
         try:
-            answer = self._connector.post_form(client.token_url, form, source, caller, deadline, basic=pair)
-            return read_tokens(answer, asked)
+            answer = self._connector.post_form(client.token_url, form, source, caller, deadline, basic=credentials)
+            return read_tokens(answer, grant_type)
         except ProviderUnavailable as exc:
             if exc.problem.setting == "location":
-                # The call went to the provider, whose address is a setting of its own.
+                # The request went to the token address, which is a setting of its own.
                 exc.problem = replace(exc.problem, field="auth.tokenUrl")
             raise
 
     @contextmanager
-    def _turn(self, source_id: str, deadline: Deadline) -> Iterator[None]:
-        lock = self._turns.setdefault(source_id, threading.Lock())
+    def _locked(self, source_id: str, deadline: Deadline) -> Iterator[None]:
+        lock = self._locks.setdefault(source_id, threading.Lock())
         if not lock.acquire(timeout=deadline.remaining()):
             raise DeadlinePassed
         try:
@@ -215,11 +218,11 @@ class Oauth:
     # --- connecting ----------------------------------------------------------------------------------------------
 
     def begin(self, source: SourceConfig, *, user_id: int, browser: str, redirect_uri: str) -> str:
-        """The provider's consent page for this visit, https://www.rfc-editor.org/rfc/rfc6749#section-4.1.1.
+        """The address of the consent page: https://www.rfc-editor.org/rfc/rfc6749#section-4.1.1.
 
-        ``browser`` is known to the visitor's session only; the visit can be ended by that session alone.
+        ``browser`` is a secret of the user's session. Only that session can finish the authorization.
         """
-        client = _consenting(source)
+        client = _consent_client(source)
         state, verifier = generate_token(48), generate_token(64)
         self._attempts.begin(source, user_id, state, browser, verifier)
         address: str = prepare_grant_uri(
@@ -237,45 +240,48 @@ class Oauth:
     def finish(
         self, visit: ConsentVisit, config_of: Callable[[str], SourceConfig], caller: Caller, *, by: Actor
     ) -> SourceConfig:
-        """Exchange the code of a visit for a grant and store it. A visit is used up by this, however it ends.
+        """Exchange the authorization code for a grant and store it. An attempt can be finished once, even if it fails.
 
-        ``config_of`` gives a source by its id. Raises ConnectFailed and ProviderUnavailable; then nothing is stored.
+        ``config_of`` returns a source by its id. Raises ConnectFailed and ProviderUnavailable; then nothing is stored.
         """
         attempt = self._attempts.take(visit.only("state"), visit.browser)
         if attempt is None or attempt.user_id != visit.user_id:
-            raise ConnectFailed("This answer belongs to no connection that you have begun in this browser.")
+            raise ConnectFailed("This answer belongs to no sign-in that was started in this browser.")
         if attempt.is_late:
             raise ConnectFailed("This took longer than ten minutes. Connect again.")
         source = config_of(attempt.source_id)
-        client = _consenting(source)
+        client = _consent_client(source)
         _check_issuer(visit, client)
         _check_consent(visit)
         try:
             verifier = self._attempts.verifier(attempt, source)
         except Unreadable:
-            raise ConnectFailed("The source was changed meanwhile. Connect again.") from None
-        tokens = self._exchanged(visit, verifier, source, client, caller)
+            raise ConnectFailed("The source was changed during the sign-in. Connect again.") from None
+        tokens = self._exchange_code(visit, verifier, source, client, caller)
         if not self._grants.replace(source, tokens, by=by):
-            raise ConnectFailed("The source was deleted meanwhile.")
+            raise ConnectFailed("The source was deleted during the sign-in.")
         return source
 
-    def _exchanged(
+    def _exchange_code(
         self, visit: ConsentVisit, verifier: str, source: SourceConfig, client: OauthClient, caller: Caller
     ) -> Tokens:
-        """https://www.rfc-editor.org/rfc/rfc6749#section-4.1.3 with https://www.rfc-editor.org/rfc/rfc7636#section-4.5"""
+        """Exchange the code for tokens.
+
+        https://www.rfc-editor.org/rfc/rfc6749#section-4.1.3 and https://www.rfc-editor.org/rfc/rfc7636#section-4.5.
+        """
         form = prepare_token_request(
             "authorization_code", redirect_uri=visit.redirect_uri, code=visit.only("code"), code_verifier=verifier
         )
         deadline = Deadline(source.timeout_s or EXCHANGE_DEADLINE_S)
-        found = self._ask("authorization_code", form, source, client, deadline, caller)
-        if isinstance(found, Refusal):
-            raise ProviderUnavailable(found.problem)
-        return _alive(found)
+        result = self._request_tokens("authorization_code", form, source, client, deadline, caller)
+        if isinstance(result, Refusal):
+            raise ProviderUnavailable(result.problem)
+        return _require_unexpired(result)
 
 
 @dataclass(frozen=True, slots=True)
 class ConsentVisit:
-    """Somebody comes back from the provider. ``browser`` is what only the session knows in which the visit began."""
+    """A redirect back from the provider. ``browser`` is the secret of the session in which the authorization began."""
 
     params: Mapping[str, Sequence[str]] = field(repr=False)
     user_id: int
@@ -283,42 +289,43 @@ class ConsentVisit:
     redirect_uri: str
 
     def only(self, name: str) -> str:
-        """The value of a parameter, empty when it is missing. Raises ConnectFailed when it is given twice."""
+        """The value of a parameter, "" when it is missing. Raises ConnectFailed when it occurs twice."""
         values = self.params.get(name, ())
         if len(values) > 1:
-            raise ConnectFailed("The answer of the provider is not one that can be understood.")
+            raise ConnectFailed("The provider sent a parameter twice.")
         return values[0] if values else ""
 
 
 def _check_issuer(visit: ConsentVisit, client: OauthClient) -> None:
-    """Who answers must be who was asked, where the provider says who it is: https://www.rfc-editor.org/rfc/rfc9207."""
+    """Require the issuer, if the response names one, to be the provider: https://www.rfc-editor.org/rfc/rfc9207."""
     issuer = visit.only("iss")
     if not issuer and "iss" not in visit.params:
         return
-    asked = urlsplit(client.authorization_url)
+    expected = urlsplit(client.authorization_url)
     try:
         same = origin_of(issuer) == origin_of(client.authorization_url)
     except ValueError:
         same = False
     path = urlsplit(issuer).path.rstrip("/") if same else ""
-    if not same or not asked.path.startswith(f"{path}/"):
-        raise ConnectFailed("The answer comes from another provider than the one that was asked.")
+    if not same or not expected.path.startswith(f"{path}/"):
+        raise ConnectFailed("The answer comes from another provider than that of the source.")
 
 
 def _check_consent(visit: ConsentVisit) -> None:
+    """Raises ConnectFailed for an error response: https://www.rfc-editor.org/rfc/rfc6749#section-4.1.2.1."""
     error = visit.only("error")
     if error == "access_denied":
-        raise ConnectFailed("Access was not given: it was declined at the provider.")
+        raise ConnectFailed("Access was declined at the provider.")
     if error == "invalid_scope":
         raise ConnectFailed("The provider does not give this client the scope that the source asks for.")
     if error:
-        raise ConnectFailed("The provider refused the request. Look at client id, scope and grant.")
+        raise ConnectFailed("The provider refused the request. Check client id, scope and grant.")
     if not visit.only("code"):
-        raise ConnectFailed("The answer of the provider holds no code.")
+        raise ConnectFailed("The answer of the provider has no code.")
 
 
 def consent_origin(authorization_url: str) -> str:
-    """Scheme and host of a consent page, in the spelling that headers may carry."""
+    """The origin of a consent page, as headers spell it."""
     return parse_endpoint(authorization_url.partition("?")[0]).origin
 
 
@@ -329,21 +336,23 @@ def _client(source: SourceConfig) -> OauthClient:
     return source.auth.oauth
 
 
-def _consenting(source: SourceConfig) -> OauthClient:
-    """The client of a source that a person connects. Raises InvalidInput for any other."""
+def _consent_client(source: SourceConfig) -> OauthClient:
+    """The client of a source with the authorization code grant. Raises InvalidInput for other grants."""
     client = source.auth.oauth
     if client is None or client.grant is not GrantType.AUTHORIZATION_CODE or not client.authorization_url:
-        raise InvalidInput("auth.grantType", "This source needs nobody to connect it.")
+        raise InvalidInput("auth.grantType", "This source signs in by itself and needs no connection.")
     return client
 
 
-def _never_given(sentence: str) -> Problem:
+def _not_connected(sentence: str) -> Problem:
+    """The problem of a source to which no person has given access yet."""
     return Problem(Reason.AUTHENTICATION_EXPIRED, sentence, auth_status=AuthStatus.MISSING)
 
 
-def _alive(tokens: Tokens) -> Tokens:
+def _require_unexpired(tokens: Tokens) -> Tokens:
+    """Raises ProviderUnavailable for tokens that have expired already."""
     if tokens.life is not None and tokens.life <= 0:
-        message = "The provider gave out a token that has ended already: compare its clock with the one of this server."
+        message = "The provider issued an expired token: compare its clock with the clock of this server."
         raise ProviderUnavailable.because(Reason.AUTHENTICATION_EXPIRED, message, field="")
     return tokens
 

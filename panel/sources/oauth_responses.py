@@ -1,4 +1,4 @@
-"""What a token endpoint answers, read strictly: tokens, or a refusal with a reason and a sentence of ours."""
+"""Parses the response of a token endpoint strictly, into tokens or a refusal with a reason and a message."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from panel.core.reasons import Reason
 _TOKEN = re.compile(r"[\x21-\x7e]{1,8000}", re.ASCII)
 _LONGEST_LIFE_S = 10 * 365 * 86400.0
 
-_GRANT_ENDED = "The authorisation has ended: the provider does not take the refresh token any more. Connect again."
+_GRANT_ENDED = "The authorisation has ended: the provider no longer accepts the refresh token. Connect again."
 _REFUSALS: dict[str, Problem] = {
     "invalid_client": Problem(
         Reason.CREDENTIALS_REJECTED,
-        "The provider does not know this client id, or the client secret is another one.",
+        "The provider does not know this client id, or the client secret is wrong.",
         field="auth.clientId",
     ),
     "unauthorized_client": Problem(
@@ -36,7 +36,7 @@ _INVALID_GRANT: dict[str, Problem] = {
     "refresh_token": Problem(Reason.AUTHENTICATION_EXPIRED, _GRANT_ENDED),
     "authorization_code": Problem(
         Reason.AUTHENTICATION_EXPIRED,
-        "The provider did not take the code that it gave out: it is too old, was used before, or is not ours.",
+        "The provider refused its code: it has expired, was used before, or belongs to another client.",
     ),
     "client_credentials": Problem(
         Reason.CREDENTIALS_REJECTED, "The provider gives this client no token.", field="auth.clientId"
@@ -47,7 +47,7 @@ _INVALID_GRANT: dict[str, Problem] = {
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """One answer of a token endpoint. ``life`` is in seconds, None when the provider does not say."""
+    """A successful token response. ``life`` is the lifetime in seconds, None when the provider does not state it."""
 
     access: str = field(repr=False)
     refresh: str = field(default="", repr=False)
@@ -56,16 +56,19 @@ class Tokens:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """The provider said no. ``is_final``: what was presented will never be taken again."""
+    """An error response. ``is_final`` is True when the refresh token or code can never be accepted again."""
 
     problem: Problem
     is_final: bool = False
 
 
-def read_tokens(answer: Answer, asked: str) -> Tokens | Refusal:
-    """What came back for the grant ``asked``. Raises ProviderUnavailable for anything that is no OAuth answer."""
+def read_tokens(answer: Answer, grant_type: str) -> Tokens | Refusal:
+    """Parse the response to a request with ``grant_type``: https://www.rfc-editor.org/rfc/rfc6749#section-5.
+
+    Raises ProviderUnavailable for anything that is no OAuth response.
+    """
     if answer.status >= 400:
-        return _refusal(answer, asked)
+        return _refusal(answer, grant_type)
     body = answer.object()
     access, refresh = body.get("access_token"), body.get("refresh_token") or ""
     if not isinstance(access, str) or not _TOKEN.fullmatch(access) or not (refresh == "" or _is_token(refresh)):
@@ -75,13 +78,13 @@ def read_tokens(answer: Answer, asked: str) -> Tokens | Refusal:
     return Tokens(access, refresh, _life(body.get("expires_in"), answer))
 
 
-def _refusal(answer: Answer, asked: str) -> Refusal:
+def _refusal(answer: Answer, grant_type: str) -> Refusal:
     error = answer.object().get("error") if answer.is_json else None
     if error is None and answer.status == 401:
         error = "invalid_client"
-    known = _INVALID_GRANT.get(asked) if error == "invalid_grant" else _REFUSALS.get(str(error))
+    known = _INVALID_GRANT.get(grant_type) if error == "invalid_grant" else _REFUSALS.get(str(error))
     if known is None:
-        raise unexpected(f"{answer.where} answered {answer.status}, and not as OAuth 2.0 says.")
+        raise unexpected(f"{answer.where} answered {answer.status} without an error code of OAuth 2.0.")
     return Refusal(known, is_final=error == "invalid_grant")
 
 
@@ -90,7 +93,7 @@ def _is_token(value: Any) -> bool:
 
 
 def _life(value: Any, answer: Answer) -> float | None:
-    """Seconds; some providers send them as text."""
+    """The lifetime in seconds. Some providers send it as text."""
     if value is None:
         return None
     try:
@@ -98,5 +101,5 @@ def _life(value: Any, answer: Answer) -> float | None:
     except (TypeError, ValueError):
         seconds = float("nan")
     if seconds != seconds:
-        raise unexpected(f"{answer.where} answered with a token whose life is no number.")
+        raise unexpected(f"{answer.where} answered with a token whose lifetime is no number.")
     return min(seconds, _LONGEST_LIFE_S)

@@ -1,6 +1,6 @@
-"""Where OAuth tokens and visits to consent pages are kept: sealed rows, changed by single statements only.
+"""Storage of OAuth tokens and of unfinished authorizations: encrypted rows, each changed by a single statement.
 
-It works on an engine and not on the session of a request: a token is needed in threads that have no request.
+It uses the engine and not the session of a request, because threads without a request need tokens too.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _FREE = {"lease_until": None, "lease_by": ""}
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """The tokens of a source as they stand in its row."""
+    """The stored tokens of a source. ``life`` is the lifetime of the access token in seconds."""
 
     state: AuthStatus
     detail: str
@@ -42,17 +42,19 @@ class Grant:
 
     @property
     def is_alive(self) -> bool:
-        """Whether the access token may still be taken."""
+        """Whether the access token has not expired."""
         return bool(self.access) and (self.expires_at is None or self.expires_at > now())
 
     @property
     def is_fresh(self) -> bool:
-        """Whether it need not be renewed yet: more than a tenth of its life is left, or more than a minute."""
+        """Whether no renewal is due: more than a tenth of the lifetime is left, or more than a minute."""
         early = timedelta(seconds=min(_RENEW_BEFORE_S, (self.life or 0) / 10))
         return self.is_alive and (self.expires_at is None or self.expires_at - early > now())
 
 
 class Grants:
+    """The stored grants, one row per source."""
+
     def __init__(self, engine: Engine, vault: Vault) -> None:
         self._engine = engine
         self._vault = vault
@@ -62,7 +64,7 @@ class Grants:
         row = self._row(source.id)
         if row is None:
             return None
-        known = json.loads(self._vault.open(row.sealed, belonging_of(source))) if row.sealed else {}
+        known = json.loads(self._vault.open(row.sealed, grant_data(source))) if row.sealed else {}
         return Grant(AuthStatus(row.state), row.detail, row.version, row.expires_at, **known)
 
     def _row(self, source_id: str) -> Any:
@@ -70,15 +72,15 @@ class Grants:
             return connection.execute(select(OauthGrant).where(OauthGrant.source_id == source_id)).one_or_none()
 
     def prepare(self, source_id: str) -> None:
-        """Make the row that a lease is taken on."""
+        """Create the row of a source, on which a lease can be acquired."""
         try:
             with self._engine.begin() as connection:
                 connection.execute(insert(OauthGrant).values(source_id=source_id))
         except IntegrityError:
-            """It is there already, or the source was deleted: the next reading tells."""
+            """The row exists, or the source was deleted; the next read shows which."""
 
     def lease(self, source_id: str, holder: str, seconds: float) -> bool:
-        """Become the only one who renews, until ``release`` or the end of the lease. One statement decides."""
+        """Acquire the right to renew for ``seconds`` or until ``release``. Returns False if another holder has it."""
         free = or_(OauthGrant.lease_until.is_(None), OauthGrant.lease_until < now())
         return self._changed(
             update(OauthGrant)
@@ -87,27 +89,28 @@ class Grants:
         )
 
     def release(self, source_id: str, holder: str) -> None:
+        """End the lease of ``holder``, if it still has it."""
         self._changed(_held(source_id, holder).values(_FREE))
 
     def renew(self, source: SourceConfig, tokens: Tokens, holder: str) -> bool:
-        """Store what the holder of the lease was given. False when the lease was lost, and with it the right to."""
+        """Store new tokens as holder of the lease. Returns False, without storing, when the lease was lost."""
         return self._changed(_held(source.id, holder).values(self._values(source, tokens)))
 
     def replace(self, source: SourceConfig, tokens: Tokens, *, by: Actor) -> bool:
-        """Store a grant that a person has just given, whoever else is renewing an older one."""
+        """Store a grant that a person has given. It replaces an older one, even if that is being renewed."""
         self.prepare(source.id)
-        mine = update(OauthGrant).where(OauthGrant.source_id == source.id).values(self._values(source, tokens))
-        told = audit.line(AuditAction.OAUTH_CONNECTED, by, subject=source.slug, integration=source.slug)
+        statement = update(OauthGrant).where(OauthGrant.source_id == source.id).values(self._values(source, tokens))
+        audit_line = audit.line(AuditAction.OAUTH_CONNECTED, by, subject=source.slug, integration=source.slug)
         with self._engine.begin() as connection:
-            if not connection.execute(mine).rowcount:
+            if not connection.execute(statement).rowcount:
                 return False
-            connection.execute(insert(AuditEntry).values(told))
+            connection.execute(insert(AuditEntry).values(audit_line))
         return True
 
     def _values(self, source: SourceConfig, tokens: Tokens) -> dict[str, Any]:
         known = {"access": tokens.access, "refresh": tokens.refresh, "life": tokens.life}
         return {
-            "sealed": self._vault.seal(json.dumps(known), belonging_of(source)),
+            "sealed": self._vault.seal(json.dumps(known), grant_data(source)),
             "state": AuthStatus.CONFIGURED.value,
             "detail": "",
             "expires_at": None if tokens.life is None else now() + timedelta(seconds=tokens.life),
@@ -117,7 +120,7 @@ class Grants:
         }
 
     def expire(self, source_id: str, version: int, detail: str) -> None:
-        """The grant has ended, unless somebody has stored another one since ``version``."""
+        """Mark the grant as expired, unless it has changed since ``version``."""
         self._changed(
             _at(source_id, version).values(
                 state=AuthStatus.EXPIRED.value, detail=detail, sealed=None, expires_at=None, changed_at=now()
@@ -125,7 +128,7 @@ class Grants:
         )
 
     def forget_access(self, source_id: str, version: int) -> None:
-        """The access token of ``version`` was refused: it counts as over."""
+        """Mark the access token of ``version`` as expired, because the upstream refused it."""
         self._changed(_at(source_id, version).values(expires_at=now()))
 
     def _changed(self, statement: Any) -> bool:
@@ -141,14 +144,14 @@ def _at(source_id: str, version: int) -> Any:
     return update(OauthGrant).where(OauthGrant.source_id == source_id, OauthGrant.version == version)
 
 
-def belonging_of(source: SourceConfig) -> AssociatedData:
-    """Tokens open for the source and the origins for which they were given."""
+def grant_data(source: SourceConfig) -> AssociatedData:
+    """The associated data of tokens: they can be decrypted only for their source and its OAuth origins."""
     return AssociatedData(source.id, "oauth2-grant", source.auth.oauth.origins if source.auth.oauth else "")
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """A visit to the consent page that has just been used up."""
+    """An authorization that was begun at the consent page and is no longer stored."""
 
     source_id: str
     user_id: int
@@ -161,14 +164,15 @@ class Attempt:
 
 
 class Attempts:
-    """Visits to consent pages. ``state`` is known to the visitor's browser only; a hash of it is kept."""
+    """Unfinished authorizations. Only a hash of ``state`` and of the session's secret ``browser`` is stored."""
 
     def __init__(self, engine: Engine, vault: Vault) -> None:
         self._engine = engine
         self._vault = vault
 
     def begin(self, source: SourceConfig, user_id: int, state: str, browser: str, verifier: str) -> None:
-        sealed = self._vault.seal(verifier, _attempt_belonging(source))
+        """Store an authorization and delete those that are too old."""
+        sealed = self._vault.seal(verifier, _attempt_data(source))
         with self._engine.begin() as connection:
             connection.execute(delete(OauthAttempt).where(OauthAttempt.started_at < now() - ATTEMPT_LIFE))
             connection.execute(
@@ -178,23 +182,23 @@ class Attempts:
             )
 
     def take(self, state: str, browser: str) -> Attempt | None:
-        """The visit, once: whoever deletes its row has it."""
-        mine = OauthAttempt.state_hash == _hash(state, browser)
+        """Delete the authorization and return it; None when there is none. Of concurrent callers one gets it."""
+        is_attempt = OauthAttempt.state_hash == _hash(state, browser)
         with self._engine.connect() as connection:
-            row = connection.execute(select(OauthAttempt).where(mine)).one_or_none()
+            row = connection.execute(select(OauthAttempt).where(is_attempt)).one_or_none()
         if row is None:
             return None
         with self._engine.begin() as connection:
-            if not connection.execute(delete(OauthAttempt).where(mine)).rowcount:
+            if not connection.execute(delete(OauthAttempt).where(is_attempt)).rowcount:
                 return None
         return Attempt(row.source_id, row.user_id, row.started_at, row.sealed_verifier)
 
     def verifier(self, attempt: Attempt, source: SourceConfig) -> str:
-        """Raises Unreadable when the source has other origins by now."""
-        return self._vault.open(attempt.sealed_verifier, _attempt_belonging(source))
+        """Decrypt the PKCE verifier. Raises Unreadable when the OAuth origins of the source have changed."""
+        return self._vault.open(attempt.sealed_verifier, _attempt_data(source))
 
 
-def _attempt_belonging(source: SourceConfig) -> AssociatedData:
+def _attempt_data(source: SourceConfig) -> AssociatedData:
     return AssociatedData(source.id, "oauth2-attempt", source.auth.oauth.origins if source.auth.oauth else "")
 
 

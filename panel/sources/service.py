@@ -130,7 +130,7 @@ class Sources:
         """
         source = self.get(slug)
         if revision is not None and source.revision != revision:
-            raise Conflict(f"Somebody saved the source “{slug}” since you opened it.")
+            raise Conflict(f"Another user saved the source “{slug}” since you opened it.")
         draft = self.resolver.read(self.merged(source, values))
         if draft.slug != slug:
             raise InvalidInput("slug", "The slug of a source cannot change: its integration and links use it.")
@@ -207,7 +207,7 @@ class Sources:
             db.session.commit()
         except (IntegrityError, StaleDataError):
             db.session.rollback()
-            raise Conflict(f"Somebody saved the source “{slug}” at the same moment; look at it again.") from None
+            raise Conflict(f"Another user saved the source “{slug}” at the same moment. Load it again.") from None
 
     def is_same_client(self, source: Source, draft: Draft, root: str) -> bool:
         """Whether the stored OAuth tokens were issued to the client of ``draft``."""

@@ -1,4 +1,4 @@
-"""The one JSON error body, for the JSON interface and for MCP, and the status of each failure."""
+"""The JSON error body, shared by the JSON interface and MCP, and the HTTP status of each failure."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def status_of(exc: PanelError) -> int:
 
 
 def error_body(exc: PanelError, *, public_url: str) -> dict[str, Any]:
-    """The JSON error body: the same through every face."""
+    """The JSON error body, the same in every face."""
     body = plain_body(str(exc), status_of(exc))
     if isinstance(exc, InvalidInput):
         body["field"] = exc.field
@@ -77,7 +77,7 @@ def bug_words(reference: str) -> str:
 
 
 def problem_of(exc: ProviderUnavailable | Uncertain) -> Problem:
-    """Why the upstream could not be used; for an unanswered create, why its answer is missing."""
+    """The problem of an error. For an unanswered create it is the problem that ended the call."""
     if isinstance(exc, ProviderUnavailable):
         return exc.problem
     if isinstance(exc.__cause__, ProviderUnavailable):
@@ -86,7 +86,7 @@ def problem_of(exc: ProviderUnavailable | Uncertain) -> Problem:
 
 
 def details(problem: Problem, integration: str, *, public_url: str) -> dict[str, Any]:
-    found: dict[str, Any] = {
+    body: dict[str, Any] = {
         "cause": problem.cause.value,
         "reason": problem.reason.value,
         "integration": integration,
@@ -94,12 +94,12 @@ def details(problem: Problem, integration: str, *, public_url: str) -> dict[str,
         "configureUrl": f"{public_url}/admin/sources/{integration}",
     }
     if problem.retry_after is not None:
-        found["retryAfter"] = max(1, math.ceil(problem.retry_after))
-    return found
+        body["retryAfter"] = max(1, math.ceil(problem.retry_after))
+    return body
 
 
 def unavailable(problem: Problem, integration: str, pointers: tuple[Pointer, ...]) -> ProviderUnavailable:
-    """A listing's problem as an exception, for answers that cannot show the pointers alone."""
+    """The problem of a listing as an exception, for responses that cannot show pointers without items."""
     exc = ProviderUnavailable(problem)
     exc.integration, exc.pointers = integration, pointers
     return exc

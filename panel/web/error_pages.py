@@ -72,8 +72,8 @@ def _panel_error(exc: PanelError) -> Any:
     if not wants_json():
         return _respond(str(exc), status)
     body = error_body(exc, public_url=panel().config.public_url)
-    wait = body.get("details", {}).get("retryAfter")
-    return json_error(body, headers={"Retry-After": str(wait)} if wait else None)
+    retry_after = body.get("details", {}).get("retryAfter")
+    return json_error(body, headers={"Retry-After": str(retry_after)} if retry_after else None)
 
 
 def _csrf_error(exc: CSRFError) -> Any:
@@ -85,14 +85,14 @@ def _http_error(exc: HTTPException) -> Any:
         return exc
     if isinstance(exc, CrossSiteRequest):
         return _respond(str(exc.description), exc.code)
-    words = {
+    messages = {
         404: "There is nothing at this address.",
-        405: "This address does not take that kind of request.",
-        413: "That is too large.",
+        405: "This address does not accept this method.",
+        413: "The request is too large.",
         415: "The request body must be JSON.",
-        429: "Too many tries. Wait a moment.",
+        429: "Too many attempts. Wait a moment.",
     }
-    response = make_response(_respond(words.get(exc.code, "The request cannot be understood."), exc.code))
+    response = make_response(_respond(messages.get(exc.code, "The request cannot be understood."), exc.code))
     if isinstance(exc, MethodNotAllowed) and exc.valid_methods:
         response.headers["Allow"] = ", ".join(sorted(exc.valid_methods))
     return response
@@ -105,7 +105,7 @@ def _storage_error(exc: Exception) -> Any:
 
 def _data_error(exc: DataError) -> Any:
     """PostgreSQL refuses text with a NUL, and text that is longer than its column."""
-    return _respond("Something in this request is too long, or holds a character that cannot be stored.", 400)
+    return _respond("A value in this request is too long, or has a character that cannot be stored.", 400)
 
 
 def _bug(exc: Exception) -> Any:

@@ -21,8 +21,8 @@ _COLOR = re.compile(r"#[0-9a-fA-F]{6}")
 def install(app: Flask) -> None:
     """Register the filters for all templates."""
     filters = (
-        ago, bare, clip, clock, color, counted, day, due, highlight, instant, key, overdue, short_day, taken, trail,
-        web,
+        ago, breadcrumb, clip, clock, color, counted, day, due, duration, highlight, key, overdue, short_day,
+        short_reference, timestamp, web,
     )  # fmt: skip
     app.jinja_env.filters.update({function.__name__: function for function in filters})
 
@@ -43,7 +43,7 @@ def clock(moment: datetime) -> str:
     return time if local.date() == now().astimezone().date() else f"{day(moment)} {time}"
 
 
-def instant(moment: datetime) -> str:
+def timestamp(moment: datetime) -> str:
     """``14:06:02.418`` for today, ``12 Oct 14:06:02.418`` otherwise; for log lines."""
     local = moment.astimezone()
     time = f"{local:%H:%M:%S}.{local.microsecond // 1000:03}"
@@ -60,7 +60,7 @@ def second(moment: datetime) -> str:
     return f"{moment.astimezone():%H:%M:%S}"
 
 
-def taken(ms: int | None) -> str:
+def duration(ms: int | None) -> str:
     """A duration: ``142 ms``, or ``5.0 s`` from one second; ``–`` without one."""
     if ms is None:
         return "–"
@@ -125,12 +125,12 @@ def counted(number: int, one: str, many: str) -> str:
     return f"{number:,} {one if number == 1 else many}"
 
 
-def trail(parts: Iterable[str]) -> str:
+def breadcrumb(parts: Iterable[str]) -> str:
     """A breadcrumb on one line: ``Beleid › Welstand``."""
     return " › ".join(parts)
 
 
-def bare(reference: str, leaf: Integration) -> str:
+def short_reference(reference: str, leaf: Integration) -> str:
     """A reference as people write it: ``#1528``, or ``Space.Page`` without the prefix of the leaf."""
     if leaf.descriptor.reference_kind == "number":
         return f"#{reference}"

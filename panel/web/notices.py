@@ -1,4 +1,4 @@
-"""The notice that people see while a source cannot be used: in the tab, on the overview and in Test connection."""
+"""The notice for a source that cannot be used, in the tab, on the overview and in Test connection."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from panel.web.reason_words import words_of
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """One notice. ``severity`` is neutral, amber or red; ``action`` names the button for this reader."""
+    """One notice. ``severity`` is neutral, amber or red; ``action`` is the button for this user."""
 
     severity: str
     icon: str
@@ -26,7 +26,7 @@ class Notice:
     code: str
     """``cause / reason``, for Technical details."""
     anchor: str
-    """The place of the setting to change on the page of the source, or ""."""
+    """The anchor of the setting to change on the page of the source, or ""."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,18 +48,18 @@ _STYLES: Mapping[Cause, _Style] = {
 
 
 def notice(problem: Problem, leaf: Integration, *, admin: bool, links: int) -> Notice:
-    """The notice for a problem, to an administrator or to another reader. ``links`` is the number of pointers."""
+    """The notice for a problem, for an administrator or another user. ``links`` is the number of pointers."""
     style, words = _STYLES[problem.cause], words_of(problem)
     upstream, nouns = leaf.descriptor.upstream, leaf.descriptor.noun_plural
     text = (words.text if admin else words.others or words.text).format(
         upstream=upstream, nouns=nouns, message=problem.message
     )
-    kept = " The links are kept." if links and style.keeps_links else ""
+    links_kept = " The links are kept." if links and style.keeps_links else ""
     return Notice(
         style.severity,
         style.icon,
         words.title.format(upstream=upstream),
-        text + _next_try(problem) + kept,
+        text + _next_try(problem) + links_kept,
         style.admin_action if admin else style.action,
         problem.message,
         f"{problem.cause.value} / {problem.reason.value}",
@@ -68,7 +68,7 @@ def notice(problem: Problem, leaf: Integration, *, admin: bool, links: int) -> N
 
 
 def _anchor(setting: str) -> str:
-    """The sign-in as a whole for its settings: their own fields depend on the way of signing in."""
+    """The anchor of a setting. Settings of the sign-in share one, because their fields depend on its kind."""
     return "auth" if setting.startswith("auth.") else setting
 
 

@@ -1,8 +1,8 @@
-"""What people read about a failure: one row of words for each reason.
+"""The texts for people about failures: one row for each reason.
 
-A reason without a row stops the start. What the panel does about a reason is in ``panel/core/reasons.py``. The words
-may name ``{upstream}``, ``{nouns}`` (what the integration links), ``{message}`` (of the problem) and ``{setting}`` (the
-one that is wrong).
+A reason without a row stops the start. How the panel handles a reason is in ``panel/core/reasons.py``. The texts may
+contain ``{upstream}``, ``{nouns}`` (the items of the integration), ``{message}`` (of the problem) and ``{setting}``
+(the wrong one).
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ from panel.core.reasons import Reason, require_rows
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Words:
-    """The words for one reason."""
+    """The texts for one reason."""
 
     title: str
-    """Of the notice in the tab."""
+    """Title of the notice in the tab."""
     text: str
-    """Of the notice in the tab, and of the failed step of Test connection."""
+    """Text of the notice in the tab and of the failed step of Test connection."""
     others: str = ""
-    """The notice's text for people who are no administrators; "" where it is the same."""
+    """Text of the notice for users who are not administrators; "" if it is the same."""
     short: str
-    """Beneath the health of the integration on the overview."""
+    """Line below the health of the integration on the overview."""
     sign_in: str = "not reached"
-    """Beneath the sign-in of the integration on the overview."""
+    """Line below the sign-in of the integration on the overview."""
     remedy: str
-    """What helps, for an administrator."""
+    """The remedy, for an administrator."""
     button: str = ""
-    """Of Test connection, with ``{secret}`` for the name of the secret; "" where it names the setting to change."""
+    """Button of Test connection, with ``{secret}`` for the name of the secret; "" for “Change” and the setting."""
     untested: str = ""
-    """The headline of a test that made no call."""
+    """Headline of a test that sent no call."""
 
 
 _NOT_CONFIGURED = "{upstream} connection not configured"
@@ -189,7 +189,7 @@ _NOT_CONNECTED = Words(
     remedy="Connect the source.",
     button="Connect",
 )
-"""A person has never given this source access: the reason is an expired authorisation, the auth status is missing."""
+"""For a source that was never connected: its reason is an expired authorisation, its auth status is missing."""
 
 _SETTINGS = {
     "": "the setting that is not valid",
@@ -213,7 +213,7 @@ def words_of(problem: Problem) -> Words:
 
 
 def remedy_of(problem: Problem, upstream: str = "the upstream") -> str:
-    """One sentence or two on what to change, or on what helps."""
+    """The remedy in one or two sentences."""
     return words_of(problem).remedy.format(upstream=upstream, setting=setting_name(problem.setting))
 
 

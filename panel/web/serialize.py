@@ -1,4 +1,4 @@
-"""Answers as JSON values. What a host application polls and what an agent is told come from here, so they are equal."""
+"""Serializers of items, listings and health as JSON values. The JSON interface and MCP share them."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ def moment(value: datetime | None) -> str | None:
     return value.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z") if value else None
 
 
-def shape_json(leaf: Integration, item: Item) -> dict[str, Any]:
+def leaf_row_json(leaf: Integration, item: Item) -> dict[str, Any]:
     """The leaf's row of an item, with its dates as text."""
-    return {key: _dated(value) for key, value in leaf.row(item).items()}
+    return {key: _date_text(value) for key, value in leaf.row(item).items()}
 
 
-def _dated(value: Any) -> Any:
-    """A date as ISO 8601, a time in UTC, with milliseconds where the upstream gives a fraction of a second."""
+def _date_text(value: Any) -> Any:
+    """A date or UTC time as ISO 8601 text, with milliseconds if the upstream sent a fraction of a second."""
     if isinstance(value, datetime):
         utc = value.astimezone(UTC).isoformat(timespec="milliseconds" if value.microsecond else "seconds")
         return utc.replace("+00:00", "Z")
@@ -32,9 +32,9 @@ def _dated(value: Any) -> Any:
 
 
 def row_json(leaf: Integration, row: Row) -> dict[str, Any]:
-    """A linked item: the leaf's row and who linked it when."""
-    shape = shape_json(leaf, row.item) if row.item is not None else {}
-    return {**shape, "linkedBy": row.pointer.linked_by, "linkedAt": moment(row.pointer.linked_at)}
+    """A linked item: the leaf's row, the user who linked it and the time."""
+    leaf_row = leaf_row_json(leaf, row.item) if row.item is not None else {}
+    return {**leaf_row, "linkedBy": row.pointer.linked_by, "linkedAt": moment(row.pointer.linked_at)}
 
 
 def item_json(leaf: Integration, row: Row) -> dict[str, Any]:
@@ -46,7 +46,7 @@ def item_json(leaf: Integration, row: Row) -> dict[str, Any]:
 
 
 def list_json(leaf: Integration, listing: Listing) -> dict[str, Any]:
-    """The list envelope. Raises ProviderUnavailable, with the pointers, where the items cannot be had."""
+    """The list envelope. Raises ProviderUnavailable with the pointers when the items cannot be fetched."""
     if listing.problem is not None:
         raise unavailable(listing.problem, leaf.id, tuple(row.pointer for row in listing.rows))
     items = [row_json(leaf, row) for row in listing.rows]
@@ -55,30 +55,31 @@ def list_json(leaf: Integration, listing: Listing) -> dict[str, Any]:
 
 
 def found_json(leaf: Integration, found: Sequence[Found]) -> dict[str, Any]:
-    """What the picker offers; rows say whether they are linked when an object was named."""
+    """Search results. Rows have ``linked`` if the search was for an object."""
     rows = []
     for hit in found:
-        row = {**shape_json(leaf, hit.item), "title": hit.item.title, "url": hit.item.url}
+        row = {**leaf_row_json(leaf, hit.item), "title": hit.item.title, "url": hit.item.url}
         rows.append(row if hit.linked is None else {**row, "linked": hit.linked})
     return {"results": rows, "items": rows, "total": len(rows)}
 
 
-def health_json(found: Health) -> dict[str, Any]:
-    body: dict[str, Any] = {"status": found.status, "authStatus": found.auth_status, "message": found.message}
-    for key, value in (("reason", found.reason), ("user", found.user), ("version", found.version)):
+def health_json(health: Health) -> dict[str, Any]:
+    body: dict[str, Any] = {"status": health.status, "authStatus": health.auth_status, "message": health.message}
+    for key, value in (("reason", health.reason), ("user", health.user), ("version", health.version)):
         if value is not None:
             body[key] = value
-    return {**body, "checkedAt": moment(found.checked_at)}
+    return {**body, "checkedAt": moment(health.checked_at)}
 
 
 def known_health(leaf: Integration) -> dict[str, Any]:
-    """What is known without asking the upstream."""
+    """The last known health, without a request to the upstream."""
     source = panel().sources.find(leaf.id)
     if source is None:
         return {"status": "unavailable", "authStatus": "missing", "message": "There is no source yet."}
     consent, check = panel().sources.consent(source), panel().checks.last(source)
     if consent in (AuthStatus.MISSING, AuthStatus.EXPIRED):
-        return {"status": "unavailable", "authStatus": consent, "message": "Somebody has to connect the source."}
+        message = "An administrator has to connect the source."
+        return {"status": "unavailable", "authStatus": consent, "message": message}
     if check is None:
         return {"status": "unknown", "authStatus": "unknown", "message": "Not checked yet."}
     return {

@@ -196,7 +196,7 @@ def test_a_concurrent_create_is_reported(modern: WikiServer) -> None:
 
     modern.standin.answer = answer  # type: ignore[method-assign]
 
-    with pytest.raises(AlreadyExists, match="which the history of the page has kept") as caught:
+    with pytest.raises(AlreadyExists, match="which is kept in the history of the page") as caught:
         _create(modern)
     assert caught.value.in_doubt
 

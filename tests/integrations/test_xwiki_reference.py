@@ -14,9 +14,9 @@ from panel.integrations.xwiki.reference import (
     is_unusable,
     looks_like_reference,
     page_url,
+    parse_pasted,
     space_of_id,
     split_names,
-    understand,
 )
 
 ROOT = "https://wiki.example.org/xwiki"
@@ -26,7 +26,7 @@ references = st.builds(PageReference, st.just("xwiki"), st.lists(names, min_size
 
 
 def candidates(text: str, root: str = ROOT, wiki: str = "xwiki") -> list[str]:
-    return [str(candidate) for candidate in understand(text, root, wiki).candidates]
+    return [str(candidate) for candidate in parse_pasted(text, root, wiki).candidates]
 
 
 # --- references ----------------------------------------------------------------------------------------------------
@@ -45,13 +45,13 @@ def test_parsing_the_local_form_returns_the_reference(reference: PageReference) 
 
 @given(references.filter(lambda reference: not any(map(is_unusable, (*reference.spaces, reference.name)))))
 def test_the_url_of_a_page_resolves_to_its_reference(reference: PageReference) -> None:
-    assert reference in understand(page_url(ROOT, reference), ROOT, "xwiki").candidates
+    assert reference in parse_pasted(page_url(ROOT, reference), ROOT, "xwiki").candidates
 
 
 @given(st.text(max_size=60))
 def test_any_text_is_a_reachable_reference_or_rejected(text: str) -> None:
     try:
-        found = list(understand(text, ROOT, "xwiki").candidates)
+        found = list(parse_pasted(text, ROOT, "xwiki").candidates)
     except InvalidInput:
         found = []
 
@@ -238,7 +238,7 @@ def test_the_host_is_normalised_before_comparison(address: str) -> None:
 )
 def test_error_names_the_other_host_of_a_page(address: str, location: str) -> None:
     with pytest.raises(WrongHost) as caught:
-        understand(address, ROOT, "xwiki")
+        parse_pasted(address, ROOT, "xwiki")
 
     assert str(caught.value) == f"This is a page of {location}. There is no source for it yet."
 
@@ -261,8 +261,8 @@ def test_parses_typed_references(text: str, expected: list[str]) -> None:
         ("Sandbox", "“Sandbox” has no space: write Space.Page, or search for it."),
         ("docs:A.B", "This page is in the wiki “docs”; this source reads the wiki “xwiki”."),
         (f"{ROOT}/wiki/docs/view/A/B", "This page is in the wiki “docs”; this source reads the wiki “xwiki”."),
-        (f"{ROOT}/bin/view/A/b%2Fc", "xWiki gives out no page whose name has a slash or a backslash in it."),
-        (f"{ROOT}/bin/view/A/%2e%2e/B", "xWiki gives out no page whose name has a slash or a backslash in it."),
+        (f"{ROOT}/bin/view/A/b%2Fc", "xWiki cannot serve a page whose name has a slash or a backslash."),
+        (f"{ROOT}/bin/view/A/%2e%2e/B", "xWiki cannot serve a page whose name has a slash or a backslash."),
         (
             f"{ROOT}/bin/login/XWiki/XWikiLogin",
             "This address is no page: open the page in xWiki and paste its address.",
@@ -278,7 +278,7 @@ def test_parses_typed_references(text: str, expected: list[str]) -> None:
 )
 def test_error_says_why_a_text_is_not_a_page_of_this_source(text: str, sentence: str) -> None:
     with pytest.raises(InvalidInput) as caught:
-        understand(text, ROOT, "xwiki")
+        parse_pasted(text, ROOT, "xwiki")
 
     assert (caught.value.field, str(caught.value)) == ("reference", sentence)
 

@@ -76,15 +76,15 @@ def test_counts_things_by_their_noun(number: int, said: str) -> None:
 
 
 def test_joins_a_trail() -> None:
-    assert formatting.trail(["Beleid", "Welstand"]) == "Beleid › Welstand"
+    assert formatting.breadcrumb(["Beleid", "Welstand"]) == "Beleid › Welstand"
 
 
 def test_shows_a_reference_as_people_write_it() -> None:
     registry = load_registry()
 
-    assert formatting.bare("xwiki:Space.Page", registry.get("xwiki")) == "Space.Page"
-    assert formatting.bare("nl:Space.Page", registry.get("xwiki")) == "nl:Space.Page"
-    assert formatting.bare("1528", registry.get("openproject")) == "#1528"
+    assert formatting.short_reference("xwiki:Space.Page", registry.get("xwiki")) == "Space.Page"
+    assert formatting.short_reference("nl:Space.Page", registry.get("xwiki")) == "nl:Space.Page"
+    assert formatting.short_reference("1528", registry.get("openproject")) == "#1528"
 
 
 def test_clips_a_text_after_a_word() -> None:

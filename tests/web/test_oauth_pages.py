@@ -124,7 +124,7 @@ def test_an_answer_without_a_visit_is_refused_in_a_sentence(app: Flask, as_admin
     refused = come_back(as_admin, {"code": ["x"], "state": ["y"]})
 
     assert refused.status_code == 400
-    assert "no connection that you have begun" in refused.text
+    assert "no sign-in that was started" in refused.text
     assert stored(app) is None
 
 

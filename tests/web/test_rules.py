@@ -88,7 +88,7 @@ REACHES = {
     "GET admin.sources.delete": "a",
     "POST admin.sources.delete": "a",
     "GET admin.sources.export": "a",
-    "GET admin.sources.ladder": "a",
+    "GET admin.sources.test_result": "a",
     "POST admin.sources.test": "a",
     "POST admin.sources.instance": "a",
     "GET admin.sources.files.load": "a",

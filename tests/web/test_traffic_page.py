@@ -80,7 +80,7 @@ def test_a_call_that_looks_whether_the_source_is_back_is_called_probing(
 
     limit_store.take_slot(source, 30, probe=True)
 
-    assert "Probing one call looks, after 5 failures" in row(as_admin)
+    assert "Probing one test call, after 5 failures" in row(as_admin)
     assert "1 of 8" in row(as_admin)
 
 
@@ -101,7 +101,7 @@ def test_an_upstream_that_asked_to_wait_is_held(
 ) -> None:
     limit_store.hold_off(config(panel), 40)
 
-    assert re.search(r"Held until \d\d:\d\d:\d\d the upstream asks us to wait", row(as_admin))
+    assert re.search(r"Held until \d\d:\d\d:\d\d requested by the upstream", row(as_admin))
 
 
 def test_saving_the_source_shows_a_closed_breaker(
@@ -119,7 +119,7 @@ def test_nothing_is_asked_of_a_source_that_is_switched_off(panel: Panel, as_admi
     db.session.execute(update(Source).where(Source.slug == "xwiki").values(enabled=False))
     db.session.commit()
 
-    assert "Not asked the source is switched off" in row(as_admin, "xwiki")
+    assert "Not called the source is switched off" in row(as_admin, "xwiki")
 
 
 def plant(**values: object) -> None:

@@ -23,7 +23,7 @@ _OUR_NAMES = {"project": "projectId"}
 
 
 def ask(upstream: Upstream, *path: str, query: Mapping[str, str] | None = None, allow: tuple[int, ...] = ()) -> Answer:
-    """GET below ``/api/v3``."""
+    """GET below ``/api/v3``: https://www.openproject.org/docs/api/introduction/."""
     return upstream.get(*API, *path, query=tuple((query or {}).items()), accept=HAL, allow=allow)
 
 
@@ -48,13 +48,13 @@ def is_not_found(answer: Answer) -> bool:
     return is_error(answer, 404, "NotFound")
 
 
-def refuse_strangers(answer: Answer) -> None:
+def refuse_unexpected(answer: Answer) -> None:
     """Raise for an answer outside 2xx. The caller handles the errors that it knows before."""
     if answer.status == 403:
         raise ProviderUnavailable.because(Reason.FORBIDDEN, f"{answer.where} answered 403.")
     if answer.status >= 300:
-        told = error_of(answer) or answer.media_type or "no content type"
-        raise unexpected(f"{answer.where} answered {answer.status} with {told}.")
+        detail = error_of(answer) or answer.media_type or "no content type"
+        raise unexpected(f"{answer.where} answered {answer.status} with {detail}.")
 
 
 def refuse_missing_permission(answer: Answer, message: str) -> None:
@@ -71,8 +71,8 @@ def refuse_rejected(answer: Answer, message: str) -> None:
     for name, sentence in errors:
         if name:
             fields[name] = f"{fields[name]} {sentence}" if name in fields else sentence
-    loose = " ".join(sentence for name, sentence in errors if not name)
-    raise Rejected(f"{message} {loose}".strip(), fields)
+    general = " ".join(sentence for name, sentence in errors if not name)
+    raise Rejected(f"{message} {general}".strip(), fields)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ class Collection:
 
 def collection(answer: Answer, kind: str = "Collection") -> Collection:
     """Read a page. Raises unexpected-response when it has fewer elements than it claims."""
-    refuse_strangers(answer)
+    refuse_unexpected(answer)
     body = answer.object()
     embedded = body.get("_embedded")
     elements = embedded.get("elements") if isinstance(embedded, dict) else None
@@ -94,7 +94,7 @@ def collection(answer: Answer, kind: str = "Collection") -> Collection:
     if not str(body.get("_type")).endswith(kind) or not isinstance(elements, list) or total is None:
         raise unexpected(f"{answer.where} did not answer with a {kind}.")
     if total < len(elements) or (count is not None and count != len(elements)):
-        raise unexpected(f"{answer.where} answered with {len(elements)} elements, but speaks of {count} of {total}.")
+        raise unexpected(f"{answer.where} answered with {len(elements)} elements, but reports {count} of {total}.")
     return Collection(elements, total, answer.where)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from panel.connector import Answer, Upstream, unexpected
-from panel.integrations.openproject.answer import ask, collection, is_error, is_not_found, refuse_strangers
+from panel.integrations.openproject.answer import ask, collection, is_error, is_not_found, refuse_unexpected
 from panel.integrations.openproject.item import number_of
 
 CHUNK = 100
@@ -22,7 +22,7 @@ ONE_BY_ONE = 3
 
 Found = dict[str, Mapping[str, Any]]
 Group = Sequence[str]
-Way = Callable[[Upstream, Group], Found | None]
+Fetch = Callable[[Upstream, Group], Found | None]
 
 
 def fetch_known(upstream: Upstream, numbers: Sequence[str]) -> Found:
@@ -42,9 +42,9 @@ def fetch_known(upstream: Upstream, numbers: Sequence[str]) -> Found:
     return found
 
 
-def _gather(upstream: Upstream, way: Way, groups: Sequence[Group], found: Found) -> list[Group]:
+def _gather(upstream: Upstream, fetch: Fetch, groups: Sequence[Group], found: Found) -> list[Group]:
     """Request all groups concurrently, add what was found, and return the groups that were refused."""
-    answers = upstream.each(lambda group: way(upstream, group), groups)
+    answers = upstream.each(lambda group: fetch(upstream, group), groups)
     for answer in answers:
         found.update(answer or {})
     return [group for group, answer in zip(groups, answers, strict=True) if answer is None]
@@ -59,7 +59,7 @@ def _all_of(upstream: Upstream, numbers: Group) -> Found | None:
     missing = [number for number in numbers if number not in found]
     unreadable = [element for element in elements if number_of(element) is None]
     if len(elements) != len(numbers) or len(missing) != len(unreadable):
-        raise unexpected("GET /api/v3/work_packages answered with other work packages than it was asked for.")
+        raise unexpected("GET /api/v3/work_packages answered with other work packages than requested.")
     # An element without a readable number is one that exists. It is shown by its number alone.
     return found | {number: {"id": number} for number in missing}
 
@@ -86,10 +86,10 @@ def _single(upstream: Upstream, numbers: Group) -> Found:
     answer = ask(upstream, "work_packages", number, allow=(404,))
     if is_not_found(answer):
         return {}
-    refuse_strangers(answer)
+    refuse_unexpected(answer)
     body = answer.object()
     if number_of(body) != number:
-        raise unexpected(f"{answer.where} answered with another thing than work package {number}.")
+        raise unexpected(f"{answer.where} did not answer with work package {number}.")
     return {number: body}
 
 
@@ -105,10 +105,10 @@ def _elements(upstream: Upstream, numbers: Group, **extra: str) -> list[Any] | N
             return None
         page = collection(answer, "WorkPackageCollection")
         elements += page.elements
-        is_forgotten = page.total > len(numbers)
-        if page.total == len(elements) or (is_forgotten and page.elements and extra):
+        is_unfiltered = page.total > len(numbers)
+        if page.total == len(elements) or (is_unfiltered and page.elements and extra):
             return elements
-        if is_forgotten or not page.elements:
+        if is_unfiltered or not page.elements:
             break
     raise unexpected(f"GET /api/v3/work_packages answered with {len(elements)} elements and ended before its total.")
 
@@ -127,9 +127,9 @@ def _is_refusal(answer: Answer) -> bool:
 
 def _among(elements: Sequence[Any], numbers: Group) -> Found:
     """The requested elements by number. Other elements are dropped."""
-    asked = set(numbers)
+    requested = set(numbers)
     numbered = ((number_of(element), element) for element in elements)
-    return {number: element for number, element in numbered if number in asked}
+    return {number: element for number, element in numbered if number in requested}
 
 
 def _halves(group: Group) -> tuple[Group, Group]:

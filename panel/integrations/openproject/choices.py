@@ -17,7 +17,7 @@ from panel.integrations.openproject.answer import (
     error_of,
     is_not_found,
     refuse_missing_permission,
-    refuse_strangers,
+    refuse_unexpected,
     statuses_of,
     whole_collection,
 )
@@ -95,7 +95,10 @@ def next_statuses(upstream: Upstream, reference: str) -> list[Offer]:
 
 
 def assignees(upstream: Upstream, reference: str) -> list[Offer]:
-    """Possible assignees. https://www.openproject.org/docs/api/endpoints/work-packages/ Raises Forbidden, NotFound."""
+    """The possible assignees of a work package. Raises Forbidden and NotFound.
+
+    https://www.openproject.org/docs/api/endpoints/work-packages/
+    """
     answer = ask(upstream, "work_packages", reference, "available_assignees", allow=(403, 404))
     if is_not_found(answer):
         raise NotFound(_HIDDEN)
@@ -103,14 +106,15 @@ def assignees(upstream: Upstream, reference: str) -> list[Offer]:
     return _offers(whole_collection(answer), "users")
 
 
-def named(offers: Iterable[Offer], wanted: str, field: str, what: str) -> Offer | None:
+def named(offers: Iterable[Offer], requested: str, field: str, what: str) -> Offer | None:
     """The offer with this number, else the one with this name, in any case. Raises Rejected for an ambiguous name."""
     offers = list(offers)
-    by_number = [offer for offer in offers if offer.number == wanted]
-    by_name = [offer for offer in offers if offer.name.casefold() == plain(wanted).casefold()]
+    by_number = [offer for offer in offers if offer.number == requested]
+    by_name = [offer for offer in offers if offer.name.casefold() == plain(requested).casefold()]
     found = by_number or by_name
     if len(found) > 1:
-        raise Rejected("Nothing was saved.", {field: f"Several {what} are called “{plain(wanted)}”; give the number."})
+        message = f"Several {what} are called “{plain(requested)}”; give the number."
+        raise Rejected("Nothing was saved.", {field: message})
     return found[0] if found else None
 
 
@@ -119,7 +123,7 @@ def read_work_package(upstream: Upstream, reference: str) -> dict[str, Any]:
     answer = ask(upstream, "work_packages", reference, allow=(404,))
     if is_not_found(answer):
         raise NotFound(_HIDDEN)
-    refuse_strangers(answer)
+    refuse_unexpected(answer)
     body = answer.object()
     if body.get("_type") != "WorkPackage" or number_of(body) is None:
         raise unexpected(f"{answer.where} did not answer with a work package.")
@@ -137,7 +141,7 @@ def _offered_in_form(answer: Answer) -> list[Offer]:
     """The allowed values of the status. A form embeds them or links to them."""
     if answer.status >= 300 and error_of(answer):
         return []
-    refuse_strangers(answer)
+    refuse_unexpected(answer)
     field = _inside(answer.object(), "_embedded", "schema", "status")
     whole, linked = _inside(field, "_embedded").get("allowedValues"), _inside(field, "_links").get("allowedValues")
     if isinstance(whole, list):

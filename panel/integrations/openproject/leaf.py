@@ -1,4 +1,7 @@
-"""OpenProject: work packages over its API v3."""
+"""The OpenProject leaf: work packages over API v3.
+
+https://www.openproject.org/docs/api/
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ from panel.integrations.openproject.answer import (
     error_of,
     is_error,
     is_not_found,
-    refuse_strangers,
+    refuse_unexpected,
     statuses_of,
 )
 from panel.integrations.openproject.batch import fetch_known
@@ -57,8 +60,8 @@ class OpenProject(Integration):
         """
         answer = ask(upstream, "users", "me", allow=(404,))
         if is_not_found(answer):
-            return _nobody(answer, upstream.source)
-        refuse_strangers(answer)
+            return _no_user(answer, upstream.source)
+        refuse_unexpected(answer)
         body = answer.object()
         if not isinstance(body.get("id"), int):
             raise unexpected(f"{answer.where} answered without a user.")
@@ -77,7 +80,7 @@ class OpenProject(Integration):
             return ""
         if answer.status == 401:
             raise ProviderUnavailable.because(Reason.CREDENTIALS_REJECTED, f"{answer.where} answered 401.")
-        refuse_strangers(answer)
+        refuse_unexpected(answer)
         body = answer.object()
         if body.get("_type") != "Root":
             raise unexpected(f"{answer.where} did not answer as OpenProject does.")
@@ -103,12 +106,13 @@ class OpenProject(Integration):
     def fingerprint(self, upstream: Upstream) -> Mapping[str, str]:
         """The host name of the settings, else the name of the instance.
 
-        https://www.openproject.org/docs/api/endpoints/configuration/
+        https://www.openproject.org/docs/api/endpoints/configuration/ and
+        https://www.openproject.org/docs/api/endpoints/root/
         """
-        host = _told(ask(upstream, "configuration", allow=(401, 403, 404)), "hostName")
+        host = _value(ask(upstream, "configuration", allow=(401, 403, 404)), "hostName")
         if host:
             return {"host": host.casefold()}
-        name = _told(ask(upstream, allow=(401, 403, 404)), "instanceName")
+        name = _value(ask(upstream, allow=(401, 403, 404)), "instanceName")
         return {"name": name} if name else {}
 
     def fetch(self, upstream: Upstream, reference: str, *, with_excerpt: bool = False) -> Item:
@@ -179,11 +183,11 @@ def _offers(
     return offered.assignees(upstream, reference)
 
 
-def _told(answer: Answer, key: str) -> str:
+def _value(answer: Answer, key: str) -> str:
     return plain(answer.object().get(key)) if answer.status < 300 else ""
 
 
-def _nobody(answer: Answer, source: SourceConfig) -> Identity:
+def _no_user(answer: Answer, source: SourceConfig) -> Identity:
     """No user: expected for a public instance without an account, else the credential was not accepted."""
     if source.signs_in:
         raise ProviderUnavailable.because(

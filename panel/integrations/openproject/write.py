@@ -25,7 +25,7 @@ from panel.integrations.openproject.answer import (
     is_not_found,
     refuse_missing_permission,
     refuse_rejected,
-    refuse_strangers,
+    refuse_unexpected,
 )
 from panel.integrations.openproject.item import number_of, plain
 from panel.integrations.openproject.reference import API, is_number, is_project
@@ -46,15 +46,15 @@ _CUSTOM_FIELD = re.compile(r"customField[1-9][0-9]*")
 def create(upstream: Upstream, values: Mapping[str, Any]) -> dict[str, Any]:
     """Create a work package and return its JSON. Raises as ``Integration.create`` says."""
     project, body = _project(values), _new_work_package(values)
-    wanted = _text(values, "type")
-    if wanted:
-        body["_links"]["type"] = {"href": _type_href(upstream, project, wanted)}
+    requested = _text(values, "type")
+    if requested:
+        body["_links"]["type"] = {"href": _type_href(upstream, project, requested)}
     answer = _post(upstream, project, body)
     if is_not_found(answer):
         raise Rejected(_NOT_CREATED, {"projectId": choices.HIDDEN_PROJECT})
     refuse_missing_permission(answer, "OpenProject does not let our account create work packages in this project.")
     refuse_rejected(answer, _NOT_CREATED)
-    refuse_strangers(answer)
+    refuse_unexpected(answer)
     return _created(answer)
 
 
@@ -63,10 +63,10 @@ def update(upstream: Upstream, reference: str, changes: Mapping[str, Any]) -> di
     if not any(name in changes for name in CHANGEABLE):
         raise InvalidInput("changes", f"Nothing to change: give {', '.join(CHANGEABLE[:-1])} or {CHANGEABLE[-1]}.")
     body: dict[str, Any] = {"subject": _subject(changes)} if "subject" in changes else {}
-    given = _lock_version(changes)
+    version = _lock_version(changes)
     links = _changed_links(upstream, reference, changes)
     body |= {"_links": links} if links else {}
-    body["lockVersion"] = choices.lock_version_of(upstream, reference) if given is None else given
+    body["lockVersion"] = choices.lock_version_of(upstream, reference) if version is None else version
     return _patch(upstream, reference, body)
 
 
@@ -115,7 +115,7 @@ def _patch(upstream: Upstream, reference: str, body: Mapping[str, Any]) -> dict[
         raise NotFound("OpenProject does not show this work package to our account.")
     refuse_missing_permission(answer, "OpenProject does not let our account change this work package.")
     refuse_rejected(answer, _NOT_CHANGED)
-    refuse_strangers(answer)
+    refuse_unexpected(answer)
     return _changed(answer, reference)
 
 
@@ -124,7 +124,7 @@ def _changed(answer: Answer, reference: str) -> dict[str, Any]:
     try:
         body = answer.object()
         if number_of(body) != reference:
-            raise unexpected(f"{answer.where} answered with another thing than work package {reference}.")
+            raise unexpected(f"{answer.where} did not answer with work package {reference}.")
     except ProviderUnavailable as exc:
         exc.in_doubt = True
         raise
@@ -139,23 +139,23 @@ def _new_work_package(values: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in values.items():
         if _CUSTOM_FIELD.fullmatch(name) and value not in (None, ""):
             # A field with options is set by links, any other by its value.
-            place = body["_links"] if _is_link(value) else body
-            place[name] = value
+            target = body["_links"] if _is_link(value) else body
+            target[name] = value
     return body
 
 
-def _type_href(upstream: Upstream, project: str, wanted: str) -> str:
+def _type_href(upstream: Upstream, project: str, requested: str) -> str:
     try:
         offers = choices.types(upstream, project)
     except NotFound as exc:
         raise Rejected(_NOT_CREATED, {"projectId": str(exc)}) from exc
     except Forbidden:
-        if is_number(wanted):
-            return f"/api/v3/types/{wanted}"
+        if is_number(requested):
+            return f"/api/v3/types/{requested}"
         raise
-    offer = choices.named(offers, wanted, "type", "types")
+    offer = choices.named(offers, requested, "type", "types")
     if offer is None:
-        raise Rejected(_NOT_CREATED, {"type": f"This project has no type “{plain(wanted)}”."})
+        raise Rejected(_NOT_CREATED, {"type": f"This project has no type “{plain(requested)}”."})
     return offer.href
 
 
@@ -168,32 +168,32 @@ def _changed_links(upstream: Upstream, reference: str, changes: Mapping[str, Any
     return links
 
 
-def _status_href(upstream: Upstream, reference: str, wanted: str) -> str:
+def _status_href(upstream: Upstream, reference: str, requested: str) -> str:
     """The link of a status given by number or name. OpenProject decides whether the workflow allows it."""
-    if not wanted:
+    if not requested:
         raise InvalidInput("status", "The status is empty.")
-    if is_number(wanted):
-        return f"/api/v3/statuses/{wanted}"
-    offer = choices.named(choices.all_statuses(upstream), wanted, "status", "statuses")
+    if is_number(requested):
+        return f"/api/v3/statuses/{requested}"
+    offer = choices.named(choices.all_statuses(upstream), requested, "status", "statuses")
     # An unknown name may be newer than the cached statuses, or the account may read statuses only in the form.
-    offer = offer or choices.named(choices.next_statuses(upstream, reference), wanted, "status", "statuses")
+    offer = offer or choices.named(choices.next_statuses(upstream, reference), requested, "status", "statuses")
     if offer is None:
-        raise Rejected(_NOT_CHANGED, {"status": f"No status “{plain(wanted)}” can be set here."})
+        raise Rejected(_NOT_CHANGED, {"status": f"No status “{plain(requested)}” can be set here."})
     return offer.href
 
 
-def _assignee_href(upstream: Upstream, reference: str, wanted: str) -> str | None:
-    if not wanted:
+def _assignee_href(upstream: Upstream, reference: str, requested: str) -> str | None:
+    if not requested:
         return None
     try:
-        offer = choices.named(choices.assignees(upstream, reference), wanted, "assignee", "people")
+        offer = choices.named(choices.assignees(upstream, reference), requested, "assignee", "people")
     except Forbidden:
         offer = None
     if offer is not None:
         return offer.href
-    if is_number(wanted):
-        return f"/api/v3/users/{wanted}"
-    raise Rejected(_NOT_CHANGED, {"assignee": f"Nobody called “{plain(wanted)}” can be assigned here."})
+    if is_number(requested):
+        return f"/api/v3/users/{requested}"
+    raise Rejected(_NOT_CHANGED, {"assignee": f"No user called “{plain(requested)}” can be assigned here."})
 
 
 def _project(values: Mapping[str, Any]) -> str:

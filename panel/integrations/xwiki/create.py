@@ -33,16 +33,16 @@ def create(upstream: Upstream, values: Mapping[str, Any]) -> Item:
     title, content = _title(values), _content(values)
     wiki = wiki_of(upstream.source)
     spaces = _spaces(values, wiki)
-    page = _new_page(wiki, spaces, _run_together(title))
-    for taken in (page, page.nested):
-        _refuse_taken(ask_page(upstream, taken), page, title)
+    page = _new_page(wiki, spaces, _camel_case(title))
+    for candidate in (page, page.nested):
+        _refuse_existing(ask_page(upstream, candidate), page, title)
     _refuse_namesake(upstream, _new_page(wiki, spaces, title), page, title)
     answer = _put(upstream, page, _document(title, content))
-    _refuse_refused(answer, page, title)
+    _refuse_rejected(answer, page, title)
     if answer.status == 202:
         exists = AlreadyExists(
-            f"“{title}” was created by somebody else at the same moment. Our text has replaced theirs, "
-            "which the history of the page has kept."
+            f"Another user created “{title}” at the same moment. This text has replaced theirs, "
+            "which is kept in the history of the page."
         )
         exists.in_doubt = True
         raise exists
@@ -75,31 +75,31 @@ def _created(answer: Answer, upstream: Upstream, page: PageReference, title: str
         return bare_item(page, upstream.source.root, title=title)
 
 
-def _refuse_taken(answer: Answer, page: PageReference, title: str) -> None:
+def _refuse_existing(answer: Answer, page: PageReference, title: str) -> None:
     if answer.status == 200:
         raise AlreadyExists(f"“{title}” exists already in {page.space}. Nothing was overwritten.")
     if answer.status == 401:
         raise _forbidden(page)
 
 
-def _refuse_namesake(upstream: Upstream, called: PageReference, page: PageReference, title: str) -> None:
+def _refuse_namesake(upstream: Upstream, namesake: PageReference, page: PageReference, title: str) -> None:
     """Raise AlreadyExists for a page with the unchanged title as its name, as xWiki itself creates pages.
 
     The title is sent as a query value, which no log keeps.
     https://www.xwiki.org/xwiki/bin/view/Documentation/UserGuide/Features/XWikiRESTfulAPI, "Page resources".
     """
-    if called == page:
+    if namesake == page:
         return
-    found = entries(ask(upstream, "pages", query=[("name", called.local), ("number", "100")]), "pageSummaries")
-    if {str(called), str(called.nested)} & {summary.get("id") for summary in found}:
+    found = entries(ask(upstream, "pages", query=[("name", namesake.local), ("number", "100")]), "pageSummaries")
+    if {str(namesake), str(namesake.nested)} & {summary.get("id") for summary in found}:
         raise AlreadyExists(f"“{title}” exists already in {page.space}. Nothing was overwritten.")
 
 
-def _refuse_refused(answer: Answer, page: PageReference, title: str) -> None:
+def _refuse_rejected(answer: Answer, page: PageReference, title: str) -> None:
     if answer.status in (401, 403):
         raise _forbidden(page)
     if answer.status == 412:
-        raise Conflict(f"Somebody is just writing a page “{title}” in {page.space}. Nothing was saved.")
+        raise Conflict(f"Another user is just writing a page “{title}” in {page.space}. Nothing was saved.")
     if answer.status == 400:
         raise Rejected("xWiki did not accept this page. Nothing was created.", {})
     if answer.status >= 400:
@@ -110,7 +110,7 @@ def _forbidden(page: PageReference) -> Forbidden:
     return Forbidden(f"xWiki does not let our account create pages in {page.space}.")
 
 
-# --- what was typed -----------------------------------------------------------------------------------------------
+# --- form values --------------------------------------------------------------------------------------------------
 
 
 def _title(values: Mapping[str, Any]) -> str:
@@ -129,11 +129,11 @@ def _spaces(values: Mapping[str, Any], wiki: str) -> tuple[str, ...]:
     if any(name != name.strip() for name in names):
         raise InvalidInput("space", r"Write a dot that belongs to a name with a backslash: “07\. Dev”.")
     if not all(names) or any(is_unusable(name) for name in names):
-        raise InvalidInput("space", "Give the space as xWiki does, such as Outer.Inner. A name has no slash in it.")
+        raise InvalidInput("space", "Give the space as xWiki does, such as Outer.Inner. A name has no slash.")
     return tuple(names)
 
 
-def _run_together(title: str) -> str:
+def _camel_case(title: str) -> str:
     """The name of a new page: the words of its title without blanks, ``NotesOfTheHearing``.
 
     This is the convention of wikis, and it keeps the title out of the stored pointer.

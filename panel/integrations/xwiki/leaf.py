@@ -20,7 +20,7 @@ from panel.integrations.xwiki.create import create
 from panel.integrations.xwiki.item import gone, read_page, reference_of, to_item, to_row
 from panel.integrations.xwiki.lookup import find_pages
 from panel.integrations.xwiki.reference import BadReference, PageReference, Pasted
-from panel.integrations.xwiki.rest import MOST, REST, ask, ask_page, entries, identify, told_version, wiki_of
+from panel.integrations.xwiki.rest import MOST, REST, ask, ask_page, entries, identify, reported_version, wiki_of
 
 _LONGEST_SEARCH = 200
 _HIDDEN = "xWiki does not show this page to our account."
@@ -49,6 +49,7 @@ class XWiki(Integration):
         return identify(upstream)
 
     def probe_product(self, upstream: Upstream) -> str:
+        """https://www.xwiki.org/xwiki/bin/view/Documentation/UserGuide/Features/XWikiRESTfulAPI, "Root resources"."""
         version = _version_at_root(upstream.get(REST, allow={401, 403, 404}))
         if version is None:
             raise unexpected(f"That address does not answer as an xWiki.{_hint(upstream)}")
@@ -77,7 +78,7 @@ class XWiki(Integration):
 
     def resolve(self, upstream: Upstream, text: str) -> Item:
         source = upstream.source
-        pasted = reference.understand(text, source.root, wiki_of(source))
+        pasted = reference.parse_pasted(text, source.root, wiki_of(source))
         statuses = []
         for candidate in pasted.candidates:
             answer = ask_page(upstream, candidate)
@@ -100,11 +101,11 @@ class XWiki(Integration):
     def fetch_many(self, upstream: Upstream, references: Sequence[str]) -> Mapping[str, Item]:
         root, wiki = upstream.source.root, wiki_of(upstream.source)
         pages = {text: _stored(text, wiki) for text in references}
-        wanted = [page for page in pages.values() if page is not None]
-        if references and not wanted:
+        valid = [page for page in pages.values() if page is not None]
+        if references and not valid:
             # Without a page to request, nothing else would prove that xWiki answers.
             identify(upstream)
-        found = find_pages(upstream, wanted)
+        found = find_pages(upstream, valid)
         items = {text: found.get(page) if page else None for text, page in pages.items()}
         return {text: replace(item, reference=text) if item else gone(text, root, wiki) for text, item in items.items()}
 
@@ -114,9 +115,9 @@ class XWiki(Integration):
         if answer.status < 300:
             hits = entries(answer, "searchResults")
         else:
-            # The search is switched off or broken. The list of pages does not need it.
-            asked = [*([("name", words)] if words else []), ("number", str(number))]
-            hits = [_without_script(page) for page in entries(ask(upstream, "pages", query=asked), "pageSummaries")]
+            # The search is switched off or broken. The list of pages ("Page resources") does not need it.
+            answer = ask(upstream, "pages", query=[*([("name", words)] if words else []), ("number", str(number))])
+            hits = [_without_script(page) for page in entries(answer, "pageSummaries")]
         return _items(hits, upstream.source)[:number]
 
     def _ask_words(self, upstream: Upstream, words: str, number: int) -> Answer:
@@ -125,11 +126,14 @@ class XWiki(Integration):
         https://www.xwiki.org/xwiki/bin/view/Documentation/UserGuide/Features/XWikiRESTfulAPI, "Search resources".
         """
         scopes = [("scope", scope) for scope in ("title", "name", "content")]
-        asked = [("q", words), *scopes, ("number", str(number)), ("prettyNames", "true")]
-        return ask(upstream, "search", query=asked, allow={400, 500})
+        parameters = [("q", words), *scopes, ("number", str(number)), ("prettyNames", "true")]
+        return ask(upstream, "search", query=parameters, allow={400, 500})
 
     def _ask_recent(self, upstream: Upstream) -> Answer:
-        """Query the index. The list of modifications includes pages that the account may not see."""
+        """Query the index. The list of modifications includes pages that the account may not see.
+
+        https://www.xwiki.org/xwiki/bin/view/Documentation/UserGuide/Features/XWikiRESTfulAPI, "Query resources".
+        """
         recent = [("orderField", "date"), ("order", "desc"), ("number", str(MOST))]
         query = f'type:DOCUMENT AND wiki:"{wiki_of(upstream.source)}"'
         return ask(upstream, "query", query=[("type", "solr"), ("q", query), *recent], allow={400, 500})
@@ -172,7 +176,7 @@ def _stored(reference: str, wiki: str) -> PageReference | None:
 
 def _refuse_main_wiki(answer: Answer, pasted: Pasted, wiki: str) -> None:
     """Raise InvalidInput when an address without a wiki is of the main wiki and the source reads another one."""
-    if not pasted.wiki_unsaid or wiki == reference.MAIN_WIKI:
+    if not pasted.omits_wiki or wiki == reference.MAIN_WIKI:
         return
     address = answer.object().get("xwikiAbsoluteUrl")
     if isinstance(address, str) and f"/wiki/{quote(wiki, safe='')}/" in urlsplit(address).path:
@@ -198,8 +202,8 @@ def _without_script(summary: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _version_at_root(answer: Answer) -> str | None:
     """The version at the root of the API; None when it is not an xWiki."""
-    if told_version(answer):
-        return told_version(answer)
+    if reported_version(answer):
+        return reported_version(answer)
     if answer.status >= 300 or not answer.is_json:
         return None
     try:
@@ -218,4 +222,4 @@ def _hint(upstream: Upstream) -> str:
         found = _version_at_root(upstream.get("xwiki", REST, allow={401, 403, 404}))
     except ProviderUnavailable:
         found = None
-    return f" There is one at {root}/xwiki." if found is not None else " Many are one step below, at /xwiki."
+    return f" There is one at {root}/xwiki." if found is not None else " On many servers it is at /xwiki."

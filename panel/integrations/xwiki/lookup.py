@@ -16,7 +16,7 @@ from panel.core.errors import ProviderUnavailable
 from panel.core.reasons import Reason
 from panel.integrations.xwiki.item import bare_item, read_page, reference_of, to_item
 from panel.integrations.xwiki.reference import PageReference
-from panel.integrations.xwiki.rest import MOST, ask, ask_page, entries, numbers_of, told_version, wiki_of
+from panel.integrations.xwiki.rest import MOST, ask, ask_page, entries, numbers_of, reported_version, wiki_of
 
 _PER_QUERY = 40
 _QUERY_LENGTH = 5000
@@ -55,8 +55,8 @@ class _Lookup:
 
     def _ask_index(self, chunk: Sequence[PageReference]) -> list[Mapping[str, Any]]:
         """Query Solr by the field ``reference``. The path does not restrict it to the wiki, so the query does."""
-        wanted = " OR ".join(_quoted(f"document:{reference}") for reference in chunk)
-        return self._ask("solr", f"wiki:{_quoted(self._wiki)} AND reference:({wanted})") or []
+        references = " OR ".join(_quoted(f"document:{reference}") for reference in chunk)
+        return self._ask("solr", f"wiki:{_quoted(self._wiki)} AND reference:({references})") or []
 
     def _from_database(self, missing: Sequence[PageReference]) -> None:
         """Query with XWQL, which includes hidden pages and recent changes."""
@@ -86,17 +86,17 @@ class _Lookup:
 
         https://www.xwiki.org/xwiki/bin/view/Documentation/UserGuide/Features/XWikiRESTfulAPI, "Query resources".
         """
-        asked = [("type", kind), ("q", query), ("number", str(MOST))]
-        answer = ask(self._upstream, "query", query=asked, allow={400, 500})
-        self._version = told_version(answer) or self._version
+        parameters = [("type", kind), ("q", query), ("number", str(MOST))]
+        answer = ask(self._upstream, "query", query=parameters, allow={400, 500})
+        self._version = reported_version(answer) or self._version
         return entries(answer, "searchResults") if answer.status < 300 else None
 
-    def _take(self, hits: Iterable[Mapping[str, Any]], wanted: Iterable[PageReference]) -> None:
+    def _take(self, hits: Iterable[Mapping[str, Any]], references: Iterable[PageReference]) -> None:
         """Keep the requested pages; an index may match others. A page wins over its translations."""
-        asked = set(wanted)
+        requested = set(references)
         for hit in hits:
             reference = reference_of(hit, self._wiki)
-            if reference in asked and (not hit.get("language") or reference not in self._found):
+            if reference in requested and (not hit.get("language") or reference not in self._found):
                 self._found[reference] = to_item(hit, reference, self._root)
 
     def _one_by_one(self, missing: Sequence[PageReference]) -> None:

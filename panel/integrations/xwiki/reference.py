@@ -1,4 +1,4 @@
-r"""References and addresses of xWiki pages, told apart and written without asking anybody.
+r"""Parses and formats references and addresses of xWiki pages without a request.
 
 A page is named by its wiki, its spaces from the outside in, and its own name. Written as ``xwiki:07\. Dev.Sub.WebHome``
 a backslash makes the next character literal.
@@ -146,7 +146,7 @@ def looks_like_reference(text: str, wiki: str) -> bool:
 
 
 def _reads_as_names(typed: str) -> bool:
-    """Whether it is neither a number such as 4.20 nor an e-mail address."""
+    """Whether the text is neither a number such as 4.20 nor an e-mail address."""
     return "@" not in typed and any(char.isalpha() for char in typed)
 
 
@@ -187,8 +187,8 @@ def instance_root(location: str) -> str:
         raise InvalidInput("location", "The address goes up in its path; give it in full.")
     if any(char.isspace() for char in parts.path):
         raise InvalidInput("location", "There is a blank in the address.")
-    kept = segments[: _where_instance_ends(segments)]
-    return origin_of(parts.geturl()) + "".join(f"/{segment}" for segment in kept)
+    path = segments[: _where_instance_ends(segments)]
+    return origin_of(parts.geturl()) + "".join(f"/{segment}" for segment in path)
 
 
 def _where_instance_ends(segments: Sequence[str]) -> int:
@@ -214,11 +214,11 @@ class Pasted:
     """The candidates for a pasted address or typed reference, the likeliest first."""
 
     candidates: tuple[PageReference, ...]
-    wiki_unsaid: bool = False
-    """Whether the address names no wiki: it is of the main wiki, or of a subwiki with its own host."""
+    omits_wiki: bool = False
+    """Whether the address has no wiki id: it belongs to the main wiki, or to a subwiki with its own host."""
 
 
-def understand(text: str, root: str, wiki: str) -> Pasted:
+def parse_pasted(text: str, root: str, wiki: str) -> Pasted:
     """The page of a pasted address or typed reference.
 
     Raises InvalidInput("reference", …) when there is none, WrongHost for an address outside ``root``.
@@ -232,7 +232,7 @@ def understand(text: str, root: str, wiki: str) -> Pasted:
         raise _no_page(typed) from None
     _check_wiki(pasted, wiki)
     if not all(candidate.is_reachable for candidate in pasted.candidates):
-        raise InvalidInput("reference", "xWiki gives out no page whose name has a slash or a backslash in it.")
+        raise InvalidInput("reference", "xWiki cannot serve a page whose name has a slash or a backslash.")
     return pasted
 
 
@@ -261,7 +261,7 @@ def _in_address(typed: str, root: str, wiki: str) -> Pasted:
     if segments[:1] == ["wiki"] and len(segments) > 1:
         return Pasted(_read(_names(segments[2:]), _name(segments[1]), open_end=ends_open))
     names = _names(segments[1:] if segments[:1] == ["bin"] else segments)
-    return Pasted(_read(names, wiki, open_end=ends_open), wiki_unsaid=True)
+    return Pasted(_read(names, wiki, open_end=ends_open), omits_wiki=True)
 
 
 def _below_root(parts: SplitResult, root: str) -> list[str]:

@@ -23,7 +23,7 @@ MOST = 100
 
 Query = Sequence[tuple[str, str]]
 
-_TELLS_WHO = (13, 4)
+_REPORTS_USER = (13, 4)
 """From this version on, ``XWiki-User`` is reliable, and wrong credentials are served as a guest."""
 
 
@@ -31,7 +31,7 @@ def wiki_of(source: SourceConfig) -> str:
     return source.options.get("wiki") or MAIN_WIKI
 
 
-def told_version(answer: Answer) -> str:
+def reported_version(answer: Answer) -> str:
     """The version in the header of every REST answer of xWiki; "" when something else answered."""
     return answer.headers.get("xwiki-version", "")
 
@@ -42,7 +42,7 @@ def numbers_of(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in match.group().split(".")) if match else ()
 
 
-def told_user(answer: Answer) -> str | None:
+def reported_user(answer: Answer) -> str | None:
     """The name of the account, or None for a guest."""
     user = answer.headers.get("xwiki-user", "").rpartition(".")[2].rpartition(":")[2]
     return None if user in ("", "XWikiGuest") else user
@@ -57,9 +57,9 @@ def classify(answer: Answer, source: SourceConfig) -> Problem | None:
         return None
     if answer.status == 401:
         return _classify_refusal(answer, source)
-    if not told_version(answer):
+    if not reported_version(answer):
         return _not_xwiki(answer) if answer.status < 300 else None
-    if source.signs_in and _tells_who(answer) and told_user(answer) is None:
+    if source.signs_in and _reports_user(answer) and reported_user(answer) is None:
         return _not_accepted(source)
     if answer.status < 300 and not answer.is_json:
         return Problem(Reason.UNEXPECTED_RESPONSE, f"{answer.where} answered {answer.status} without JSON.")
@@ -70,16 +70,16 @@ def _classify_refusal(answer: Answer, source: SourceConfig) -> Problem | None:
     """Classify a 401. To an accepted account it means that the page is not visible; the caller handles that."""
     if not source.signs_in:
         needs = f"{answer.where} needs an account, and this source has none."
-        return None if told_version(answer) else Problem(Reason.FORBIDDEN, needs)
-    if told_version(answer) and not _tells_who(answer):
+        return None if reported_version(answer) else Problem(Reason.FORBIDDEN, needs)
+    if reported_version(answer) and not _reports_user(answer):
         challenged = answer.headers.get("www-authenticate", "").lower().startswith("basic")
         return _not_accepted(source) if challenged else None
-    return None if told_user(answer) else _not_accepted(source)
+    return None if reported_user(answer) else _not_accepted(source)
 
 
-def _tells_who(answer: Answer) -> bool:
-    numbers = numbers_of(told_version(answer))
-    return not numbers or numbers >= _TELLS_WHO
+def _reports_user(answer: Answer) -> bool:
+    numbers = numbers_of(reported_version(answer))
+    return not numbers or numbers >= _REPORTS_USER
 
 
 def _is_root(answer: Answer, source: SourceConfig) -> bool:
@@ -96,7 +96,7 @@ def _not_xwiki(answer: Answer) -> Problem:
     return Problem(Reason.UNEXPECTED_RESPONSE, f"{answer.where} did not answer as an xWiki.")
 
 
-# --- asking -------------------------------------------------------------------------------------------------------
+# --- requests -----------------------------------------------------------------------------------------------------
 
 
 def ask(upstream: Upstream, *path: str, query: Query = (), allow: Collection[int] = ()) -> Answer:
@@ -105,7 +105,7 @@ def ask(upstream: Upstream, *path: str, query: Query = (), allow: Collection[int
     answer = upstream.get(REST, "wikis", wiki, *path, query=query, allow={401, 404, *allow})
     if answer.status == 401:
         raise ProviderUnavailable.because(Reason.FORBIDDEN, f"xWiki refuses our account: {answer.where}.")
-    if answer.status == 404 and not told_version(answer):
+    if answer.status == 404 and not reported_version(answer):
         raise ProviderUnavailable(_not_xwiki(answer))
     if answer.status == 404:
         message = f"The option “wiki”: there is no wiki “{wiki}” here."
@@ -114,10 +114,12 @@ def ask(upstream: Upstream, *path: str, query: Query = (), allow: Collection[int
 
 
 def ask_page(upstream: Upstream, reference: PageReference, *, allow: Collection[int] = ()) -> Answer:
-    """GET one page. The answer may be 404 or 401: it does not exist, or the account may not see it."""
-    asked = [("prettyNames", "true")]
-    answer = upstream.get(REST, *reference.path, query=asked, allow={401, 404, *allow})
-    if answer.status == 404 and not told_version(answer):
+    """GET one page. The answer may be 404 or 401: it does not exist, or the account may not see it.
+
+    https://www.xwiki.org/xwiki/bin/view/Documentation/UserGuide/Features/XWikiRESTfulAPI, "Page resources".
+    """
+    answer = upstream.get(REST, *reference.path, query=[("prettyNames", "true")], allow={401, 404, *allow})
+    if answer.status == 404 and not reported_version(answer):
         # A proxy or a starting server also answers 404. It only counts when xWiki itself answers.
         identify(upstream)
     return answer
@@ -129,11 +131,11 @@ def identify(upstream: Upstream) -> Identity:
     https://www.xwiki.org/xwiki/bin/view/Documentation/UserGuide/Features/XWikiRESTfulAPI, "Wiki resources".
     """
     answer = ask(upstream)
-    user = told_user(answer)
+    user = reported_user(answer)
     if user is None and upstream.source.signs_in:
         # Only servers that refuse wrong credentials with 401 do not report the user.
         user = upstream.source.auth.username or None
-    return Identity(user, told_version(answer) or None)
+    return Identity(user, reported_version(answer) or None)
 
 
 def entries(answer: Answer, name: str) -> list[Mapping[str, Any]]:

@@ -30,7 +30,7 @@ _MACROS_ONLY = re.compile(r"\{\{")
 
 _LONGEST_LINK = 2000
 _DEEPEST = 3
-"""Most levels of links inside labels of links."""
+"""Maximum depth of links inside labels of links."""
 _LITERAL = 0xF0000
 """Offset of literal characters, which keeps them from the removal of marks; undone afterwards."""
 
@@ -92,23 +92,23 @@ class _Reader:
 
     def __init__(self, source: str, marks: re.Pattern[str], depth: int = 0) -> None:
         self._source = source
-        self._fingerprints = marks
+        self._marks = marks
         self._depth = depth
         self._at = 0
-        self._kept: list[str] = []
+        self._parts: list[str] = []
         self._length = 0
 
     def text(self) -> str:
         while self._at < len(self._source) and self._length < _ENOUGH:
-            found = self._fingerprints.search(self._source, self._at)
+            found = self._marks.search(self._source, self._at)
             self._keep(self._source[self._at : found.start() if found else None])
             self._at = found.end() if found else len(self._source)
             if found:
                 self._read(found.group())
-        return "".join(self._kept)[:_ENOUGH]
+        return "".join(self._parts)[:_ENOUGH]
 
     def _keep(self, text: str) -> None:
-        self._kept.append(text)
+        self._parts.append(text)
         self._length += len(text)
 
     def _read(self, mark: str) -> None:
@@ -158,7 +158,7 @@ class _Reader:
             return
         label, arrow, target = inner.rpartition(">>")
         shown = label if arrow else _shown_target(target)
-        self._keep(_Reader(shown, self._fingerprints, self._depth + 1).text() if self._depth < _DEEPEST else shown)
+        self._keep(_Reader(shown, self._marks, self._depth + 1).text() if self._depth < _DEEPEST else shown)
 
     def _inside_link(self) -> str | None:
         still_open = 1

@@ -28,8 +28,8 @@ HEADER = (
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """One call in words."""
+class CallView:
+    """One call as the page shows it."""
 
     call: Call
     severity: str
@@ -39,7 +39,7 @@ class Line:
     help: str
 
     @classmethod
-    def of(cls, call: Call) -> Line:
+    def of(cls, call: Call) -> CallView:
         reason = call_query.reason_of(call)
         severity = "bad" if call.reason else "none" if (call.status or 200) >= 400 else "ok"
         outcome = call.reason or f"{call.status}, {size(call.size)}"
@@ -47,8 +47,8 @@ class Line:
         return cls(call, severity, outcome, _came_back(call), cause, _help(reason))
 
     @property
-    def is_held_by_switch(self) -> bool:
-        """Whether the switch of the connector is what to change, and no setting of a source."""
+    def is_switched_off(self) -> bool:
+        """Whether the connector switch caused the failure, and no setting of a source."""
         return self.cause is Cause.CONNECTOR_DOWN
 
 
@@ -71,27 +71,32 @@ def size(count: int) -> str:
 
 @bp.get("/calls")
 def index() -> str:
-    """Lines of the log. What waits in this process is written first, so that the latest reference is found."""
+    """Calls of the log. Pending lines of this process are written first, so that the latest reference is found."""
     panel().call_log.flush()
-    asked = {name: request.args.get(name, "").strip() for name in ("source", "outcome", "face", "period", "text")}
-    found = call_query.page(_wanted(asked), before=request.args.get("before", 0, type=int))
-    pages = {name: _page_of(asked, mark) for name, mark in (("older", found.older), ("newer", found.newer))}
+    chosen = _chosen()
+    found = call_query.page(_filter(chosen), before=request.args.get("before", 0, type=int))
+    pages = {name: _page_url(chosen, cursor) for name, cursor in (("older", found.older), ("newer", found.newer))}
     return render_template(
         "admin/calls.html",
-        asked=asked,
-        choices=_choices(asked),
+        chosen=chosen,
+        choices=_choices(chosen),
         found=found,
-        lines=[Line.of(call) for call in found.rows],
-        figures=call_query.figures_of(asked["source"]) if asked["source"] else None,
-        chart=chart(asked["source"]) if asked["source"] else None,
+        call_views=[CallView.of(call) for call in found.rows],
+        figures=call_query.figures_of(chosen["source"]) if chosen["source"] else None,
+        chart=chart(chosen["source"]) if chosen["source"] else None,
         known={source.slug for source in panel().sources.all()} | {leaf.id for leaf in panel().registry.all()},
-        download=url_for(".download", **_given(asked)),
+        download=url_for(".download", **_non_empty(chosen)),
         **pages,
     )
 
 
-def _wanted(asked: dict[str, str]) -> CallFilter:
-    return CallFilter(asked["source"], asked["outcome"], asked["face"], _since(asked["period"]), asked["text"])
+def _chosen() -> dict[str, str]:
+    """The values of the filter fields in this request."""
+    return {name: request.args.get(name, "").strip() for name in ("source", "outcome", "face", "period", "text")}
+
+
+def _filter(chosen: dict[str, str]) -> CallFilter:
+    return CallFilter(chosen["source"], chosen["outcome"], chosen["face"], _since(chosen["period"]), chosen["text"])
 
 
 def _since(period: str) -> datetime | None:
@@ -101,23 +106,23 @@ def _since(period: str) -> datetime | None:
     return now() - back if back is not None else None
 
 
-def _given(asked: dict[str, str]) -> dict[str, Any]:
-    return {name: value for name, value in asked.items() if value}
+def _non_empty(chosen: dict[str, str]) -> dict[str, Any]:
+    return {name: value for name, value in chosen.items() if value}
 
 
-def _page_of(asked: dict[str, str], mark: int | None) -> str | None:
-    return None if mark is None else url_for(".index", **_given(asked), before=mark or None)
+def _page_url(chosen: dict[str, str], cursor: int | None) -> str | None:
+    return None if cursor is None else url_for(".index", **_non_empty(chosen), before=cursor or None)
 
 
-def _choices(asked: dict[str, str]) -> list[tuple[str, str, list[tuple[str, str]]]]:
-    """The fields above the log: name, label, and options with the empty one first."""
+def _choices(chosen: dict[str, str]) -> list[tuple[str, str, list[tuple[str, str]]]]:
+    """The filter fields above the log: name, label, and options with the empty one first."""
     slugs = sorted({*call_query.sources(), *(source.slug for source in panel().sources.all())})
     reasons = [(reason.value, reason.value) for reason in call_query.reasons()]
     outcomes = [("", "All outcomes"), ("ok", "Succeeded"), ("failed", "Failed"), *reasons]
     return [
         ("source", "Source", [("", "All sources"), *((slug, slug) for slug in slugs)]),
         ("outcome", "Outcome", outcomes),
-        ("face", "Asked by", [("", "Anybody"), *((face, face) for face in call_query.faces())]),
+        ("face", "Asked by", [("", "All"), *((face, face) for face in call_query.faces())]),
         ("period", "Period", [("", PERIODS[""]), *((key, label) for key, label in PERIODS.items() if key)]),
     ]
 
@@ -128,8 +133,8 @@ def _choices(asked: dict[str, str]) -> list[tuple[str, str, list[tuple[str, str]
 @bp.get("/calls.csv")
 def download() -> Response:
     panel().call_log.flush()
-    asked = {name: request.args.get(name, "").strip() for name in ("source", "outcome", "face", "period", "text")}
-    rows = (_cells(call) for call in call_query.every_line(_wanted(asked)))
+    chosen = _chosen()
+    rows = (_cells(call) for call in call_query.every_line(_filter(chosen)))
     return as_csv(f"leafpanel-calls-{now():%Y-%m-%d}.csv", HEADER, rows)
 
 
@@ -149,15 +154,15 @@ WIDTH, HEIGHT, STEP = 240, 36, 10
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """The last 24 hours of a source as two small pictures: how long calls took, and how many failed."""
+    """Two charts of the last 24 hours of a source: durations and failed calls."""
 
     late: str
     median: str
     bars: list[tuple[int, float, float, str]]
-    """x, y, height and words of each hour with failures."""
+    """x, y, height and description of each hour with failures."""
     slowest: int
     most: int
-    words: str
+    description: str
 
 
 def chart(source: str) -> Chart:
@@ -165,23 +170,24 @@ def chart(source: str) -> Chart:
     slowest = max((hour.p95_ms for hour in found), default=0)
     most = max((hour.failed for hour in found), default=0)
     bars = []
-    for place, hour in enumerate(found):
+    for column, hour in enumerate(found):
         if hour.failed:
             height = max(2.0, hour.failed / most * HEIGHT)
-            words = f"{hour.begins.astimezone():%H:%M}: {hour.failed} of {hour.calls} failed"
-            bars.append((place * STEP + 1, HEIGHT - height, height, words))
+            description = f"{hour.begins.astimezone():%H:%M}: {hour.failed} of {hour.calls} failed"
+            bars.append((column * STEP + 1, HEIGHT - height, height, description))
     failed = sum(hour.failed for hour in found)
-    words = f"Last 24 hours: {sum(hour.calls for hour in found)} calls, {failed} failed, slowest hour {slowest} ms."
+    total = sum(hour.calls for hour in found)
+    description = f"Last 24 hours: {total} calls, {failed} failed, slowest hour {slowest} ms."
     late, median = _path([hour.p95_ms for hour in found], slowest), _path([hour.p50_ms for hour in found], slowest)
-    return Chart(late, median, bars, slowest, most, words)
+    return Chart(late, median, bars, slowest, most, description)
 
 
 def _path(values: list[int], slowest: int) -> str:
-    """A stepped line that pauses over hours without calls."""
+    """The path of a step chart with gaps for hours without calls."""
     parts, drawing = [], False
-    for place, value in enumerate(values):
+    for column, value in enumerate(values):
         y = HEIGHT - value / slowest * (HEIGHT - 2) - 1 if slowest else HEIGHT
-        x = place * STEP
+        x = column * STEP
         if value:
             parts.append(f"{'L' if drawing else 'M'}{x} {y:.1f}L{x + STEP} {y:.1f}")
         drawing = bool(value)

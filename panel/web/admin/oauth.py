@@ -42,7 +42,7 @@ def callback() -> Page:
     flash(f"The source “{source.slug}” is connected.")
     # The connection test runs at once and shows whether the granted access is sufficient.
     session["test"] = source.slug
-    return redirect(url_for("admin.sources.ladder", slug=source.slug), 303)
+    return redirect(url_for("admin.sources.test_result", slug=source.slug), 303)
 
 
 def _callback_address() -> str:

@@ -39,9 +39,9 @@ _REFUSED = (InvalidInput, Rejected, Conflict)
 
 @bp.get("/sources")
 def index() -> Page:
-    found = panel().sources.all()
-    known = {source.slug for source in found}
-    rows = [(source, panel().registry.find(source.slug), panel().sources.usage(source.slug)) for source in found]
+    sources = panel().sources.all()
+    known = {source.slug for source in sources}
+    rows = [(source, panel().registry.find(source.slug), panel().sources.usage(source.slug)) for source in sources]
     waiting = [leaf for leaf in panel().registry.all() if leaf.id not in known]
     return render_template("admin/sources.html", rows=rows, waiting=waiting, templates=source_import.template_names())
 
@@ -59,18 +59,18 @@ def set_enabled(slug: str) -> Page:
 
 @bp.route("/new-source", methods=["GET", "POST"])
 def new() -> Page:
-    """A source under a slug that is typed; those of the integrations have their own pages already."""
+    """A source with a new slug. The sources of integrations have pages of their own."""
     return _page(empty_form("", None)) if request.method == "GET" else _act(empty_form("", None))
 
 
 @bp.route("/sources/<slug>", methods=["GET", "POST"])
 def edit(slug: str) -> Page:
-    """The page of a source, also of one that an integration still waits for."""
+    """The page of a source, or of an integration that has no source yet."""
     return _page(_form(slug)) if request.method == "GET" else _act(_form(slug))
 
 
 def _form(slug: str) -> SourceForm:
-    """Raises NotFound when there is neither such a source nor an integration that would use it."""
+    """Raises NotFound when there is neither a source nor an integration with this slug."""
     source, leaf = panel().sources.find(slug), panel().registry.find(slug)
     if source is not None:
         return stored_form(panel().sources.values(source), leaf, source.revision)
@@ -80,14 +80,14 @@ def _form(slug: str) -> SourceForm:
 
 
 def _act(shown: SourceForm) -> Page:
-    """Save, save and test, or only test what was typed; refused values come back in the form."""
+    """Save, save and test, or test without saving. Refused values are shown in the form."""
     typed, action = request.form.to_dict(), request.form.get("do", "save")
     form = typed_form(shown, typed)
     try:
         values = values_of(form, typed)
         if action == "test":
-            ladder = panel().connection_tests.run(form.slug, values, caller=visitor(admitted(), "test").caller)
-            return _page(form, ladder=ladder)
+            result = panel().connection_tests.run(form.slug, values, caller=visitor(admitted(), "test").caller)
+            return _page(form, result=result)
         saved = _save(form, values)
     except _REFUSED as exc:
         return _refused(form, exc)
@@ -107,18 +107,18 @@ def _refused(form: SourceForm, exc: PanelError) -> Page:
     if not isinstance(exc, Conflict):
         return _page(form.with_error(exc)), 422
     source = panel().sources.find(form.slug)
-    # The next save, made after reading this, is meant to replace what the other person saved.
+    # The next save is made after reading this message, so it may replace the other change.
     form = replace(form, revision=source.revision if source is not None else None)
     if form.stored is not None:
-        exc = Conflict(f"{exc} Nothing of yours was saved. Save again to put yours in the place of theirs.")
+        exc = Conflict(f"{exc} Nothing of yours was saved. Save again to replace theirs.")
     return _page(form.with_error(exc)), 409
 
 
-def _page(form: SourceForm, *, ladder: ConnectionTest | None = None) -> str:
+def _page(form: SourceForm, *, result: ConnectionTest | None = None) -> str:
     stored = panel().sources.find(form.slug) if form.stored is not None else None
     check, consent = panel().checks.current(stored), None
     if stored is not None and (consent := panel().sources.consent(stored)) is not None:
-        # Browsers hold the page of a form against the redirect that follows it.
+        # Browsers apply the form-action of this page to the redirect that follows the form.
         allow_form_to(consent_origin(stored.auth_fields["authorizationUrl"]))
     return render_template(
         "admin/source.html",
@@ -135,7 +135,7 @@ def _page(form: SourceForm, *, ladder: ConnectionTest | None = None) -> str:
         auth=auth_badge(stored, check, consent),
         health=health_badge(stored, check, connector_on=panel().switches.connector_on()),
         other_instance=panel().instances.other_instance(form.slug) if stored is not None else None,
-        report=report(ladder, form) if ladder is not None else None,
+        report=report(result, form) if result is not None else None,
         tested_at=now(),
         reference=request_id(),
         defaults={"timeout_s": f"{panel().config.deadline_s:g}"},
@@ -147,18 +147,18 @@ def _page(form: SourceForm, *, ladder: ConnectionTest | None = None) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a typed location leads: API and browser address, or the sentence that says why nowhere."""
+    """The API and browser address of a typed location, or the error of an invalid one."""
 
     api: str = ""
     root: str = ""
     error: str = ""
-    things: str = ""
-    """What opens there, where an integration knows."""
+    nouns: str = ""
+    """The items that open there, if an integration uses the source."""
 
 
 @bp.get("/source-address")
 def address() -> AnyResponse | str:
-    """The part below the location field. It is worked out here; nothing is asked of the upstream."""
+    """The part below the location field, computed without a request to the upstream."""
     slug = request.args.get("slug", "").strip()
     shown = _address(slug, panel().registry.find(slug), request.args)
     page = Response(render_template("admin/_address.html", address=shown))
@@ -174,8 +174,8 @@ def _address(slug: str, leaf: Integration | None, text: Any) -> Address:
         root, api = panel().sources.addresses(slug, location, options)
     except InvalidInput as exc:
         return Address(error=str(exc))
-    things = leaf.descriptor.noun_plural if leaf else ""
-    return Address(api, root, things=things[:1].upper() + things[1:])
+    nouns = leaf.descriptor.noun_plural if leaf else ""
+    return Address(api, root, nouns=nouns[:1].upper() + nouns[1:])
 
 
 # --- test ------------------------------------------------------------------------------------------------------------
@@ -188,11 +188,11 @@ def test(slug: str) -> Page:
 
 
 @bp.get("/sources/<slug>/test")
-def ladder(slug: str) -> Page:
-    """The ladder, climbed when the page before asked for it: no link and no reload makes a call by itself."""
+def test_result(slug: str) -> Page:
+    """Run Test connection after its form was sent. A link or a reload of this page sends no call."""
     source, form = panel().sources.get(slug), _form(slug)
-    asked = session.pop("test", None) == slug
-    found = panel().connection_tests.run(slug, caller=visitor(admitted(), "test").caller) if asked else None
+    was_sent = session.pop("test", None) == slug
+    result = panel().connection_tests.run(slug, caller=visitor(admitted(), "test").caller) if was_sent else None
     check = panel().checks.current(source)
     return render_template(
         "admin/test.html",
@@ -202,7 +202,7 @@ def ladder(slug: str) -> Page:
         auth=auth_badge(source, check, panel().sources.consent(source)),
         health=health_badge(source, check, connector_on=panel().switches.connector_on()),
         other_instance=panel().instances.other_instance(slug),
-        report=report(found, form) if found is not None else None,
+        report=report(result, form) if result is not None else None,
         tested_at=now(),
         reference=request_id(),
         connector_on=panel().switches.connector_on(),
@@ -211,7 +211,7 @@ def ladder(slug: str) -> Page:
 
 def _run_test(slug: str) -> AnyResponse:
     session["test"] = slug
-    return redirect(url_for("admin.sources.ladder", slug=slug), 303)
+    return redirect(url_for("admin.sources.test_result", slug=slug), 303)
 
 
 def _back_to(slug: str) -> AnyResponse:
@@ -220,7 +220,7 @@ def _back_to(slug: str) -> AnyResponse:
 
 @bp.post("/sources/<slug>/instance")
 def instance(slug: str) -> Page:
-    """Say that the other instance, which the last test found, is meant."""
+    """Accept the other instance that the last test found."""
     try:
         panel().connection_tests.accept_instance(slug, request.form.get("other_instance", ""), by=acting())
     except Conflict as exc:
@@ -240,7 +240,7 @@ def export(slug: str) -> AnyResponse:
 
 @bp.route("/sources/<slug>/delete", methods=["GET", "POST"])
 def delete(slug: str) -> Page:
-    """GET says what uses the source and asks; POST deletes it."""
+    """GET shows what uses the source and a confirmation form; POST deletes it."""
     source: Source = panel().sources.get(slug)
     if request.method == "GET":
         leaf, usage = panel().registry.find(slug), panel().sources.usage(slug)

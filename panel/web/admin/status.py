@@ -24,7 +24,7 @@ from panel.web.reason_words import WORDS
 
 @dataclass(frozen=True, slots=True)
 class Badge:
-    """One state: a word, its severity (``ok``, ``warn``, ``bad`` or ``none``), and a small line beneath."""
+    """One state: a word, its severity (``ok``, ``warn``, ``bad`` or ``none``), and a line below it."""
 
     word: str
     severity: str
@@ -44,7 +44,7 @@ class IntegrationStatus:
     health: Badge
     notice: Notice | None = None
     other_instance: OtherInstance | None = None
-    """Set when the source works, but leads to another instance than the one that the links were made in."""
+    """Set when the source works, but leads to another instance than the links."""
 
     @property
     def needs_action(self) -> bool:
@@ -85,8 +85,8 @@ def integration_status(panel: Panel, leaf: Integration) -> IntegrationStatus:
     usage = panel.sources.usage(leaf.id)
     check = panel.checks.current(source)
     consent = panel.sources.consent(source) if source is not None else None
-    failing = _notice(leaf, source, check, usage, consent)
-    settled = source is None or not source.enabled or failing is not None
+    failure = _notice(leaf, source, check, usage, consent)
+    is_hidden = source is None or not source.enabled or failure is not None
     return IntegrationStatus(
         leaf,
         source,
@@ -95,8 +95,8 @@ def integration_status(panel: Panel, leaf: Integration) -> IntegrationStatus:
         origin="built in" if type(leaf).__module__.startswith("panel.") else type(leaf).__module__.partition(".")[0],
         auth=auth_badge(source, check, consent),
         health=health_badge(source, check, connector_on=panel.switches.connector_on()),
-        notice=failing,
-        other_instance=None if settled else panel.instances.other_instance(leaf.id),
+        notice=failure,
+        other_instance=None if is_hidden else panel.instances.other_instance(leaf.id),
     )
 
 
@@ -108,7 +108,7 @@ NO_CONSENT = {AuthStatus.MISSING: "not connected yet", AuthStatus.EXPIRED: "conn
 
 
 def auth_badge(source: Source | None, check: SourceCheck | None, consent: AuthStatus | None) -> Badge:
-    """``consent`` is the stored state of the access that a person gives; if it is missing, the checks do not count."""
+    """``consent`` is the stored status of the authorization code grant. It takes precedence over the checks."""
     if source is None:
         return Badge("Missing", "none", "no source")
     if consent in NO_CONSENT:

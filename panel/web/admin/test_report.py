@@ -1,4 +1,4 @@
-"""Test connection as a page shows it: titles, the headline, the remedy and the button of the failed step."""
+"""View models of Test connection: titles, headline, and the remedy and button of the failed step."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from panel.web.reason_words import WORDS, remedy_of, setting_name, words_of
 
 @dataclass(frozen=True, slots=True)
 class StepView:
-    """One step as it is shown. ``button`` leads to the field ``anchor`` of the form."""
+    """One step. ``button`` leads to the field ``anchor`` of the form."""
 
     title: str
     step: Step
-    says: str
+    message: str
     change: str = ""
     button: str = ""
     anchor: str = ""
@@ -31,6 +31,8 @@ class StepView:
 
 @dataclass(frozen=True, slots=True)
 class Report:
+    """The whole test. ``took`` is its duration as text."""
+
     headline: str
     severity: str
     steps: tuple[StepView, ...]
@@ -51,10 +53,10 @@ FAILED = {
 def report(test: ConnectionTest, form: SourceForm) -> Report:
     views = tuple(_step_view(step, test, form) for step in test.steps)
     severity = "warn" if test.warning else "ok" if test.ok else "bad"
-    return Report(_headline(test), severity, views, _took(test.took_ms), form.upstream)
+    return Report(_headline(test), severity, views, _duration(test.took_ms), form.upstream)
 
 
-def _took(ms: int) -> str:
+def _duration(ms: int) -> str:
     if not ms:
         return ""
     return f"{ms} ms in all" if ms < 1000 else f"{ms / 1000:.1f} s in all"
@@ -86,16 +88,16 @@ def _step_view(step: Step, test: ConnectionTest, form: SourceForm) -> StepView:
     title = titles.get(step.name, step.name)
     anchor = _anchor(step.field, form)
     if step.warns:
-        return StepView(title, step, step.message, step.change, _change(step.field), anchor)
+        return StepView(title, step, step.message, step.change, _change_button(step.field), anchor)
     if step.ok is not False or test.problem is None:
         return StepView(title, step, step.message)
     button = _button(test.problem, form) if anchor else ""
     remedy = remedy_of(test.problem, form.upstream)
-    return StepView(title, step, _says(test.problem, form) or step.message, remedy, button, anchor)
+    return StepView(title, step, _notice_text(test.problem, form) or step.message, remedy, button, anchor)
 
 
-def _says(problem: Problem, form: SourceForm) -> str:
-    """The failure in the words of the tab; the step also shows the message of the problem."""
+def _notice_text(problem: Problem, form: SourceForm) -> str:
+    """The text of the failure as in the tab; the step also shows the message of the problem."""
     return notice(problem, form.leaf, admin=True, links=0).text if form.leaf is not None else ""
 
 
@@ -103,15 +105,15 @@ def _button(problem: Problem, form: SourceForm) -> str:
     words = words_of(problem).button
     is_usual = problem.setting == problem.reason.facts.field
     if not words or not is_usual or ("{secret}" in words and form.preset.auth == "none"):
-        return _change(problem.setting)
+        return _change_button(problem.setting)
     return words.format(secret=form.secret_word())
 
 
-def _change(setting: str) -> str:
+def _change_button(setting: str) -> str:
     return f"Change {setting_name(setting)}"
 
 
 def _anchor(setting: str, form: SourceForm) -> str:
-    """The place of a setting on the source form; a setting of the sign-in is in the block of the chosen preset."""
+    """The anchor of a setting on the source form. Settings of the sign-in are in the block of the chosen preset."""
     head, _, key = setting.partition(".")
     return f"auth.{form.chosen}.{key}" if head == "auth" and key else setting

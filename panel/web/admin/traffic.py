@@ -1,4 +1,4 @@
-"""How calls to each source stand, in the words of the admin pages: breaker, rate limit, places, last outcomes."""
+"""The traffic of each source for the admin pages: breaker, rate limit, slots and last outcomes."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from panel.web.formatting import counted, second
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """A source and how calls to it stand now. ``places`` is in words, such as ``2 of 8``."""
+    """The current traffic of a source. ``slots`` is a text such as ``2 of 8``."""
 
     source: Source
     breaker: Badge
     budget: Badge
-    places: str
+    slots: str
     outcomes: Outcomes
 
 
 def flows(panel: Panel, sources: Sequence[Source]) -> list[Flow]:
-    """The sources, in their order. LimitStore and call log are each asked once for all of them, and no upstream."""
+    """The traffic of the sources, in their order. Queries the limit store and the call log once, and no upstream."""
     known, on = call_query.outcomes(), panel.switches.connector_on()
     return [
         Flow(
@@ -41,21 +41,23 @@ def flows(panel: Panel, sources: Sequence[Source]) -> list[Flow]:
 
 
 def breaker(source: Source, traffic: Traffic, *, connector_on: bool) -> Badge:
+    """The state of the circuit breaker."""
     if not connector_on:
-        return Badge("Not asked", "none", "the connector is off")
+        return Badge("Not called", "none", "the connector is off")
     if not source.enabled:
-        return Badge("Not asked", "none", "the source is switched off")
+        return Badge("Not called", "none", "the source is switched off")
     failed = counted(traffic.failures, "failure", "failures")
     if traffic.breaker is Breaker.OPEN and traffic.until is not None:
         return Badge(f"Open until {second(traffic.until)}", "bad", f"{failed} in a row")
     if traffic.breaker is Breaker.HALF_OPEN:
-        return Badge("Probing", "warn", f"one call looks, after {failed}")
+        return Badge("Probing", "warn", f"one test call, after {failed}")
     return Badge("Closed", "ok", f"{failed} in a row" if traffic.failures else "calls go out")
 
 
 def budget(source: Source, traffic: Traffic) -> Badge:
+    """The calls that the rate limit allows now, or the end of the wait that the upstream requested."""
     if traffic.held_until is not None:
-        return Badge(f"Held until {second(traffic.held_until)}", "warn", "the upstream asks us to wait")
+        return Badge(f"Held until {second(traffic.held_until)}", "warn", "requested by the upstream")
     rate = Rate.of(source.rate_limit)
     if rate is None:
         return Badge("No limit", "none")

@@ -16,7 +16,7 @@ from panel.web.context import panel
 
 FIELD = "kept"
 WHOLE_HEADER = "X-Leafpanel-Send-Whole"
-"""Tells the tab's script to submit the form again as a full page load, which can show the sign-in form."""
+"""Makes the tab's script submit the form again as a full page load, which can show the sign-in form."""
 _MAX_AGE_S = 3600
 _BLUEPRINT = "objects"
 

@@ -102,7 +102,7 @@ RULES: Mapping[str, Rule] = {
     "GET admin.sources.delete": ADMINISTRATORS,
     "POST admin.sources.delete": ADMINISTRATORS,
     "GET admin.sources.export": ADMINISTRATORS,
-    "GET admin.sources.ladder": ADMINISTRATORS,
+    "GET admin.sources.test_result": ADMINISTRATORS,
     "POST admin.sources.test": ADMINISTRATORS,
     "POST admin.sources.instance": ADMINISTRATORS,
     "GET admin.sources.files.load": ADMINISTRATORS,

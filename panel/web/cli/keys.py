@@ -34,7 +34,7 @@ def rotate_keys(as_json: bool) -> None:
 
 
 def _print_rotation(done: Rotation) -> None:
-    count = done.sealed_anew
+    count = done.resealed
     click.echo(f"Encrypted {count} credential{'' if count == 1 else 's'} with the key {done.newest}.")
     if done.retired:
         click.echo(f"Retired {', '.join(done.retired)}.")

@@ -27,7 +27,7 @@ from panel.web.parsing import (
     positive,
     reference_in,
 )
-from panel.web.serialize import found_json, health_json, item_json, known_health, list_json, row_json, shape_json
+from panel.web.serialize import found_json, health_json, item_json, known_health, leaf_row_json, list_json, row_json
 
 log = logging.getLogger(__name__)
 
@@ -218,7 +218,7 @@ def _link(call: ToolCall) -> Body:
     obj, text = call.object, call.reference(leaf)
     if call.is_dry_run:
         item = panel().dry_run.link(call.who, leaf.id, obj, text)
-        return {"dryRun": True, "action": "link", "wouldLink": shape_json(leaf, item)}
+        return {"dryRun": True, "action": "link", "wouldLink": leaf_row_json(leaf, item)}
     return row_json(leaf, panel().links.link(call.who, leaf.id, obj, text))
 
 

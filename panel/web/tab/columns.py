@@ -10,7 +10,7 @@ from typing import Any
 from panel.core.domain import Item
 from panel.integrations.contract import Integration
 from panel.integrations.descriptor import Column
-from panel.web.formatting import bare, color, short_day, trail
+from panel.web.formatting import breadcrumb, color, short_day, short_reference
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,13 +19,13 @@ class Cell:
 
     text: str
     label: str = ""
-    """Read to screen readers before the text; "" where the text says it."""
+    """Label for screen readers, before the text; "" where the text includes it."""
     strong: bool = False
     color: str = ""
 
 
 class Columns:
-    """Reads the cells of an item. A leaf with a pill has things with a status: its rows have the layout ``ticket``."""
+    """Builds the cells of an item. The rows of a leaf with a pill have the layout ``ticket``."""
 
     def __init__(self, leaf: Integration) -> None:
         columns = leaf.descriptor.columns
@@ -41,7 +41,7 @@ class Columns:
     def number(self, item: Item) -> str:
         """The short id that people use: ``#1528``, ``PROJ-51``, or the reference."""
         text = _text(item.facts.get(self._number.name)) if self._number is not None else ""
-        text = text or bare(item.reference, self._leaf)
+        text = text or short_reference(item.reference, self._leaf)
         return f"#{text}" if text[:1] in "0123456789" else text
 
     def pill(self, item: Item) -> Cell | None:
@@ -61,7 +61,7 @@ class Columns:
 
     def _cells(self, columns: Sequence[Column], item: Item) -> list[Cell]:
         cells = list(_cells(columns, item))
-        return cells if cells or self.layout == "ticket" else [Cell(bare(item.reference, self._leaf))]
+        return cells if cells or self.layout == "ticket" else [Cell(short_reference(item.reference, self._leaf))]
 
 
 def _cells(columns: Sequence[Column], item: Item) -> Iterator[Cell]:
@@ -73,7 +73,7 @@ def _cells(columns: Sequence[Column], item: Item) -> Iterator[Cell]:
 
 def _cell(column: Column, value: Any) -> Cell:
     if column.kind == "breadcrumb":
-        return Cell(trail(value[:-1]) if isinstance(value, list | tuple) else "")
+        return Cell(breadcrumb(value[:-1]) if isinstance(value, list | tuple) else "")
     text = _text(value)
     if column.kind == "priority":
         is_usual = text.casefold().startswith(tuple(word.casefold() for word in column.usual))
@@ -84,7 +84,7 @@ def _cell(column: Column, value: Any) -> Cell:
 
 
 def _text(value: Any) -> str:
-    """A fact in words: a date as its day, several values with commas between them, "" for none."""
+    """A fact as text: a date without its time, several values separated by commas, "" for None."""
     if isinstance(value, list | tuple):
         return ", ".join(filter(None, map(_text, value)))
     if isinstance(value, date):

@@ -275,7 +275,7 @@ def _present(row: Row) -> Mapping[str, Choice]:
 
 
 def _with_present(one: Input, present: Choice | None) -> Input:
-    """What is set now can always be kept, also where the upstream would not offer it for a change."""
+    """The choices, with the current value even if the upstream does not offer it for a change."""
     if one.field.kind != "select":
         return one
     choices = list(one.choices)

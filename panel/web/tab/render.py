@@ -1,4 +1,4 @@
-"""Drawing the tab: as a page, or alone for htmx, from the same templates."""
+"""Renders the tab as a page, or as a fragment for htmx, from the same templates."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ROW_TEMPLATE = "row.html"
 
 
 def install(app: Flask, registry: Registry) -> None:
-    """Let leaves bring a row template, escaped as all others are.
+    """Make the row templates of the leaves available, with escaping.
 
     Raises BrokenDescriptor naming the file and line of a template that cannot be parsed.
     """
@@ -48,17 +48,18 @@ def show(
     here: Visit, mode: str, *, status: int = 200, leaf: Integration | None = None, problem: Problem | None = None,
     **shown: Any,
 ) -> Response:  # fmt: skip
-    """The whole tab. ``mode`` names the template of what stands below the strip."""
-    alone = wants_fragment()
-    context = {**_common(here, leaf, late=alone), "mode": mode, "tabs": strip(here, leaf.id if leaf else "", problem)}
+    """Render the whole tab. ``mode`` names the template of the part below the strip."""
+    fragment = wants_fragment()
+    tabs = strip(here, leaf.id if leaf else "", problem)
+    context = {**_common(here, leaf, late=fragment), "mode": mode, "tabs": tabs}
     frame = {"theme": here.theme, "background": here.background, "lang": here.lang, "csrf_needed": here.needs_csrf}
     frame |= {"bearer": here.token, "now_s": int(time.time())}
-    page = render_template("tab/_tab.html" if alone else "tab/page.html", **{**frame, **context, **shown})
+    page = render_template("tab/_tab.html" if fragment else "tab/page.html", **{**frame, **context, **shown})
     return vary_on_fragment(make_response(page, status))
 
 
 def show_part(here: Visit, name: str, leaf: Integration, *, status: int = 200, **shown: Any) -> Response:
-    """A part of the tab by itself."""
+    """Render one part of the tab."""
     page = render_template(name, **{**_common(here, leaf, late=True), **shown})
     return vary_on_fragment(make_response(page, status))
 
@@ -67,25 +68,25 @@ def show_list(
     here: Visit, leaf: Integration, shown: ListView | None = None, *, status: int = 200, fresh: tuple[str, ...] = (),
     headers: Mapping[str, str] | None = None, **more: Any,
 ) -> Response:  # fmt: skip
-    """The list of a leaf, or why it cannot be shown: a 503, unless something else went wrong before."""
+    """Render the list of a leaf. A list with a problem has the status 503, unless ``status`` is another error."""
     shown = shown or list_view(here, leaf, fresh=fresh, sort=request.args.get("sort"))
     problem = shown.listing.problem
     status = 503 if problem is not None and status == 200 else status
-    answer = show(here, "list", leaf=leaf, problem=problem, status=status, list_view=shown, **more)
-    answer.headers.update(headers or {})
-    return answer
+    response = show(here, "list", leaf=leaf, problem=problem, status=status, list_view=shown, **more)
+    response.headers.update(headers or {})
+    return response
 
 
 def _common(here: Visit, leaf: Integration | None, *, late: bool) -> dict[str, Any]:
-    """What every template of the tab may use. ``late``: it arrives in a page that people are reading already."""
+    """The variables of every template of the tab. ``late`` is True for a part that is added to a loaded page."""
     return {
-        "visit": here, "leaf": leaf, "card": leaf.descriptor if leaf else None, "rows": _rows(leaf), "late": late,
-        "columns": Columns(leaf) if leaf else None, "reference": request_id(), "list_view": None, "banner": None,
-        "problem_view": None, "query": "", "focus": "",
+        "visit": here, "leaf": leaf, "card": leaf.descriptor if leaf else None, "late": late,
+        "row_template": _row_template(leaf), "columns": Columns(leaf) if leaf else None, "reference": request_id(),
+        "list_view": None, "banner": None, "problem_view": None, "query": "", "focus": "",
     }  # fmt: skip
 
 
-def _rows(leaf: Integration | None) -> Template:
-    """The template that draws a leaf's rows: its own, or the default one, which draws the columns."""
+def _row_template(leaf: Integration | None) -> Template:
+    """The template of a leaf's rows: its own, or the default one, which shows the columns."""
     own = [_own_template(leaf)] if leaf is not None else []
     return current_app.jinja_env.select_template([*own, "integrations/_item.html"])

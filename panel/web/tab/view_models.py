@@ -1,4 +1,4 @@
-"""What the tab shows, decided before a template draws it: strip, rows, order, and why something is missing."""
+"""View models of the tab, built before rendering: strip, rows, sort order, notices, banners and problems."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from panel.core.reasons import Cause
 from panel.integrations.contract import Integration
 from panel.web.context import leaves_for, panel
 from panel.web.error_bodies import problem_of
-from panel.web.formatting import bare, key, web
+from panel.web.formatting import key, short_reference, web
 from panel.web.notices import Notice, notice
 from panel.web.tab.visit import Visit
 
 EXCERPTS = 10
-"""How many rows ask for the beginning of their text."""
+"""Number of rows whose excerpt the browser loads."""
 
 NEWEST_FIRST = ("updated", "linked")
 
@@ -30,7 +30,7 @@ NEWEST_FIRST = ("updated", "linked")
 
 @dataclass(frozen=True, slots=True)
 class Tab:
-    """One leaf in the strip. ``count`` is None where nothing can be linked yet."""
+    """One leaf in the strip. ``count`` is None without a source and without links."""
 
     id: str
     label: str
@@ -41,7 +41,7 @@ class Tab:
 
 
 def strip(visit: Visit, current: str = "", problem: Problem | None = None) -> list[Tab]:
-    """The leaves by name, with what is known of them without asking anybody. None while the connector is off."""
+    """The tabs of the leaves, from stored data without a request. Empty while the connector is off."""
     if not panel().switches.connector_on():
         return []
     counts = panel().links.counts(visit.object)
@@ -53,7 +53,7 @@ def _tab(visit: Visit, leaf: Integration, count: int, current: str, problem: Pro
     check = panel().checks.current(source)
     failed = check is not None and check.status != HealthStatus.OK
     is_current = leaf.id == current
-    # What the page itself has just found out counts for more than what the last check saw.
+    # The result of this request is newer than the last check.
     attention = problem is not None if is_current else failed
     return Tab(
         leaf.id,
@@ -66,7 +66,7 @@ def _tab(visit: Visit, leaf: Integration, count: int, current: str, problem: Pro
 
 
 def first_connected(leaves: Sequence[Integration]) -> Integration | None:
-    """The leaf that an object's page opens with: the first that works as far as anybody knows."""
+    """The leaf that an object's page opens with: the first with an enabled source, else the first with a source."""
     sources = [(leaf, panel().sources.find(leaf.id)) for leaf in leaves]
     connected = [(leaf, source.enabled) for leaf, source in sources if source is not None]
     return next((leaf for leaf, enabled in connected if enabled), connected[0][0] if connected else None)
@@ -76,19 +76,19 @@ def first_connected(leaves: Sequence[Integration]) -> Integration | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """One linked thing as its row shows it. ``item`` is None while the upstream cannot be asked."""
+class RowView:
+    """One linked item as its row shows it. ``item`` is None while the upstream is unavailable."""
 
     pointer: Pointer
     item: Item | None
     key: str
     name: str
-    """How a question names it: ``#1512``, or a title in quotation marks."""
+    """The name of the item in a question: ``#1512``, or a title in quotation marks."""
     url: str
     shown_reference: str
     fresh: bool = False
     changeable: bool = False
-    asks_excerpt: bool = False
+    loads_excerpt: bool = False
 
     @property
     def reference(self) -> str:
@@ -120,12 +120,12 @@ class Line:
         return self.item.updated if self.item is not None else None
 
 
-def line(visit: Visit, leaf: Integration, row: Row, *, fresh: bool = False) -> Line:
+def row_view(visit: Visit, leaf: Integration, row: Row, *, fresh: bool = False) -> RowView:
     item = row.item
     url = item.url if item is not None else row.pointer.url
-    shown = bare(row.pointer.reference, leaf)
+    shown = short_reference(row.pointer.reference, leaf)
     title = item.title if item is not None and item.state is State.LIVE else shown
-    return Line(
+    return RowView(
         row.pointer,
         item,
         key(row.pointer.reference),
@@ -159,30 +159,31 @@ def sorts(visit: Visit, leaf: Integration, chosen: str, page: int) -> list[Sort]
     return [Sort(key, label, url[key], key == chosen) for key, label in leaf.descriptor.sorts.items()]
 
 
-def chosen_sort(leaf: Integration, wanted: str | None) -> str:
+def chosen_sort(leaf: Integration, requested: str | None) -> str:
+    """The requested sort order if the leaf has it, else its default."""
     known = list(leaf.descriptor.sorts)
-    return wanted if wanted in known else (known[0] if known else "")
+    return requested if requested in known else (known[0] if known else "")
 
 
-def in_order(lines: Sequence[Line], sort: str) -> list[Line]:
-    """The lines by a sort of the descriptor: what was just linked first, what is gone last."""
-    known = [line for line in lines if _value(line, sort) is not None]
-    unknown = [line for line in lines if _value(line, sort) is None]
-    known.sort(key=lambda line: _value(line, sort), reverse=sort in NEWEST_FIRST)
-    return sorted([*known, *unknown], key=lambda line: (not line.fresh, line.gone))
+def sorted_rows(rows: Sequence[RowView], sort: str) -> list[RowView]:
+    """The rows in a sort order of the descriptor. Rows that were just linked come first, gone ones last."""
+    known = [row for row in rows if _sort_value(row, sort) is not None]
+    unknown = [row for row in rows if _sort_value(row, sort) is None]
+    known.sort(key=lambda row: _sort_value(row, sort), reverse=sort in NEWEST_FIRST)
+    return sorted([*known, *unknown], key=lambda row: (not row.fresh, row.gone))
 
 
-def _value(line: Line, sort: str) -> Any:
-    """What a line is ordered by: a moment, a day, its title, or the text of a fact of this name."""
+def _sort_value(row: RowView, sort: str) -> Any:
+    """The value to sort a row by: a time, a date, its title, or the text of the fact of this name."""
     if sort == "updated":
-        return line.updated
+        return row.updated
     if sort == "linked":
-        return line.pointer.linked_at
+        return row.pointer.linked_at
     if sort == "title":
-        return line.title.casefold()
+        return row.title.casefold()
     if sort == "due":
-        return line.item.due if line.item is not None else None
-    value = line.facts.get(sort)
+        return row.item.due if row.item is not None else None
+    value = row.facts.get(sort)
     if isinstance(value, str):
         return value.casefold()
     return value if isinstance(value, date) else None
@@ -201,7 +202,7 @@ class ListView:
 
     leaf: Integration
     listing: Listing
-    lines: list[Line]
+    rows: list[RowView]
     sorts: list[Sort]
     notice: Notice | None
     reload_url: str
@@ -230,15 +231,15 @@ def list_view(
 ) -> ListView:
     """The linked items of a leaf, with a notice when the upstream is unavailable."""
     listing = panel().links.listing(visit.visitor, leaf.id, visit.object, page=page)
-    lines = [line(visit, leaf, row, fresh=row.pointer.reference in fresh) for row in listing.rows]
+    rows = [row_view(visit, leaf, row, fresh=row.pointer.reference in fresh) for row in listing.rows]
     chosen = chosen_sort(leaf, sort)
     if listing.problem is None:
-        lines = _with_excerpts(leaf, in_order(lines, chosen))
+        rows = _with_excerpts(leaf, sorted_rows(rows, chosen))
     pages = -(-listing.total // listing.limit)
     return ListView(
         leaf,
         listing,
-        lines,
+        rows,
         sorts(visit, leaf, chosen, page),
         notice(listing.problem, leaf, admin=visit.is_admin, links=listing.total) if listing.problem else None,
         visit.url("listing", integration=leaf.id, **_page(page)),
@@ -248,11 +249,11 @@ def list_view(
     )
 
 
-def _with_excerpts(leaf: Integration, lines: list[Line]) -> list[Line]:
+def _with_excerpts(leaf: Integration, rows: list[RowView]) -> list[RowView]:
     if not leaf.descriptor.excerpts:
-        return lines
-    live = [line.key for line in lines if not line.gone][:EXCERPTS]
-    return [replace(line, asks_excerpt=line.key in live) for line in lines]
+        return rows
+    live = [row.key for row in rows if not row.gone][:EXCERPTS]
+    return [replace(row, loads_excerpt=row.key in live) for row in rows]
 
 
 def _last_answer(leaf: Integration) -> datetime | None:
@@ -289,8 +290,8 @@ class ProblemView:
 def problem_view(visit: Visit, leaf: Integration, exc: PanelError) -> ProblemView:
     """The text for an expected error."""
     if isinstance(exc, ProviderUnavailable | Uncertain):
-        found = notice(problem_of(exc), leaf, admin=visit.is_admin, links=len(exc.pointers))
-        return ProblemView(found.title, found.text, found)
+        shown = notice(problem_of(exc), leaf, admin=visit.is_admin, links=len(exc.pointers))
+        return ProblemView(shown.title, shown.text, shown)
     if isinstance(exc, WrongHost):
         title = f"This is a {leaf.descriptor.noun} of {exc.host}."
         return ProblemView(title, "There is no source for it yet.", add_source=visit.is_admin)

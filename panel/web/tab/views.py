@@ -34,7 +34,7 @@ from panel.web.tab.forms import (
     why_not_created,
 )
 from panel.web.tab.render import show, show_list, show_part
-from panel.web.tab.view_models import Banner, ListView, first_connected, line, list_view, problem_view
+from panel.web.tab.view_models import Banner, ListView, first_connected, list_view, problem_view, row_view
 from panel.web.tab.visit import Visit, take_object_reference, visit
 
 _VIEWS: list[tuple[str, str, Callable[..., Any]]] = []
@@ -107,16 +107,16 @@ def listing(integration: str) -> Response:
 
 def _banner_after_redirect(here: Visit, shown: ListView) -> Banner | None:
     """The banner after a redirect, for linked references that the list really contains."""
-    rows = [line for line in shown.lines if line.fresh]
+    rows = [row for row in shown.rows if row.fresh]
     if not rows:
         return Banner("Unlinked.") if request.args.get("done") == "unlinked" else None
-    return _linked_banner(here, shown.leaf, [Row(line.pointer, line.item) for line in rows])
+    return _linked_banner(here, shown.leaf, [Row(row.pointer, row.item) for row in rows])
 
 
 def _linked_banner(here: Visit, leaf: Integration, rows: list[Row]) -> Banner:
     undo = tuple(row.pointer.reference for row in rows) if here.may(Action.UNLINK) else ()
     if len(rows) == 1:
-        return Banner("Linked", line(here, leaf, rows[0]).title, undo)
+        return Banner("Linked", row_view(here, leaf, rows[0]).title, undo)
     return Banner("Linked", f"{len(rows)} {leaf.descriptor.noun_plural}", undo)
 
 
@@ -278,7 +278,7 @@ def _created(here: Visit, leaf: Integration, row: Row) -> Any:
     reference = row.pointer.reference
     if _redirects(here):
         return redirect(f"{here.url('listing', integration=leaf.id, linked=reference)}#row-{row_key(reference)}", 303)
-    title = line(here, leaf, row).title
+    title = row_view(here, leaf, row).title
     headers = {"HX-Push-Url": here.url("listing", integration=leaf.id)} if here.keeps_history else {}
     banner = Banner("Created and linked", title)
     return show_list(
@@ -393,9 +393,9 @@ def _edit_page(
     here: Visit, leaf: Integration, reference: str, form: EditForm | None, *, form_errors: FormErrors | None = None,
     chosen: dict[str, str] | None = None, status: int = 200,
 ) -> Response:  # fmt: skip
-    row = line(here, leaf, form.row) if form is not None else None
+    view = row_view(here, leaf, form.row) if form is not None else None
     form_errors = form_errors or (form.form_errors if form is not None else None)
-    shown: dict[str, Any] = {"form": form, "line": row, "form_errors": form_errors, "chosen": chosen or {}}
+    shown: dict[str, Any] = {"form": form, "row_view": view, "form_errors": form_errors, "chosen": chosen or {}}
     shown |= {"reference_of": reference, "key": row_key(reference)}
     if wants_fragment():
         return show_part(here, "tab/_edit.html", leaf, status=status, **shown)

@@ -79,22 +79,22 @@ def visit() -> Visit:
 
 def _embedded() -> Visit:
     """A visit by embed token. A session is ignored: the iframe gets the rights of the token only."""
-    held = embed_grant()
-    allow_framing_by(" ".join(held.origins))
-    carried = {"theme": held.theme, **_carried()}
+    grant = embed_grant()
+    allow_framing_by(" ".join(grant.origins))
+    carried = {"theme": grant.theme, **_carried()}
     return Visit(
-        held.principal,
-        held.object,
+        grant.principal,
+        grant.object,
         face=EMBEDDED,
         blueprint=EMBEDDED,
-        theme=_chosen("theme", THEMES) or held.theme or "auto",
+        theme=_chosen("theme", THEMES) or grant.theme or "auto",
         background=_chosen("bg", ("transparent",)),
         needs_csrf=False,
         keeps_history=False,
         carried={name: value for name, value in carried.items() if value},
-        token=held.token,
-        expires=held.expires,
-        hosts=held.origins,
+        token=grant.token,
+        expires=grant.expires,
+        hosts=grant.origins,
     )
 
 

@@ -16,8 +16,8 @@ from urllib.parse import quote, unquote, urlsplit
 from panel.connector import Answer, SourceConfig, Upstream, origin_of, unexpected
 from panel.core.domain import Choice, Identity, Item
 from panel.core.errors import Forbidden, InvalidInput, NotFound, ProviderUnavailable, Rejected, Uncertain, WrongHost
+from panel.core.text import one_line
 from panel.integrations.contract import Integration
-from panel.integrations.text import one_line
 
 API = ("api", "v4")
 PAGE_SIZE = 100
