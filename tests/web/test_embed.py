@@ -126,10 +126,13 @@ def test_rights_of_the_token_bound_what_it_does_and_shows(connected: Flask, made
         client.get(f"{WIKI}/new", headers=bearer(token)),
         client.post(f"{CASE_PATH}/xwiki", json={"reference": PAGE}, headers=bearer(token)),
         client.post(f"{CASE_PATH}/xwiki/new", json={"space": "A", "title": "B"}, headers=bearer(token)),
+        client.get(f"{WIKI}/search?q=sandbox", headers=bearer(token)),
+        client.get("/api/integrations/xwiki/available", headers=bearer(token)),
+        client.get("/api/integrations/xwiki/available?register=demo&schema=case&objectId=1", headers=bearer(token)),
     ]
 
     assert (page.status_code, 'id="lp-q"' in page.text) == (200, False)
-    assert [answer.status_code for answer in answers] == [403] * 4
+    assert [answer.status_code for answer in answers] == [403] * 7
 
 
 def test_a_token_for_some_integrations_knows_no_other(connected: Flask, made: Secret) -> None:
