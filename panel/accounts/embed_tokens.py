@@ -296,7 +296,7 @@ def _grant_of(app: EmbedApp, claims: Mapping[str, Any]) -> EmbedGrant:
     expires = _expires(claims, time.time())
     obj = ObjectRef(*(_text(claims, name, 255) for name in ("register", "schema", "objectId")))
     name, can, leaves = _text(claims, "sub", 150), _can(claims), _integrations(claims)
-    principal = Principal(name, f"embed:{app.id}", can, Limits(obj, integrations=leaves))
+    principal = Principal(name, f"embed:{app.id}", can, Limits(obj, integrations=leaves), app.name)
     return EmbedGrant(principal, obj, app.name, tuple(app.origins), expires, _theme(claims), _lang(claims))
 
 

@@ -51,15 +51,33 @@ class Limits:
         return self.object in (None, obj) and (self.registers is None or obj.register in self.registers)
 
 
+LONGEST_SHOWN_NAME = 200
+"""The length of the columns that store who linked or changed something."""
+
+
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """An authenticated caller. ``name`` appears as "linked by" and in the logs."""
+    """An authenticated caller. ``shown_name`` appears as "linked by" and in the logs."""
 
     name: str
     kind: str
     """``session``, ``token``, ``local``, or ``embed:`` and the id of an embedding application."""
     can: frozenset[Action]
     limits: Limits | None = None
+    application: str = ""
+    """Name of the embedding application that chose ``name``; "" for other principals."""
+
+    @property
+    def shown_name(self) -> str:
+        """The name, followed by the application that chose it.
+
+        An application can sign any name, also that of an administrator.
+        """
+        if not self.application:
+            return self.name
+        room = LONGEST_SHOWN_NAME - len(f"{self.name} ()")
+        application = self.application if len(self.application) <= room else f"{self.application[: room - 1]}…"
+        return f"{self.name} ({application})"
 
     def may(self, right: Right) -> bool:
         return not self.can.isdisjoint(_one_of(right))

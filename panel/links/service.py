@@ -53,7 +53,7 @@ class Visitor:
 
     @property
     def actor(self) -> Actor:
-        return Actor(self.principal.name, self.principal.kind, self.caller.face, self.caller.request_id)
+        return Actor(self.principal.shown_name, self.principal.kind, self.caller.face, self.caller.request_id)
 
 
 @dataclass(frozen=True, slots=True)

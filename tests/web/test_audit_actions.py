@@ -264,7 +264,7 @@ BOB = {"subject": "bob"}
 ROWS: list[tuple[AuditAction, Callable[[World], object], dict[str, Any]]] = [
     (AuditAction.LINK, World.link, {**SCRIPT, **LINKED}),
     (AuditAction.LINK, link_in_the_tab, {**PERSON, "face": "tab", **LINKED}),
-    (AuditAction.LINK, link_when_embedded, {"who": "carol", "kind": re.compile("embed:[0-9a-f]{32}"), "face": "embed", **LINKED}),
+    (AuditAction.LINK, link_when_embedded, {"who": "carol (Cases)", "kind": re.compile("embed:[0-9a-f]{32}"), "face": "embed", **LINKED}),
     (AuditAction.CREATE, create_by_json, {**SCRIPT, **MADE}),
     (AuditAction.CREATE, lambda w: w.tab("new", projectId="1", subject=TITLE), {**PERSON, "face": "tab", **MADE}),
     (AuditAction.CREATE_UNCERTAIN, create_without_answer, {**SCRIPT, **LINKED, "subject": ""}),
