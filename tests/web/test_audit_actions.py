@@ -310,6 +310,11 @@ ROWS: list[tuple[AuditAction, Callable[[World], object], dict[str, Any]]] = [
         on_page(World.application, origins="https://new.example"),
         {**PERSON, **CASES, "detail": "origins https://new.example"},
     ),
+    (
+        AuditAction.EMBED_APP_CHANGED,
+        lambda w: w.press(f"{w.application()}/limits", registers="demo\ncases", integrations="xwiki"),
+        {**PERSON, **CASES, "detail": "registers demo, cases; integrations xwiki"},
+    ),
     (AuditAction.EMBED_APP_ROTATED, with_two_secrets, {**PERSON, **CASES, "detail": re.compile(r"lpk_\w+")}),
     (AuditAction.EMBED_APP_RETIRED, on_page(with_two_secrets, "/retire"), {**PERSON, **CASES, "detail": re.compile(r"lpk_\w+")}),
     (AuditAction.EMBED_APP_DISABLED, switched_off, {**PERSON, **CASES}),

@@ -107,6 +107,7 @@ REACHES = {
     "POST admin.embedding.inspect": "a",
     "GET admin.embedding.edit": "a",
     "POST admin.embedding.change": "a",
+    "POST admin.embedding.limit": "a",
     "POST admin.embedding.rotate": "a",
     "POST admin.embedding.retire": "a",
     "POST admin.embedding.switch": "a",

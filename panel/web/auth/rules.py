@@ -120,6 +120,7 @@ RULES: Mapping[str, Rule] = {
     "POST admin.embedding.inspect": ADMINISTRATORS,
     "GET admin.embedding.edit": ADMINISTRATORS,
     "POST admin.embedding.change": ADMINISTRATORS,
+    "POST admin.embedding.limit": ADMINISTRATORS,
     "POST admin.embedding.rotate": ADMINISTRATORS,
     "POST admin.embedding.retire": ADMINISTRATORS,
     "POST admin.embedding.switch": ADMINISTRATORS,
