@@ -140,10 +140,11 @@ def _index(
     form: AppForm | None = None, *, errors: Mapping[str, str] | None = None, created: Secret | None = None,
     inspected: Inspection | None = None,
 ) -> str:  # fmt: skip
-    apps = panel().embed_apps
+    apps = panel().embed_apps.all()
     return render_template(
-        "admin/embedding.html", apps=[(app, apps.keys(app)) for app in apps.all()], form=form or AppForm(),
+        "admin/embedding.html", apps=[(app, panel().embed_apps.keys(app)) for app in apps], form=form or AppForm(),
         errors=errors or {}, created=created, inspected=inspected, leaves=panel().registry.all(),
+        unlimited=[app.name for app in apps if not app.registers and not app.disabled],
     )  # fmt: skip
 
 

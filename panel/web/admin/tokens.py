@@ -19,7 +19,7 @@ bp = Blueprint("tokens", __name__, url_prefix="/tokens")
 
 SCOPES = (
     ("read", "Read", "see linked items"),
-    ("write", "Write", "also link, create, change and unlink"),
+    ("write", "Write", "also search, link, create, change and unlink"),
     ("admin", "Admin", "also manage sources and their settings"),
 )
 
