@@ -109,7 +109,7 @@ def build_services(app: Flask, config: Config, registry: Registry) -> Panel:
         switches=switches,
         oauth=oauth,
         call_log=call_log,
-        embed_apps=EmbedApps(vault),
+        embed_apps=EmbedApps(vault, registry.ids),
     )
 
 

@@ -8,7 +8,7 @@ import time_machine
 from support import CONSOLE
 
 from panel.accounts.api_tokens import ApiTokens, TokenRequest
-from panel.accounts.principal import Action, Limits, Principal
+from panel.accounts.principal import SCOPES, Action, Limits, Principal
 from panel.core.clock import now
 from panel.core.domain import ObjectRef
 from panel.core.errors import Forbidden, InvalidInput, NotFound
@@ -106,6 +106,46 @@ def test_what_is_outside_of_the_limits_is_absent_before_it_is_forbidden() -> Non
         reader.require(Action.UNLINK, CASE)
     with pytest.raises(NotFound):
         reader.require(Action.UNLINK, PERMIT)
+
+
+@pytest.mark.parametrize("right", [Action.LINK, Action.CREATE])
+def test_searching_needs_the_right_to_link_or_to_create(right: Action) -> None:
+    assert Principal("clara", "session", frozenset({right})).require_search(CASE, "xwiki") == CASE
+
+
+@pytest.mark.parametrize("can", [SCOPES["read"], frozenset({Action.VIEW, Action.UPDATE, Action.UNLINK})])
+def test_other_rights_do_not_search(can: frozenset[Action]) -> None:
+    with pytest.raises(Forbidden, match="link or create"):
+        Principal("clara", "session", can).require_search(CASE, "xwiki")
+
+
+def test_an_embed_token_searches_for_its_own_object_only() -> None:
+    principal = Principal("clara", "embed:1", frozenset({Action.LINK}), Limits(CASE))
+
+    assert principal.require_search(None, "xwiki") == CASE
+    with pytest.raises(NotFound):
+        principal.require_search(PERMIT, "xwiki")
+
+
+def test_a_token_limited_to_registers_names_the_object_that_it_searches_for(api_tokens: ApiTokens) -> None:
+    principal = api_tokens.by_token(made(api_tokens, "write", registers=("demo",)))
+
+    assert principal is not None
+    assert principal.require_search(CASE, "xwiki") == CASE
+    with pytest.raises(InvalidInput) as unnamed:
+        principal.require_search(None, "xwiki")
+    with pytest.raises(NotFound):
+        principal.require_search(PERMIT, "xwiki")
+    assert unnamed.value.field == "register"
+
+
+def test_a_token_limited_to_integrations_searches_those_for_any_object(api_tokens: ApiTokens) -> None:
+    principal = api_tokens.by_token(made(api_tokens, "write", integrations=("xwiki",)))
+
+    assert principal is not None
+    assert principal.require_search(None, "xwiki") is None
+    with pytest.raises(NotFound):
+        principal.require_search(CASE, "openproject")
 
 
 @pytest.mark.parametrize(

@@ -98,6 +98,9 @@ REFUSED: dict[str, Callable[[Panel, Visitor], object]] = {
     "application of that name": lambda s, v: s.embed_apps.create("cases", ["https://c.example"], by=ALICE),
     "no older secret": lambda s, v: s.embed_apps.retire(s.embed_apps.named("Cases"), by=ALICE),
     "no origin": lambda s, v: s.embed_apps.set_origins(s.embed_apps.named("Cases"), ["x"], by=ALICE),
+    "integration that is none": lambda s, v: s.embed_apps.set_limits(
+        s.embed_apps.named("Cases"), ["demo"], ["jira"], by=ALICE
+    ),
     "token without a scope": lambda s, v: s.api_tokens.create_token(TokenRequest("t", "all"), by=ALICE),
     "person of no role": lambda s, v: s.people.create("dora", "a good password", role="king", by=ALICE),
 }
@@ -138,6 +141,7 @@ DONE: dict[str, Callable[[Panel, Visitor], object]] = {
     "source deleted": lambda s, v: s.sources.delete("xwiki", by=ALICE),
     "application": lambda s, v: s.embed_apps.create("Other", ["https://o.example"], by=ALICE),
     "origins": lambda s, v: s.embed_apps.set_origins(s.embed_apps.named("Cases"), ["https://o.example"], by=ALICE),
+    "limits": lambda s, v: s.embed_apps.set_limits(s.embed_apps.named("Cases"), ["demo"], [], by=ALICE),
     "rotated": lambda s, v: s.embed_apps.rotate(s.embed_apps.named("Cases"), by=ALICE),
     "application off": lambda s, v: s.embed_apps.switch(s.embed_apps.named("Cases"), on=False, by=ALICE),
     "application removed": lambda s, v: s.embed_apps.remove(s.embed_apps.named("Cases"), by=ALICE),
@@ -188,6 +192,7 @@ SAME: dict[str, Callable[[Panel], object]] = {
     "same origins": lambda s: s.embed_apps.set_origins(
         s.embed_apps.named("Cases"), ["https://cases.example.org/"], by=ALICE
     ),
+    "same limits": lambda s: s.embed_apps.set_limits(s.embed_apps.named("Cases"), [], [], by=ALICE),
 }
 
 

@@ -14,8 +14,9 @@ from flask import Flask
 from support import ALICE, CASE
 
 from panel.accounts.embed_tokens import BadToken, EmbedApps, Secret
-from panel.accounts.principal import Action
-from panel.core.errors import Conflict, InvalidInput
+from panel.accounts.principal import Action, Principal
+from panel.core.domain import ObjectRef
+from panel.core.errors import Conflict, InvalidInput, NotFound
 from panel.credentials.rotation import rotate
 from panel.services import Panel
 from panel.storage.engine import db
@@ -250,6 +251,102 @@ def test_what_is_no_origin_is_refused(apps: EmbedApps, typed: str) -> None:
 def test_names_are_unique_whatever_their_case(apps: EmbedApps, made: Secret) -> None:
     with pytest.raises(Conflict):
         apps.create("CASES", [ORIGIN], by=ALICE)
+
+
+# --- limits ----------------------------------------------------------------------------------------------------------
+
+PERMIT = ObjectRef("permits", "case", "1")
+
+
+def test_an_application_without_limits_signs_for_every_register(apps: EmbedApps, made: Secret) -> None:
+    apps.verify(token_of(made, PERMIT)).principal.require(Action.LINK, PERMIT, "xwiki")
+
+
+def test_a_token_for_a_register_of_another_application_reaches_nothing(apps: EmbedApps) -> None:
+    made = apps.create("Cases", [ORIGIN], registers=["demo"], by=ALICE)
+
+    own, outside = apps.verify(token_of(made, CASE)), apps.verify(token_of(made, PERMIT))
+
+    own.principal.require(Action.LINK, CASE, "xwiki")
+    assert (own.outside, outside.outside) == ("", "Cases is limited to the registers demo.")
+    for obj in (PERMIT, CASE, None):
+        with pytest.raises(NotFound):
+            outside.principal.require(Action.VIEW, obj)
+
+
+@pytest.mark.parametrize(
+    ("claimed", "sees"),
+    [(None, ["xwiki"]), (["xwiki", "openproject"], ["xwiki"]), (["openproject"], [])],
+)
+def test_a_token_sees_the_integrations_that_it_and_its_application_allow(
+    apps: EmbedApps, claimed: list[str] | None, sees: list[str]
+) -> None:
+    made = apps.create("Cases", [ORIGIN], integrations=["xwiki"], by=ALICE)
+
+    principal = apps.verify(token_of(made, CASE, integrations=claimed)).principal
+
+    assert [leaf for leaf in ("xwiki", "openproject") if principal.sees(leaf)] == sees
+
+
+def test_changed_limits_hold_for_tokens_that_are_out(apps: EmbedApps, made: Secret) -> None:
+    token = token_of(made, CASE)
+    apps.set_limits(apps.named("Cases"), [" permits ", "permits"], ["xwiki"], by=ALICE)
+
+    assert apps.verify(token).outside == "Cases is limited to the registers permits."
+    apps.set_limits(apps.named("Cases"), [], [], by=ALICE)
+    assert apps.verify(token).outside == ""
+    assert apps.verify(token).principal.sees("openproject")
+
+
+def test_no_token_is_signed_for_another_register(apps: EmbedApps) -> None:
+    apps.create("Cases", [ORIGIN], registers=["demo"], by=ALICE)
+
+    with pytest.raises(InvalidInput) as refused:
+        apps.sign(apps.named("Cases"), PERMIT, subject="alice", can=["view"], seconds=60)
+
+    assert (refused.value.field, str(refused.value)) == ("register", "Cases is limited to the registers demo.")
+
+
+@pytest.mark.parametrize(
+    ("limits", "field"), [({"registers": ["a\nb"]}, "registers"), ({"integrations": ["jira"]}, "integrations")]
+)
+def test_wrong_limits_are_refused_by_their_field(apps: EmbedApps, limits: dict[str, list[str]], field: str) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        apps.create("Cases", [ORIGIN], **limits, by=ALICE)
+
+    assert (refused.value.field, apps.all()) == (field, [])
+
+
+def test_a_name_in_a_token_is_shown_with_the_application_that_chose_it(apps: EmbedApps, made: Secret) -> None:
+    assert apps.verify(token_of(made, CASE, sub="Boss")).principal.shown_name == "Boss (Cases)"
+    assert Principal("Boss", "session", frozenset()).shown_name == "Boss"
+
+
+def test_a_shown_name_fits_into_its_column_and_keeps_the_user(apps: EmbedApps) -> None:
+    made = apps.create("A" * 200, [ORIGIN], by=ALICE)
+
+    shown = apps.verify(token_of(made, CASE, sub="u" * 150)).principal.shown_name
+
+    assert len(shown) == 200
+    assert shown.startswith(f"{'u' * 150} (AAA")
+    assert shown.endswith("A…)")
+
+
+def test_the_command_limits_an_application_and_warns_without_a_register(app: Flask) -> None:
+    runner = app.test_cli_runner()
+    create = ["embed-app", "create", "--origin", "http://localhost:5000"]
+
+    limited = runner.invoke(args=[*create, "Shop", "--register", "a", "--register", "b", "--integration", "xwiki"])
+    unlimited = runner.invoke(args=[*create, "Zoo", "--json"])
+    refused = runner.invoke(args=["embed-url", "c", "case", "1", "--app", "Shop"])
+    rows = json.loads(runner.invoke(args=["embed-app", "list", "--json"]).stdout)
+
+    assert (limited.exit_code, limited.stderr) == (0, "")
+    assert "Zoo can sign tokens for every register." in unlimited.stderr
+    assert list(json.loads(unlimited.stdout)) == ["name", "kid", "secret", "origin"]
+    assert (refused.exit_code, "Shop is limited to the registers a, b." in refused.stderr) == (1, True)
+    assert [(row["registers"], row["integrations"]) for row in rows] == [(["a", "b"], ["xwiki"]), ([], [])]
+    assert "(every register)" in runner.invoke(args=["embed-app", "list"]).stdout
 
 
 def test_the_commands_make_an_application_and_an_address(app: Flask) -> None:

@@ -9,7 +9,7 @@ import pytest
 from flask import Flask
 from support import ALICE, CASE, Upstreams
 
-from panel.accounts.principal import SCOPES, Principal
+from panel.accounts.principal import SCOPES, Action, Limits, Principal
 from panel.connector import Caller
 from panel.core.domain import ObjectRef, State
 from panel.core.errors import AlreadyLinked, Conflict, Forbidden, InvalidInput, NotFound, ProviderUnavailable
@@ -183,6 +183,37 @@ def test_a_reader_may_not_write(links: Links) -> None:
     ):
         with pytest.raises(Forbidden):
             write()
+
+
+def test_a_reader_neither_searches_nor_sees_choices(links: Links, upstreams: Upstreams) -> None:
+    reader = Visitor(Principal("bob", "token", SCOPES["read"]), Caller("test", "bob"))
+
+    with upstreams.openproject.counting() as requests:
+        for search in (
+            lambda: links.available(reader, "openproject", "", obj=CASE),
+            lambda: links.available(reader, "openproject", "101"),
+            lambda: links.choices(reader, "openproject", "projectId", {}, obj=CASE),
+            lambda: links.choices(reader, "openproject", "assignee", {}, obj=CASE, reference="101"),
+        ):
+            with pytest.raises(Forbidden):
+                search()
+    assert requests == []
+
+
+def test_whoever_may_change_a_linked_item_sees_the_choices_of_its_form(links: Links) -> None:
+    changer = Visitor(Principal("bob", "embed:1", frozenset({Action.UPDATE}), Limits(CASE)), Caller("test", "bob"))
+
+    assert links.choices(changer, "openproject", "status", {}, obj=CASE, reference="101")
+    with pytest.raises(NotFound):
+        links.choices(changer, "openproject", "status", {}, obj=OTHER, reference="101")
+
+
+def test_choices_are_for_objects_within_the_limits(links: Links) -> None:
+    writer = Visitor(Principal("bob", "embed:1", SCOPES["write"], Limits(CASE)), Caller("test", "bob"))
+
+    assert links.choices(writer, "openproject", "projectId", {}, obj=CASE)
+    with pytest.raises(NotFound):
+        links.choices(writer, "openproject", "projectId", {}, obj=OTHER)
 
 
 def test_searching_the_list_looks_at_titles(links: Links, visitor: Visitor, upstreams: Upstreams) -> None:

@@ -11,6 +11,7 @@ from datetime import timedelta
 
 from sqlalchemy import delete, select, update
 
+from panel.accounts.limits import as_limit, clean_integrations, clean_registers
 from panel.accounts.principal import SCOPES, Limits, Principal
 from panel.core.clock import now
 from panel.core.errors import InvalidInput, NotFound
@@ -66,16 +67,9 @@ class ApiTokens:
 
     def _limits(self, request: TokenRequest) -> tuple[list[str] | None, list[str] | None]:
         """Raises InvalidInput."""
-        registers, leaves = [*dict.fromkeys(request.registers)], [*dict.fromkeys(request.integrations)]
-        if request.scope == "admin" and (registers or leaves):
+        if request.scope == "admin" and (request.registers or request.integrations):
             raise InvalidInput("scope", "An admin token cannot be limited: it can change every source.")
-        for register in registers:
-            checked_line("registers", register, 255, what="A register")
-        for leaf in leaves:
-            if leaf not in self._integrations():
-                known = ", ".join(self._integrations())
-                raise InvalidInput("integrations", f"There is no integration “{leaf[:63]}”. There are {known}.")
-        return registers or None, leaves or None
+        return clean_registers(request.registers), clean_integrations(request.integrations, self._integrations())
 
     def tokens(self) -> list[ApiToken]:
         return list(db.session.scalars(select(ApiToken).order_by(ApiToken.name, ApiToken.id)))
@@ -110,10 +104,7 @@ class ApiTokens:
 def _limits_of(row: ApiToken) -> Limits | None:
     if row.registers is None and row.integrations is None:
         return None
-    return Limits(
-        registers=frozenset(row.registers) if row.registers is not None else None,
-        integrations=frozenset(row.integrations) if row.integrations is not None else None,
-    )
+    return Limits(registers=as_limit(row.registers), integrations=as_limit(row.integrations))
 
 
 def _record_use(row: ApiToken) -> None:

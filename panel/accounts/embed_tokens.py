@@ -8,7 +8,7 @@ import logging
 import re
 import secrets
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -18,6 +18,7 @@ from joserfc.jwk import OctKey
 from joserfc.util import urlsafe_b64decode
 from sqlalchemy import delete, func, select
 
+from panel.accounts.limits import as_limit, clean_integrations, clean_registers
 from panel.accounts.principal import Action, Limits, Principal
 from panel.core.domain import ObjectRef
 from panel.core.errors import Conflict, InvalidInput, NotFound, PanelError
@@ -65,6 +66,17 @@ class EmbedGrant:
     lang: str = ""
     token: str = field(default="", repr=False)
 
+    @property
+    def outside(self) -> str:
+        """Why the object is outside the registers of the application; "" when it is not.
+
+        The access rules answer such a token as one for another object.
+        """
+        limits = self.principal.limits
+        if limits is None or limits.allows(self.object):
+            return ""
+        return f"{self.app} is limited to the registers {', '.join(sorted(limits.registers or ()))}."
+
 
 @dataclass(frozen=True, slots=True)
 class Secret:
@@ -80,22 +92,36 @@ class Secret:
 
 
 class EmbedApps:
-    """The embedding applications."""
+    """The embedding applications. ``integrations`` returns the ids of all integrations."""
 
-    def __init__(self, vault: Vault) -> None:
+    def __init__(self, vault: Vault, integrations: Callable[[], Collection[str]]) -> None:
         self._vault = vault
+        self._integrations = integrations
 
     # --- administration ------------------------------------------------------------------------------------------
 
-    def create(self, name: str, origins: Iterable[str], *, by: Actor) -> Secret:
-        """Create an application with its first secret.
+    def create(
+        self,
+        name: str,
+        origins: Iterable[str],
+        *,
+        registers: Iterable[str] = (),
+        integrations: Iterable[str] = (),
+        by: Actor,
+    ) -> Secret:
+        """Create an application with its first secret. Without registers or integrations, it is not limited to any.
 
         Raises InvalidInput naming the field, and Conflict when the name is taken.
         """
         name = checked_line("name", name, 200)
         if db.session.scalar(select(EmbedApp.id).where(func.lower(EmbedApp.name) == name.lower())):
             raise Conflict(f"There is an embedding application named {name} already.")
-        app = EmbedApp(name=name, origins=clean_origins(origins))
+        app = EmbedApp(
+            name=name,
+            origins=clean_origins(origins),
+            registers=clean_registers(registers),
+            integrations=clean_integrations(integrations, self._integrations()),
+        )
         db.session.add(app)
         db.session.flush()
         return self._new_secret(app, AuditAction.EMBED_APP_CREATED, by)
@@ -146,6 +172,14 @@ class EmbedApps:
         app.origins = cleaned
         db.session.commit()
 
+    def set_limits(self, app: EmbedApp, registers: Iterable[str], integrations: Iterable[str], *, by: Actor) -> None:
+        """Limit the tokens of an application from now on; empty lists mean no limit. Raises InvalidInput."""
+        limits = clean_registers(registers), clean_integrations(integrations, self._integrations())
+        if limits != (app.registers, app.integrations):
+            app.registers, app.integrations = limits
+            audit.record(AuditAction.EMBED_APP_CHANGED, by, subject=app.name, detail=_limits_in_words(app))
+        db.session.commit()
+
     def switch(self, app: EmbedApp, *, on: bool, by: Actor) -> None:
         """Enable or disable an application. Tokens of a disabled one are refused at once."""
         if app.disabled is on:
@@ -161,7 +195,10 @@ class EmbedApps:
     def _new_secret(self, app: EmbedApp, action: AuditAction, by: Actor) -> Secret:
         kid, value = f"lpk_{secrets.token_hex(8)}", secrets.token_urlsafe(32)
         db.session.add(EmbedKey(kid=kid, app_id=app.id, sealed=self._vault.seal(value, _associated_data(app.id, kid))))
-        detail = kid if action is AuditAction.EMBED_APP_ROTATED else f"{kid}, {_origins_in_words(app.origins)}"
+        words = [kid, _origins_in_words(app.origins)]
+        if app.registers or app.integrations:
+            words.append(_limits_in_words(app))
+        detail = kid if action is AuditAction.EMBED_APP_ROTATED else ", ".join(words)
         audit.record(action, by, subject=app.name, detail=detail)
         db.session.commit()
         return Secret(app.name, kid, value, tuple(app.origins))
@@ -180,9 +217,11 @@ class EmbedApps:
         header = {"alg": ALGORITHM, "kid": key.kid, "typ": "JWT"}
         token = jwt.encode(header, claims, self._key(key), algorithms=[ALGORITHM])
         try:
-            self.verify(token)
+            grant = self.verify(token)
         except BadToken as exc:
             raise InvalidInput("can", str(exc)) from None
+        if grant.outside:
+            raise InvalidInput("register", grant.outside)
         return token
 
     def verify(self, token: str) -> EmbedGrant:
@@ -245,6 +284,10 @@ def _origins_in_words(origins: Iterable[str]) -> str:
     return f"origins {' '.join(origins)}"
 
 
+def _limits_in_words(app: EmbedApp) -> str:
+    return f"registers {', '.join(app.registers or ['all'])}; integrations {', '.join(app.integrations or ['all'])}"
+
+
 def _origin(text: str) -> str:
     """Normalise one origin. It is sent in a CSP header, so it may hold scheme, host and port only."""
     found = _ORIGIN.fullmatch(text.strip().lower().rstrip("/"))
@@ -295,8 +338,8 @@ def _grant_of(app: EmbedApp, claims: Mapping[str, Any]) -> EmbedGrant:
         raise BadToken(f"The claim aud must be “{AUDIENCE}”.")
     expires = _expires(claims, time.time())
     obj = ObjectRef(*(_text(claims, name, 255) for name in ("register", "schema", "objectId")))
-    name, can, leaves = _text(claims, "sub", 150), _can(claims), _integrations(claims)
-    principal = Principal(name, f"embed:{app.id}", can, Limits(obj, integrations=leaves))
+    limits = Limits(obj, as_limit(app.registers), _both(_integrations(claims), as_limit(app.integrations)))
+    principal = Principal(_text(claims, "sub", 150), f"embed:{app.id}", _can(claims), limits, app.name)
     return EmbedGrant(principal, obj, app.name, tuple(app.origins), expires, _theme(claims), _lang(claims))
 
 
@@ -346,6 +389,13 @@ def _integrations(claims: Mapping[str, Any]) -> frozenset[str] | None:
     if not isinstance(value, list) or not value or not all(isinstance(word, str) and word for word in value):
         raise BadToken("The claim integrations must be a list of their ids, or left out.")
     return frozenset(value)
+
+
+def _both(claimed: frozenset[str] | None, allowed: frozenset[str] | None) -> frozenset[str] | None:
+    """The integrations that the token and its application both allow."""
+    if claimed is None or allowed is None:
+        return claimed if allowed is None else allowed
+    return claimed & allowed
 
 
 def _theme(claims: Mapping[str, Any]) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from panel.core.domain import ObjectRef
-from panel.core.errors import Forbidden, NotFound
+from panel.core.errors import Forbidden, InvalidInput, NotFound
 
 
 class Action(StrEnum):
@@ -19,6 +19,12 @@ class Action(StrEnum):
     UNLINK = "unlink"
     ADMIN = "admin"
 
+
+Right = Action | frozenset[Action]
+"""A right, or several rights of which one is enough."""
+
+SEARCHING = frozenset({Action.LINK, Action.CREATE})
+"""One of these is needed to search an upstream and to see its choices. ``view`` shows linked items only."""
 
 WRITING = frozenset({Action.VIEW, Action.LINK, Action.CREATE, Action.UPDATE, Action.UNLINK})
 SCOPES: dict[str, frozenset[Action]] = {
@@ -45,15 +51,21 @@ class Limits:
         return self.object in (None, obj) and (self.registers is None or obj.register in self.registers)
 
 
+LONGEST_SHOWN_NAME = 200
+"""The length of the columns that store who linked or changed something."""
+
+
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """An authenticated caller. ``name`` appears as "linked by" and in the logs."""
+    """An authenticated caller. ``shown_name`` appears as "linked by" and in the logs."""
 
     name: str
     kind: str
     """``session``, ``token``, ``local``, or ``embed:`` and the id of an embedding application."""
     can: frozenset[Action]
     limits: Limits | None = None
+    application: str = ""
+    """Name of the embedding application that chose ``name``; "" for other principals."""
     id: str = ""
     """Distinguishes principals of the same name; empty if the names of the kind are unique."""
 
@@ -62,8 +74,20 @@ class Principal:
         """By which Idempotency-Keys and shares of a rate limit are kept apart."""
         return f"{self.kind}:{self.id or self.name}"
 
-    def may(self, action: Action) -> bool:
-        return action in self.can
+    @property
+    def shown_name(self) -> str:
+        """The name, followed by the application that chose it.
+
+        An application can sign any name, also that of an administrator.
+        """
+        if not self.application:
+            return self.name
+        room = LONGEST_SHOWN_NAME - len(f"{self.name} ()")
+        application = self.application if len(self.application) <= room else f"{self.application[: room - 1]}…"
+        return f"{self.name} ({application})"
+
+    def may(self, right: Right) -> bool:
+        return not self.can.isdisjoint(_one_of(right))
 
     def sees(self, integration: str) -> bool:
         named = self.limits.integrations if self.limits is not None else None
@@ -76,20 +100,41 @@ class Principal:
     def check_scope(self, obj: ObjectRef | None, integration: str = "") -> None:
         """Raise NotFound for an object or integration outside the limits.
 
-        Not Forbidden, so that the answer does not reveal whether the object exists.
+        Not Forbidden, so that the answer does not reveal whether the object exists. Without ``obj``, the only object
+        of the limits is checked.
         """
         if self.limits is None:
             return
+        obj = obj or self.limits.object
         outside = obj is not None and not self.limits.allows(obj)
         if outside or (integration and not self.sees(integration)):
             raise NotFound("There is nothing at this address.")
 
-    def require(self, action: Action, obj: ObjectRef | None = None, integration: str = "") -> None:
-        """Raise NotFound outside the limits, and Forbidden when the principal may not do ``action``."""
+    def require(self, right: Right, obj: ObjectRef | None = None, integration: str = "") -> None:
+        """Raise NotFound outside the limits, and Forbidden when the principal does not have ``right``."""
         self.check_scope(obj, integration)
-        if not self.may(action):
+        if not self.may(right):
             raise Forbidden(
-                f"This needs the right to {action.value}."
-                if action is not Action.ADMIN
+                f"This needs the right to {' or '.join(_one_of(right))}."
+                if right is not Action.ADMIN
                 else "This is for administrators."
             )
+
+    def require_search(self, obj: ObjectRef | None, integration: str) -> ObjectRef | None:
+        """Check the right to search an upstream for an object, and return the object.
+
+        An embed token that names no object searches for its own. Raises NotFound and Forbidden as ``require``, and
+        InvalidInput when a principal limited to registers names no object.
+        """
+        self.require(SEARCHING, obj, integration)
+        if self.limits is None:
+            return obj
+        obj = obj or self.limits.object
+        if obj is None and self.limits.registers is not None:
+            raise InvalidInput("register", "This token is limited to registers: name register, schema and objectId.")
+        return obj
+
+
+def _one_of(right: Right) -> list[Action]:
+    """The rights of which one is enough, in the order of ``Action``."""
+    return [action for action in Action if action == right or (isinstance(right, frozenset) and action in right)]

@@ -37,9 +37,9 @@ class DryRun:
             raise AlreadyLinked(f"This {leaf.descriptor.noun} is already linked.")
         return item
 
-    def create(self, visitor: Visitor, integration: str, values: Mapping[str, Any]) -> None:
+    def create(self, visitor: Visitor, integration: str, obj: ObjectRef, values: Mapping[str, Any]) -> None:
         """Check the required fields and that the source can be read. Only the upstream can check the rest."""
-        visitor.principal.require(Action.CREATE, None, integration)
+        visitor.principal.require(Action.CREATE, obj, integration)
         leaf = self._registry.get(integration)
         for field in leaf.descriptor.create:
             value = values.get(field.name)

@@ -53,7 +53,7 @@ class Visitor:
 
     @property
     def actor(self) -> Actor:
-        return Actor(self.principal.name, self.principal.kind, self.caller.face, self.caller.request_id)
+        return Actor(self.principal.shown_name, self.principal.kind, self.caller.face, self.caller.request_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +157,7 @@ class Links:
 
         Raises InvalidInput (WrongHost for an address of another host) and ProviderUnavailable.
         """
-        visitor.principal.require(Action.VIEW, obj, integration)
+        obj = visitor.principal.require_search(obj, integration)
         leaf = self._registry.get(integration)
         with open_upstream(self._connector, leaf, self._resolver.resolve(leaf), visitor.caller) as upstream:
             items = _candidates(leaf, upstream, text.strip(), max(1, min(limit, 100)))
@@ -190,10 +190,20 @@ class Links:
         return health
 
     def choices(
-        self, visitor: Visitor, integration: str, field: str, values: Mapping[str, str], *, reference: str | None = None
+        self,
+        visitor: Visitor,
+        integration: str,
+        field: str,
+        values: Mapping[str, str],
+        *,
+        obj: ObjectRef | None = None,
+        reference: str | None = None,
     ) -> list[Choice]:
-        """The upstream's choices for a field of the create or update form."""
-        visitor.principal.require(Action.VIEW, None, integration)
+        """The upstream's choices for a field of the create form, or of the update form of a linked ``reference``."""
+        if reference is None:
+            visitor.principal.require_search(obj, integration)
+        else:
+            visitor.principal.require(Action.UPDATE, obj, integration)
         leaf = self._registry.get(integration)
         with open_upstream(self._connector, leaf, self._resolver.resolve(leaf), visitor.caller) as upstream:
             return list(leaf.choices(upstream, field, values, reference=reference))

@@ -261,13 +261,16 @@ class AuditEntry(Model):
 
 
 class EmbedApp(Model):
-    """An application that may show the tab in a frame: its name and the origins of its pages."""
+    """An application that may show the tab in a frame: its name, the origins of its pages, and its limits."""
 
     __tablename__ = "embed_app"
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True, default=_uuid)
     name: Mapped[str] = mapped_column(String(200), unique=True)
     origins: Mapped[list[str]] = mapped_column(JSON, default=list)
+    registers: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
+    integrations: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
+    """The registers and integrations that its tokens are limited to; None means no limit."""
     disabled: Mapped[bool] = mapped_column(default=False)
     created_at: Mapped[datetime] = mapped_column(Moment, default=now)
 

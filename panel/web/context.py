@@ -43,7 +43,7 @@ def end_request(response: Response) -> Response:
 
 def visitor(principal: Principal, face: str) -> Visitor:
     """The principal, face and id of this request, for the services."""
-    return Visitor(principal, Caller(face, principal.name, request_id(), key=principal.key))
+    return Visitor(principal, Caller(face, principal.shown_name, request_id(), key=principal.key))
 
 
 def admitted() -> Principal:

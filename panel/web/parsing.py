@@ -1,4 +1,4 @@
-"""Request parsing that JSON and MCP share: references, numbers and payloads. All functions raise InvalidInput."""
+"""Request parsing that several faces share: references, numbers, payloads and lists. Most raise InvalidInput."""
 
 from __future__ import annotations
 
@@ -21,6 +21,11 @@ def object_ref(register: str, schema: str, object_id: str) -> ObjectRef:
         if not value.strip() or len(value) > 255 or not value.isprintable():
             raise InvalidInput(name, f"“{name}” must be 1 to 255 printable characters.")
     return ObjectRef(register, schema, object_id)
+
+
+def lines(text: str) -> tuple[str, ...]:
+    """The lines of a text area that are not blank."""
+    return tuple(line.strip() for line in text.splitlines() if line.strip())
 
 
 def positive(name: str, text: str | None, default: int) -> int:

@@ -91,7 +91,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         ).result()
     with pytest.MonkeyPatch.context() as patch:
         # As many as there can be at once, so that few pages show all.
-        patch.setattr("panel.web.tab.views.OFFERED", 100)
+        patch.setattr("panel.web.tab.views.PICKER_SIZE", 100)
         patch.setitem(Links.listing.__kwdefaults__, "limit", PER_PAGE)
         yield World(
             server.url, upstream.url, f"http://localhost:{host.port}", wiki, tracker, cookie, lambda obj: token_of(secret, obj), admin_pages(app)

@@ -71,6 +71,70 @@ def test_secrets_change_over_and_origins_are_saved(
     assert "https://new.example" in page
 
 
+def test_an_application_is_made_with_limits_which_the_list_shows(as_admin: FlaskClient, form: dict[str, str]) -> None:
+    limits = {"registers": "cases\n permits \n", "integrations": ["xwiki"]}
+
+    made = as_admin.post("/admin/embedding", data={**form, "name": "Shop", "origins": "https://a.example", **limits})
+
+    page = as_admin.get("/admin/embedding").text
+    assert made.status_code == 201
+    assert "<div>cases, permits</div>" in page
+    assert "<div>xwiki</div>" in page
+    assert "Every register" not in page
+
+
+def test_an_application_without_registers_is_warned_about(
+    app: Flask, as_admin: FlaskClient, made: Secret, form: dict[str, str]
+) -> None:
+    warned = [as_admin.get(path).text for path in ("/admin/embedding", path_of(app))]
+    saved = as_admin.post(f"{path_of(app)}/limits", data={**form, "registers": "demo"})
+    limited = [as_admin.get(path).text for path in ("/admin/embedding", path_of(app))]
+
+    assert saved.status_code == 303
+    assert "Not limited to registers: Cases" in warned[0]
+    assert "Every register" in warned[0]
+    assert "Not limited to registers" in warned[1]
+    assert not [page for page in limited if "Every register" in page or "Not limited to registers" in page]
+
+
+def test_saving_origins_does_not_touch_the_limits(
+    app: Flask, as_admin: FlaskClient, made: Secret, form: dict[str, str]
+) -> None:
+    as_admin.post(f"{path_of(app)}/limits", data={**form, "registers": "demo", "integrations": "xwiki"})
+    as_admin.post(path_of(app), data={**form, "origins": "https://new.example"})
+
+    with app.app_context():
+        kept = app.extensions["leafpanel"].embed_apps.named("Cases")
+        assert (kept.registers, kept.integrations) == (["demo"], ["xwiki"])
+
+
+def test_wrong_limits_come_back_as_they_were_typed(
+    app: Flask, as_admin: FlaskClient, made: Secret, form: dict[str, str]
+) -> None:
+    typed = {"registers": "r" * 256, "integrations": "xwiki"}
+
+    answers = [
+        as_admin.post(f"{path_of(app)}/limits", data={**form, **typed}),
+        as_admin.post("/admin/embedding", data={**form, "name": "Shop", "origins": "https://a.example", **typed}),
+    ]
+
+    for answer in answers:
+        assert (answer.status_code, 'id="registers-error"' in answer.text) == (422, True)
+        assert "r" * 256 in answer.text
+        assert 'value="xwiki" checked' in answer.text
+
+
+def test_the_inspector_names_the_registers_of_the_application(
+    app: Flask, as_admin: FlaskClient, made: Secret, form: dict[str, str]
+) -> None:
+    as_admin.post(f"{path_of(app)}/limits", data={**form, "registers": "permits"})
+
+    page = as_admin.post("/admin/embedding/inspect", data={**form, "address": token_of(made, CASE)}).text
+
+    assert "This address is refused" in page
+    assert "Cases is limited to the registers permits." in page
+
+
 def test_a_switched_off_application_is_refused(
     app: Flask, as_admin: FlaskClient, made: Secret, form: dict[str, str]
 ) -> None:

@@ -460,6 +460,41 @@ def test_the_picker_says_what_is_linked(api: FlaskClient, writer: dict[str, str]
     assert all({"reference", "title", "url", "linked"} <= set(row) for row in rows)
 
 
+SEARCH = "/api/integrations/xwiki/available"
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "field"),
+    [
+        ("", 400, "register"),
+        ("?register=demo", 400, "schema"),
+        ("?register=demo&schema=case&objectId=7", 200, None),
+        ("?register=permits&schema=case&objectId=7", 404, None),
+    ],
+)
+def test_a_token_limited_to_registers_searches_for_objects_of_those_only(
+    api: FlaskClient, query: str, status: int, field: str | None
+) -> None:
+    token = api_token(api.application, "write", registers=("demo",))
+
+    answer = api.get(SEARCH + query, headers={"Authorization": f"Bearer {token}"})
+
+    assert (answer.status_code, (answer.json or {}).get("field")) == (status, field)
+
+
+def test_a_read_token_searches_nothing(api: FlaskClient, bearer: Bearer, upstreams: Upstreams) -> None:
+    with upstreams.xwiki.counting() as asked:
+        answer = api.get(f"{SEARCH}?search=a", headers=bearer("read"))
+
+    assert (answer.status_code, asked) == (403, [])
+    assert (answer.json or {})["message"] == "This needs the right to link or create."
+
+
+@pytest.mark.parametrize(("role", "status"), [("viewer", 403), ("editor", 200), ("admin", 200)])
+def test_a_session_searches_with_the_rights_of_its_role(api: FlaskClient, role: str, status: int) -> None:
+    assert signed_in_client(api.application, f"a {role}", role).get(SEARCH).status_code == status
+
+
 def test_health_is_200_whatever_it_found(api: FlaskClient, writer: dict[str, str], upstreams: Upstreams) -> None:
     well = api.get("/api/integrations/xwiki/health", headers=writer).json or {}
     upstreams.xwiki.fault = "server-error"

@@ -264,7 +264,7 @@ BOB = {"subject": "bob"}
 ROWS: list[tuple[AuditAction, Callable[[World], object], dict[str, Any]]] = [
     (AuditAction.LINK, World.link, {**SCRIPT, **LINKED}),
     (AuditAction.LINK, link_in_the_tab, {**PERSON, "face": "tab", **LINKED}),
-    (AuditAction.LINK, link_when_embedded, {"who": "carol", "kind": re.compile("embed:[0-9a-f]{32}"), "face": "embed", **LINKED}),
+    (AuditAction.LINK, link_when_embedded, {"who": "carol (Cases)", "kind": re.compile("embed:[0-9a-f]{32}"), "face": "embed", **LINKED}),
     (AuditAction.CREATE, create_by_json, {**SCRIPT, **MADE}),
     (AuditAction.CREATE, lambda w: w.tab("new", projectId="1", subject=TITLE), {**PERSON, "face": "tab", **MADE}),
     (AuditAction.CREATE_UNCERTAIN, create_without_answer, {**SCRIPT, **LINKED, "subject": ""}),
@@ -309,6 +309,11 @@ ROWS: list[tuple[AuditAction, Callable[[World], object], dict[str, Any]]] = [
         AuditAction.EMBED_APP_CHANGED,
         on_page(World.application, origins="https://new.example"),
         {**PERSON, **CASES, "detail": "origins https://new.example"},
+    ),
+    (
+        AuditAction.EMBED_APP_CHANGED,
+        lambda w: w.press(f"{w.application()}/limits", registers="demo\ncases", integrations="xwiki"),
+        {**PERSON, **CASES, "detail": "registers demo, cases; integrations xwiki"},
     ),
     (AuditAction.EMBED_APP_ROTATED, with_two_secrets, {**PERSON, **CASES, "detail": re.compile(r"lpk_\w+")}),
     (AuditAction.EMBED_APP_RETIRED, on_page(with_two_secrets, "/retire"), {**PERSON, **CASES, "detail": re.compile(r"lpk_\w+")}),

@@ -112,16 +112,23 @@ def test_a_name_says_who_vouches_for_it(app: Flask, as_admin: FlaskClient) -> No
     with app.app_context():
         apps = app.extensions["leafpanel"].embed_apps
         apps.create("Cases", ["https://cases.example.org"], by=ALICE)
-        embedded = Actor("alice", f"embed:{apps.named('Cases').id}", "embed")
-    for by in (embedded, Actor("alice", "embed:gone", "embed"), AGENT, Actor("console", "local:root", "console")):
+        kind = f"embed:{apps.named('Cases').id}"
+    for by in (
+        Actor("alice (Cases)", kind, "embed"),
+        Actor("bob", kind, "embed"),
+        Actor("eve", "embed:gone", "embed"),
+        AGENT,
+        Actor("console", "local:root", "console"),
+    ):
         plant(app, by=by)
 
     page = words(as_admin.get(f"{TRAIL}?deed=link").text)
 
-    assert "alice via Cases Linked" in page
+    assert "alice (Cases) Linked" in page
     for who in (
-        "alice, identified by Cases",
-        "alice, identified by a deleted application",
+        "alice (Cases), named by an embedding application",
+        "bob (Cases), named by an embedding application",
+        "eve (a deleted application), named by an embedding application",
         "agent, API token",
         "console, account root",
     ):

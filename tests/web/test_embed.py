@@ -10,7 +10,7 @@ import pytest
 from embedders import ALL, token_of
 from flask import Flask
 from flask.testing import FlaskClient
-from support import ALICE, CASE, CASE_PATH, signed_in_client
+from support import ALICE, CASE, CASE_PATH, Upstreams, signed_in_client
 from werkzeug.test import TestResponse
 
 from panel.accounts.embed_tokens import Secret
@@ -126,10 +126,13 @@ def test_rights_of_the_token_bound_what_it_does_and_shows(connected: Flask, made
         client.get(f"{WIKI}/new", headers=bearer(token)),
         client.post(f"{CASE_PATH}/xwiki", json={"reference": PAGE}, headers=bearer(token)),
         client.post(f"{CASE_PATH}/xwiki/new", json={"space": "A", "title": "B"}, headers=bearer(token)),
+        client.get(f"{WIKI}/search?q=sandbox", headers=bearer(token)),
+        client.get("/api/integrations/xwiki/available", headers=bearer(token)),
+        client.get("/api/integrations/xwiki/available?register=demo&schema=case&objectId=1", headers=bearer(token)),
     ]
 
     assert (page.status_code, 'id="lp-q"' in page.text) == (200, False)
-    assert [answer.status_code for answer in answers] == [403] * 4
+    assert [answer.status_code for answer in answers] == [403] * 7
 
 
 def test_a_token_for_some_integrations_knows_no_other(connected: Flask, made: Secret) -> None:
@@ -251,6 +254,45 @@ def test_no_application_reaches_an_object_that_its_token_does_not_name(connected
     with connected.app_context():
         links = connected.extensions["leafpanel"].links
         assert [sum(links.counts(obj).values()) for obj in objects] == [2, 2, 0]
+
+
+def test_an_application_neither_sees_nor_unlinks_what_stands_outside_its_registers(connected: Flask) -> None:
+    with connected.app_context():
+        owner = apps_of(connected).create("Owner", ["https://o.example"], registers=["demo"], by=ALICE)
+        other = apps_of(connected).create("Other", ["https://x.example"], registers=["permits"], by=ALICE)
+    client = connected.test_client()
+    for leaf in REFERENCES:
+        ask(client, "POST", "/api/objects/{o}/integrations/{i}", CASE, leaf, bearer(token_of(owner, CASE)))
+
+    own_object, foreign_token = ObjectRef("permits", "case", "1"), bearer(token_of(other, CASE))
+    bodies: dict[str, set[str]] = {}
+    for (method, route), leaf in itertools.product(ROUTES, REFERENCES):
+        outside = ask(client, method, route, CASE, leaf, foreign_token)
+        another = ask(client, method, route, CASE, leaf, bearer(token_of(other, own_object)))
+        assert (outside.status_code, ancestors(outside)) == (404, "'none'"), (method, route)
+        bodies.setdefault(route.split("/")[1], set()).update((outside.text, another.text))
+
+    assert [len(found) for found in bodies.values()] == [1, 1]
+    for path in ("/api/integrations", "/api/integrations/xwiki", "/api/integrations/xwiki/available"):
+        assert client.get(path, headers=foreign_token).status_code == 404, path
+    with connected.app_context():
+        assert sum(connected.extensions["leafpanel"].links.counts(CASE).values()) == len(REFERENCES)
+
+
+def test_a_name_in_a_token_is_not_taken_for_the_user_of_that_name(
+    connected: Flask, made: Secret, upstreams: Upstreams
+) -> None:
+    boss, headers = signed_in_client(connected, "Boss", "admin"), bearer(token_of(made, CASE, sub="Boss"))
+    client = connected.test_client()
+
+    linked = client.post(f"{CASE_PATH}/xwiki", json={"reference": PAGE}, headers=headers).json
+    row = boss.get(f"{CASE_PATH}/xwiki").json["items"][0]
+    upstreams.xwiki.fault = "server-error"
+    page = boss.get("/objects/demo/case/1/integrations/xwiki").text
+    line = next(line for line in boss.get("/admin/audit.json?deed=link").json)
+
+    assert (linked["linkedBy"], row["linkedBy"], line["who"]) == ("Boss (Cases)",) * 3
+    assert "by Boss (Cases)" in page
 
 
 @pytest.mark.parametrize(("method", "route"), ROUTES)

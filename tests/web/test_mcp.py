@@ -228,6 +228,30 @@ def test_an_agent_for_one_integration_hears_of_no_other(served: Served) -> None:
     assert refused["code"] == 404
 
 
+def test_a_reading_agent_searches_nothing(served: Served) -> None:
+    with served.agent(scope="read") as reader:
+        refused = reader.failure("search", "xwiki", filters={"search": "Test page"})
+
+    assert (refused["code"], refused["message"]) == (403, "This needs the right to link or create.")
+
+
+def test_an_agent_limited_to_registers_searches_for_objects_of_those_only(served: Served) -> None:
+    with served.agent(scope="write", registers=("demo",)) as agent:
+        found = agent.body("search", "xwiki", filters={"search": "Test page"})
+        unnamed = agent.failure("search", "xwiki", object=False)
+        outside = [
+            agent.failure(action, "openproject", object=False, register="permits", schema="case", objectId="1", **given)
+            for action, given in (
+                ("search", {}),
+                ("create", {"payload": {"projectId": "1", "subject": "New"}, "dryRun": True}),
+            )
+        ]
+
+    assert [hit["reference"] for hit in found["items"]] == [PAGE]
+    assert (unnamed["code"], unnamed["field"]) == (400, "register")
+    assert [body["code"] for body in outside] == [404, 404]
+
+
 def test_the_listing_says_what_this_agent_may_do_and_with_which_payload(served: Served) -> None:
     with served.agent(scope="read") as reader:
         readable = reader.body("list-integrations", object=False)["integrations"]
@@ -235,7 +259,7 @@ def test_the_listing_says_what_this_agent_may_do_and_with_which_payload(served: 
         cards = {card["id"]: card for card in writer.body("list-integrations", object=False)["integrations"]}
 
     wiki, tracker = cards["xwiki"], cards["openproject"]
-    assert [card["actions"] for card in readable] == [["list", "get", "search", "health"]] * len(LEAVES)
+    assert [card["actions"] for card in readable] == [["list", "get", "health"]] * len(LEAVES)
     assert "create" in wiki["actions"]
     assert ("update" in wiki["actions"], "update" in tracker["actions"]) == (False, True)
     assert (wiki["label"], wiki["storageStrategy"], wiki["requiredApp"]) == ("Articles", "external", "openconnector")

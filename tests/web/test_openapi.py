@@ -137,7 +137,7 @@ def test_rows_of_a_leaf_have_their_own_described_shape(
     client, path = linked.test_client(), f"/api/objects/demo/case/1/integrations/{leaf}"
 
     rows = client.get(path, headers=bearer("read")).json["items"]
-    found = client.get(f"/api/integrations/{leaf}/available", headers=bearer("read")).json["items"]
+    found = client.get(f"/api/integrations/{leaf}/available", headers=bearer("write")).json["items"]
 
     assert len(rows) == 1
     assert found

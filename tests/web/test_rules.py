@@ -56,9 +56,10 @@ REQUESTERS = {
     "m": Requester("embed token with all rights", can=ALL_RIGHTS),
     "l": Requester("view-only embed token", can=("view",)),
     "p": Requester("embed token for openproject", can=ALL_RIGHTS, limits={"integrations": ["openproject"]}),
+    "c": Requester("embed token that may only create", can=("create",)),
 }
 """By the letter that stands for them in the table. Embed tokens are for the own object."""
-PUBLIC = "nfvearwtgomlp"
+PUBLIC = "nfvearwtgomlpc"
 
 # Addresses name the integration xwiki where they name one, so ``o`` and ``p`` reach those that name none.
 REACHES = {
@@ -106,6 +107,7 @@ REACHES = {
     "POST admin.embedding.inspect": "a",
     "GET admin.embedding.edit": "a",
     "POST admin.embedding.change": "a",
+    "POST admin.embedding.limit": "a",
     "POST admin.embedding.rotate": "a",
     "POST admin.embedding.retire": "a",
     "POST admin.embedding.switch": "a",
@@ -124,19 +126,19 @@ REACHES = {
     #
     "GET api.collection": "vearwtgml",
     "POST api.collection": "wtgm",
-    "POST api.create": "wtgm",
+    "POST api.create": "wtgmc",
     "GET api.entity": "vearwtgml",
     "PATCH api.entity": "wtgm",
     "DELETE api.entity": "wtgm",
     "GET api.older_collection": "vearwtgml",
     "POST api.older_collection": "wtgm",
-    "POST api.older_create": "wtgm",
+    "POST api.older_create": "wtgmc",
     "GET api.older_entity": "vearwtgml",
     "PATCH api.older_entity": "wtgm",
     "DELETE api.older_entity": "wtgm",
     "GET api.integrations": "vearwtgomlp",
     "GET api.integration_card": "vearwtgml",
-    "GET api.available": "vearwtgml",
+    "GET api.available": "eawtgmc",
     "GET api.health": "vearwtg",
     "GET api.sources": "at",
     "POST api.create_source": "t",
@@ -163,12 +165,12 @@ REACHES = {
     "GET embed.page": "mlp",
     "GET embed.listing": "ml",
     "GET embed.excerpt": "ml",
-    "GET embed.search": "m",
-    "POST embed.search": "m",
+    "GET embed.search": "mc",
+    "POST embed.search": "mc",
     "POST embed.link": "m",
-    "GET embed.new": "m",
-    "GET embed.new_fields": "m",
-    "POST embed.create": "m",
+    "GET embed.new": "mc",
+    "GET embed.new_fields": "mc",
+    "POST embed.create": "mc",
     "GET embed.edit": "m",
     "POST embed.update": "m",
     "POST embed.unlink": "m",
@@ -362,10 +364,12 @@ def test_administration_is_for_administrators() -> None:
 
 
 def test_each_action_of_the_tool_needs_its_right() -> None:
-    assert TOOL == {
-        "list-integrations": "view", "list": "view", "get": "view", "search": "view", "health": "view", "link": "link",
-        "create": "create", "update": "update", "unlink": "unlink",
+    rights = {
+        "list-integrations": "view", "list": "view", "get": "view", "search": {"link", "create"}, "health": "view",
+        "link": "link", "create": "create", "update": "update", "unlink": "unlink",
     }  # fmt: skip
+
+    assert rights == TOOL
     assert TOOL.keys() == set(ACTIONS)
 
 

@@ -62,7 +62,7 @@ LABELS_BY_GROUP: Mapping[str, Mapping[AuditAction, str]] = {
     },
     "Embedding": {
         AuditAction.EMBED_APP_CREATED: "Application created",
-        AuditAction.EMBED_APP_CHANGED: "Application origins changed",
+        AuditAction.EMBED_APP_CHANGED: "Application changed",
         AuditAction.EMBED_APP_ROTATED: "Embed secret rotated",
         AuditAction.EMBED_APP_RETIRED: "Embed secret retired",
         AuditAction.EMBED_APP_ENABLED: "Application enabled",
@@ -97,10 +97,10 @@ class AuditLine:
     when: str
     label: str
     is_warning: bool
-    app: str
-    """The embedding application whose token names the user; "" without one."""
-    account: str
-    """``API token``, or the operating system account that ran a command; "" for other principals."""
+    who: str
+    """The name, followed by the embedding application that chose it."""
+    vouched: str
+    """How the name was established, where it was not by signing in."""
     object: str
     """The object in the form that the filter accepts; "" when the action concerns none."""
 
@@ -108,10 +108,13 @@ class AuditLine:
     def of(cls, entry: AuditEntry, apps: Mapping[str, str]) -> AuditLine:
         kind, _, name = entry.kind.partition(":")
         app = apps.get(name, "a deleted application") if kind == "embed" else ""
-        account = "API token" if kind == "token" else f"account {name}" if name else ""
+        # Lines of version 0.2 have the name without the application.
+        who = entry.who if not app or entry.who.endswith(f" ({app})") else f"{entry.who} ({app})"
+        vouched = {"embed": "named by an embedding application", "token": "API token", "local": f"account {name}"}
+        how = vouched.get(kind, "") if name or kind == "token" else ""
         local = entry.at.astimezone()
         when, label = f"{short_day(local)} {local:%H:%M}", LABELS.get(entry.deed, entry.deed)
-        return cls(entry, when, label, entry.deed in WARNINGS, app, account, object_path(entry))
+        return cls(entry, when, label, entry.deed in WARNINGS, who, how, object_path(entry))
 
 
 def object_path(entry: AuditEntry) -> str:

@@ -1,4 +1,4 @@
-"""Pages of embedding applications: list, create, change origins, rotate secrets, and inspect an embed address.
+"""Pages of embedding applications: list, create, change origins and limits, rotate secrets, inspect an embed address.
 
 A secret is shown once, in the response that creates it.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -21,10 +21,31 @@ from panel.core.errors import Conflict, InvalidInput
 from panel.storage.models import EmbedApp
 from panel.web.admin.snippets import LANGUAGES, SnippetRequest, snippet
 from panel.web.context import acting, panel
+from panel.web.parsing import lines
 
 bp = Blueprint("embedding", __name__, url_prefix="/embedding")
 
 Page = str | tuple[str, int] | Response
+
+
+@dataclass(frozen=True, slots=True)
+class AppForm:
+    """The values of the forms of an application, as text."""
+
+    name: str = ""
+    origins: str = ""
+    registers: str = ""
+    integrations: tuple[str, ...] = field(default_factory=tuple)
+
+    @classmethod
+    def from_request(cls) -> AppForm:
+        texts = {name: request.form.get(name, "") for name in ("name", "origins", "registers")}
+        return cls(**texts, integrations=tuple(request.form.getlist("integrations")))
+
+    @classmethod
+    def of(cls, app: EmbedApp) -> AppForm:
+        origins, registers = "\n".join(app.origins), "\n".join(app.registers or [])
+        return cls(app.name, origins, registers, tuple(app.integrations or []))
 
 
 @bp.get("")
@@ -34,13 +55,14 @@ def index() -> Page:
 
 @bp.post("")
 def create() -> Page:
-    name, origins = request.form.get("name", ""), request.form.get("origins", "")
+    form = AppForm.from_request()
+    limits: dict[str, Any] = {"registers": lines(form.registers), "integrations": form.integrations}
     try:
-        created = panel().embed_apps.create(name, origins.split(), by=acting())
+        created = panel().embed_apps.create(form.name, form.origins.split(), **limits, by=acting())
     except InvalidInput as exc:
-        return _index(name=name, origins=origins, errors={exc.field: str(exc)}), 422
+        return _index(form, errors={exc.field: str(exc)}), 422
     except Conflict as exc:
-        return _index(name=name, origins=origins, errors={"name": str(exc)}), 409
+        return _index(form, errors={"name": str(exc)}), 409
     return _index(created=created), 201
 
 
@@ -57,12 +79,26 @@ def edit(app_id: str) -> Page:
 
 @bp.post("/<app_id>")
 def change(app_id: str) -> Page:
-    app, origins = panel().embed_apps.get(app_id), request.form.get("origins", "")
+    app = panel().embed_apps.get(app_id)
+    form = replace(AppForm.of(app), origins=request.form.get("origins", ""))
     try:
-        panel().embed_apps.set_origins(app, origins.split(), by=acting())
+        panel().embed_apps.set_origins(app, form.origins.split(), by=acting())
     except InvalidInput as exc:
-        return _app(app, origins=origins, errors={exc.field: str(exc)}), 422
+        return _app(app, form, errors={exc.field: str(exc)}), 422
     flash(f"The origins of {app.name} are saved.")
+    return redirect(url_for(".edit", app_id=app.id), 303)
+
+
+@bp.post("/<app_id>/limits")
+def limit(app_id: str) -> Page:
+    """Apart from the origins, so that a form without the limits cannot remove them."""
+    app, typed = panel().embed_apps.get(app_id), AppForm.from_request()
+    form = replace(AppForm.of(app), registers=typed.registers, integrations=typed.integrations)
+    try:
+        panel().embed_apps.set_limits(app, lines(form.registers), form.integrations, by=acting())
+    except InvalidInput as exc:
+        return _app(app, form, errors={exc.field: str(exc)}), 422
+    flash(f"The limits of {app.name} are saved.")
     return redirect(url_for(".edit", app_id=app.id), 303)
 
 
@@ -101,22 +137,27 @@ def switch(app_id: str) -> Page:
 
 
 def _index(
-    *, name: str = "", origins: str = "", errors: Mapping[str, str] | None = None, created: Secret | None = None,
+    form: AppForm | None = None, *, errors: Mapping[str, str] | None = None, created: Secret | None = None,
     inspected: Inspection | None = None,
 ) -> str:  # fmt: skip
-    apps = panel().embed_apps
+    apps = panel().embed_apps.all()
     return render_template(
-        "admin/embedding.html", apps=[(app, apps.keys(app)) for app in apps.all()], name=name, origins=origins,
-        errors=errors or {}, created=created, inspected=inspected,
+        "admin/embedding.html", apps=[(app, panel().embed_apps.keys(app)) for app in apps], form=form or AppForm(),
+        errors=errors or {}, created=created, inspected=inspected, leaves=panel().registry.all(),
+        unlimited=[app.name for app in apps if not app.registers and not app.disabled],
     )  # fmt: skip
 
 
 def _app(
-    app: EmbedApp, *, origins: str | None = None, errors: Mapping[str, str] | None = None, created: Secret | None = None
+    app: EmbedApp,
+    form: AppForm | None = None,
+    *,
+    errors: Mapping[str, str] | None = None,
+    created: Secret | None = None,
 ) -> str:
-    typed = "\n".join(app.origins) if origins is None else origins
     keys = panel().embed_apps.keys(app)
-    values: dict[str, Any] = {"app": app, "keys": keys, "origins": typed, "created": created}
+    values: dict[str, Any] = {"app": app, "keys": keys, "form": form or AppForm.of(app), "created": created}
+    values["leaves"] = panel().registry.all()
     errors = dict(errors or {})
     code = _snippet(keys[0].kid, errors)
     return render_template(
@@ -170,7 +211,7 @@ def inspect_address(address: str) -> Inspection:
         granted = panel().embed_apps.verify(token)
     except BadToken as exc:
         return Inspection(str(exc), claims=text, lifetime=lifetime)
-    refused = _path_mismatch(parts.path, granted.object) if parts else ""
+    refused = granted.outside or (_path_mismatch(parts.path, granted.object) if parts else "")
     return Inspection(refused, granted.app, text, lifetime, granted.origins)
 
 

@@ -13,12 +13,13 @@ from panel.core.errors import InvalidInput
 from panel.storage.models import ApiToken
 from panel.web.context import acting, panel
 from panel.web.formatting import day
+from panel.web.parsing import lines
 
 bp = Blueprint("tokens", __name__, url_prefix="/tokens")
 
 SCOPES = (
     ("read", "Read", "see linked items"),
-    ("write", "Write", "also link, create, change and unlink"),
+    ("write", "Write", "also search, link, create, change and unlink"),
     ("admin", "Admin", "also manage sources and their settings"),
 )
 
@@ -44,8 +45,9 @@ class TokenForm:
         days = self.days.strip()
         if days and not (days.isascii() and days.isdigit() and len(days) < 9):
             raise InvalidInput("days", "Write a whole number of days, or leave it empty.")
-        registers = tuple(line.strip() for line in self.registers.splitlines() if line.strip())
-        return TokenRequest(self.name, self.scope, int(days) if days else None, registers, self.integrations)
+        return TokenRequest(
+            self.name, self.scope, int(days) if days else None, lines(self.registers), self.integrations
+        )
 
 
 @bp.get("")

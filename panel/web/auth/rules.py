@@ -14,7 +14,7 @@ from flask import Flask, g, request
 
 from panel.accounts.embed_tokens import EmbedGrant
 from panel.accounts.people import principal_of
-from panel.accounts.principal import Action, Principal
+from panel.accounts.principal import SEARCHING, Action, Principal, Right
 from panel.core.domain import ObjectRef
 from panel.core.errors import Forbidden, InvalidInput
 from panel.web.auth.bearer import Unauthorized, presented, verify_embed_token
@@ -36,12 +36,12 @@ class Rule:
     """Who may use a route. Empty ``proofs`` make it public; without ``need``, any accepted proof is enough."""
 
     proofs: frozenset[Proof] = frozenset()
-    need: Action | None = None
+    need: Right | None = None
     background: bool = False
     """Whether pages request it without user action, so that it does not extend the session."""
 
 
-def _require(*proofs: Proof, need: Action | None = None, background: bool = False) -> Rule:
+def _require(*proofs: Proof, need: Right | None = None, background: bool = False) -> Rule:
     return Rule(frozenset(proofs), need, background)
 
 
@@ -59,12 +59,12 @@ def _json(need: Action) -> Rule:
 SOURCES_READ = _require(Proof.TOKEN, Proof.SESSION, need=Action.ADMIN)
 SOURCES_WRITE = _require(Proof.TOKEN, need=Action.ADMIN)
 
-TAB: Mapping[str, Action] = {
+TAB: Mapping[str, Right] = {
     "GET page": Action.VIEW,
     "GET listing": Action.VIEW,
     "GET excerpt": Action.VIEW,
-    "GET search": Action.LINK,
-    "POST search": Action.LINK,
+    "GET search": SEARCHING,
+    "POST search": SEARCHING,
     "POST link": Action.LINK,
     "GET new": Action.CREATE,
     "GET new_fields": Action.CREATE,
@@ -120,6 +120,7 @@ RULES: Mapping[str, Rule] = {
     "POST admin.embedding.inspect": ADMINISTRATORS,
     "GET admin.embedding.edit": ADMINISTRATORS,
     "POST admin.embedding.change": ADMINISTRATORS,
+    "POST admin.embedding.limit": ADMINISTRATORS,
     "POST admin.embedding.rotate": ADMINISTRATORS,
     "POST admin.embedding.retire": ADMINISTRATORS,
     "POST admin.embedding.switch": ADMINISTRATORS,
@@ -150,7 +151,7 @@ RULES: Mapping[str, Rule] = {
     "DELETE api.older_entity": _json(Action.UNLINK),
     "GET api.integrations": _json(Action.VIEW),
     "GET api.integration_card": _json(Action.VIEW),
-    "GET api.available": _json(Action.VIEW),
+    "GET api.available": _require(Proof.TOKEN, Proof.EMBED, Proof.SESSION, need=SEARCHING),
     "GET api.health": _require(Proof.TOKEN, Proof.SESSION, need=Action.VIEW),
     "GET api.sources": SOURCES_READ,
     "POST api.create_source": SOURCES_WRITE,
@@ -165,11 +166,11 @@ RULES: Mapping[str, Rule] = {
     **{name.replace(" ", " embed."): _require(Proof.EMBED, need=need) for name, need in TAB.items()},
 }
 
-TOOL: Mapping[str, Action] = {
+TOOL: Mapping[str, Right] = {
     "list-integrations": Action.VIEW,
     "list": Action.VIEW,
     "get": Action.VIEW,
-    "search": Action.VIEW,
+    "search": SEARCHING,
     "health": Action.VIEW,
     "link": Action.LINK,
     "create": Action.CREATE,

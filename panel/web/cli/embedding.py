@@ -20,11 +20,18 @@ embed_apps = AppGroup("embed-app", help="Applications that show the tab in an if
 @embed_apps.command("create")
 @click.argument("name")
 @click.option("--origin", "origins", multiple=True, required=True, help="Origin of its pages; repeatable.")
+@click.option("--register", "registers", multiple=True, help="Restrict it to objects of this register; repeatable.")
+@click.option("--integration", "leaves", multiple=True, help="Restrict it to this integration; repeatable.")
 @as_json
 @friendly_errors
-def create_embed_app(name: str, origins: tuple[str, ...], as_json: bool) -> None:
+def create_embed_app(
+    name: str, origins: tuple[str, ...], registers: tuple[str, ...], leaves: tuple[str, ...], as_json: bool
+) -> None:
     """Register an application that shows the tab, and print its secret once."""
-    _print_secret(panel().embed_apps.create(name, origins, by=console()), as_json=as_json)
+    created = panel().embed_apps.create(name, origins, registers=registers, integrations=leaves, by=console())
+    if not registers:
+        click.echo(f"{created.name} can sign tokens for every register. Restrict it with --register.", err=True)
+    _print_secret(created, as_json=as_json)
 
 
 @embed_apps.command("list")
@@ -34,7 +41,14 @@ def list_embed_apps(as_json: bool) -> None:
     """List all embedding applications, without their secrets."""
     apps = panel().embed_apps
     rows: list[dict[str, Any]] = [
-        {"name": app.name, "origins": app.origins, "kids": [key.kid for key in apps.keys(app)], "on": not app.disabled}
+        {
+            "name": app.name,
+            "origins": app.origins,
+            "kids": [key.kid for key in apps.keys(app)],
+            "on": not app.disabled,
+            "registers": app.registers or [],
+            "integrations": app.integrations or [],
+        }
         for app in apps.all()
     ]
     if as_json:
@@ -42,7 +56,9 @@ def list_embed_apps(as_json: bool) -> None:
         return
     for row in rows:
         kids, origins = ", ".join(row["kids"]), " ".join(row["origins"])
-        click.echo(f"{row['name']:<20} {'on ' if row['on'] else 'off'} {kids} {origins}")
+        registers = ", ".join(row["registers"]) or "every register"
+        limits = ", ".join([registers, *row["integrations"]])
+        click.echo(f"{row['name']:<20} {'on ' if row['on'] else 'off'} {kids} {origins} ({limits})")
     if not rows:
         click.echo("There is no embedding application yet.")
 
@@ -83,7 +99,7 @@ def _print_secret(created: Secret, *, as_json: bool) -> None:
 @click.argument("object_id", metavar="ID")
 @click.option("--app", "name", required=True, help="The embedding application that signs.")
 @click.option("--can", multiple=True, help=f"Some of {', '.join(GRANTABLE)}; all of them without it.")
-@click.option("--sub", default="console", show_default=True, help="Shown as the one who linked.")
+@click.option("--sub", default="console", show_default=True, help="Shown as the one who linked, with the application.")
 @click.option("--minutes", type=click.IntRange(1, 15), default=15, show_default=True)
 @as_json
 @with_appcontext

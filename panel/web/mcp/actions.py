@@ -227,7 +227,7 @@ def _create(call: ToolCall) -> Body:
     obj, values = call.object, create_values(leaf, call.payload)
     key = idempotency_key("idempotencyKey", call.optional("idempotencyKey"))
     if call.is_dry_run:
-        panel().dry_run.create(call.who, leaf.id, values)
+        panel().dry_run.create(call.who, leaf.id, obj, values)
         return {"dryRun": True, "action": "create", "wouldCreate": values}
     return row_json(leaf, panel().links.create(call.who, leaf.id, obj, values, key=key))
 

@@ -96,12 +96,19 @@ def inputs(
         choices: tuple[Choice, ...] = ()
         if one.kind in ("select", "suggest") and not waits:
             try:
-                choices = tuple(panel().links.choices(visit.visitor, leaf.id, one.name, values, reference=reference))
+                choices = _choices(visit, leaf, one.name, values, reference)
             except (Rejected, InvalidInput) as exc:
                 error = error or _first_sentence(exc)
         value = values.get(one.name, "")
         drawn.append(Input(one, value, error, choices, labels.get(waits, ""), one.name in decisive))
     return drawn
+
+
+def _choices(
+    visit: Visit, leaf: Integration, name: str, values: Mapping[str, str], reference: str | None
+) -> tuple[Choice, ...]:
+    links, obj = panel().links, visit.object
+    return tuple(links.choices(visit.visitor, leaf.id, name, values, obj=obj, reference=reference))
 
 
 def _first_sentence(exc: Rejected | InvalidInput) -> str:
