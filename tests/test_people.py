@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 import time_machine
+from sqlalchemy import text
 from support import CONSOLE, signs_in
 from werkzeug.security import generate_password_hash
 
@@ -14,7 +15,7 @@ from panel.accounts.principal import Action
 from panel.core.clock import now
 from panel.core.errors import Conflict, InvalidInput
 from panel.services import Panel
-from panel.storage.engine import db
+from panel.storage.engine import alembic, db
 from panel.storage.models import User, UserSession
 
 PASSWORD = "correct horse"
@@ -299,3 +300,57 @@ def test_an_unknown_name_costs_a_look_at_a_hash_too(people: People, monkeypatch:
     people.sign_in("nobody", PASSWORD, SignInAttempt(STRANGER), by=CONSOLE)
 
     assert [stored.partition(":")[0] for stored in compared] == ["scrypt"]
+
+
+# --- names -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "typed"),
+    [("Özgür", "Özgür"), ("Özgür", "özgür"), ("Élise", "E\u0301LISE"), ("Straße", "STRASSE"), ("Ωmega", "ωMEGA")],
+)
+def test_a_name_beyond_ascii_signs_in_whatever_its_case(services: Panel, name: str, typed: str) -> None:
+    # Greek and Latin in one name may come from an older version.
+    db.session.add(User(name=name, role="viewer", password_hash=generate_password_hash(PASSWORD, "scrypt:256:1:1")))
+    db.session.commit()
+
+    assert signs_in(services, typed, PASSWORD)
+    assert services.people.named(typed).name == name
+
+
+def test_a_name_beyond_ascii_is_taken_whatever_its_case(people: People) -> None:
+    people.create("Özgür", PASSWORD, role="viewer", by=CONSOLE)
+
+    with pytest.raises(Conflict, match="a person named özgür already"):
+        people.create("özgür", PASSWORD, role="viewer", by=CONSOLE)
+
+
+@pytest.mark.parametrize("name", ["B\u043ess", "\u0410lice", "P\u03b1ul"])
+def test_a_name_of_two_scripts_is_refused(people: People, name: str) -> None:
+    with pytest.raises(InvalidInput, match="letters of one script only"):
+        people.invite(name, role="viewer", by=CONSOLE)
+
+
+@pytest.mark.parametrize("name", ["Иван 2", "Ελένη", "山田", "محمد", "Zoë O'Neil-3"])
+def test_a_name_of_one_script_is_accepted(people: People, name: str) -> None:
+    assert people.invite(name, role="viewer", by=CONSOLE)[0].name == name
+
+
+def test_older_names_that_differ_in_case_only_are_both_kept(services: Panel) -> None:
+    alembic.downgrade("0006")
+    columns = "id, name, password_hash, role, must_choose, disabled, created_at"
+    stored = generate_password_hash(PASSWORD, "scrypt:256:1:1")
+    for number, name in enumerate(("özgür", "Özgür", "ÖZGÜR"), 1):
+        values = {"id": number, "name": name, "hash": stored, "at": f"2026-01-0{number} 00:00:00"}
+        row = f"INSERT INTO user ({columns}) VALUES (:id, :name, :hash, 'viewer', false, false, :at)"
+        db.session.execute(text(row), values)
+    db.session.commit()
+
+    alembic.upgrade()
+
+    for name in ("özgür", "Özgür", "ÖZGÜR"):
+        assert services.people.named(name).name == name
+        assert signs_in(services, name, PASSWORD)
+    assert services.people.named("öZGÜR").name == "özgür"
+    with pytest.raises(Conflict):
+        services.people.invite("öZGÜR", role="viewer", by=CONSOLE)

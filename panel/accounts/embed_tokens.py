@@ -16,12 +16,12 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import OctKey
 from joserfc.util import urlsafe_b64decode
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, or_, select
 
 from panel.accounts.principal import Action, Limits, Principal
 from panel.core.domain import ObjectRef
 from panel.core.errors import Conflict, InvalidInput, NotFound, PanelError
-from panel.core.text import one_line
+from panel.core.text import fold, one_line
 from panel.credentials.vault import AssociatedData, Unreadable, Vault
 from panel.logs import audit
 from panel.logs.audit import Actor, AuditAction
@@ -93,7 +93,7 @@ class EmbedApps:
         Raises InvalidInput naming the field, and Conflict when the name is taken.
         """
         name = one_line("name", name, 200)
-        if db.session.scalar(select(EmbedApp.id).where(func.lower(EmbedApp.name) == name.lower())):
+        if self._find(name) is not None:
             raise Conflict(f"There is an embedding application named {name} already.")
         app = EmbedApp(name=name, origins=clean_origins(origins))
         db.session.add(app)
@@ -110,10 +110,16 @@ class EmbedApps:
 
     def named(self, name: str) -> EmbedApp:
         """Raises NotFound."""
-        app = db.session.scalar(select(EmbedApp).where(func.lower(EmbedApp.name) == name.strip().lower()))
+        app = self._find(name)
         if app is None:
             raise NotFound(f"There is no embedding application named {name}.")
         return app
+
+    def _find(self, name: str) -> EmbedApp | None:
+        """The application of this name, whatever its case. One with the same spelling comes first."""
+        exact = name.strip()
+        same = select(EmbedApp).where(or_(EmbedApp.folded_name == fold(name), EmbedApp.name == exact))
+        return db.session.scalar(same.order_by((EmbedApp.name == exact).desc()).limit(1))
 
     def get(self, app_id: str) -> EmbedApp:
         """Raises NotFound."""

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from werkzeug.security import check_password_hash, generate_password_hash
 
 from panel.accounts.principal import ROLES, Principal
 from panel.core.clock import now
 from panel.core.errors import Conflict, InvalidInput, NotFound, PanelError
-from panel.core.text import one_line
+from panel.core.text import fold, mixes_scripts, one_line
 from panel.logs import audit
 from panel.logs.audit import Actor, AuditAction
 from panel.storage.engine import db
@@ -108,7 +108,7 @@ class People:
         return password
 
     def all(self) -> list[User]:
-        return list(db.session.scalars(select(User).order_by(func.lower(User.name))))
+        return list(db.session.scalars(select(User).order_by(User.folded_name)))
 
     def get(self, user_id: int) -> User:
         """Raises NotFound."""
@@ -142,6 +142,8 @@ class People:
 
     def _free_name(self, name: str) -> str:
         name = one_line("name", name, 200)
+        if mixes_scripts(name):
+            raise InvalidInput("name", "A name has letters of one script only: Latin, Cyrillic or Greek.")
         if self._find(name) is not None:
             raise Conflict(f"There is a person named {name} already.")
         return name
@@ -216,6 +218,14 @@ class People:
         self._budget_store.give_back(budgets)
         return user
 
+    def _use_up(self, user: User) -> bool:
+        """Expire the one-time password. Of sign-ins at the same moment, one succeeds."""
+        moment = now()
+        valid = (User.id == user.id, User.password_hash == user.password_hash, User.one_time_until > moment)
+        used = db.session.execute(update(User).where(*valid).values(one_time_until=moment))
+        db.session.commit()
+        return bool(used.rowcount)  # type: ignore[attr-defined]
+
     def _record_throttling(self, user: User | None, by: Actor) -> None:
         """Add an audit line, at most one per account and hour: an attacker must not be able to flood the trail."""
         if user is None or self._budget_store.spend([(_digest(f"throttled {user.id}"), THROTTLE_LINES)]) > 0:
@@ -289,6 +299,16 @@ def _hash(password: str) -> str:
         raise InvalidInput("password", f"A password has at least {MIN_PASSWORD} characters.")
     # scrypt, the default of werkzeug. The length limit bounds its work.
     return generate_password_hash(password)
+
+
+def _is_issued_by_another_machine(user: User) -> bool:
+    """Whether a machine that starts at about the same time prints a valid one-time password of this person.
+
+    Only machines with PostgreSQL share a database.
+    """
+    if db.engine.dialect.name != "postgresql" or user.one_time_until is None:
+        return False
+    return user.one_time_until > now() + ONE_TIME - STARTING
 
 
 def _set_one_time_password(user: User) -> str:

@@ -8,9 +8,11 @@ from typing import Any
 
 from sqlalchemy import JSON, DateTime, ForeignKey, Index, String, Text, TypeDecorator, UniqueConstraint
 from sqlalchemy.engine import Dialect
+from sqlalchemy.engine.default import DefaultExecutionContext
 from sqlalchemy.orm import Mapped, mapped_column
 
 from panel.core.clock import now
+from panel.core.text import fold
 from panel.storage.engine import Model
 
 
@@ -29,6 +31,11 @@ class Moment(TypeDecorator[datetime]):
 
 def _uuid() -> str:
     return uuid.uuid4().hex
+
+
+def _folded_name(context: DefaultExecutionContext) -> str:
+    values: dict[str, str] = context.get_current_parameters()  # type: ignore[no-untyped-call]
+    return fold(values["name"])
 
 
 class Source(Model):
@@ -134,6 +141,10 @@ class User(Model):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(String(200), unique=True)
+    folded_name: Mapped[str] = mapped_column(
+        String(700), unique=True, index=True, default=_folded_name, server_default=""
+    )
+    """The name as it is compared (``fold``), which makes a name unique whatever its case."""
     password_hash: Mapped[str] = mapped_column(String(300))
     role: Mapped[str] = mapped_column(String(20), default="admin")
     must_choose: Mapped[bool] = mapped_column(default=False)
@@ -267,6 +278,10 @@ class EmbedApp(Model):
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True, default=_uuid)
     name: Mapped[str] = mapped_column(String(200), unique=True)
+    folded_name: Mapped[str] = mapped_column(
+        String(700), unique=True, index=True, default=_folded_name, server_default=""
+    )
+    """The name as it is compared."""
     origins: Mapped[list[str]] = mapped_column(JSON, default=list)
     disabled: Mapped[bool] = mapped_column(default=False)
     created_at: Mapped[datetime] = mapped_column(Moment, default=now)
