@@ -59,12 +59,53 @@ def test_the_one_time_password_ends_when_its_owner_chooses_one(services: Panel) 
 
 
 def test_a_one_time_password_lasts_a_day(services: Panel, clock: time_machine.Coordinates) -> None:
-    password = services.people.first_admin_password(by=CONSOLE) or ""
+    _, password = services.people.invite("alice", role="admin", by=CONSOLE)
+    _, too_late = services.people.invite("bob", role="admin", by=CONSOLE)
 
     clock.shift(ONE_TIME - timedelta(minutes=1))
-    assert signs_in(services, "admin", password)
+    assert signs_in(services, "alice", password)
     clock.shift(timedelta(minutes=2))
+    assert not signs_in(services, "bob", too_late)
+
+
+def test_a_one_time_password_works_once(services: Panel) -> None:
+    password = services.people.first_admin_password(by=CONSOLE) or ""
+
+    assert signs_in(services, "admin", password)
     assert not signs_in(services, "admin", password)
+    assert services.people.named("admin").must_choose
+
+
+def test_each_start_prints_another_one_time_password_until_one_is_chosen(services: Panel) -> None:
+    first, second = (services.people.first_admin_password(by=CONSOLE) or "" for _ in range(2))
+
+    assert first != second
+    assert not signs_in(services, "admin", first)
+    assert signs_in(services, "admin", second)
+
+
+def test_no_password_is_printed_while_an_administrator_has_chosen_one(services: Panel, alice: User) -> None:
+    first, _ = services.people.invite("first", role="admin", by=CONSOLE)
+    handed_over = services.people.reset(first, by=CONSOLE)
+
+    assert services.people.first_admin_password(by=CONSOLE) is None
+    assert signs_in(services, "first", handed_over)
+
+
+def test_an_editor_with_a_password_is_no_administrator(services: Panel) -> None:
+    services.people.invite("admin", role="admin", by=CONSOLE)
+    services.people.create("bob", PASSWORD, role="editor", by=CONSOLE)
+
+    assert services.people.first_admin_password(by=CONSOLE) is not None
+
+
+def test_a_password_is_printed_though_an_administrator_who_chose_one_is_disabled(services: Panel, alice: User) -> None:
+    services.people.invite("bob", role="admin", by=CONSOLE)
+    services.people.switch(alice, on=False, by=CONSOLE)
+
+    password = services.people.first_admin_password(by=CONSOLE) or ""
+
+    assert signs_in(services, "bob", password)
 
 
 # --- keeping them ----------------------------------------------------------------------------------------------------

@@ -26,6 +26,8 @@ from panel.storage.models import User, UserSession
 MIN_PASSWORD = 8
 ONE_TIME = timedelta(hours=24)
 """Lifetime of a one-time password."""
+STARTING = timedelta(minutes=2)
+"""Machines that share a database and start within this time do not replace each other's one-time password."""
 IDLE = timedelta(hours=2)
 ABSOLUTE = timedelta(hours=12)
 """A session expires when it was not used for ``IDLE``, and at the latest ``ABSOLUTE`` after signing in."""
@@ -88,10 +90,15 @@ class People:
     def first_admin_password(self, *, by: Actor) -> str | None:
         """Make sure that an administrator can sign in: create one, and return a one-time password for it.
 
-        Each start issues a new one until the administrator has chosen a password. Then the result is None.
+        Each start issues a new one until an administrator has chosen a password. Then the result is None.
         """
-        admin = db.session.scalar(select(User).order_by(User.id).limit(1))
-        if admin is not None and not admin.must_choose:
+        # The rows stay locked until the commit: of two machines that start together, one issues the password.
+        enabled = select(User).where(User.role == "admin", User.disabled.is_(False)).order_by(User.id)
+        admins = db.session.scalars(enabled.with_for_update()).all()
+        admin = next(iter(admins), None)
+        if any(not other.must_choose for other in admins) or (admin is None and db.session.scalar(select(User.id))):
+            return None
+        if admin is not None and _is_issued_by_another_machine(admin):
             return None
         action = AuditAction.PASSWORD_RESET if admin is not None else AuditAction.PERSON_ADDED
         if admin is None:
@@ -102,7 +109,7 @@ class People:
         try:
             db.session.commit()
         except IntegrityError:
-            # Another process started at the same time and prints a password; that one is valid.
+            # Another process started at the same time and prints a password, which is valid.
             db.session.rollback()
             return None
         return password
@@ -202,7 +209,7 @@ class People:
     # --- signing in ----------------------------------------------------------------------------------------------
 
     def sign_in(self, name: str, password: str, attempt: SignInAttempt, *, by: Actor) -> User | None:
-        """The person with this name and password, or None. Raises Throttled.
+        """The person with this name and password, or None. Raises Throttled. A one-time password is used up.
 
         An unknown name takes the same time as a wrong password, so that timing does not reveal names.
         """
@@ -212,7 +219,7 @@ class People:
         if wait > 0:
             self._record_throttling(user, by)
             raise Throttled(wait)
-        if not _is_right(user, password):
+        if not _is_right(user, password) or user is None or (user.must_choose and not self._use_up(user)):
             return None
         # Only wrong passwords count against a budget.
         self._budget_store.give_back(budgets)
@@ -234,7 +241,13 @@ class People:
         db.session.commit()
 
     def _find(self, name: str) -> User | None:
-        return db.session.scalar(select(User).where(func.lower(User.name) == name.strip().lower()))
+        """The person of this name, whatever its case.
+
+        A name with the same spelling comes first: older versions allowed names that differ in case only.
+        """
+        exact = name.strip()
+        same = select(User).where(or_(User.folded_name == fold(name), User.name == exact))
+        return db.session.scalar(same.order_by((User.name == exact).desc()).limit(1))
 
     # --- sessions ------------------------------------------------------------------------------------------------
 
@@ -332,7 +345,7 @@ def _dummy_hash() -> str:
 
 
 def _budgets(name: str, user: User | None, attempt: SignInAttempt) -> list[tuple[str, Budget]]:
-    account = name.strip().lower()
+    account = fold(name)
     if user is not None and attempt.device and attempt.known == user.id:
         return [(_digest(f"device {attempt.device} {user.id}"), PER_DEVICE)]
     address = _network(attempt.address)

@@ -55,6 +55,8 @@ def _navigation() -> dict[str, Any]:
     principal: Principal | None = g.get("principal")
     if principal is None:
         return {"nav": [], "person": None}
+    if g.user is not None and g.user.must_choose:
+        return {"nav": [], "person": principal.name}
     endpoint = request.endpoint or ""
     permitted = [page for page in NAV if principal.may(RULES[f"GET {page[1]}"].need or Action.VIEW)]
     nav = [(label, url_for(target), endpoint.startswith(prefixes)) for label, target, prefixes in permitted]

@@ -10,7 +10,7 @@ from itsdangerous import BadSignature, URLSafeSerializer
 from werkzeug import Response
 
 from panel.accounts.people import SignInAttempt
-from panel.core.errors import PanelError
+from panel.core.errors import Forbidden, PanelError
 from panel.logs.audit import Actor
 from panel.storage.models import User
 from panel.web.context import panel, request_id
@@ -22,6 +22,10 @@ DEVICE_S = 180 * 24 * 3600
 
 class SignInNeeded(PanelError):
     """The request has no valid session. Pages answer with the sign-in form."""
+
+
+class PasswordNeeded(Forbidden):
+    """The session began with a one-time password and may only choose a password. Pages answer with that form."""
 
 
 def current_user(*, active: bool = True) -> User | None:
