@@ -47,9 +47,13 @@ PER_ACCOUNT_AND_ADDRESS = Budget(10, 180)
 PER_ACCOUNT = Budget(20, 180)
 PER_ADDRESS = Budget(20, 180)
 PER_DEVICE = Budget(10, 180)
+NAME_AT_ADDRESS = Budget(1, 3600)
 THROTTLE_LINES = Budget(1, 3600)
 """At most 40 wrong passwords per hour are checked for one account, and as many from one address. A browser in which the
-account's owner signed in before has its own budget, so that an attacker who guesses does not lock the owner out."""
+account's owner signed in before has its own budget, so that an attacker who guesses does not lock the owner out.
+
+An address that many people may share is charged once an hour for each name, and only after a wrong password: the
+account's own budget decides, so that guesses for one account lock nobody else out."""
 
 
 class BudgetStore(Protocol):
@@ -77,6 +81,8 @@ class SignInAttempt:
     address: str
     device: str = ""
     known: int | None = None
+    is_shared: bool = False
+    """Whether the address may be that of a proxy, and so of many people."""
 
 
 class People:
@@ -220,10 +226,20 @@ class People:
             self._record_throttling(user, by)
             raise Throttled(wait)
         if not _is_right(user, password) or user is None or (user.must_choose and not self._use_up(user)):
+            self._charge_shared_address(name, attempt)
             return None
         # Only wrong passwords count against a budget.
         self._budget_store.give_back(budgets)
         return user
+
+    def _charge_shared_address(self, name: str, attempt: SignInAttempt) -> None:
+        """Count the names with a wrong password at an address that many people may share. Raises Throttled."""
+        address = _network(attempt.address)
+        if not attempt.is_shared or self._budget_store.spend([_name_at_address(name, address)]) > 0:
+            return
+        wait = self._budget_store.spend([(_digest(f"shared address {address}"), PER_ADDRESS)])
+        if wait > 0:
+            raise Throttled(wait)
 
     def _use_up(self, user: User) -> bool:
         """Expire the one-time password. Of sign-ins at the same moment, one succeeds."""
@@ -348,12 +364,18 @@ def _budgets(name: str, user: User | None, attempt: SignInAttempt) -> list[tuple
     account = fold(name)
     if user is not None and attempt.device and attempt.known == user.id:
         return [(_digest(f"device {attempt.device} {user.id}"), PER_DEVICE)]
+    if attempt.is_shared:
+        return [(_digest(f"account {account}"), PER_ACCOUNT)]
     address = _network(attempt.address)
     return [
         (_digest(f"account and address {address} {account}"), PER_ACCOUNT_AND_ADDRESS),
         (_digest(f"account {account}"), PER_ACCOUNT),
         (_digest(f"address {address}"), PER_ADDRESS),
     ]
+
+
+def _name_at_address(name: str, address: str) -> tuple[str, Budget]:
+    return _digest(f"name at address {address} {fold(name)}"), NAME_AT_ADDRESS
 
 
 def _network(address: str) -> str:

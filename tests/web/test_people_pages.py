@@ -229,6 +229,48 @@ def test_a_forwarded_address_counts_only_behind_as_many_servers_as_are_trusted(m
     assert guesses() == [401] * 20 + [429] * 4
 
 
+PROXIES = [("127.0.0.1", {}), ("10.1.2.3", {}), ("fd00::1", {}), ("192.0.2.1", {"X-Forwarded-For": "198.51.100.7"})]
+
+
+@pytest.mark.parametrize(("address", "headers"), PROXIES)
+@pytest.mark.parametrize("names", [["nobody"], [f"person {n}" for n in range(30)]], ids=["one name", "many names"])
+@pytest.mark.usefixtures("bob")
+def test_guesses_behind_a_proxy_shut_nobody_else_out(
+    app: Flask, names: list[str], address: str, headers: dict[str, str]
+) -> None:
+    def try_to_sign_in(name: str, password: str) -> int:
+        typed, client = {"name": name, "password": password}, app.test_client()
+        where = {"REMOTE_ADDR": address}
+        return post(client, "/admin/sign-in", typed, headers=headers, environ_overrides=where).status_code
+
+    answers = [try_to_sign_in(names[n % len(names)], f"wrong {n}") for n in range(30)]
+
+    assert answers == [401] * 20 + [429] * 10
+    assert try_to_sign_in("bob", PASSWORD) == 303
+
+
+@pytest.mark.usefixtures("bob")
+def test_guesses_for_one_account_behind_a_proxy_are_limited(client: FlaskClient) -> None:
+    answers = [sign_in(client, "bob", f"wrong {n}", "127.0.0.1").status_code for n in range(25)]
+
+    assert answers == [401] * 20 + [429] * 5
+
+
+def test_a_header_of_a_proxy_that_is_not_trusted_is_warned_about_once(
+    make_app: MakeApp, caplog: pytest.LogCaptureFixture
+) -> None:
+    def warnings(**settings: str) -> list[str]:
+        caplog.clear()
+        client = make_app(**settings).test_client()
+        client.get("/admin/sign-in")
+        for _ in range(3):
+            client.get("/admin/sign-in", headers={"X-Forwarded-For": "198.51.100.7"})
+        return [record.message for record in caplog.records if "PANEL_TRUSTED_PROXIES" in record.message]
+
+    assert len(warnings(PANEL_PORT="8765")) == 1
+    assert warnings(PANEL_TRUSTED_PROXIES="1") == []
+
+
 # --- tokens ----------------------------------------------------------------------------------------------------------
 
 

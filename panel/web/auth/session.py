@@ -13,6 +13,7 @@ from panel.accounts.people import SignInAttempt
 from panel.core.errors import Forbidden, PanelError
 from panel.logs.audit import Actor
 from panel.storage.models import User
+from panel.web.auth import proxies
 from panel.web.context import panel, request_id
 
 PROOF = "proof"
@@ -66,11 +67,12 @@ def sign_in_actor(name: str) -> Actor:
 
 def sign_in_attempt() -> SignInAttempt:
     """The address of this request, and the device if its cookie is valid."""
+    address, shared = request.remote_addr or "", proxies.is_shared_address()
     try:
         known, device = _signer().loads(request.cookies.get(panel().config.cookie(DEVICE_COOKIE), ""))
     except (BadSignature, TypeError, ValueError):
-        return SignInAttempt(request.remote_addr or "")
-    return SignInAttempt(request.remote_addr or "", str(device), known if isinstance(known, int) else None)
+        return SignInAttempt(address, is_shared=shared)
+    return SignInAttempt(address, str(device), known if isinstance(known, int) else None, shared)
 
 
 def remember_device(response: Response, user: User) -> None:
