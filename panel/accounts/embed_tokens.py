@@ -95,13 +95,21 @@ class EmbedApps:
         name = one_line("name", name, 200)
         if self._find(name) is not None:
             raise Conflict(f"There is an embedding application named {name} already.")
-        app = EmbedApp(name=name, origins=clean_origins(origins))
+        app = EmbedApp(name=name, origins=clean_origins(origins), created_by=by.name[:200])
         db.session.add(app)
         db.session.flush()
         return self._new_secret(app, AuditAction.EMBED_APP_CREATED, by)
 
     def all(self) -> list[EmbedApp]:
         return list(db.session.scalars(select(EmbedApp).order_by(EmbedApp.name)))
+
+    def known_to(self, name: str) -> list[EmbedApp]:
+        """The enabled applications that a person created, or of which the person saw a secret that still works."""
+        secrets_of = select(EmbedKey.app_id).where(EmbedKey.created_by == name)
+        known = or_(EmbedApp.created_by == name, EmbedApp.id.in_(secrets_of))
+        return list(
+            db.session.scalars(select(EmbedApp).where(known, EmbedApp.disabled.is_(False)).order_by(EmbedApp.name))
+        )
 
     def keys(self, app: EmbedApp) -> list[EmbedKey]:
         """Newest first."""
@@ -166,7 +174,8 @@ class EmbedApps:
 
     def _new_secret(self, app: EmbedApp, action: AuditAction, by: Actor) -> Secret:
         kid, value = f"lpk_{secrets.token_hex(8)}", secrets.token_urlsafe(32)
-        db.session.add(EmbedKey(kid=kid, app_id=app.id, sealed=self._vault.seal(value, _associated_data(app.id, kid))))
+        sealed = self._vault.seal(value, _associated_data(app.id, kid))
+        db.session.add(EmbedKey(kid=kid, app_id=app.id, sealed=sealed, created_by=by.name[:200]))
         detail = kid if action is AuditAction.EMBED_APP_ROTATED else f"{kid}, {_origins_in_words(app.origins)}"
         audit.record(action, by, subject=app.name, detail=detail)
         db.session.commit()

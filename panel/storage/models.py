@@ -285,6 +285,7 @@ class EmbedApp(Model):
     origins: Mapped[list[str]] = mapped_column(JSON, default=list)
     disabled: Mapped[bool] = mapped_column(default=False)
     created_at: Mapped[datetime] = mapped_column(Moment, default=now)
+    created_by: Mapped[str] = mapped_column(String(200), default="", server_default="")
 
 
 class EmbedKey(Model):
@@ -296,3 +297,4 @@ class EmbedKey(Model):
     app_id: Mapped[str] = mapped_column(ForeignKey("embed_app.id", ondelete="CASCADE"), index=True)
     sealed: Mapped[str] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(Moment, default=now)
+    created_by: Mapped[str] = mapped_column(String(200), default="", server_default="")

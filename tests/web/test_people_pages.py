@@ -174,6 +174,74 @@ def test_a_session_in_use_ends_after_half_a_day(as_admin: FlaskClient) -> None:
         assert as_admin.get("/admin/").status_code == 303
 
 
+# --- what a person leaves behind -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def leaver(app: Flask) -> FlaskClient:
+    """An administrator who creates a token and an application."""
+    client = signed_in_client(app, "temp", "admin")
+    post(client, "/admin/tokens", {"name": "Nightly", "scope": "admin"})
+    post(client, "/admin/embedding", {"name": "Cases", "origins": "https://cases.example"})
+    return client
+
+
+def person_page(client: FlaskClient, behind: Behind) -> TestResponse:
+    user = next(user for user in behind.people.all() if user.name == "temp")
+    return client.get(f"/admin/people/{user.id}")
+
+
+@pytest.mark.usefixtures("leaver")
+def test_disabling_a_person_lists_what_still_works_and_revokes_it(
+    app: Flask, as_admin: FlaskClient, behind: Behind
+) -> None:
+    user = next(user for user in behind.people.all() if user.name == "temp")
+
+    answer = post(as_admin, f"/admin/people/{user.id}/switch", {"value": "off"})
+
+    assert answer.location == f"/admin/people/{user.id}"
+    page = as_admin.get(answer.location).text
+    assert "still valid: API token “Nightly”, application “Cases”" in page
+    [token], [application] = behind.api_tokens.tokens(), behind.embed_apps.all()
+    here = {"next": answer.location}
+    revoked = post(as_admin, f"/admin/tokens/{token.id}/revoke", here)
+    disabled = post(as_admin, f"/admin/embedding/{application.id}/switch", {**here, "value": "off"})
+    assert f'action="/admin/tokens/{token.id}/revoke"' in page
+    assert f'action="/admin/embedding/{application.id}/switch"' in page
+    assert revoked.location == disabled.location == answer.location
+    assert behind.api_tokens.tokens() == []
+    assert behind.embed_apps.all()[0].disabled
+    assert "No valid API token and no enabled embedding application." in as_admin.get(answer.location).text
+
+
+def test_who_rotated_a_secret_knows_the_application(app: Flask, as_admin: FlaskClient, behind: Behind) -> None:
+    post(as_admin, "/admin/embedding", {"name": "Permits", "origins": "https://permits.example"})
+    temp = signed_in_client(app, "temp", "admin")
+    assert "Permits" not in person_page(as_admin, behind).text
+
+    post(temp, f"/admin/embedding/{behind.embed_apps.all()[0].id}/rotate")
+
+    assert "Permits" in person_page(as_admin, behind).text
+
+
+@pytest.mark.usefixtures("leaver")
+def test_the_command_that_disables_a_person_names_what_still_works(app: Flask, as_admin: FlaskClient) -> None:
+    shown = app.test_cli_runner().invoke(args=["user", "switch", "temp", "off"]).output
+
+    assert shown.splitlines() == [
+        "temp is disabled.",
+        "Created by temp and still valid: API token “Nightly”, application “Cases”.",
+    ]
+
+
+@pytest.mark.parametrize("target", ["//evil.example", "https://evil.example/"])
+def test_revoking_leads_to_no_other_host(as_admin: FlaskClient, behind: Behind, target: str) -> None:
+    post(as_admin, "/admin/tokens", {"name": "Nightly", "scope": "read"})
+    [token] = behind.api_tokens.tokens()
+
+    assert post(as_admin, f"/admin/tokens/{token.id}/revoke", {"next": target}).location == "/admin/tokens"
+
+
 # --- guessing --------------------------------------------------------------------------------------------------------
 
 
