@@ -235,6 +235,12 @@ class Config:
         return self.public_url.startswith("https://")
 
     @property
+    def known_words(self) -> tuple[str, ...]:
+        """The names of the product and of this panel's host, which no password may consist of."""
+        host = urlsplit(self.public_url).hostname or ""
+        return ("leafpanel", host, *host.split("."))
+
+    @property
     def proxy_problem(self) -> str:
         """What to set when browsers reach the panel through a proxy that is not trusted; "" otherwise.
 

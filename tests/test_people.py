@@ -7,13 +7,15 @@ from datetime import timedelta
 import pytest
 import time_machine
 from sqlalchemy import text
-from support import CONSOLE, signs_in
+from support import CONSOLE, MakeApp, signs_in
 from werkzeug.security import generate_password_hash
 
+from panel.accounts.passwords import COMMON, METHOD
 from panel.accounts.people import ABSOLUTE, IDLE, ONE_TIME, Budget, People, SignInAttempt, Throttled, principal_of
 from panel.accounts.principal import Action
 from panel.core.clock import now
 from panel.core.errors import Conflict, InvalidInput
+from panel.core.text import fold
 from panel.services import Panel
 from panel.storage.engine import alembic, db
 from panel.storage.models import User, UserSession
@@ -123,13 +125,68 @@ def test_a_name_is_taken_whatever_its_case(people: People, alice: User) -> None:
 
 
 def test_passwords_are_kept_as_costly_scrypt(people: People, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("panel.accounts.people.generate_password_hash", generate_password_hash)
+    monkeypatch.setattr("panel.accounts.passwords.METHOD", METHOD)
 
     chosen = people.create("alice", PASSWORD, role="admin", by=CONSOLE)
     invited, _ = people.invite("bob", role="viewer", by=CONSOLE)
 
-    assert chosen.password_hash.startswith("scrypt:32768:8:1$")
-    assert invited.password_hash.startswith("scrypt:32768:8:1$")
+    assert chosen.password_hash.startswith("scrypt:32768:8:3$")
+    assert invited.password_hash.startswith("scrypt:32768:8:3$")
+
+
+def test_a_sign_in_stores_a_password_of_a_lower_cost_anew(services: Panel, alice: User) -> None:
+    alice.password_hash = generate_password_hash(PASSWORD, "scrypt:128:1:1")
+    db.session.commit()
+
+    assert not signs_in(services, "alice", "wrong")
+    assert alice.password_hash.startswith("scrypt:128:1:1$")
+    assert signs_in(services, "alice", PASSWORD)
+    assert alice.password_hash.startswith("scrypt:256:1:1$")
+    assert signs_in(services, "alice", PASSWORD)
+
+
+EASY = [
+    "password", "Passw0rd", "P@ssw0rd2026!", "12345678", "1984-05-12", "        ", "abababab", "qwertyuiop", "Welcome01",
+    "iloveyou", "leafpanel", "Leafpanel-2026!", "AnnaBoss", "annaboss1", "Boss99999", "127.0.0.1", "dragon1234", "1q2w3e4r",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("password", EASY)
+def test_an_easy_password_is_refused_in_one_sentence(people: People, password: str) -> None:
+    user, _ = people.invite("Anna Boss", role="viewer", by=CONSOLE)
+
+    with pytest.raises(InvalidInput, match=r"^This password is easy to guess: [^.]+\.$") as refused:
+        people.choose_password(user, password, by=CONSOLE)
+    assert refused.value.field == "password"
+
+
+@pytest.mark.parametrize(
+    "password", ["correct horse", "Boss likes green tea", "gT7#kq2Zx", "wandelende tak 12", "пароль-из-слов"]
+)
+def test_a_password_that_is_not_easy_is_accepted(services: Panel, password: str) -> None:
+    services.people.create("Anna Boss", password, role="viewer", by=CONSOLE)
+
+    assert signs_in(services, "anna boss", password)
+
+
+def test_the_words_of_the_panels_address_make_no_password(make_app: MakeApp) -> None:
+    app = make_app(PANEL_PUBLIC_URL="https://bridges.example.org", PANEL_TRUSTED_PROXIES="1")
+
+    with app.app_context(), pytest.raises(InvalidInput, match="easy to guess"):
+        app.extensions["leafpanel"].people.create("anna", "Bridges.Example2", role="viewer", by=CONSOLE)
+
+
+def test_the_list_of_common_passwords_has_some_thousand_in_the_compared_form() -> None:
+    words = COMMON.read_text("utf-8").splitlines()
+
+    assert len(words) > 3000
+    assert words == sorted({fold(word) for word in words})
+
+
+@pytest.mark.parametrize("length", [7, 1001])
+def test_both_limits_of_a_password_are_named(people: People, length: int) -> None:
+    with pytest.raises(InvalidInput, match="at least 8 characters and at most 1,000"):
+        people.create("anna", ("green tea " * 101)[:length], role="viewer", by=CONSOLE)
 
 
 @pytest.mark.parametrize(
@@ -252,7 +309,7 @@ def looked_at(people: People, names: list[str], addresses: list[str], tries: int
 @pytest.fixture
 def cheap_hash(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ten thousand looks at a password would take minutes if the throttle did not work."""
-    monkeypatch.setattr("panel.accounts.people.check_password_hash", lambda stored, given: given == PASSWORD)
+    monkeypatch.setattr("panel.accounts.passwords.check_password_hash", lambda stored, given: given == PASSWORD)
 
 
 @pytest.mark.parametrize(
@@ -335,7 +392,7 @@ def test_those_who_guess_at_the_same_moment_share_one_budget(services: Panel) ->
 def test_an_unknown_name_costs_a_look_at_a_hash_too(people: People, monkeypatch: pytest.MonkeyPatch) -> None:
     compared: list[str] = []
     monkeypatch.setattr(
-        "panel.accounts.people.check_password_hash", lambda stored, given: bool(compared.append(stored))
+        "panel.accounts.passwords.check_password_hash", lambda stored, given: bool(compared.append(stored))
     )
 
     people.sign_in("nobody", PASSWORD, SignInAttempt(STRANGER), by=CONSOLE)

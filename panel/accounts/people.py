@@ -1,19 +1,19 @@
-"""People: accounts, passwords (hashed with scrypt), sign-in, sessions, and throttling of password guessing."""
+"""People: accounts, sign-in, sessions, and throttling of password guessing."""
 
 from __future__ import annotations
 
 import hashlib
 import ipaddress
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
 from sqlalchemy import delete, or_, select, update
 from sqlalchemy.exc import IntegrityError
-from werkzeug.security import check_password_hash, generate_password_hash
 
+from panel.accounts import passwords
 from panel.accounts.principal import ROLES, Principal
 from panel.core.clock import now
 from panel.core.errors import Conflict, InvalidInput, NotFound, PanelError
@@ -23,7 +23,6 @@ from panel.logs.audit import Actor, AuditAction
 from panel.storage.engine import db
 from panel.storage.models import User, UserSession
 
-MIN_PASSWORD = 8
 ONE_TIME = timedelta(hours=24)
 """Lifetime of a one-time password."""
 STARTING = timedelta(minutes=2)
@@ -86,10 +85,11 @@ class SignInAttempt:
 
 
 class People:
-    """The people who sign in with a password."""
+    """The people who sign in with a password. ``known_words``: what no password may consist of, besides a name."""
 
-    def __init__(self, budget_store: BudgetStore) -> None:
+    def __init__(self, budget_store: BudgetStore, known_words: Collection[str] = ()) -> None:
         self._budget_store = budget_store
+        self._known_words = known_words
 
     # --- administration ------------------------------------------------------------------------------------------
 
@@ -142,7 +142,8 @@ class People:
 
         Raises InvalidInput naming the field, and Conflict when the name is taken.
         """
-        user = User(name=self._free_name(name), role=_role(role), password_hash=_hash(password))
+        user = User(name=self._free_name(name), role=_role(role))
+        user.password_hash = self._accepted(user, password)
         self._add(user, by)
         return user
 
@@ -207,10 +208,15 @@ class People:
 
     def choose_password(self, user: User, password: str, *, by: Actor) -> None:
         """Set the person's chosen password and end all their sessions. Raises InvalidInput."""
-        user.password_hash, user.must_choose, user.one_time_until = _hash(password), False, None
+        user.password_hash, user.must_choose, user.one_time_until = self._accepted(user, password), False, None
         self._end_sessions(user)
         audit.record(AuditAction.PASSWORD_CHANGED, by, subject=user.name)
         db.session.commit()
+
+    def _accepted(self, user: User, password: str) -> str:
+        """The hash of a chosen password. Raises InvalidInput."""
+        passwords.check(password, words=(user.name, *user.name.split(), *self._known_words))
+        return passwords.hashed(password)
 
     # --- signing in ----------------------------------------------------------------------------------------------
 
@@ -230,6 +236,8 @@ class People:
             return None
         # Only wrong passwords count against a budget.
         self._budget_store.give_back(budgets)
+        if passwords.is_outdated(user.password_hash):
+            self._rehash(user, password)
         return user
 
     def _charge_shared_address(self, name: str, attempt: SignInAttempt) -> None:
@@ -248,6 +256,12 @@ class People:
         used = db.session.execute(update(User).where(*valid).values(one_time_until=moment))
         db.session.commit()
         return bool(used.rowcount)  # type: ignore[attr-defined]
+
+    def _rehash(self, user: User, password: str) -> None:
+        """Store the password at today's cost, unless it was changed meanwhile."""
+        same = (User.id == user.id, User.password_hash == user.password_hash)
+        db.session.execute(update(User).where(*same).values(password_hash=passwords.hashed(password)))
+        db.session.commit()
 
     def _record_throttling(self, user: User | None, by: Actor) -> None:
         """Add an audit line, at most one per account and hour: an attacker must not be able to flood the trail."""
@@ -316,18 +330,11 @@ def is_valid(session: UserSession, moment: datetime) -> bool:
 
 
 def _is_right(user: User | None, password: str) -> bool:
-    """Whether the password is valid. Without a user, a dummy hash is checked, which takes the same time."""
-    matches = check_password_hash(user.password_hash if user is not None else _dummy_hash(), password)
+    """Whether the password is valid. An unknown name takes the same time."""
+    matches = passwords.matches(user.password_hash if user is not None else None, password)
     if user is None or user.disabled or not matches:
         return False
     return user.one_time_until is None or user.one_time_until > now()
-
-
-def _hash(password: str) -> str:
-    if len(password) < MIN_PASSWORD or len(password) > 1000:
-        raise InvalidInput("password", f"A password has at least {MIN_PASSWORD} characters.")
-    # scrypt, the default of werkzeug. The length limit bounds its work.
-    return generate_password_hash(password)
 
 
 def _is_issued_by_another_machine(user: User) -> bool:
@@ -341,20 +348,9 @@ def _is_issued_by_another_machine(user: User) -> bool:
 
 
 def _set_one_time_password(user: User) -> str:
-    password = "-".join(secrets.token_hex(2) for _ in range(4))
-    user.password_hash, user.must_choose, user.one_time_until = generate_password_hash(password), True, now() + ONE_TIME
+    password = passwords.one_time()
+    user.password_hash, user.must_choose, user.one_time_until = passwords.hashed(password), True, now() + ONE_TIME
     return password
-
-
-_cached_dummy_hash = ""
-
-
-def _dummy_hash() -> str:
-    """The hash of a random password, computed once per process."""
-    global _cached_dummy_hash
-    if not _cached_dummy_hash:
-        _cached_dummy_hash = generate_password_hash(secrets.token_hex(16))
-    return _cached_dummy_hash
 
 
 # --- budgets ---------------------------------------------------------------------------------------------------------
