@@ -137,6 +137,11 @@ class People:
             raise NotFound(f"There is no person named {name}.")
         return user
 
+    def known_name(self, name: str) -> str | None:
+        """The name of the person who is found by ``name``; None for an unknown name."""
+        user = self._find(name)
+        return user.name if user is not None else None
+
     def create(self, name: str, password: str, *, role: str, by: Actor) -> User:
         """Create a person with a chosen password.
 

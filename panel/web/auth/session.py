@@ -9,12 +9,13 @@ from flask import current_app, g, request, session
 from itsdangerous import BadSignature, URLSafeSerializer
 from werkzeug import Response
 
-from panel.accounts.people import SignInAttempt
+from panel.accounts.people import SignInAttempt, Throttled
 from panel.core.errors import Forbidden, PanelError
 from panel.logs.audit import Actor
 from panel.storage.models import User
 from panel.web.auth import proxies
 from panel.web.context import panel, request_id
+from panel.web.log_lines import note_failed_sign_in
 
 PROOF = "proof"
 DEVICE_COOKIE = "leafpanel-device"
@@ -73,6 +74,18 @@ def sign_in_attempt() -> SignInAttempt:
     except (BadSignature, TypeError, ValueError):
         return SignInAttempt(address, is_shared=shared)
     return SignInAttempt(address, str(device), known if isinstance(known, int) else None, shared)
+
+
+def check_password(name: str, password: str, *, by: Actor) -> User | None:
+    """The person with this name and password, or None. Raises Throttled. The log tells failures."""
+    try:
+        user = panel().people.sign_in(name, password, sign_in_attempt(), by=by)
+    except Throttled:
+        note_failed_sign_in(name, "too many wrong passwords")
+        raise
+    if user is None:
+        note_failed_sign_in(name, "wrong password")
+    return user
 
 
 def remember_device(response: Response, user: User) -> None:
