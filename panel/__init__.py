@@ -105,7 +105,7 @@ def build_services(app: Flask, config: Config, registry: Registry) -> Panel:
         links=Links(registry, resolver, connector, checks, instances),
         dry_run=DryRun(registry, resolver, connector),
         api_tokens=ApiTokens(registry.ids),
-        people=People(limit_store),
+        people=People(limit_store, known_words=config.known_words),
         switches=switches,
         oauth=oauth,
         call_log=call_log,

@@ -234,6 +234,25 @@ class Config:
         """Whether browsers reach the panel over TLS."""
         return self.public_url.startswith("https://")
 
+    @property
+    def known_words(self) -> tuple[str, ...]:
+        """The names of the product and of this panel's host, which no password may consist of."""
+        host = urlsplit(self.public_url).hostname or ""
+        return ("leafpanel", host, *host.split("."))
+
+    @property
+    def proxy_problem(self) -> str:
+        """What to set when browsers reach the panel through a proxy that is not trusted; "" otherwise.
+
+        The panel itself serves no TLS, so an https address is that of a proxy.
+        """
+        if not self.is_encrypted or self.trusted_proxies:
+            return ""
+        return (
+            "PANEL_PUBLIC_URL is https and PANEL_TRUSTED_PROXIES is 0, so that all people behind the proxy share its"
+            " address. Set PANEL_TRUSTED_PROXIES to the number of proxies in front of the panel."
+        )
+
     def cookie(self, name: str) -> str:
         """The name of a cookie. Over TLS it has the prefix ``__Host-``, so that no other host can set it."""
         return f"__Host-{name}" if self.is_encrypted else name

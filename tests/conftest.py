@@ -16,11 +16,11 @@ from flask.testing import FlaskClient
 from servers import quick_folder
 from support import (
     ALICE,
+    CHEAP_HASH,
     MakeApp,
     Upstreams,
     UpstreamServer,
     api_token,
-    cheap_password_hash,
     openproject_values,
     signed_in_client,
     xwiki_values,
@@ -80,7 +80,7 @@ def _loopback_only(monkeypatch: pytest.MonkeyPatch) -> None:
 def _cheap_password_hashes() -> Iterator[None]:
     """Hashes of passwords cost little, since most tests are not about them."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("panel.accounts.people.generate_password_hash", cheap_password_hash)
+        patch.setattr("panel.accounts.passwords.METHOD", CHEAP_HASH)
         yield
 
 

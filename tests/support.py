@@ -9,7 +9,6 @@ from typing import Any
 from applications import Replaceable
 from flask import Flask
 from flask.testing import FlaskClient
-from werkzeug.security import generate_password_hash
 
 from panel.accounts.people import SignInAttempt
 from panel.core.domain import ObjectRef
@@ -23,6 +22,9 @@ CONSOLE = Actor("console", "local:root", "console")
 ALICE = Actor("alice", "session", "admin", "LP-TEST-01")
 CASE = ObjectRef("demo", "case", "1")
 CASE_PATH = "/api/objects/demo/case/1/integrations"
+
+CHEAP_HASH = "scrypt:256:1:1"
+"""The cost of passwords in tests."""
 
 MakeApp = Callable[..., Flask]
 
@@ -73,10 +75,6 @@ class UpstreamServer:
     def close(self) -> None:
         if not self._upstreams.is_closed:
             self._upstreams.close()
-
-
-def cheap_password_hash(password: str) -> str:
-    return generate_password_hash(password, method="scrypt:256:1:1")
 
 
 def xwiki_values(upstreams: Upstreams, **changes: Any) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 from flask import Flask
-from support import Upstreams, signs_in
+from support import MakeApp, Upstreams, signs_in
 
 TEMPLATES = Path(__file__).parent.parent / "docs" / "templates"
 
@@ -117,3 +117,12 @@ def test_an_empty_database_is_said_plainly(app: Flask) -> None:
         1,
         "The database is not set up. Run: flask --app wsgi db upgrade",
     )
+
+
+def test_doctor_says_that_no_proxy_is_trusted_behind_an_https_address(make_app: MakeApp) -> None:
+    def row(**settings: str) -> list[str]:
+        shown = run(make_app(PANEL_PUBLIC_URL="https://panel.example", **settings), "doctor").stdout
+        return [line for line in shown.splitlines() if "proxies" in line]
+
+    assert row()[0].startswith("FAIL  proxies      PANEL_PUBLIC_URL is https and PANEL_TRUSTED_PROXIES is 0")
+    assert row(PANEL_TRUSTED_PROXIES="1") == []

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from panel.__main__ import _instructions
 from panel.config import SETTINGS, ConfigError, load
 
 KEY = base64.urlsafe_b64encode(b"k" * 32).decode()
@@ -114,3 +115,20 @@ def test_every_setting_is_documented() -> None:
     text = (Path(__file__).parent.parent / "docs" / "operations.md").read_text("utf-8")
 
     assert [setting.name for setting in SETTINGS if f"`{setting.name}`" not in text] == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "is_told"),
+    [
+        ({"PANEL_PUBLIC_URL": "https://panel.example"}, True),
+        ({"PANEL_PUBLIC_URL": "https://panel.example", "PANEL_TRUSTED_PROXIES": "1"}, False),
+        ({"PANEL_PUBLIC_URL": "http://panel.example"}, False),
+        ({}, False),
+    ],
+)
+def test_an_https_address_without_a_trusted_proxy_is_told_at_start(
+    tmp_path: Path, settings: dict[str, str], is_told: bool
+) -> None:
+    config = load({"PANEL_INSTANCE_DIR": str(tmp_path), **settings})
+
+    assert ("Set PANEL_TRUSTED_PROXIES to the number" in _instructions(config, None, sandbox=False)) is is_told

@@ -35,6 +35,14 @@ def made(apps: EmbedApps) -> Secret:
     return apps.create("Cases", [ORIGIN], by=ALICE)
 
 
+def test_an_application_is_found_by_its_name_beyond_ascii_whatever_its_case(apps: EmbedApps) -> None:
+    apps.create("Çevre Müdürlüğü", [ORIGIN], by=ALICE)
+
+    assert apps.named("çevre müdürlüğü").name == "Çevre Müdürlüğü"
+    with pytest.raises(Conflict):
+        apps.create("ÇEVRE MÜDÜRLÜĞÜ", [ORIGIN], by=ALICE)
+
+
 def test_a_sound_token_lets_in_who_it_names_to_its_object(apps: EmbedApps, made: Secret) -> None:
     held = apps.verify(token_of(made, CASE, can=["view", "link"], theme="dark"))
 

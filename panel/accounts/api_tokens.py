@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, or_, select, update
 
 from panel.accounts.limits import as_limit, clean_integrations, clean_registers
 from panel.accounts.principal import SCOPES, Limits, Principal
@@ -73,6 +73,13 @@ class ApiTokens:
 
     def tokens(self) -> list[ApiToken]:
         return list(db.session.scalars(select(ApiToken).order_by(ApiToken.name, ApiToken.id)))
+
+    def created_by(self, name: str) -> list[ApiToken]:
+        """The valid tokens that a person created."""
+        valid = or_(ApiToken.expires_at.is_(None), ApiToken.expires_at > now())
+        return list(
+            db.session.scalars(select(ApiToken).where(ApiToken.created_by == name, valid).order_by(ApiToken.name))
+        )
 
     def token(self, token_id: int) -> ApiToken:
         """Raises NotFound."""

@@ -16,13 +16,13 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import OctKey
 from joserfc.util import urlsafe_b64decode
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, or_, select
 
 from panel.accounts.limits import as_limit, clean_integrations, clean_registers
 from panel.accounts.principal import Action, Limits, Principal
 from panel.core.domain import ObjectRef
 from panel.core.errors import Conflict, InvalidInput, NotFound, PanelError
-from panel.core.text import checked_line
+from panel.core.text import checked_line, fold
 from panel.credentials.vault import AssociatedData, Unreadable, Vault
 from panel.logs import audit
 from panel.logs.audit import Actor, AuditAction
@@ -114,13 +114,14 @@ class EmbedApps:
         Raises InvalidInput naming the field, and Conflict when the name is taken.
         """
         name = checked_line("name", name, 200)
-        if db.session.scalar(select(EmbedApp.id).where(func.lower(EmbedApp.name) == name.lower())):
+        if self._find(name) is not None:
             raise Conflict(f"There is an embedding application named {name} already.")
         app = EmbedApp(
             name=name,
             origins=clean_origins(origins),
             registers=clean_registers(registers),
             integrations=clean_integrations(integrations, self._integrations()),
+            created_by=by.name[:200],
         )
         db.session.add(app)
         db.session.flush()
@@ -129,6 +130,14 @@ class EmbedApps:
     def all(self) -> list[EmbedApp]:
         return list(db.session.scalars(select(EmbedApp).order_by(EmbedApp.name)))
 
+    def known_to(self, name: str) -> list[EmbedApp]:
+        """The enabled applications that a person created, or of which the person saw a secret that still works."""
+        secrets_of = select(EmbedKey.app_id).where(EmbedKey.created_by == name)
+        known = or_(EmbedApp.created_by == name, EmbedApp.id.in_(secrets_of))
+        return list(
+            db.session.scalars(select(EmbedApp).where(known, EmbedApp.disabled.is_(False)).order_by(EmbedApp.name))
+        )
+
     def keys(self, app: EmbedApp) -> list[EmbedKey]:
         """Newest first."""
         query = select(EmbedKey).where(EmbedKey.app_id == app.id)
@@ -136,10 +145,16 @@ class EmbedApps:
 
     def named(self, name: str) -> EmbedApp:
         """Raises NotFound."""
-        app = db.session.scalar(select(EmbedApp).where(func.lower(EmbedApp.name) == name.strip().lower()))
+        app = self._find(name)
         if app is None:
             raise NotFound(f"There is no embedding application named {name}.")
         return app
+
+    def _find(self, name: str) -> EmbedApp | None:
+        """The application of this name, whatever its case. One with the same spelling comes first."""
+        exact = name.strip()
+        same = select(EmbedApp).where(or_(EmbedApp.folded_name == fold(name), EmbedApp.name == exact))
+        return db.session.scalar(same.order_by((EmbedApp.name == exact).desc()).limit(1))
 
     def get(self, app_id: str) -> EmbedApp:
         """Raises NotFound."""
@@ -194,7 +209,8 @@ class EmbedApps:
 
     def _new_secret(self, app: EmbedApp, action: AuditAction, by: Actor) -> Secret:
         kid, value = f"lpk_{secrets.token_hex(8)}", secrets.token_urlsafe(32)
-        db.session.add(EmbedKey(kid=kid, app_id=app.id, sealed=self._vault.seal(value, _associated_data(app.id, kid))))
+        sealed = self._vault.seal(value, _associated_data(app.id, kid))
+        db.session.add(EmbedKey(kid=kid, app_id=app.id, sealed=sealed, created_by=by.name[:200]))
         words = [kid, _origins_in_words(app.origins)]
         if app.registers or app.integrations:
             words.append(_limits_in_words(app))

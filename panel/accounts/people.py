@@ -1,32 +1,32 @@
-"""People: accounts, passwords (hashed with scrypt), sign-in, sessions, and throttling of password guessing."""
+"""People: accounts, sign-in, sessions, and throttling of password guessing."""
 
 from __future__ import annotations
 
 import hashlib
 import ipaddress
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, or_, select, update
 from sqlalchemy.exc import IntegrityError
-from werkzeug.security import check_password_hash, generate_password_hash
 
+from panel.accounts import passwords
 from panel.accounts.principal import ROLES, Principal
 from panel.core.clock import now
 from panel.core.errors import Conflict, InvalidInput, NotFound, PanelError
-from panel.core.text import checked_line
+from panel.core.text import checked_line, fold, mixes_scripts
 from panel.logs import audit
 from panel.logs.audit import Actor, AuditAction
 from panel.storage.engine import db
 from panel.storage.models import User, UserSession
 
-MIN_PASSWORD = 8
-MAX_PASSWORD = 1000
 ONE_TIME = timedelta(hours=24)
 """Lifetime of a one-time password."""
+STARTING = timedelta(minutes=2)
+"""Machines that share a database and start within this time do not replace each other's one-time password."""
 IDLE = timedelta(hours=2)
 ABSOLUTE = timedelta(hours=12)
 """A session expires when it was not used for ``IDLE``, and at the latest ``ABSOLUTE`` after signing in."""
@@ -46,9 +46,13 @@ PER_ACCOUNT_AND_ADDRESS = Budget(10, 180)
 PER_ACCOUNT = Budget(20, 180)
 PER_ADDRESS = Budget(20, 180)
 PER_DEVICE = Budget(10, 180)
+NAME_AT_ADDRESS = Budget(1, 3600)
 THROTTLE_LINES = Budget(1, 3600)
 """At most 40 wrong passwords per hour are checked for one account, and as many from one address. A browser in which the
-account's owner signed in before has its own budget, so that an attacker who guesses does not lock the owner out."""
+account's owner signed in before has its own budget, so that an attacker who guesses does not lock the owner out.
+
+An address that many people may share is charged once an hour for each name, and only after a wrong password: the
+account's own budget decides, so that guesses for one account lock nobody else out."""
 
 
 class BudgetStore(Protocol):
@@ -76,23 +80,41 @@ class SignInAttempt:
     address: str
     device: str = ""
     known: int | None = None
+    is_shared: bool = False
+    """Whether the address may be that of a proxy, and so of many people."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSession:
+    """A session as its owner sees it."""
+
+    browser: str
+    began_at: datetime
+    seen_at: datetime
+    is_current: bool
 
 
 class People:
-    """The people who sign in with a password."""
+    """The people who sign in with a password. ``known_words``: what no password may consist of, besides a name."""
 
-    def __init__(self, budget_store: BudgetStore) -> None:
+    def __init__(self, budget_store: BudgetStore, known_words: Collection[str] = ()) -> None:
         self._budget_store = budget_store
+        self._known_words = known_words
 
     # --- administration ------------------------------------------------------------------------------------------
 
     def first_admin_password(self, *, by: Actor) -> str | None:
         """Make sure that an administrator can sign in: create one, and return a one-time password for it.
 
-        Each start issues a new one until the administrator has chosen a password. Then the result is None.
+        Each start issues a new one until an administrator has chosen a password. Then the result is None.
         """
-        admin = db.session.scalar(select(User).order_by(User.id).limit(1))
-        if admin is not None and not admin.must_choose:
+        # The rows stay locked until the commit: of two machines that start together, one issues the password.
+        enabled = select(User).where(User.role == "admin", User.disabled.is_(False)).order_by(User.id)
+        admins = db.session.scalars(enabled.with_for_update()).all()
+        admin = next(iter(admins), None)
+        if any(not other.must_choose for other in admins) or (admin is None and db.session.scalar(select(User.id))):
+            return None
+        if admin is not None and _is_issued_by_another_machine(admin):
             return None
         action = AuditAction.PASSWORD_RESET if admin is not None else AuditAction.PERSON_ADDED
         if admin is None:
@@ -103,13 +125,13 @@ class People:
         try:
             db.session.commit()
         except IntegrityError:
-            # Another process started at the same time and prints a password; that one is valid.
+            # Another process started at the same time and prints a password, which is valid.
             db.session.rollback()
             return None
         return password
 
     def all(self) -> list[User]:
-        return list(db.session.scalars(select(User).order_by(func.lower(User.name))))
+        return list(db.session.scalars(select(User).order_by(User.folded_name)))
 
     def get(self, user_id: int) -> User:
         """Raises NotFound."""
@@ -125,12 +147,18 @@ class People:
             raise NotFound(f"There is no person named {name}.")
         return user
 
+    def known_name(self, name: str) -> str | None:
+        """The name of the person who is found by ``name``; None for an unknown name."""
+        user = self._find(name)
+        return user.name if user is not None else None
+
     def create(self, name: str, password: str, *, role: str, by: Actor) -> User:
         """Create a person with a chosen password.
 
         Raises InvalidInput naming the field, and Conflict when the name is taken.
         """
-        user = User(name=self._free_name(name), role=_role(role), password_hash=_hash(password))
+        user = User(name=self._free_name(name), role=_role(role))
+        user.password_hash = self._accepted(user, password)
         self._add(user, by)
         return user
 
@@ -143,6 +171,8 @@ class People:
 
     def _free_name(self, name: str) -> str:
         name = checked_line("name", name, 200)
+        if mixes_scripts(name):
+            raise InvalidInput("name", "A name has letters of one script only: Latin, Cyrillic or Greek.")
         if self._find(name) is not None:
             raise Conflict(f"There is a person named {name} already.")
         return name
@@ -193,15 +223,20 @@ class People:
 
     def choose_password(self, user: User, password: str, *, by: Actor) -> None:
         """Set the person's chosen password and end all their sessions. Raises InvalidInput."""
-        user.password_hash, user.must_choose, user.one_time_until = _hash(password), False, None
+        user.password_hash, user.must_choose, user.one_time_until = self._accepted(user, password), False, None
         self._end_sessions(user)
         audit.record(AuditAction.PASSWORD_CHANGED, by, subject=user.name)
         db.session.commit()
 
+    def _accepted(self, user: User, password: str) -> str:
+        """The hash of a chosen password. Raises InvalidInput."""
+        passwords.check(password, words=(user.name, *user.name.split(), *self._known_words))
+        return passwords.hashed(password)
+
     # --- signing in ----------------------------------------------------------------------------------------------
 
     def sign_in(self, name: str, password: str, attempt: SignInAttempt, *, by: Actor) -> User | None:
-        """The person with this name and password, or None. Raises Throttled.
+        """The person with this name and password, or None. Raises Throttled. A one-time password is used up.
 
         An unknown name takes the same time as a wrong password, so that timing does not reveal names.
         """
@@ -211,11 +246,37 @@ class People:
         if wait > 0:
             self._record_throttling(user, by)
             raise Throttled(wait)
-        if not _is_right(user, password):
+        if not _is_right(user, password) or user is None or (user.must_choose and not self._use_up(user)):
+            self._charge_shared_address(name, attempt)
             return None
         # Only wrong passwords count against a budget.
         self._budget_store.give_back(budgets)
+        if passwords.is_outdated(user.password_hash):
+            self._rehash(user, password)
         return user
+
+    def _charge_shared_address(self, name: str, attempt: SignInAttempt) -> None:
+        """Count the names with a wrong password at an address that many people may share. Raises Throttled."""
+        address = _network(attempt.address)
+        if not attempt.is_shared or self._budget_store.spend([_name_at_address(name, address)]) > 0:
+            return
+        wait = self._budget_store.spend([(_digest(f"shared address {address}"), PER_ADDRESS)])
+        if wait > 0:
+            raise Throttled(wait)
+
+    def _use_up(self, user: User) -> bool:
+        """Expire the one-time password. Of sign-ins at the same moment, one succeeds."""
+        moment = now()
+        valid = (User.id == user.id, User.password_hash == user.password_hash, User.one_time_until > moment)
+        used = db.session.execute(update(User).where(*valid).values(one_time_until=moment))
+        db.session.commit()
+        return bool(used.rowcount)  # type: ignore[attr-defined]
+
+    def _rehash(self, user: User, password: str) -> None:
+        """Store the password at today's cost, unless it was changed meanwhile."""
+        same = (User.id == user.id, User.password_hash == user.password_hash)
+        db.session.execute(update(User).where(*same).values(password_hash=passwords.hashed(password)))
+        db.session.commit()
 
     def _record_throttling(self, user: User | None, by: Actor) -> None:
         """Add an audit line, at most one per account and hour: an attacker must not be able to flood the trail."""
@@ -225,16 +286,23 @@ class People:
         db.session.commit()
 
     def _find(self, name: str) -> User | None:
-        return db.session.scalar(select(User).where(func.lower(User.name) == name.strip().lower()))
+        """The person of this name, whatever its case.
+
+        A name with the same spelling comes first: older versions allowed names that differ in case only.
+        """
+        exact = name.strip()
+        same = select(User).where(or_(User.folded_name == fold(name), User.name == exact))
+        return db.session.scalar(same.order_by((User.name == exact).desc()).limit(1))
 
     # --- sessions ------------------------------------------------------------------------------------------------
 
-    def begin_session(self, user: User, *, by: Actor) -> str:
+    def begin_session(self, user: User, *, by: Actor, browser: str = "") -> str:
         """Start a session and return its proof, which the cookie carries. Only its hash is stored."""
         proof, moment = secrets.token_urlsafe(32), now()
         # Expired sessions are deleted here, since there is no scheduled job.
         db.session.execute(delete(UserSession).where(UserSession.began_at < moment - ABSOLUTE))
-        db.session.add(UserSession(id_hash=_digest(proof), user_id=user.id, began_at=moment, seen_at=moment))
+        session = UserSession(id_hash=_digest(proof), user_id=user.id, began_at=moment, seen_at=moment, browser=browser)
+        db.session.add(session)
         user.last_seen_at = moment
         audit.record(AuditAction.SIGNED_IN, by)
         db.session.commit()
@@ -261,6 +329,20 @@ class People:
             audit.record(AuditAction.SIGNED_OUT, by)
         db.session.commit()
 
+    def sessions(self, user: User, proof: str) -> list[OpenSession]:
+        """The valid sessions of a person, the last used one first. ``proof`` is that of the current session."""
+        query, moment = select(UserSession).where(UserSession.user_id == user.id), now()
+        return [
+            OpenSession(row.browser, row.began_at, row.seen_at, row.id_hash == _digest(proof))
+            for row in db.session.scalars(query.order_by(UserSession.seen_at.desc()))
+            if is_valid(row, moment)
+        ]
+
+    def end_all_sessions(self, user: User, *, by: Actor) -> None:
+        self._end_sessions(user)
+        audit.record(AuditAction.SIGNED_OUT, by, detail="everywhere")
+        db.session.commit()
+
     def _end_sessions(self, user: User) -> None:
         db.session.execute(delete(UserSession).where(UserSession.user_id == user.id))
 
@@ -278,52 +360,48 @@ def is_valid(session: UserSession, moment: datetime) -> bool:
 
 
 def _is_right(user: User | None, password: str) -> bool:
-    """Whether the password is valid. Without a user, a dummy hash is checked, which takes the same time."""
-    matches = check_password_hash(user.password_hash if user is not None else _dummy_hash(), password)
+    """Whether the password is valid. An unknown name takes the same time."""
+    matches = passwords.matches(user.password_hash if user is not None else None, password)
     if user is None or user.disabled or not matches:
         return False
     return user.one_time_until is None or user.one_time_until > now()
 
 
-def _hash(password: str) -> str:
-    if len(password) < MIN_PASSWORD:
-        raise InvalidInput("password", f"A password has at least {MIN_PASSWORD} characters.")
-    if len(password) > MAX_PASSWORD:
-        raise InvalidInput("password", f"A password has at most {MAX_PASSWORD} characters.")
-    # scrypt, the default of werkzeug. The length limit bounds its work.
-    return generate_password_hash(password)
+def _is_issued_by_another_machine(user: User) -> bool:
+    """Whether a machine that starts at about the same time prints a valid one-time password of this person.
+
+    Only machines with PostgreSQL share a database.
+    """
+    if db.engine.dialect.name != "postgresql" or user.one_time_until is None:
+        return False
+    return user.one_time_until > now() + ONE_TIME - STARTING
 
 
 def _set_one_time_password(user: User) -> str:
-    password = "-".join(secrets.token_hex(2) for _ in range(4))
-    user.password_hash, user.must_choose, user.one_time_until = generate_password_hash(password), True, now() + ONE_TIME
+    password = passwords.one_time()
+    user.password_hash, user.must_choose, user.one_time_until = passwords.hashed(password), True, now() + ONE_TIME
     return password
-
-
-_cached_dummy_hash = ""
-
-
-def _dummy_hash() -> str:
-    """The hash of a random password, computed once per process."""
-    global _cached_dummy_hash
-    if not _cached_dummy_hash:
-        _cached_dummy_hash = generate_password_hash(secrets.token_hex(16))
-    return _cached_dummy_hash
 
 
 # --- budgets ---------------------------------------------------------------------------------------------------------
 
 
 def _budgets(name: str, user: User | None, attempt: SignInAttempt) -> list[tuple[str, Budget]]:
-    account = name.strip().lower()
+    account = fold(name)
     if user is not None and attempt.device and attempt.known == user.id:
         return [(_digest(f"device {attempt.device} {user.id}"), PER_DEVICE)]
+    if attempt.is_shared:
+        return [(_digest(f"account {account}"), PER_ACCOUNT)]
     address = _network(attempt.address)
     return [
         (_digest(f"account and address {address} {account}"), PER_ACCOUNT_AND_ADDRESS),
         (_digest(f"account {account}"), PER_ACCOUNT),
         (_digest(f"address {address}"), PER_ADDRESS),
     ]
+
+
+def _name_at_address(name: str, address: str) -> tuple[str, Budget]:
+    return _digest(f"name at address {address} {fold(name)}"), NAME_AT_ADDRESS
 
 
 def _network(address: str) -> str:

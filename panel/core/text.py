@@ -104,6 +104,20 @@ def checked_line(field: str, text: str, longest: int, *, what: str = "A name") -
     return text
 
 
+def fold(name: str) -> str:
+    """The form in which names are compared: without case, and the same for every encoding of an accent.
+
+    Databases do not agree on the case of characters beyond ASCII, so they store and compare this form.
+    """
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name.strip()).casefold())
+
+
+def mixes_scripts(name: str) -> bool:
+    """Whether a name has letters of more than one of the scripts whose letters look alike."""
+    scripts = {unicodedata.name(letter, "").partition(" ")[0] for letter in name if letter.isalpha()}
+    return len(scripts & {"LATIN", "CYRILLIC", "GREEK"}) > 1
+
+
 def has_surrogate(text: str) -> bool:
     """Whether the text has a lone surrogate. JSON and YAML can escape one, but no database can store it."""
     return _SURROGATE.search(text) is not None

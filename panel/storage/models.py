@@ -8,9 +8,11 @@ from typing import Any
 
 from sqlalchemy import JSON, DateTime, ForeignKey, Index, String, Text, TypeDecorator, UniqueConstraint
 from sqlalchemy.engine import Dialect
+from sqlalchemy.engine.default import DefaultExecutionContext
 from sqlalchemy.orm import Mapped, mapped_column
 
 from panel.core.clock import now
+from panel.core.text import fold
 from panel.storage.engine import Model
 
 
@@ -29,6 +31,11 @@ class Moment(TypeDecorator[datetime]):
 
 def _uuid() -> str:
     return uuid.uuid4().hex
+
+
+def _folded_name(context: DefaultExecutionContext) -> str:
+    values: dict[str, str] = context.get_current_parameters()  # type: ignore[no-untyped-call]
+    return fold(values["name"])
 
 
 class Source(Model):
@@ -134,6 +141,10 @@ class User(Model):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(String(200), unique=True)
+    folded_name: Mapped[str] = mapped_column(
+        String(700), unique=True, index=True, default=_folded_name, server_default=""
+    )
+    """The name as it is compared (``fold``), which makes a name unique whatever its case."""
     password_hash: Mapped[str] = mapped_column(String(300))
     role: Mapped[str] = mapped_column(String(20), default="admin")
     must_choose: Mapped[bool] = mapped_column(default=False)
@@ -153,6 +164,8 @@ class UserSession(Model):
     user_id: Mapped[int] = mapped_column(ForeignKey("user.id", ondelete="CASCADE"), index=True)
     began_at: Mapped[datetime] = mapped_column(Moment, default=now, index=True)
     seen_at: Mapped[datetime] = mapped_column(Moment, default=now)
+    browser: Mapped[str] = mapped_column(String(60), default="", server_default="")
+    """Browser and system in words, such as "Firefox on Linux"."""
 
 
 class ApiToken(Model):
@@ -267,12 +280,17 @@ class EmbedApp(Model):
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True, default=_uuid)
     name: Mapped[str] = mapped_column(String(200), unique=True)
+    folded_name: Mapped[str] = mapped_column(
+        String(700), unique=True, index=True, default=_folded_name, server_default=""
+    )
+    """The name as it is compared."""
     origins: Mapped[list[str]] = mapped_column(JSON, default=list)
     registers: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
     integrations: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
     """The registers and integrations that its tokens are limited to; None means no limit."""
     disabled: Mapped[bool] = mapped_column(default=False)
     created_at: Mapped[datetime] = mapped_column(Moment, default=now)
+    created_by: Mapped[str] = mapped_column(String(200), default="", server_default="")
 
 
 class EmbedKey(Model):
@@ -284,3 +302,4 @@ class EmbedKey(Model):
     app_id: Mapped[str] = mapped_column(ForeignKey("embed_app.id", ondelete="CASCADE"), index=True)
     sealed: Mapped[str] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(Moment, default=now)
+    created_by: Mapped[str] = mapped_column(String(200), default="", server_default="")

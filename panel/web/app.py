@@ -6,10 +6,10 @@ from flask import Flask
 from flask_bootstrap import Bootstrap5
 from flask_wtf import CSRFProtect
 
-from panel.web import error_pages, formatting
+from panel.web import error_pages, formatting, log_lines
 from panel.web.admin import blueprint as admin
 from panel.web.api import views as api
-from panel.web.auth import rules, same_origin
+from panel.web.auth import proxies, rules, same_origin
 from panel.web.context import begin_request, end_request
 from panel.web.mcp import server as mcp
 from panel.web.security_headers import add_headers
@@ -24,11 +24,13 @@ def install(app: Flask) -> None:
     with_bearer_token = (api.bp, mcp.bp, embed.bp)
     Bootstrap5(app)
     app.before_request(begin_request)
+    log_lines.install(app)
     same_origin.install(
         app,
         app.extensions["leafpanel"].config,
         without_session=tuple(blueprint.name for blueprint in with_bearer_token),
     )
+    proxies.install(app)
     app.before_request(rules.admit)
     csrf.init_app(app)
     app.after_request(add_headers)

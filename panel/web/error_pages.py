@@ -9,13 +9,14 @@ from urllib.parse import urlsplit
 from flask import Flask, Response, make_response, redirect, render_template, request, url_for
 from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import DataError
+from werkzeug import Response as AnyResponse
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from panel.core.errors import PanelError
 from panel.storage.engine import STORAGE_FAILURES
 from panel.web.auth import resume_form
 from panel.web.auth.same_origin import CrossSiteRequest
-from panel.web.auth.session import SignInNeeded, current_path
+from panel.web.auth.session import PasswordNeeded, SignInNeeded, current_path
 from panel.web.context import panel, request_id, wants_json
 from panel.web.error_bodies import bug_words, error_body, json_error, plain_body, status_of, storage_words
 from panel.web.failure_log import log_storage_failure
@@ -27,6 +28,7 @@ log = logging.getLogger(__name__)
 def install(app: Flask) -> None:
     """Register the handlers."""
     app.register_error_handler(SignInNeeded, _sign_in)
+    app.register_error_handler(PasswordNeeded, _password_needed)
     app.register_error_handler(PanelError, _panel_error)
     app.register_error_handler(CSRFError, _csrf_error)
     app.register_error_handler(HTTPException, _http_error)
@@ -52,12 +54,21 @@ def _return_path() -> str | None:
 def _sign_in(exc: SignInNeeded) -> Any:
     if resume_form.is_resumable():
         return _sign_in_with_form()
+    return _to_form("admin.sign_in", 401)
+
+
+def _password_needed(exc: PasswordNeeded) -> Any:
+    return _panel_error(exc) if wants_json() else _to_form("admin.password", 403)
+
+
+def _to_form(endpoint: str, status: int) -> Response | AnyResponse:
+    """Lead to a form, and back to this page after it. ``status`` is that of a fragment."""
     if wants_fragment():
-        # htmx would follow a redirect and insert the sign-in form in place of the fragment.
+        # htmx would follow a redirect and insert the form in place of the fragment.
         current = urlsplit(request.headers.get("HX-Current-URL", ""))
         target = f"{current.path}?{current.query}" if current.query else current.path
-        return Response(status=401, headers={"HX-Redirect": url_for("admin.sign_in", next=target or None)})
-    return redirect(url_for("admin.sign_in", next=_return_path()), 303)
+        return Response(status=status, headers={"HX-Redirect": url_for(endpoint, next=target or None)})
+    return redirect(url_for(endpoint, next=_return_path()), 303)
 
 
 def _sign_in_with_form() -> Any:

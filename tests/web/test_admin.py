@@ -7,7 +7,8 @@ import re
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from pages import Behind, links, post
+from pages import Behind, csrf, links, post
+from routes import routes
 from support import ALICE, CASE, CONSOLE, MakeApp, Upstreams, actor, signed_in_client, signs_in, xwiki_values
 
 from panel.accounts.api_tokens import TokenRequest
@@ -152,15 +153,41 @@ def test_a_form_without_its_token_changes_nothing(as_admin: FlaskClient, behind:
 # --- passwords -------------------------------------------------------------------------------------------------------
 
 
-def test_a_one_time_password_asks_to_choose_one_and_may_wait(client: FlaskClient, behind: Behind) -> None:
+def test_a_one_time_password_opens_the_form_that_chooses_one_and_signing_out(
+    app: Flask, client: FlaskClient, behind: Behind
+) -> None:
     one_time = behind.people.first_admin_password(by=CONSOLE)
 
     answer = sign_in(client, "admin", str(one_time))
-    page = client.get(answer.location)
 
     assert answer.location == "/admin/password?next=/admin/"
-    assert '<a class="ad-quiet" href="/admin/">Later</a>' in page.text
-    assert client.get("/admin/").status_code == 200
+    page = client.get(answer.location)
+    assert (page.status_code, "/admin/sources" in page.text, "/admin/sign-out" in page.text) == (200, False, True)
+    assert client.get("/admin/sources").location == "/admin/password?next=/admin/sources"
+    assert client.get("/objects/demo/case/1").location == "/admin/password?next=/objects/demo/case/1"
+    assert client.get("/api/sources").status_code == 403
+    assert client.get("/api/sources").json["message"] == "Choose a password first."
+    fragment = client.get("/admin/integrations", headers={"HX-Request": "true"})
+    assert (fragment.status_code, fragment.headers["HX-Redirect"]) == (403, "/admin/password")
+    made = post(client, "/admin/tokens", {"name": "mine", "scope": "admin"})
+    assert (made.location, behind.api_tokens.tokens()) == ("/admin/password", [])
+    assert post(client, "/admin/sign-out").location == "/admin/sign-in"
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_every_route_refuses_a_session_that_must_choose_a_password(
+    app: Flask, client: FlaskClient, behind: Behind, method: str
+) -> None:
+    sign_in(client, "admin", str(behind.people.first_admin_password(by=CONSOLE)))
+    token = csrf(client.get("/admin/password"))
+    served = [route for route in routes(app) if route.method == method and route.face in ("admin", "objects")]
+    open_to_it = {"admin.password", "admin.sign_in", "admin.sign_out"}
+
+    for route in served:
+        if route.endpoint not in open_to_it:
+            answer = client.open(route.path, method=method, data={"csrf_token": token} if method == "POST" else None)
+            assert (answer.status_code, answer.location.partition("?")[0]) == (303, "/admin/password"), route
+    assert len(served) > 20
 
 
 def test_choosing_a_password_ends_the_one_time_password(client: FlaskClient, behind: Behind) -> None:

@@ -9,12 +9,13 @@ import pytest
 import time_machine
 from flask import Flask
 from flask.testing import FlaskClient
-from pages import Behind, post
+from pages import Behind, csrf, post
 from support import CONSOLE, MakeApp, signed_in_client
 from werkzeug.test import TestResponse
 
 from panel.accounts.people import ABSOLUTE, IDLE
 from panel.core.clock import now
+from panel.web.auth.browser_name import browser_name
 
 PASSWORD = "correct horse battery"
 
@@ -174,6 +175,127 @@ def test_a_session_in_use_ends_after_half_a_day(as_admin: FlaskClient) -> None:
         assert as_admin.get("/admin/").status_code == 303
 
 
+FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+EDGE = "Mozilla/5.0 (Windows NT 10.0) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0 Safari/537.36 Edg/140.0"
+IPHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605 (KHTML) Version/18.0 Safari/604.1"
+
+
+@pytest.mark.parametrize(
+    ("agent", "name"),
+    [
+        (FIREFOX, "Firefox on Linux"), (EDGE, "Edge on Windows"), (IPHONE, "Safari on iPhone"),
+        ("curl/8.0", "Unknown browser"), ("", "Unknown browser"), ("<script>", "Unknown browser"),
+    ],
+)  # fmt: skip
+def test_a_browser_is_named_in_few_words(agent: str, name: str) -> None:
+    assert browser_name(agent) == name
+
+
+def sessions_of(client: FlaskClient) -> list[str]:
+    """The sessions that the page lists, without their times."""
+    listed = re.findall(r"<li><div><strong>([^<]+)</strong>([^<]*)<small>", client.get("/admin/password").text)
+    return sorted(f"{browser}{mark}" for browser, mark in listed)
+
+
+@pytest.mark.usefixtures("bob")
+def test_a_person_sees_their_own_sessions_and_ends_them_all(app: Flask, as_admin: FlaskClient, behind: Behind) -> None:
+    here, elsewhere = app.test_client(), app.test_client()
+    for client, agent in ((here, FIREFOX), (elsewhere, EDGE)):
+        typed = {"name": "bob", "password": PASSWORD}
+        post(client, "/admin/sign-in", typed, headers={"User-Agent": agent})
+    assert sessions_of(here) == ["Edge on Windows", "Firefox on Linux (this session)"]
+
+    answer = post(here, "/admin/sign-out-everywhere")
+
+    assert (answer.status_code, answer.location) == (303, "/admin/sign-in")
+    for client in (here, elsewhere):
+        assert client.get("/admin/objects").location.startswith("/admin/sign-in")
+    assert as_admin.get("/admin/").status_code == 200
+    assert "everywhere" in as_admin.get("/admin/audit").text
+
+
+@pytest.mark.parametrize("path", ["/admin/sign-out", "/admin/sign-out-everywhere"])
+def test_signing_out_clears_what_pages_stored_in_the_browser(as_admin: FlaskClient, path: str) -> None:
+    assert post(as_admin, path).headers["Clear-Site-Data"] == '"storage"'
+
+
+def test_the_tab_of_a_signed_in_person_signs_out(connected: Flask, as_admin: FlaskClient) -> None:
+    page = as_admin.get("/objects/demo/case/1")
+
+    assert "Signed in as alice" in page.text
+    assert 'action="/admin/sign-out"' in page.text
+    assert as_admin.post("/admin/sign-out", data={"csrf_token": csrf(page)}).status_code == 303
+    assert as_admin.get("/objects/demo/case/1").location.startswith("/admin/sign-in")
+
+
+# --- what a person leaves behind -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def leaver(app: Flask) -> FlaskClient:
+    """An administrator who creates a token and an application."""
+    client = signed_in_client(app, "temp", "admin")
+    post(client, "/admin/tokens", {"name": "Nightly", "scope": "admin"})
+    post(client, "/admin/embedding", {"name": "Cases", "origins": "https://cases.example"})
+    return client
+
+
+def person_page(client: FlaskClient, behind: Behind) -> TestResponse:
+    user = next(user for user in behind.people.all() if user.name == "temp")
+    return client.get(f"/admin/people/{user.id}")
+
+
+@pytest.mark.usefixtures("leaver")
+def test_disabling_a_person_lists_what_still_works_and_revokes_it(
+    app: Flask, as_admin: FlaskClient, behind: Behind
+) -> None:
+    user = next(user for user in behind.people.all() if user.name == "temp")
+
+    answer = post(as_admin, f"/admin/people/{user.id}/switch", {"value": "off"})
+
+    assert answer.location == f"/admin/people/{user.id}"
+    page = as_admin.get(answer.location).text
+    assert "still valid: API token “Nightly”, application “Cases”" in page
+    [token], [application] = behind.api_tokens.tokens(), behind.embed_apps.all()
+    here = {"next": answer.location}
+    revoked = post(as_admin, f"/admin/tokens/{token.id}/revoke", here)
+    disabled = post(as_admin, f"/admin/embedding/{application.id}/switch", {**here, "value": "off"})
+    assert f'action="/admin/tokens/{token.id}/revoke"' in page
+    assert f'action="/admin/embedding/{application.id}/switch"' in page
+    assert revoked.location == disabled.location == answer.location
+    assert behind.api_tokens.tokens() == []
+    assert behind.embed_apps.all()[0].disabled
+    assert "No valid API token and no enabled embedding application." in as_admin.get(answer.location).text
+
+
+def test_who_rotated_a_secret_knows_the_application(app: Flask, as_admin: FlaskClient, behind: Behind) -> None:
+    post(as_admin, "/admin/embedding", {"name": "Permits", "origins": "https://permits.example"})
+    temp = signed_in_client(app, "temp", "admin")
+    assert "Permits" not in person_page(as_admin, behind).text
+
+    post(temp, f"/admin/embedding/{behind.embed_apps.all()[0].id}/rotate")
+
+    assert "Permits" in person_page(as_admin, behind).text
+
+
+@pytest.mark.usefixtures("leaver")
+def test_the_command_that_disables_a_person_names_what_still_works(app: Flask, as_admin: FlaskClient) -> None:
+    shown = app.test_cli_runner().invoke(args=["user", "switch", "temp", "off"]).output
+
+    assert shown.splitlines() == [
+        "temp is disabled.",
+        "Created by temp and still valid: API token “Nightly”, application “Cases”.",
+    ]
+
+
+@pytest.mark.parametrize("target", ["//evil.example", "https://evil.example/"])
+def test_revoking_leads_to_no_other_host(as_admin: FlaskClient, behind: Behind, target: str) -> None:
+    post(as_admin, "/admin/tokens", {"name": "Nightly", "scope": "read"})
+    [token] = behind.api_tokens.tokens()
+
+    assert post(as_admin, f"/admin/tokens/{token.id}/revoke", {"next": target}).location == "/admin/tokens"
+
+
 # --- guessing --------------------------------------------------------------------------------------------------------
 
 
@@ -227,6 +349,48 @@ def test_a_forwarded_address_counts_only_behind_as_many_servers_as_are_trusted(m
 
     assert guesses(PANEL_TRUSTED_PROXIES="1") == [401] * 24
     assert guesses() == [401] * 20 + [429] * 4
+
+
+PROXIES = [("127.0.0.1", {}), ("10.1.2.3", {}), ("fd00::1", {}), ("192.0.2.1", {"X-Forwarded-For": "198.51.100.7"})]
+
+
+@pytest.mark.parametrize(("address", "headers"), PROXIES)
+@pytest.mark.parametrize("names", [["nobody"], [f"person {n}" for n in range(30)]], ids=["one name", "many names"])
+@pytest.mark.usefixtures("bob")
+def test_guesses_behind_a_proxy_shut_nobody_else_out(
+    app: Flask, names: list[str], address: str, headers: dict[str, str]
+) -> None:
+    def try_to_sign_in(name: str, password: str) -> int:
+        typed, client = {"name": name, "password": password}, app.test_client()
+        where = {"REMOTE_ADDR": address}
+        return post(client, "/admin/sign-in", typed, headers=headers, environ_overrides=where).status_code
+
+    answers = [try_to_sign_in(names[n % len(names)], f"wrong {n}") for n in range(30)]
+
+    assert answers == [401] * 20 + [429] * 10
+    assert try_to_sign_in("bob", PASSWORD) == 303
+
+
+@pytest.mark.usefixtures("bob")
+def test_guesses_for_one_account_behind_a_proxy_are_limited(client: FlaskClient) -> None:
+    answers = [sign_in(client, "bob", f"wrong {n}", "127.0.0.1").status_code for n in range(25)]
+
+    assert answers == [401] * 20 + [429] * 5
+
+
+def test_a_header_of_a_proxy_that_is_not_trusted_is_warned_about_once(
+    make_app: MakeApp, caplog: pytest.LogCaptureFixture
+) -> None:
+    def warnings(**settings: str) -> list[str]:
+        caplog.clear()
+        client = make_app(**settings).test_client()
+        client.get("/admin/sign-in")
+        for _ in range(3):
+            client.get("/admin/sign-in", headers={"X-Forwarded-For": "198.51.100.7"})
+        return [record.message for record in caplog.records if "PANEL_TRUSTED_PROXIES" in record.message]
+
+    assert len(warnings(PANEL_PORT="8765")) == 1
+    assert warnings(PANEL_TRUSTED_PROXIES="1") == []
 
 
 # --- tokens ----------------------------------------------------------------------------------------------------------

@@ -227,7 +227,10 @@ def test_nobody_is_led_to_another_host_after_signing_in(app: Flask, as_admin: Fl
 
 def test_after_a_password_nobody_is_led_to_another_host(app: Flask) -> None:
     with app.app_context():
-        password = first_password(app)
+        first_password(app)
+        password = "correct horse battery"
+        services = app.extensions["leafpanel"]
+        services.people.choose_password(services.people.named("admin"), password, by=CONSOLE)
     client = app.test_client()
     signed_in = [
         sign_in(client, password, target) for target in ("//evil.example", "/\\evil.example", "/admin/sources")

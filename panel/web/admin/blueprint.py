@@ -26,6 +26,7 @@ bp = Blueprint("admin", __name__, url_prefix="/admin")
 ROUTES = (
     ("/sign-in", sign_in.sign_in, ("GET", "POST")),
     ("/sign-out", sign_in.sign_out, ("POST",)),
+    ("/sign-out-everywhere", sign_in.sign_out_everywhere, ("POST",)),
     ("/password", sign_in.password, ("GET", "POST")),
     ("/", overview.overview, ("GET",)),
     ("/integrations", overview.integrations, ("GET",)),
@@ -55,6 +56,8 @@ def _navigation() -> dict[str, Any]:
     principal: Principal | None = g.get("principal")
     if principal is None:
         return {"nav": [], "person": None}
+    if g.user is not None and g.user.must_choose:
+        return {"nav": [], "person": principal.name}
     endpoint = request.endpoint or ""
     permitted = [page for page in NAV if principal.may(RULES[f"GET {page[1]}"].need or Action.VIEW)]
     nav = [(label, url_for(target), endpoint.startswith(prefixes)) for label, target, prefixes in permitted]

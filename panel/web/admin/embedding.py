@@ -20,6 +20,7 @@ from panel.core.domain import ObjectRef
 from panel.core.errors import Conflict, InvalidInput
 from panel.storage.models import EmbedApp
 from panel.web.admin.snippets import LANGUAGES, SnippetRequest, snippet
+from panel.web.auth.session import own_path
 from panel.web.context import acting, panel
 from panel.web.parsing import lines
 
@@ -133,7 +134,7 @@ def switch(app_id: str) -> Page:
     app, on = panel().embed_apps.get(app_id), request.form.get("value") == "on"
     panel().embed_apps.switch(app, on=on, by=acting())
     flash(f"{app.name} is enabled and can show the tab." if on else f"{app.name} is disabled: its tokens are refused.")
-    return redirect(url_for(".edit", app_id=app.id), 303)
+    return redirect(own_path(request.form.get("next"), url_for(".edit", app_id=app.id)), 303)
 
 
 def _index(

@@ -8,6 +8,8 @@ from werkzeug import Response
 from panel.core.clock import now
 from panel.core.errors import Conflict, InvalidInput
 from panel.storage.models import User
+from panel.web.access_left import access_left
+from panel.web.admin.tokens import expiry
 from panel.web.context import acting, panel
 
 bp = Blueprint("people", __name__, url_prefix="/people")
@@ -65,11 +67,15 @@ def switch(user_id: int) -> Page:
         panel().people.switch(user, on=on, by=acting())
     except Conflict as exc:
         return _person(user, errors={"switch": str(exc)}), 409
+    still_valid = "" if on else access_left(user.name)
     flash(
         f"{user.name} is enabled and can sign in again."
         if on
         else f"{user.name} is disabled and signed out everywhere."
     )
+    if still_valid:
+        flash(f"Created by {user.name} and still valid: {still_valid}. Revoke them below.", "warn")
+        return redirect(url_for(".edit", user_id=user.id), 303)
     return redirect(url_for(".index"), 303)
 
 
@@ -93,4 +99,7 @@ def _index(
 
 
 def _person(user: User, *, errors: dict[str, str] | None = None, password: str = "") -> str:
-    return render_template("admin/person.html", user=user, roles=ROLES, errors=errors or {}, password=password)
+    return render_template(
+        "admin/person.html", user=user, roles=ROLES, errors=errors or {}, password=password, expiry=expiry,
+        tokens=panel().api_tokens.created_by(user.name), apps=panel().embed_apps.known_to(user.name),
+    )  # fmt: skip

@@ -13,12 +13,14 @@ from panel.storage.models import User
 from panel.web.auth import resume_form
 from panel.web.auth.session import (
     begin_session,
+    check_password,
     current_user,
+    end_all_sessions,
     end_session,
+    open_sessions,
     own_path,
     remember_device,
     sign_in_actor,
-    sign_in_attempt,
 )
 from panel.web.context import acting, panel
 from panel.web.formatting import wait_time
@@ -33,7 +35,7 @@ def sign_in() -> Page:
         return redirect(target or _first_page(user), 303) if user is not None else _sign_in_form(target)
     name, sealed = request.form.get("name", ""), request.form.get(resume_form.FIELD, "")
     try:
-        user = panel().people.sign_in(name, request.form.get("password", ""), sign_in_attempt(), by=sign_in_actor(name))
+        user = check_password(name, request.form.get("password", ""), by=sign_in_actor(name))
     except Throttled as exc:
         return _throttled(_sign_in_form(target, name=name, error=_throttle_message(exc), sealed=sealed), exc)
     if user is None:
@@ -74,7 +76,24 @@ def _throttled(page: str, exc: Throttled) -> Page:
 
 def sign_out() -> Page:
     end_session()
-    return redirect(url_for("admin.sign_in"), 303)
+    return _signed_out()
+
+
+def sign_out_everywhere() -> Page:
+    user = current_user()
+    assert user is not None  # noqa: S101  (the route requires a signed-in user)
+    end_all_sessions(user)
+    return _signed_out()
+
+
+def _signed_out() -> Page:
+    """Lead to the sign-in form, and clear what pages stored in the browser.
+
+    Not the cookies: browsers clear those of all hosts of the domain, and this one also has the device cookie.
+    """
+    response = redirect(url_for("admin.sign_in"), 303)
+    response.headers["Clear-Site-Data"] = '"storage"'
+    return response
 
 
 def password() -> Page:
@@ -97,7 +116,7 @@ def _choose_password(user: User) -> None:
     """Raises InvalidInput for the wrong field, and Throttled."""
     new, repeated, people = request.form.get("password", ""), request.form.get("again", ""), panel().people
     current = request.form.get("current", "")
-    if not user.must_choose and people.sign_in(user.name, current, sign_in_attempt(), by=acting()) is None:
+    if not user.must_choose and check_password(user.name, current, by=acting()) is None:
         raise InvalidInput("current", "This is not your current password.")
     if new != repeated:
         raise InvalidInput("again", "The two new passwords differ.")
@@ -107,4 +126,7 @@ def _choose_password(user: User) -> None:
 
 def _password_form(user: User, target: str, error: InvalidInput | None = None) -> str:
     errors = {error.field: str(error)} if error else {}
-    return render_template("admin/password.html", one_time=user.must_choose, target=target, errors=errors)
+    sessions = [] if user.must_choose else open_sessions(user)
+    return render_template(
+        "admin/password.html", one_time=user.must_choose, target=target, errors=errors, sessions=sessions
+    )

@@ -11,6 +11,7 @@ from panel.accounts.api_tokens import TokenRequest
 from panel.core.clock import now
 from panel.core.errors import InvalidInput
 from panel.storage.models import ApiToken
+from panel.web.auth.session import own_path
 from panel.web.context import acting, panel
 from panel.web.formatting import day
 from panel.web.parsing import lines
@@ -77,7 +78,7 @@ def revoke(token_id: int) -> Response:
     name = token.name
     panel().api_tokens.revoke_token(token, by=acting())
     flash(f"The token “{name}” is revoked.")
-    return redirect(url_for(".index"), 303)
+    return redirect(own_path(request.form.get("next"), url_for(".index")), 303)
 
 
 def expiry(token: ApiToken) -> str:

@@ -18,7 +18,7 @@ from panel.accounts.principal import SEARCHING, Action, Principal, Right
 from panel.core.domain import ObjectRef
 from panel.core.errors import Forbidden, InvalidInput
 from panel.web.auth.bearer import Unauthorized, presented, verify_embed_token
-from panel.web.auth.session import SignInNeeded, current_user
+from panel.web.auth.session import PasswordNeeded, SignInNeeded, current_user
 from panel.web.context import panel
 from panel.web.parsing import object_ref
 
@@ -39,6 +39,8 @@ class Rule:
     need: Right | None = None
     background: bool = False
     """Whether pages request it without user action, so that it does not extend the session."""
+    chooses_password: bool = False
+    """Whether it is open to a session that a one-time password began. Nothing else is, apart from signing out."""
 
 
 def _require(*proofs: Proof, need: Right | None = None, background: bool = False) -> Rule:
@@ -47,6 +49,7 @@ def _require(*proofs: Proof, need: Right | None = None, background: bool = False
 
 PUBLIC = Rule()
 SIGNED_IN = _require(Proof.SESSION)
+CHOOSES_PASSWORD = Rule(frozenset({Proof.SESSION}), chooses_password=True)
 ADMINISTRATORS = _require(Proof.SESSION, need=Action.ADMIN)
 
 
@@ -83,8 +86,9 @@ RULES: Mapping[str, Rule] = {
     "GET admin.sign_in": PUBLIC,
     "POST admin.sign_in": PUBLIC,
     "POST admin.sign_out": PUBLIC,
-    "GET admin.password": SIGNED_IN,
-    "POST admin.password": SIGNED_IN,
+    "POST admin.sign_out_everywhere": SIGNED_IN,
+    "GET admin.password": CHOOSES_PASSWORD,
+    "POST admin.password": CHOOSES_PASSWORD,
     "GET admin.objects": _require(Proof.SESSION, need=Action.VIEW),
     #
     "GET admin.overview": ADMINISTRATORS,
@@ -196,7 +200,9 @@ def check(app: Flask) -> None:
 
 
 def admit() -> None:
-    """Authenticate and authorise this request. Raises SignInNeeded, Unauthorized, NotFound or Forbidden.
+    """Authenticate and authorise this request.
+
+    Raises SignInNeeded, PasswordNeeded, Unauthorized, NotFound or Forbidden.
 
     It runs after routing and uses the matched endpoint, so that no spelling of an address bypasses it.
     """
@@ -238,6 +244,8 @@ def _by_session(rule: Rule) -> Principal:
     user = current_user(active=not rule.background)
     if user is None:
         raise SignInNeeded("Sign in first.")
+    if user.must_choose and not rule.chooses_password:
+        raise PasswordNeeded("Choose a password first.")
     return principal_of(user)
 
 

@@ -9,11 +9,14 @@ from flask import current_app, g, request, session
 from itsdangerous import BadSignature, URLSafeSerializer
 from werkzeug import Response
 
-from panel.accounts.people import SignInAttempt
-from panel.core.errors import PanelError
+from panel.accounts.people import OpenSession, SignInAttempt, Throttled
+from panel.core.errors import Forbidden, PanelError
 from panel.logs.audit import Actor
 from panel.storage.models import User
+from panel.web.auth import proxies
+from panel.web.auth.browser_name import browser_name
 from panel.web.context import panel, request_id
+from panel.web.log_lines import note_failed_sign_in
 
 PROOF = "proof"
 DEVICE_COOKIE = "leafpanel-device"
@@ -22,6 +25,10 @@ DEVICE_S = 180 * 24 * 3600
 
 class SignInNeeded(PanelError):
     """The request has no valid session. Pages answer with the sign-in form."""
+
+
+class PasswordNeeded(Forbidden):
+    """The session began with a one-time password and may only choose a password. Pages answer with that form."""
 
 
 def current_user(*, active: bool = True) -> User | None:
@@ -35,7 +42,8 @@ def current_user(*, active: bool = True) -> User | None:
 def begin_session(user: User) -> None:
     """Start a session with a new id. An existing one is discarded, against session fixation."""
     _forget()
-    session[PROOF] = panel().people.begin_session(user, by=sign_in_actor(user.name))
+    browser = browser_name(request.headers.get("User-Agent", ""))
+    session[PROOF] = panel().people.begin_session(user, by=sign_in_actor(user.name), browser=browser)
     g.user = user
 
 
@@ -43,6 +51,17 @@ def end_session() -> None:
     user = current_user()
     _forget(by=sign_in_actor(user.name) if user is not None else None)
     g.user = None
+
+
+def end_all_sessions(user: User) -> None:
+    panel().people.end_all_sessions(user, by=sign_in_actor(user.name))
+    _forget()
+    g.user = None
+
+
+def open_sessions(user: User) -> list[OpenSession]:
+    """The sessions of a person, this one among them."""
+    return panel().people.sessions(user, session.get(PROOF, ""))
 
 
 def _forget(by: Actor | None = None) -> None:
@@ -62,11 +81,24 @@ def sign_in_actor(name: str) -> Actor:
 
 def sign_in_attempt() -> SignInAttempt:
     """The address of this request, and the device if its cookie is valid."""
+    address, shared = request.remote_addr or "", proxies.is_shared_address()
     try:
         known, device = _signer().loads(request.cookies.get(panel().config.cookie(DEVICE_COOKIE), ""))
     except (BadSignature, TypeError, ValueError):
-        return SignInAttempt(request.remote_addr or "")
-    return SignInAttempt(request.remote_addr or "", str(device), known if isinstance(known, int) else None)
+        return SignInAttempt(address, is_shared=shared)
+    return SignInAttempt(address, str(device), known if isinstance(known, int) else None, shared)
+
+
+def check_password(name: str, password: str, *, by: Actor) -> User | None:
+    """The person with this name and password, or None. Raises Throttled. The log tells failures."""
+    try:
+        user = panel().people.sign_in(name, password, sign_in_attempt(), by=by)
+    except Throttled:
+        note_failed_sign_in(name, "too many wrong passwords")
+        raise
+    if user is None:
+        note_failed_sign_in(name, "wrong password")
+    return user
 
 
 def remember_device(response: Response, user: User) -> None:

@@ -9,6 +9,7 @@ from flask.cli import AppGroup
 
 from panel.accounts.api_tokens import TokenRequest
 from panel.accounts.principal import ROLES
+from panel.web.access_left import access_left
 from panel.web.cli.actor import console
 from panel.web.cli.output import as_json, friendly_errors, print_json
 from panel.web.context import panel
@@ -66,6 +67,8 @@ def switch_user(name: str, state: str) -> None:
     user = panel().people.named(name)
     panel().people.switch(user, on=state == "on", by=console())
     click.echo(f"{user.name} is enabled." if state == "on" else f"{user.name} is disabled.")
+    if state == "off" and (still_valid := access_left(user.name)):
+        click.echo(f"Created by {user.name} and still valid: {still_valid}.")
 
 
 @tokens.command("create")

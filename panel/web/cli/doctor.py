@@ -37,6 +37,8 @@ def _findings() -> list[tuple[str, bool, str]]:
     """Name, result and message of each check."""
     config = panel().config
     findings = [("settings", True, f"Instance folder {config.instance_dir}")]
+    if config.proxy_problem:
+        findings.append(("proxies", False, config.proxy_problem))
     try:
         known = {source.slug: source for source in panel().sources.all()}
     except STORAGE_FAILURES as exc:
