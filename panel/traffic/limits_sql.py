@@ -3,6 +3,9 @@
 All processes share it, through short transactions. Losing the state costs seconds of limits, so it need not be
 durable: on SQLite it is in a file of its own that is not synced to disk, and a call costs microseconds. On PostgreSQL
 it is in the panel's database and uses the database's clock.
+
+Moments are stored in seconds since the epoch. The clock may be set back: a moment further ahead than the longest wait
+that could have been written counts as over.
 """
 
 from __future__ import annotations
@@ -39,7 +42,16 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 
-from panel.connector.limiter import PROBE_EVERY_S, Admission, Counts, Rate
+from panel.connector.limiter import (
+    CLOCK_TOLERANCE_S,
+    LONGEST_HOLD_S,
+    LONGEST_SLOT_S,
+    PROBE_EVERY_S,
+    Admission,
+    Counts,
+    Rate,
+    in_force,
+)
 from panel.connector.source import SourceConfig
 from panel.core.reasons import Reason
 
@@ -48,6 +60,8 @@ CALLER_WINDOW_S = 2.0
 
 PRUNE_PROBABILITY = 0.02
 """The share of ``spend`` calls that also delete full budgets."""
+
+_LATEST_SLOT_S = LONGEST_SLOT_S + CLOCK_TOLERANCE_S
 
 SINGLE = "leafpanel_single"
 """The execution option of connections that run one statement."""
@@ -97,8 +111,8 @@ budgets = Table(
 
 
 _COUNTS = text(
-    "SELECT s.*, (SELECT count(*) FROM traffic_slot t WHERE t.source_id = s.source_id AND t.until > :now) AS slots"
-    " FROM traffic_source s"
+    "SELECT s.*, (SELECT count(*) FROM traffic_slot t WHERE t.source_id = s.source_id"
+    " AND t.until > :now AND t.until <= :latest) AS slots FROM traffic_source s"
 )
 
 _DATABASE_NOW: ColumnElement[float] = cast(extract("epoch", func.statement_timestamp()), Float)
@@ -185,7 +199,7 @@ class SqlLimitStore:
 
     def admit(self, source: SourceConfig, principal: str, rate: Rate | None) -> Admission:
         with self._transaction() as (connection, now):
-            row = self._row(connection, source)
+            row = self._row(connection, source, now)
             refusal = _refusal(row, now)
             if refusal is not None:
                 return refusal
@@ -205,15 +219,18 @@ class SqlLimitStore:
         self, connection: Connection, source: SourceConfig, principal: str, rate: Rate, due: float, now: float
     ) -> float:
         """Count one call. Returns 0, or the seconds to wait when the limit is exhausted and nothing was counted."""
-        own = self._note_caller(connection, source, principal, now)
-        wait, half = wait_of(due, rate, now), rate.halved()
+        half = rate.halved()
+        due = in_force(due, now, rate.period_s)
+        own = in_force(self._note_caller(connection, source, principal, now), now, half.period_s)
+        wait = wait_of(due, rate, now)
         if self._others_wait(connection, source, principal, now):
             wait = max(wait, wait_of(own, half, now))
         if wait > 0:
             return wait
         self._write(connection, source, due=max(due, now) + rate.interval_s)
         spent = callers.update().where(callers.c.source_id == source.id, callers.c.principal == principal[:200])
-        connection.execute(spent.values(due=max(own, now) + half.interval_s))
+        # A caller that used more than its half, while nobody else waited, has used up its half and no more.
+        connection.execute(spent.values(due=min(max(own, now) + half.interval_s, now + half.period_s)))
         return 0.0
 
     def _note_caller(self, connection: Connection, source: SourceConfig, principal: str, now: float) -> float:
@@ -232,6 +249,7 @@ class SqlLimitStore:
             callers.c.source_id == source.id,
             callers.c.principal != principal[:200],
             callers.c.seen_at > now - CALLER_WINDOW_S,
+            callers.c.seen_at <= now + CLOCK_TOLERANCE_S,
         )
         return connection.execute(query.limit(1)).first() is not None
 
@@ -245,7 +263,7 @@ class SqlLimitStore:
 
     def take_slot(self, source: SourceConfig, until_s: float, *, probe: bool = False) -> Admission:
         with self._transaction() as (connection, now):
-            row = self._row(connection, source)
+            row = self._row(connection, source, now)
             refusal = _refusal(row, now, probe=probe)
             if refusal is not None:
                 return refusal
@@ -276,20 +294,20 @@ class SqlLimitStore:
 
     def failed(self, source: SourceConfig, *, open_after: int, probe_every_s: float) -> None:
         with self._transaction() as (connection, now):
-            failures = self._row(connection, source)["failures"] + 1
+            failures = self._row(connection, source, now)["failures"] + 1
             probe_at = now + probe_every_s if failures >= open_after else 0
             self._write(connection, source, failures=failures, probe_at=probe_at)
 
     def succeeded(self, source: SourceConfig) -> None:
-        with self._transaction() as (connection, _):
-            row = self._row(connection, source)
+        with self._transaction() as (connection, now):
+            row = self._row(connection, source, now)
             if row["failures"] or row["probe_at"]:
                 self._write(connection, source, failures=0, probe_at=0)
 
     def hold_off(self, source: SourceConfig, seconds: float) -> None:
         with self._transaction() as (connection, now):
-            self._row(connection, source)
-            self._write(connection, source, hold_until=now + seconds)
+            self._row(connection, source, now)
+            self._write(connection, source, hold_until=now + min(seconds, LONGEST_HOLD_S))
 
     # --- epochs --------------------------------------------------------------------------------------------------
 
@@ -299,8 +317,8 @@ class SqlLimitStore:
             return int(connection.execute(query).scalar() or 0)
 
     def advance(self, source: SourceConfig) -> None:
-        with self._transaction() as (connection, _):
-            row = self._row(connection, source)
+        with self._transaction() as (connection, now):
+            row = self._row(connection, source, now)
             self._write(connection, source, epoch=row["epoch"] + 1)
 
     # --- budgets -------------------------------------------------------------------------------------------------
@@ -308,7 +326,8 @@ class SqlLimitStore:
     def spend(self, charges: Sequence[tuple[str, RefillRate]]) -> float:
         """Charge one to every budget, or to none when one is exhausted. Returns 0, or the seconds to wait."""
         with self._transaction() as (connection, now):
-            due = self._due(connection, charges)
+            found = self._due(connection, charges)
+            due = {key: in_force(found[key], now, budget.count * budget.interval_s) for key, budget in charges}
             wait = max(wait_of(due[key], budget, now) for key, budget in charges)
             if wait <= 0:
                 self._set_due(connection, {key: max(due[key], now) + budget.interval_s for key, budget in charges})
@@ -340,13 +359,16 @@ class SqlLimitStore:
 
     def counts(self) -> dict[str, Counts]:
         with self._transaction() as (connection, now):
-            rows = connection.execute(_COUNTS, {"now": now}).mappings()
+            rows = connection.execute(_COUNTS, {"now": now, "latest": now + _LATEST_SLOT_S}).mappings()
             return {row["source_id"]: _counts(row, now) for row in rows}
 
     # --- rows ----------------------------------------------------------------------------------------------------
 
-    def _row(self, connection: Connection, source: SourceConfig) -> dict[str, Any]:
-        """The source's row, locked. A newer revision resets it: saving closes the breaker and ends any wait."""
+    def _row(self, connection: Connection, source: SourceConfig, now: float) -> dict[str, Any]:
+        """The source's row, locked. A newer revision resets it: saving closes the breaker and ends any wait.
+
+        An open breaker whose next probe is too far ahead admits a probe now.
+        """
         query = sources.select().where(sources.c.source_id == source.id).with_for_update()
         found = connection.execute(query).mappings().first()
         if found is None:
@@ -357,7 +379,7 @@ class SqlLimitStore:
             fresh = {"revision": source.revision, "failures": 0, "probe_at": 0.0, "hold_until": 0.0}
             self._write(connection, source, **fresh)
             row |= fresh
-        return row
+        return row | _waits(row, now)
 
     def _insert(self, connection: Connection, source: SourceConfig) -> None:
         """Insert the source's row, unless another process has just done so."""
@@ -375,7 +397,8 @@ def _taking(source: SourceConfig, now: ColumnElement[float], until_s: float) -> 
     each = slots.alias("each")
     free = (
         select(each.c.slot)
-        .where(each.c.source_id == source.id, each.c.slot < source.max_concurrency, each.c.until <= now)
+        .where(each.c.source_id == source.id, each.c.slot < source.max_concurrency)
+        .where(or_(each.c.until <= now, each.c.until > now + _LATEST_SLOT_S))
         .order_by(each.c.slot)
         .limit(1)
         .with_for_update(skip_locked=True)
@@ -409,8 +432,14 @@ def _refusal(row: Mapping[str, Any], now: float, *, probe: bool = False) -> Admi
 
 
 def _counts(row: RowMapping, now: float) -> Counts:
-    names = ("revision", "due", "hold_until", "failures", "probe_at", "slots")
-    return Counts(now, **{name: row[name] for name in names})
+    names = ("revision", "due", "failures", "slots")
+    return Counts(now, **{name: row[name] for name in names}, **_waits(row, now))
+
+
+def _waits(row: Mapping[str, Any], now: float) -> dict[str, float]:
+    """``hold_until`` and ``probe_at`` of a row. A probe that is too far ahead is due now: 0 means closed."""
+    probe_at = row["probe_at"] and (in_force(row["probe_at"], now, PROBE_EVERY_S) or now)
+    return {"hold_until": in_force(row["hold_until"], now, LONGEST_HOLD_S), "probe_at": probe_at}
 
 
 def _prepared(engine: Engine) -> Engine:
