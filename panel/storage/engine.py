@@ -9,8 +9,8 @@ from typing import Any
 from flask_alembic import Alembic
 from flask_sqlalchemy_lite import SQLAlchemy
 from sqlalchemy import MetaData, create_engine, event, make_url
-from sqlalchemy.engine import Engine
-from sqlalchemy.exc import InternalError, OperationalError, ProgrammingError
+from sqlalchemy.engine import Engine, ExceptionContext
+from sqlalchemy.exc import DatabaseError, InternalError, OperationalError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as NoConnectionLeft
 from sqlalchemy.orm import DeclarativeBase
 
@@ -38,8 +38,13 @@ for _name in ("alembic.runtime.plugins", "alembic.autogenerate"):
 
 MIGRATIONS = PROJECT_ROOT / "migrations"
 
+
+class DamagedDatabase(OperationalError):
+    """The database file is damaged, or is no database."""
+
+
 STORAGE_FAILURES = (OperationalError, InternalError, ProgrammingError, NoConnectionLeft)
-"""Exceptions for a database that is locked, unreachable, read-only, out of connections or not migrated."""
+"""Exceptions for a database that is locked, unreachable, read-only, damaged, out of connections or not migrated."""
 
 _POSTGRESQL = {
     "connect_timeout": 3,
@@ -107,6 +112,14 @@ def is_not_set_up(exc: Exception) -> bool:
     """Whether a failure means that ``db upgrade`` has not been run."""
     words = str(getattr(exc, "orig", ""))
     return "no such table" in words or ("relation" in words and "does not exist" in words)
+
+
+@event.listens_for(Engine, "handle_error")
+def _name_damage(context: ExceptionContext) -> None:
+    """Raise DamagedDatabase for damage. SQLite's driver reports it as the base class of all failures of a database."""
+    failure = context.sqlalchemy_exception
+    if type(failure) is DatabaseError and isinstance(context.original_exception, sqlite3.DatabaseError):
+        raise DamagedDatabase(failure.statement, None, context.original_exception, hide_parameters=True) from None
 
 
 @event.listens_for(Engine, "connect")

@@ -26,7 +26,6 @@ from sqlalchemy import (
     Float,
     Integer,
     MetaData,
-    RowMapping,
     String,
     Table,
     Update,
@@ -41,6 +40,8 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
+from sqlalchemy.exc import TimeoutError as WaitedTooLong
+from sqlalchemy.pool import QueuePool
 
 from panel.connector.limiter import (
     CLOCK_TOLERANCE_S,
@@ -62,6 +63,9 @@ PRUNE_PROBABILITY = 0.02
 """The share of ``spend`` calls that also delete full budgets."""
 
 _LATEST_SLOT_S = LONGEST_SLOT_S + CLOCK_TOLERANCE_S
+
+BUSY_S = 1.0
+"""How long a transaction waits for others: for threads of this process, and then for other processes."""
 
 SINGLE = "leafpanel_single"
 """The execution option of connections that run one statement."""
@@ -129,12 +133,21 @@ _DUE = text(
 
 def ephemeral_engine(path: Path) -> Engine:
     """An SQLite engine for state that a power cut may destroy."""
-    engine = create_engine(f"sqlite:///{path}", pool_size=32, max_overflow=64)
+    return _prepare_connections(create_engine(f"sqlite:///{path}", pool_size=32, max_overflow=64))
 
+
+def memory_engine() -> Engine:
+    """An SQLite engine for state of this process alone. Its one connection holds the data."""
+    arguments = {"check_same_thread": False}
+    engine = create_engine("sqlite://", poolclass=QueuePool, pool_size=1, max_overflow=0, connect_args=arguments)
+    return _prepare_connections(engine)
+
+
+def _prepare_connections(engine: Engine) -> Engine:
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, record: Any) -> None:
         connection.isolation_level = None
-        for pragma in ("busy_timeout=5000", "journal_mode=WAL", "synchronous=OFF"):
+        for pragma in (f"busy_timeout={BUSY_S * 1000:.0f}", "journal_mode=WAL", "synchronous=OFF"):
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")
@@ -168,9 +181,19 @@ class SqlLimitStore:
     def _transaction(self) -> Iterator[tuple[Connection, float]]:
         """A transaction, and its time in seconds since the epoch."""
         # SQLite's busy handler sleeps ever longer between attempts. Threads of this process wait on a lock instead.
-        lock = self._write_lock if self._engine.dialect.name == "sqlite" else nullcontext()
-        with lock, self._engine.begin() as connection:
+        turn = self._turn() if self._engine.dialect.name == "sqlite" else nullcontext()
+        with turn, self._engine.begin() as connection:
             yield connection, self._now(connection)
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """One writer of this process at a time. Raises WaitedTooLong, as for a connection."""
+        if not self._write_lock.acquire(timeout=BUSY_S):
+            raise WaitedTooLong("the lock of the limit store is taken")
+        try:
+            yield
+        finally:
+            self._write_lock.release()
 
     @contextmanager
     def _single(self) -> Iterator[Connection]:
@@ -185,7 +208,7 @@ class SqlLimitStore:
         if self._engine.dialect.name == "postgresql":
             with self._single() as connection:
                 return connection.execute(make(_DATABASE_NOW).returning(returned, _UNSYNCED)).scalar()
-        with self._write_lock, self._single() as connection:
+        with self._turn(), self._single() as connection:
             return connection.execute(make(literal(time.time(), Float)).returning(returned)).scalar()
 
     def _now(self, connection: Connection) -> float:
@@ -360,7 +383,7 @@ class SqlLimitStore:
     def counts(self) -> dict[str, Counts]:
         with self._transaction() as (connection, now):
             rows = connection.execute(_COUNTS, {"now": now, "latest": now + _LATEST_SLOT_S}).mappings()
-            return {row["source_id"]: _counts(row, now) for row in rows}
+            return {row["source_id"]: _counts(dict(row), now) for row in rows}
 
     # --- rows ----------------------------------------------------------------------------------------------------
 
@@ -431,12 +454,12 @@ def _refusal(row: Mapping[str, Any], now: float, *, probe: bool = False) -> Admi
     return None
 
 
-def _counts(row: RowMapping, now: float) -> Counts:
+def _counts(row: Mapping[str, Any], now: float) -> Counts:
     names = ("revision", "due", "failures", "slots")
     return Counts(now, **{name: row[name] for name in names}, **_waits(row, now))
 
 
-def _waits(row: Mapping[str, Any], now: float) -> dict[str, float]:
+def _waits(row: Mapping[str, Any], now: float) -> dict[str, Any]:
     """``hold_until`` and ``probe_at`` of a row. A probe that is too far ahead is due now: 0 means closed."""
     probe_at = row["probe_at"] and (in_force(row["probe_at"], now, PROBE_EVERY_S) or now)
     return {"hold_until": in_force(row["hold_until"], now, LONGEST_HOLD_S), "probe_at": probe_at}
