@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+from pathlib import Path
 from typing import Any
 
+from flask import current_app
 from flask_alembic import Alembic
 from flask_sqlalchemy_lite import SQLAlchemy
 from sqlalchemy import MetaData, create_engine, event, make_url
@@ -14,7 +16,8 @@ from sqlalchemy.exc import DatabaseError, InternalError, OperationalError, Progr
 from sqlalchemy.exc import TimeoutError as NoConnectionLeft
 from sqlalchemy.orm import DeclarativeBase
 
-from panel.config import PROJECT_ROOT, Config
+from panel.config import PROJECT_ROOT, Config, new_marker
+from panel.storage.start_check import require_usable
 
 
 class Model(DeclarativeBase):
@@ -30,7 +33,21 @@ class Model(DeclarativeBase):
 
 
 db = SQLAlchemy()
-alembic = Alembic(run_mkdir=False, metadatas=Model.metadata)
+
+
+class Migrations(Alembic):
+    """Migrates only a database that is whole and not of a newer version."""
+
+    def upgrade(self, target: Any = "heads") -> None:
+        """Raises DatabaseUnusable."""
+        instance: Path = current_app.config["LEAFPANEL_INSTANCE_DIR"]
+        known = {script.revision for script in self.script_directory.walk_revisions()}
+        require_usable(db.engine, instance, known)
+        super().upgrade(target)
+        new_marker(instance).unlink(missing_ok=True)
+
+
+alembic = Migrations(run_mkdir=False, metadatas=Model.metadata)
 
 # Alembic logs every plugin and table that it looks at. Only the steps of an upgrade are useful in the log.
 for _name in ("alembic.runtime.plugins", "alembic.autogenerate"):
@@ -62,6 +79,7 @@ def flask_settings(config: Config) -> dict[str, Any]:
         # The ping replaces connections that a restart of the database has closed.
         options |= {"pool_pre_ping": True, "pool_size": 10, "max_overflow": 30, "pool_timeout": 5}
     return {
+        "LEAFPANEL_INSTANCE_DIR": config.instance_dir,
         "SQLALCHEMY_ENGINES": {"default": options},
         "ALEMBIC": {"script_location": str(MIGRATIONS)},
         "ALEMBIC_CONTEXT": {"include_name": _is_migrated},
@@ -109,9 +127,17 @@ def upgrade() -> None:
 
 
 def is_not_set_up(exc: Exception) -> bool:
-    """Whether a failure means that ``db upgrade`` has not been run."""
+    """Whether a failure means that ``db upgrade`` has not been run: a table is missing."""
     words = str(getattr(exc, "orig", ""))
     return "no such table" in words or ("relation" in words and "does not exist" in words)
+
+
+def is_older(exc: Exception) -> bool:
+    """Whether a failure means that ``db upgrade`` has not been run since an update: a column is missing."""
+    words = str(getattr(exc, "orig", ""))
+    return any(part in words for part in ("no such column", "has no column named")) or (
+        words.startswith("column") and "does not exist" in words
+    )
 
 
 @event.listens_for(Engine, "handle_error")
