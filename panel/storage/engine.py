@@ -10,7 +10,7 @@ from typing import Any
 from flask import current_app
 from flask_alembic import Alembic
 from flask_sqlalchemy_lite import SQLAlchemy
-from sqlalchemy import MetaData, create_engine, event, make_url
+from sqlalchemy import Connection, Dialect, MetaData, create_engine, event, make_url
 from sqlalchemy.engine import Engine, ExceptionContext
 from sqlalchemy.exc import DatabaseError, InternalError, OperationalError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as NoConnectionLeft
@@ -43,6 +43,7 @@ class Migrations(Alembic):
         instance: Path = current_app.config["LEAFPANEL_INSTANCE_DIR"]
         known = {script.revision for script in self.script_directory.walk_revisions()}
         require_usable(db.engine, instance, known)
+        _remove_time_limits(self.migration_context.connection)
         super().upgrade(target)
         new_marker(instance).unlink(missing_ok=True)
 
@@ -66,7 +67,7 @@ STORAGE_FAILURES = (OperationalError, InternalError, ProgrammingError, NoConnect
 _POSTGRESQL = {
     "connect_timeout": 3,
     "tcp_user_timeout": 5000,
-    "options": "-c lock_timeout=5s -c statement_timeout=10s -c idle_in_transaction_session_timeout=60s",
+    "options": "-c lock_timeout=5s -c statement_timeout=6s -c idle_in_transaction_session_timeout=60s",
 }
 """Timeouts, so that a hanging database does not block requests without end. Parameters of the URL take precedence."""
 _UPGRADE_LOCK = 0x1EAF
@@ -119,11 +120,16 @@ def upgrade() -> None:
         return
     with db.engine.begin() as lock:
         # The migration of another process may take longer than the usual timeouts allow to wait.
-        lock.exec_driver_sql("SET LOCAL lock_timeout = 0")
-        lock.exec_driver_sql("SET LOCAL statement_timeout = 0")
-        lock.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
+        _remove_time_limits(lock)
         lock.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_UPGRADE_LOCK})")
         alembic.upgrade()
+
+
+def _remove_time_limits(connection: Connection | None) -> None:
+    if connection is not None and connection.dialect.name == "postgresql":
+        from panel.storage.postgresql import wait_without_limit
+
+        wait_without_limit(connection)
 
 
 def is_not_set_up(exc: Exception) -> bool:
@@ -146,6 +152,16 @@ def _name_damage(context: ExceptionContext) -> None:
     failure = context.sqlalchemy_exception
     if type(failure) is DatabaseError and isinstance(context.original_exception, sqlite3.DatabaseError):
         raise DamagedDatabase(failure.statement, None, context.original_exception, hide_parameters=True) from None
+
+
+@event.listens_for(Engine, "do_connect")
+def _connect(dialect: Dialect, record: Any, args: Any, parameters: Any) -> Any:
+    """A connection to PostgreSQL that ends when the server is frozen. Its library is loaded only where it is used."""
+    if dialect.name != "postgresql":
+        return None
+    from panel.storage.postgresql import BoundedConnection
+
+    return BoundedConnection.connect(*args, **parameters)
 
 
 @event.listens_for(Engine, "connect")
