@@ -32,6 +32,7 @@ from panel.sources.oauth import Oauth
 from panel.sources.resolver import SourceResolver
 from panel.sources.service import Sources
 from panel.storage.engine import alembic, db, flask_settings, own_engine
+from panel.traffic.limits_fallback import FallbackLimitStore
 from panel.traffic.limits_sql import SqlLimitStore, ephemeral_engine
 
 __version__ = VERSION
@@ -81,7 +82,7 @@ def build_services(app: Flask, config: Config, registry: Registry) -> Panel:
     # For work outside a request's transaction: the call log and the tokens of sources.
     aside = own_engine(config)
     call_log = CallLog(aside)
-    limit_store = SqlLimitStore(lambda: _limit_store_engine(app, config))
+    limit_store = FallbackLimitStore(SqlLimitStore(lambda: _limit_store_engine(app, config)))
     connector = Connector(
         allowed=partial(note.allowed_hosts, config.allowed_private_hosts, config.sandbox_note),
         deadline_s=config.deadline_s,

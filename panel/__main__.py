@@ -16,7 +16,8 @@ from panel.config import COMMAND, IS_INSTALLED, PROJECT_ROOT, Config, ConfigErro
 from panel.logs.audit import Actor
 from panel.sandbox import note
 from panel.services import Panel
-from panel.storage.engine import upgrade
+from panel.storage.engine import STORAGE_FAILURES, upgrade
+from panel.web.error_bodies import storage_words
 
 READY_S = 30
 STOP_S = 10
@@ -31,6 +32,8 @@ def main(arguments: Sequence[str] = tuple(sys.argv[1:])) -> int:
         password = _prepare(config)
     except ConfigError as exc:
         return _fail(str(exc))
+    except STORAGE_FAILURES as exc:
+        return _fail(storage_words(exc))
     sandbox = "--sandbox" in arguments
     ports = [(config.host, config.port, "PANEL_PORT")]
     ports += [("127.0.0.1", config.sandbox_port, "PANEL_SANDBOX_PORT")] if sandbox else []

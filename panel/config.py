@@ -12,6 +12,7 @@ import os
 import re
 import secrets
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,10 @@ PROJECT_ROOT = _PACKAGE if IS_INSTALLED else _PACKAGE.parent
 """The folder that contains ``migrations`` and ``docs/templates``."""
 COMMAND = "leafpanel" if IS_INSTALLED else "flask --app wsgi"
 """How users start a command of the panel."""
+
+
+KEY_FILES = ("secret_key", "encryption_keys")
+DATABASE_FILE = "panel.sqlite3"
 
 
 class ConfigError(Exception):
@@ -279,9 +284,9 @@ def load(environ: Mapping[str, str] | None = None) -> Config:
         port=values["PANEL_PORT"],
         public_url=values["PANEL_PUBLIC_URL"] or f"http://{shown_host}:{values['PANEL_PORT']}",
         instance_dir=instance,
-        database_url=values["PANEL_DATABASE_URL"] or f"sqlite:///{instance / 'panel.sqlite3'}",
+        database_url=values["PANEL_DATABASE_URL"] or f"sqlite:///{instance / DATABASE_FILE}",
         redis_url=values["PANEL_REDIS_URL"],
-        secret_key=values["PANEL_SECRET_KEY"] or _own_file(instance / "secret_key", lambda: secrets.token_urlsafe(48)),
+        secret_key=values["PANEL_SECRET_KEY"] or _own_secret_key(instance / "secret_key"),
         encryption_keys=values["PANEL_ENCRYPTION_KEYS"],
         connector_enabled=values["PANEL_CONNECTOR_ENABLED"],
         allowed_private_hosts=values["PANEL_ALLOWED_PRIVATE_HOSTS"],
@@ -319,6 +324,15 @@ def _prepare(instance: Path) -> None:
         instance.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as exc:
         raise ConfigError(f"PANEL_INSTANCE_DIR {instance} cannot be used: {exc.strerror}.") from None
+    if not any((instance / name).exists() for name in (*KEY_FILES, DATABASE_FILE)):
+        # A folder that cannot be written is reported where a file of it is needed.
+        with suppress(OSError):
+            new_marker(instance).touch(mode=0o600)
+
+
+def new_marker(instance: Path) -> Path:
+    """The file that says, until the first migration, that the keys of the folder never had a database."""
+    return instance / ".new"
 
 
 def _own_file(path: Path, make: Callable[[], str]) -> str:
@@ -331,6 +345,8 @@ def _own_file(path: Path, make: Callable[[], str]) -> str:
         try:
             with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
                 file.write(make() + "\n")
+                file.flush()
+                os.fsync(file.fileno())
             try:
                 os.link(draft, path)
             except FileExistsError:
@@ -345,6 +361,16 @@ def _own_file(path: Path, make: Callable[[], str]) -> str:
         return path.read_text("utf-8").strip()
     except OSError as exc:
         raise ConfigError(f"{path} cannot be read: {exc.strerror}.") from None
+
+
+def _own_secret_key(path: Path) -> str:
+    try:
+        key = _secret_key(_own_file(path, lambda: secrets.token_urlsafe(48)) or "-")
+    except ValueError as exc:
+        raise ConfigError(
+            f"The file {path} is damaged: the key {exc}. Restore it, or delete it to end all sessions."
+        ) from None
+    return key
 
 
 def new_encryption_key() -> str:

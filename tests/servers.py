@@ -11,6 +11,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import psycopg
@@ -82,6 +83,19 @@ class Postgresql:
         """SIGINT ends sessions and shuts down; SIGQUIT leaves everything as it is, as a crash would."""
         self.process.send_signal(how)
         self.process.wait(START_S)
+
+    def freeze(self) -> None:
+        """Stop all processes of the server. Their kernel goes on to accept connections and data."""
+        self._signal_all(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self._signal_all(signal.SIGCONT)
+
+    def _signal_all(self, what: signal.Signals) -> None:
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
+        for pid in (self.process.pid, *map(int, children.split())):
+            with suppress(ProcessLookupError):
+                os.kill(pid, what)
 
     def run(self, statement: str, database: str = "postgres") -> list[tuple[object, ...]]:
         known = psycopg.connect(host=self._folder, user="panel", dbname=database, autocommit=True)

@@ -33,6 +33,14 @@ def test_makes_its_keys_once_and_for_its_owner_only(tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / "instance" / "secret_key").stat().st_mode) == 0o600
 
 
+@pytest.mark.parametrize("text", ["", "\n", "abc\n"])
+def test_refuses_a_signing_key_that_is_too_short(tmp_path: Path, text: str) -> None:
+    (load(settings(tmp_path)).instance_dir / "secret_key").write_text(text)
+
+    with pytest.raises(ConfigError, match="secret_key is damaged: the key must have at least 16 characters"):
+        load(settings(tmp_path))
+
+
 def test_refuses_a_key_file_that_others_may_read(tmp_path: Path) -> None:
     load(settings(tmp_path))
     (tmp_path / "instance" / "secret_key").chmod(0o644)

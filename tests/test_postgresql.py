@@ -83,6 +83,7 @@ from panel.sandbox.openproject_oauth import OAuthServer
 from panel.services import Panel
 from panel.storage.engine import alembic, db, upgrade
 from panel.storage.models import AuditEntry
+from panel.storage.postgresql import BoundedConnection, wait_without_limit
 from panel.traffic.limits_sql import SqlLimitStore
 
 pytestmark = pytest.mark.servers
@@ -430,6 +431,54 @@ def test_a_restart_of_the_database_between_two_requests_costs_no_answer(
     postgresql.start()
 
     assert client.get(f"{CASE_PATH}/openproject", headers=known).status_code == 200
+
+
+def test_a_frozen_server_ends_a_request_within_ten_seconds(
+    connected: Flask, postgresql: Postgresql, visitor: Visitor
+) -> None:
+    with connected.app_context():
+        connected.extensions["leafpanel"].links.link(visitor, "openproject", CASE, "101")
+    client, known = connected.test_client(), headers(connected)
+    assert client.get(f"{CASE_PATH}/openproject", headers=known).status_code == 200
+
+    postgresql.freeze()
+    try:
+        started = time.monotonic()
+        read = client.get(f"{CASE_PATH}/openproject", headers=known)
+        took = time.monotonic() - started
+    finally:
+        postgresql.thaw()
+
+    assert (read.status_code, took < 10) == (503, True), took
+    assert client.get(f"{CASE_PATH}/openproject", headers=known).status_code == 200
+
+
+def test_a_server_that_freezes_during_a_statement_ends_it(database_url: str, postgresql: Postgresql) -> None:
+    engine = create_engine(database_url)
+    with engine.connect() as connection:
+        connection.exec_driver_sql("SELECT 1")
+        started = time.monotonic()
+        postgresql.freeze()
+        try:
+            with pytest.raises(OperationalError) as caught:
+                connection.exec_driver_sql("SELECT 2")
+        finally:
+            postgresql.thaw()
+
+    assert caught.value.connection_invalidated
+    assert time.monotonic() - started < 10
+    engine.dispose()
+
+
+def test_a_migration_may_take_longer_than_a_statement(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(BoundedConnection, "silence_s", 0.3)
+    engine = create_engine(database_url)
+    with engine.connect() as connection:
+        wait_without_limit(connection)
+
+        assert connection.exec_driver_sql("SELECT pg_sleep(1), 1").one()[1] == 1
+
+    engine.dispose()
 
 
 def test_a_database_that_only_reads_refuses_writes_in_one_sentence(

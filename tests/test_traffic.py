@@ -16,7 +16,7 @@ from support import CASE, CASE_PATH, CONSOLE, MakeApp, Upstreams, openproject_va
 
 from panel.accounts.api_tokens import TokenRequest
 from panel.connector import Breaker, Caller, Connector, Deadline, SourceConfig, Traffic, traffic_of
-from panel.connector.limiter import Counts, Limiter, Rate
+from panel.connector.limiter import PROBE_EVERY_S, Counts, Limiter, Rate
 from panel.core.errors import ProviderUnavailable
 from panel.core.reasons import Reason
 from panel.links.service import Visitor
@@ -240,7 +240,8 @@ def test_what_is_left_of_a_limit_counts_down_with_each_call(
 
 
 @pytest.mark.parametrize(
-    ("due", "left"), [(0.0, 60), (1000.0, 60), (1000.5, 59), (1001.0, 59), (1018.0, 42), (1059.5, 0), (1090.0, 0)]
+    ("due", "left"),
+    [(0.0, 60), (1000.0, 60), (1000.5, 59), (1001.0, 59), (1018.0, 42), (1059.5, 0), (1060.0, 0), (1090.0, 60)],
 )
 def test_a_limit_fills_up_evenly(due: float, left: int) -> None:
     assert traffic_of(Counts(1000.0, due=due), rate_limit="60/minute", revision=0).left == left
@@ -427,7 +428,7 @@ def test_who_waits_for_a_place_while_the_breaker_opens_does_not_go_out(
     config = source(upstreams, max_concurrency=1)
     crowd = Crowd(limit_store, connector, config, 5)
 
-    open_up(limit_store, config, probe_every_s=30)
+    open_up(limit_store, config, probe_every_s=PROBE_EVERY_S)
 
     assert crowd.go() == [Reason.CIRCUIT_OPEN] * 5
     assert upstreams.openproject.requests == []
@@ -440,7 +441,7 @@ def test_who_waits_for_a_place_hears_of_an_open_breaker_without_waiting_on(
     crowd = Crowd(limit_store, connector, config, 3)
 
     started = time.monotonic()
-    open_up(limit_store, config, probe_every_s=30)
+    open_up(limit_store, config, probe_every_s=PROBE_EVERY_S)
     [thread.join(30) for thread in crowd._threads]
 
     assert crowd._reasons == [Reason.CIRCUIT_OPEN] * 3

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
+import logging
 import secrets
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -20,8 +21,10 @@ from panel.core.errors import Conflict, InvalidInput, NotFound, PanelError
 from panel.core.text import checked_line, fold, mixes_scripts
 from panel.logs import audit
 from panel.logs.audit import Actor, AuditAction
-from panel.storage.engine import db
+from panel.storage.engine import STORAGE_FAILURES, db
 from panel.storage.models import User, UserSession
+
+log = logging.getLogger(__name__)
 
 ONE_TIME = timedelta(hours=24)
 """Lifetime of a one-time password."""
@@ -317,10 +320,7 @@ class People:
         if user is None or user.disabled:
             return None
         if active and session.seen_at < moment - LAST_SEEN_EVERY:
-            seen = update(UserSession).where(UserSession.id_hash == session.id_hash).values(seen_at=moment)
-            db.session.execute(seen)
-            user.last_seen_at = moment
-            db.session.commit()
+            _record_use(session, user, moment)
         return user
 
     def end_session(self, proof: str, *, by: Actor | None = None) -> None:
@@ -345,6 +345,18 @@ class People:
 
     def _end_sessions(self, user: User) -> None:
         db.session.execute(delete(UserSession).where(UserSession.user_id == user.id))
+
+
+def _record_use(session: UserSession, user: User, moment: datetime) -> None:
+    """Store the last use of a session. A failure is only logged, so that a read-only database still serves reads."""
+    try:
+        seen = update(UserSession).where(UserSession.id_hash == session.id_hash).values(seen_at=moment)
+        db.session.execute(seen)
+        user.last_seen_at = moment
+        db.session.commit()
+    except STORAGE_FAILURES as exc:
+        db.session.rollback()
+        log.warning("the last use of a session was not stored: %s", type(exc).__name__)
 
 
 def principal_of(user: User) -> Principal:

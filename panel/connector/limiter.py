@@ -28,6 +28,10 @@ PERIODS = {"second": 1.0, "minute": 60.0, "hour": 3600.0, "day": 86400.0}
 FAILURES_TO_OPEN = 5
 PROBE_EVERY_S = 4.0
 """How often an open breaker admits a probe. Below five seconds, so that a recovered source is noticed within five."""
+LONGEST_HOLD_S = 300.0
+"""The longest wait that is kept for an upstream that asks for one."""
+LONGEST_SLOT_S = 121.0
+"""The longest life of a slot: the longest deadline of a call, and the second that is added to it."""
 LAST_S = 0.05
 """Waiting for a slot ends when this much of the deadline is left: too little for a call, enough to report ``busy``."""
 
@@ -80,6 +84,18 @@ class Counts:
     failures: int = 0
     probe_at: float = 0.0
     slots: int = 0
+
+
+CLOCK_TOLERANCE_S = 1.0
+"""How far the clocks of two transactions may be apart before a stored moment counts as written by another clock."""
+
+
+def in_force(moment: float, now: float, longest_s: float) -> float:
+    """``moment``, or 0 when it is further ahead than ``longest_s``, the longest wait that could have been written.
+
+    Then the clock was set back after the moment was stored, and the moment says nothing about the wait that is left.
+    """
+    return moment if moment <= now + longest_s + CLOCK_TOLERANCE_S else 0.0
 
 
 class Breaker(StrEnum):
@@ -294,7 +310,8 @@ def _breaker(counts: Counts) -> Breaker:
 
 def _left(counts: Counts, rate: Rate) -> int:
     """How many calls may go out now."""
-    spent = max(0.0, counts.due - counts.now) / rate.interval_s
+    due = in_force(counts.due, counts.now, rate.period_s)
+    spent = max(0.0, due - counts.now) / rate.interval_s
     # The tolerance keeps rounding errors of floats from showing one call too few.
     return max(0, math.floor(rate.count - spent + 1e-6))
 

@@ -25,6 +25,8 @@ from panel.storage.models import AuditEntry, OauthAttempt, OauthGrant
 
 ATTEMPT_LIFE = timedelta(minutes=10)
 _RENEW_BEFORE_S = 60.0
+_LONGEST_LEASE = timedelta(seconds=122)
+"""More than the longest lease: one that ends later was taken before the clock was set back."""
 _FREE = {"lease_until": None, "lease_by": ""}
 
 
@@ -81,11 +83,13 @@ class Grants:
 
     def lease(self, source_id: str, holder: str, seconds: float) -> bool:
         """Acquire the right to renew for ``seconds`` or until ``release``. Returns False if another holder has it."""
-        free = or_(OauthGrant.lease_until.is_(None), OauthGrant.lease_until < now())
+        moment = now()
+        ended = or_(OauthGrant.lease_until < moment, OauthGrant.lease_until > moment + _LONGEST_LEASE)
+        free = or_(OauthGrant.lease_until.is_(None), ended)
         return self._changed(
             update(OauthGrant)
             .where(OauthGrant.source_id == source_id, free)
-            .values(lease_by=holder, lease_until=now() + timedelta(seconds=seconds))
+            .values(lease_by=holder, lease_until=moment + timedelta(seconds=seconds))
         )
 
     def release(self, source_id: str, holder: str) -> None:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+from pathlib import Path
 from typing import Any
 
+from flask import current_app
 from flask_alembic import Alembic
 from flask_sqlalchemy_lite import SQLAlchemy
-from sqlalchemy import MetaData, create_engine, event, make_url
-from sqlalchemy.engine import Engine
-from sqlalchemy.exc import InternalError, OperationalError, ProgrammingError
+from sqlalchemy import Connection, Dialect, MetaData, create_engine, event, make_url
+from sqlalchemy.engine import Engine, ExceptionContext
+from sqlalchemy.exc import DatabaseError, InternalError, OperationalError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as NoConnectionLeft
 from sqlalchemy.orm import DeclarativeBase
 
-from panel.config import PROJECT_ROOT, Config
+from panel.config import PROJECT_ROOT, Config, new_marker
+from panel.storage.start_check import require_usable
 
 
 class Model(DeclarativeBase):
@@ -30,7 +33,22 @@ class Model(DeclarativeBase):
 
 
 db = SQLAlchemy()
-alembic = Alembic(run_mkdir=False, metadatas=Model.metadata)
+
+
+class Migrations(Alembic):
+    """Migrates only a database that is whole and not of a newer version."""
+
+    def upgrade(self, target: Any = "heads") -> None:
+        """Raises DatabaseUnusable."""
+        instance: Path = current_app.config["LEAFPANEL_INSTANCE_DIR"]
+        known = {script.revision for script in self.script_directory.walk_revisions()}
+        require_usable(db.engine, instance, known)
+        _remove_time_limits(self.migration_context.connection)
+        super().upgrade(target)
+        new_marker(instance).unlink(missing_ok=True)
+
+
+alembic = Migrations(run_mkdir=False, metadatas=Model.metadata)
 
 # Alembic logs every plugin and table that it looks at. Only the steps of an upgrade are useful in the log.
 for _name in ("alembic.runtime.plugins", "alembic.autogenerate"):
@@ -38,13 +56,18 @@ for _name in ("alembic.runtime.plugins", "alembic.autogenerate"):
 
 MIGRATIONS = PROJECT_ROOT / "migrations"
 
+
+class DamagedDatabase(OperationalError):
+    """The database file is damaged, or is no database."""
+
+
 STORAGE_FAILURES = (OperationalError, InternalError, ProgrammingError, NoConnectionLeft)
-"""Exceptions for a database that is locked, unreachable, read-only, out of connections or not migrated."""
+"""Exceptions for a database that is locked, unreachable, read-only, damaged, out of connections or not migrated."""
 
 _POSTGRESQL = {
     "connect_timeout": 3,
     "tcp_user_timeout": 5000,
-    "options": "-c lock_timeout=5s -c statement_timeout=10s -c idle_in_transaction_session_timeout=60s",
+    "options": "-c lock_timeout=5s -c statement_timeout=6s -c idle_in_transaction_session_timeout=60s",
 }
 """Timeouts, so that a hanging database does not block requests without end. Parameters of the URL take precedence."""
 _UPGRADE_LOCK = 0x1EAF
@@ -57,6 +80,7 @@ def flask_settings(config: Config) -> dict[str, Any]:
         # The ping replaces connections that a restart of the database has closed.
         options |= {"pool_pre_ping": True, "pool_size": 10, "max_overflow": 30, "pool_timeout": 5}
     return {
+        "LEAFPANEL_INSTANCE_DIR": config.instance_dir,
         "SQLALCHEMY_ENGINES": {"default": options},
         "ALEMBIC": {"script_location": str(MIGRATIONS)},
         "ALEMBIC_CONTEXT": {"include_name": _is_migrated},
@@ -96,17 +120,48 @@ def upgrade() -> None:
         return
     with db.engine.begin() as lock:
         # The migration of another process may take longer than the usual timeouts allow to wait.
-        lock.exec_driver_sql("SET LOCAL lock_timeout = 0")
-        lock.exec_driver_sql("SET LOCAL statement_timeout = 0")
-        lock.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
+        _remove_time_limits(lock)
         lock.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_UPGRADE_LOCK})")
         alembic.upgrade()
 
 
+def _remove_time_limits(connection: Connection | None) -> None:
+    if connection is not None and connection.dialect.name == "postgresql":
+        from panel.storage.postgresql import wait_without_limit
+
+        wait_without_limit(connection)
+
+
 def is_not_set_up(exc: Exception) -> bool:
-    """Whether a failure means that ``db upgrade`` has not been run."""
+    """Whether a failure means that ``db upgrade`` has not been run: a table is missing."""
     words = str(getattr(exc, "orig", ""))
     return "no such table" in words or ("relation" in words and "does not exist" in words)
+
+
+def is_older(exc: Exception) -> bool:
+    """Whether a failure means that ``db upgrade`` has not been run since an update: a column is missing."""
+    words = str(getattr(exc, "orig", ""))
+    return any(part in words for part in ("no such column", "has no column named")) or (
+        words.startswith("column") and "does not exist" in words
+    )
+
+
+@event.listens_for(Engine, "handle_error")
+def _name_damage(context: ExceptionContext) -> None:
+    """Raise DamagedDatabase for damage. SQLite's driver reports it as the base class of all failures of a database."""
+    failure = context.sqlalchemy_exception
+    if type(failure) is DatabaseError and isinstance(context.original_exception, sqlite3.DatabaseError):
+        raise DamagedDatabase(failure.statement, None, context.original_exception, hide_parameters=True) from None
+
+
+@event.listens_for(Engine, "do_connect")
+def _connect(dialect: Dialect, record: Any, args: Any, parameters: Any) -> Any:
+    """A connection to PostgreSQL that ends when the server is frozen. Its library is loaded only where it is used."""
+    if dialect.name != "postgresql":
+        return None
+    from panel.storage.postgresql import BoundedConnection
+
+    return BoundedConnection.connect(*args, **parameters)
 
 
 @event.listens_for(Engine, "connect")

@@ -3,6 +3,9 @@
 All processes share it, through short transactions. Losing the state costs seconds of limits, so it need not be
 durable: on SQLite it is in a file of its own that is not synced to disk, and a call costs microseconds. On PostgreSQL
 it is in the panel's database and uses the database's clock.
+
+Moments are stored in seconds since the epoch. The clock may be set back: a moment further ahead than the longest wait
+that could have been written counts as over.
 """
 
 from __future__ import annotations
@@ -23,7 +26,6 @@ from sqlalchemy import (
     Float,
     Integer,
     MetaData,
-    RowMapping,
     String,
     Table,
     Update,
@@ -38,8 +40,19 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
+from sqlalchemy.exc import TimeoutError as WaitedTooLong
+from sqlalchemy.pool import QueuePool
 
-from panel.connector.limiter import PROBE_EVERY_S, Admission, Counts, Rate
+from panel.connector.limiter import (
+    CLOCK_TOLERANCE_S,
+    LONGEST_HOLD_S,
+    LONGEST_SLOT_S,
+    PROBE_EVERY_S,
+    Admission,
+    Counts,
+    Rate,
+    in_force,
+)
 from panel.connector.source import SourceConfig
 from panel.core.reasons import Reason
 
@@ -48,6 +61,11 @@ CALLER_WINDOW_S = 2.0
 
 PRUNE_PROBABILITY = 0.02
 """The share of ``spend`` calls that also delete full budgets."""
+
+_LATEST_SLOT_S = LONGEST_SLOT_S + CLOCK_TOLERANCE_S
+
+BUSY_S = 1.0
+"""How long a transaction waits for others: for threads of this process, and then for other processes."""
 
 SINGLE = "leafpanel_single"
 """The execution option of connections that run one statement."""
@@ -97,8 +115,8 @@ budgets = Table(
 
 
 _COUNTS = text(
-    "SELECT s.*, (SELECT count(*) FROM traffic_slot t WHERE t.source_id = s.source_id AND t.until > :now) AS slots"
-    " FROM traffic_source s"
+    "SELECT s.*, (SELECT count(*) FROM traffic_slot t WHERE t.source_id = s.source_id"
+    " AND t.until > :now AND t.until <= :latest) AS slots FROM traffic_source s"
 )
 
 _DATABASE_NOW: ColumnElement[float] = cast(extract("epoch", func.statement_timestamp()), Float)
@@ -115,12 +133,21 @@ _DUE = text(
 
 def ephemeral_engine(path: Path) -> Engine:
     """An SQLite engine for state that a power cut may destroy."""
-    engine = create_engine(f"sqlite:///{path}", pool_size=32, max_overflow=64)
+    return _prepare_connections(create_engine(f"sqlite:///{path}", pool_size=32, max_overflow=64))
 
+
+def memory_engine() -> Engine:
+    """An SQLite engine for state of this process alone. Its one connection holds the data."""
+    arguments = {"check_same_thread": False}
+    engine = create_engine("sqlite://", poolclass=QueuePool, pool_size=1, max_overflow=0, connect_args=arguments)
+    return _prepare_connections(engine)
+
+
+def _prepare_connections(engine: Engine) -> Engine:
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, record: Any) -> None:
         connection.isolation_level = None
-        for pragma in ("busy_timeout=5000", "journal_mode=WAL", "synchronous=OFF"):
+        for pragma in (f"busy_timeout={BUSY_S * 1000:.0f}", "journal_mode=WAL", "synchronous=OFF"):
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")
@@ -154,9 +181,19 @@ class SqlLimitStore:
     def _transaction(self) -> Iterator[tuple[Connection, float]]:
         """A transaction, and its time in seconds since the epoch."""
         # SQLite's busy handler sleeps ever longer between attempts. Threads of this process wait on a lock instead.
-        lock = self._write_lock if self._engine.dialect.name == "sqlite" else nullcontext()
-        with lock, self._engine.begin() as connection:
+        turn = self._turn() if self._engine.dialect.name == "sqlite" else nullcontext()
+        with turn, self._engine.begin() as connection:
             yield connection, self._now(connection)
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """One writer of this process at a time. Raises WaitedTooLong, as for a connection."""
+        if not self._write_lock.acquire(timeout=BUSY_S):
+            raise WaitedTooLong("the lock of the limit store is taken")
+        try:
+            yield
+        finally:
+            self._write_lock.release()
 
     @contextmanager
     def _single(self) -> Iterator[Connection]:
@@ -171,7 +208,7 @@ class SqlLimitStore:
         if self._engine.dialect.name == "postgresql":
             with self._single() as connection:
                 return connection.execute(make(_DATABASE_NOW).returning(returned, _UNSYNCED)).scalar()
-        with self._write_lock, self._single() as connection:
+        with self._turn(), self._single() as connection:
             return connection.execute(make(literal(time.time(), Float)).returning(returned)).scalar()
 
     def _now(self, connection: Connection) -> float:
@@ -185,7 +222,7 @@ class SqlLimitStore:
 
     def admit(self, source: SourceConfig, principal: str, rate: Rate | None) -> Admission:
         with self._transaction() as (connection, now):
-            row = self._row(connection, source)
+            row = self._row(connection, source, now)
             refusal = _refusal(row, now)
             if refusal is not None:
                 return refusal
@@ -205,15 +242,18 @@ class SqlLimitStore:
         self, connection: Connection, source: SourceConfig, principal: str, rate: Rate, due: float, now: float
     ) -> float:
         """Count one call. Returns 0, or the seconds to wait when the limit is exhausted and nothing was counted."""
-        own = self._note_caller(connection, source, principal, now)
-        wait, half = wait_of(due, rate, now), rate.halved()
+        half = rate.halved()
+        due = in_force(due, now, rate.period_s)
+        own = in_force(self._note_caller(connection, source, principal, now), now, half.period_s)
+        wait = wait_of(due, rate, now)
         if self._others_wait(connection, source, principal, now):
             wait = max(wait, wait_of(own, half, now))
         if wait > 0:
             return wait
         self._write(connection, source, due=max(due, now) + rate.interval_s)
         spent = callers.update().where(callers.c.source_id == source.id, callers.c.principal == principal[:200])
-        connection.execute(spent.values(due=max(own, now) + half.interval_s))
+        # A caller that used more than its half, while nobody else waited, has used up its half and no more.
+        connection.execute(spent.values(due=min(max(own, now) + half.interval_s, now + half.period_s)))
         return 0.0
 
     def _note_caller(self, connection: Connection, source: SourceConfig, principal: str, now: float) -> float:
@@ -232,6 +272,7 @@ class SqlLimitStore:
             callers.c.source_id == source.id,
             callers.c.principal != principal[:200],
             callers.c.seen_at > now - CALLER_WINDOW_S,
+            callers.c.seen_at <= now + CLOCK_TOLERANCE_S,
         )
         return connection.execute(query.limit(1)).first() is not None
 
@@ -245,7 +286,7 @@ class SqlLimitStore:
 
     def take_slot(self, source: SourceConfig, until_s: float, *, probe: bool = False) -> Admission:
         with self._transaction() as (connection, now):
-            row = self._row(connection, source)
+            row = self._row(connection, source, now)
             refusal = _refusal(row, now, probe=probe)
             if refusal is not None:
                 return refusal
@@ -276,20 +317,20 @@ class SqlLimitStore:
 
     def failed(self, source: SourceConfig, *, open_after: int, probe_every_s: float) -> None:
         with self._transaction() as (connection, now):
-            failures = self._row(connection, source)["failures"] + 1
+            failures = self._row(connection, source, now)["failures"] + 1
             probe_at = now + probe_every_s if failures >= open_after else 0
             self._write(connection, source, failures=failures, probe_at=probe_at)
 
     def succeeded(self, source: SourceConfig) -> None:
-        with self._transaction() as (connection, _):
-            row = self._row(connection, source)
+        with self._transaction() as (connection, now):
+            row = self._row(connection, source, now)
             if row["failures"] or row["probe_at"]:
                 self._write(connection, source, failures=0, probe_at=0)
 
     def hold_off(self, source: SourceConfig, seconds: float) -> None:
         with self._transaction() as (connection, now):
-            self._row(connection, source)
-            self._write(connection, source, hold_until=now + seconds)
+            self._row(connection, source, now)
+            self._write(connection, source, hold_until=now + min(seconds, LONGEST_HOLD_S))
 
     # --- epochs --------------------------------------------------------------------------------------------------
 
@@ -299,8 +340,8 @@ class SqlLimitStore:
             return int(connection.execute(query).scalar() or 0)
 
     def advance(self, source: SourceConfig) -> None:
-        with self._transaction() as (connection, _):
-            row = self._row(connection, source)
+        with self._transaction() as (connection, now):
+            row = self._row(connection, source, now)
             self._write(connection, source, epoch=row["epoch"] + 1)
 
     # --- budgets -------------------------------------------------------------------------------------------------
@@ -308,7 +349,8 @@ class SqlLimitStore:
     def spend(self, charges: Sequence[tuple[str, RefillRate]]) -> float:
         """Charge one to every budget, or to none when one is exhausted. Returns 0, or the seconds to wait."""
         with self._transaction() as (connection, now):
-            due = self._due(connection, charges)
+            found = self._due(connection, charges)
+            due = {key: in_force(found[key], now, budget.count * budget.interval_s) for key, budget in charges}
             wait = max(wait_of(due[key], budget, now) for key, budget in charges)
             if wait <= 0:
                 self._set_due(connection, {key: max(due[key], now) + budget.interval_s for key, budget in charges})
@@ -340,13 +382,16 @@ class SqlLimitStore:
 
     def counts(self) -> dict[str, Counts]:
         with self._transaction() as (connection, now):
-            rows = connection.execute(_COUNTS, {"now": now}).mappings()
-            return {row["source_id"]: _counts(row, now) for row in rows}
+            rows = connection.execute(_COUNTS, {"now": now, "latest": now + _LATEST_SLOT_S}).mappings()
+            return {row["source_id"]: _counts(dict(row), now) for row in rows}
 
     # --- rows ----------------------------------------------------------------------------------------------------
 
-    def _row(self, connection: Connection, source: SourceConfig) -> dict[str, Any]:
-        """The source's row, locked. A newer revision resets it: saving closes the breaker and ends any wait."""
+    def _row(self, connection: Connection, source: SourceConfig, now: float) -> dict[str, Any]:
+        """The source's row, locked. A newer revision resets it: saving closes the breaker and ends any wait.
+
+        An open breaker whose next probe is too far ahead admits a probe now.
+        """
         query = sources.select().where(sources.c.source_id == source.id).with_for_update()
         found = connection.execute(query).mappings().first()
         if found is None:
@@ -357,7 +402,7 @@ class SqlLimitStore:
             fresh = {"revision": source.revision, "failures": 0, "probe_at": 0.0, "hold_until": 0.0}
             self._write(connection, source, **fresh)
             row |= fresh
-        return row
+        return row | _waits(row, now)
 
     def _insert(self, connection: Connection, source: SourceConfig) -> None:
         """Insert the source's row, unless another process has just done so."""
@@ -375,7 +420,8 @@ def _taking(source: SourceConfig, now: ColumnElement[float], until_s: float) -> 
     each = slots.alias("each")
     free = (
         select(each.c.slot)
-        .where(each.c.source_id == source.id, each.c.slot < source.max_concurrency, each.c.until <= now)
+        .where(each.c.source_id == source.id, each.c.slot < source.max_concurrency)
+        .where(or_(each.c.until <= now, each.c.until > now + _LATEST_SLOT_S))
         .order_by(each.c.slot)
         .limit(1)
         .with_for_update(skip_locked=True)
@@ -408,9 +454,15 @@ def _refusal(row: Mapping[str, Any], now: float, *, probe: bool = False) -> Admi
     return None
 
 
-def _counts(row: RowMapping, now: float) -> Counts:
-    names = ("revision", "due", "hold_until", "failures", "probe_at", "slots")
-    return Counts(now, **{name: row[name] for name in names})
+def _counts(row: Mapping[str, Any], now: float) -> Counts:
+    names = ("revision", "due", "failures", "slots")
+    return Counts(now, **{name: row[name] for name in names}, **_waits(row, now))
+
+
+def _waits(row: Mapping[str, Any], now: float) -> dict[str, Any]:
+    """``hold_until`` and ``probe_at`` of a row. A probe that is too far ahead is due now: 0 means closed."""
+    probe_at = row["probe_at"] and (in_force(row["probe_at"], now, PROBE_EVERY_S) or now)
+    return {"hold_until": in_force(row["hold_until"], now, LONGEST_HOLD_S), "probe_at": probe_at}
 
 
 def _prepared(engine: Engine) -> Engine:

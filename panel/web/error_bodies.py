@@ -21,7 +21,7 @@ from panel.core.errors import (
     Uncertain,
 )
 from panel.core.reasons import Reason
-from panel.storage.engine import is_not_set_up
+from panel.storage.engine import DamagedDatabase, is_not_set_up, is_older
 
 STATUS: tuple[tuple[type[PanelError], int], ...] = (
     (InvalidInput, 400),
@@ -68,6 +68,10 @@ def json_error(body: dict[str, Any], *, headers: dict[str, str] | None = None) -
 def storage_words(exc: Exception) -> str:
     if is_not_set_up(exc):
         return f"The database is not set up. Run: {COMMAND} db upgrade"
+    if is_older(exc):
+        return f"The database is of an older Leafpanel. Run: {COMMAND} db upgrade"
+    if isinstance(exc, DamagedDatabase):
+        return "The panel's database is damaged. Stop the panel and restore a backup."
     return "The panel's own storage does not answer now. Nothing was changed; try again."
 
 

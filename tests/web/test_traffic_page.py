@@ -19,7 +19,7 @@ from panel.links.service import Visitor
 from panel.services import Panel
 from panel.storage.engine import db
 from panel.storage.models import Call, Source
-from panel.traffic.limits_sql import SqlLimitStore
+from panel.traffic.limits_fallback import FallbackLimitStore
 
 
 @pytest.fixture
@@ -29,9 +29,9 @@ def panel(connected: Flask) -> Iterator[Panel]:
 
 
 @pytest.fixture
-def limit_store(panel: Panel) -> SqlLimitStore:
+def limit_store(panel: Panel) -> FallbackLimitStore:
     found = panel.sources._connector.limiter._limit_store  # type: ignore[union-attr]
-    assert isinstance(found, SqlLimitStore)
+    assert isinstance(found, FallbackLimitStore)
     return found
 
 
@@ -54,7 +54,7 @@ def row(client: FlaskClient, slug: str = "openproject") -> str:
     return next(text for part in table.split("<tr>") if (text := text_of(part)).startswith(f"{slug} "))
 
 
-def break_down(limit_store: SqlLimitStore, source: SourceConfig) -> None:
+def break_down(limit_store: FallbackLimitStore, source: SourceConfig) -> None:
     for _ in range(FAILURES_TO_OPEN):
         limit_store.failed(source, open_after=FAILURES_TO_OPEN, probe_every_s=PROBE_EVERY_S)
 
@@ -64,7 +64,7 @@ def test_a_source_that_was_never_called_is_whole(panel: Panel, as_admin: FlaskCl
 
 
 def test_an_open_breaker_says_until_when_and_why(
-    panel: Panel, limit_store: SqlLimitStore, as_admin: FlaskClient
+    panel: Panel, limit_store: FallbackLimitStore, as_admin: FlaskClient
 ) -> None:
     break_down(limit_store, config(panel))
 
@@ -73,7 +73,7 @@ def test_an_open_breaker_says_until_when_and_why(
 
 
 def test_a_call_that_looks_whether_the_source_is_back_is_called_probing(
-    panel: Panel, limit_store: SqlLimitStore, as_admin: FlaskClient
+    panel: Panel, limit_store: FallbackLimitStore, as_admin: FlaskClient
 ) -> None:
     source = config(panel)
     break_down(limit_store, source)
@@ -97,7 +97,7 @@ def test_what_is_left_of_a_limit_is_told(
 
 
 def test_an_upstream_that_asked_to_wait_is_held(
-    panel: Panel, limit_store: SqlLimitStore, as_admin: FlaskClient
+    panel: Panel, limit_store: FallbackLimitStore, as_admin: FlaskClient
 ) -> None:
     limit_store.hold_off(config(panel), 40)
 
@@ -105,7 +105,7 @@ def test_an_upstream_that_asked_to_wait_is_held(
 
 
 def test_saving_the_source_shows_a_closed_breaker(
-    panel: Panel, limit_store: SqlLimitStore, as_admin: FlaskClient
+    panel: Panel, limit_store: FallbackLimitStore, as_admin: FlaskClient
 ) -> None:
     break_down(limit_store, config(panel))
 
@@ -152,7 +152,7 @@ def test_a_wait_that_the_upstream_asked_for_is_a_failure(panel: Panel, as_admin:
     assert row(as_admin).endswith(" rate-limited")
 
 
-def test_the_sources_page_tells_the_same(panel: Panel, limit_store: SqlLimitStore, as_admin: FlaskClient) -> None:
+def test_the_sources_page_tells_the_same(panel: Panel, limit_store: FallbackLimitStore, as_admin: FlaskClient) -> None:
     limit("10/day")
     break_down(limit_store, config(panel))
 
@@ -163,12 +163,12 @@ def test_the_sources_page_tells_the_same(panel: Panel, limit_store: SqlLimitStor
 
 
 def test_traffic_is_read_without_asking_an_upstream_and_in_one_query(
-    panel: Panel, limit_store: SqlLimitStore, as_admin: FlaskClient, upstreams: Upstreams
+    panel: Panel, limit_store: FallbackLimitStore, as_admin: FlaskClient, upstreams: Upstreams
 ) -> None:
     limit_store.epoch("s1")  # the tables are there
     said: list[str] = []
     event.listen(
-        limit_store._engine, "before_cursor_execute", lambda c, cursor, statement, *rest: said.append(statement)
+        limit_store._shared._engine, "before_cursor_execute", lambda c, cursor, statement, *rest: said.append(statement)
     )
 
     with upstreams.openproject.counting() as tracker, upstreams.xwiki.counting() as wiki:
@@ -179,7 +179,7 @@ def test_traffic_is_read_without_asking_an_upstream_and_in_one_query(
 
 
 def test_the_overview_refreshes_the_traffic_too(
-    panel: Panel, limit_store: SqlLimitStore, as_admin: FlaskClient
+    panel: Panel, limit_store: FallbackLimitStore, as_admin: FlaskClient
 ) -> None:
     break_down(limit_store, config(panel))
 

@@ -1,0 +1,154 @@
+"""A start with a database that is damaged, gone, half copied, older or newer: one sentence, exit 1, no traceback."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from support import CASE_PATH, api_token
+from test_docs import free_ports
+
+from panel import create_app
+from panel.__main__ import main
+from panel.config import load
+from panel.services import Panel
+from panel.storage.engine import db
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture
+def instance(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with keys and a migrated database, which nothing has open."""
+    services: Panel = app.extensions["leafpanel"]
+    with app.app_context():
+        db.engine.dispose()
+    monkeypatch.setenv("PANEL_INSTANCE_DIR", str(services.config.instance_dir))
+    monkeypatch.setenv("PANEL_PORT", free_ports(1)[0])
+    return services.config.instance_dir
+
+
+def sql(file: Path, statement: str) -> None:
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute(statement)
+        connection.commit()
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def cut(file: Path) -> None:
+    sql(file, "SELECT 1")
+    os.truncate(file, file.stat().st_size // 2 // 4096 * 4096)
+
+
+def without_tables(file: Path) -> None:
+    file.unlink()
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("PRAGMA journal_mode=WAL")
+
+
+def folder(file: Path) -> None:
+    file.unlink()
+    file.mkdir()
+
+
+def newer(file: Path) -> None:
+    sql(file, "UPDATE alembic_version SET version_num = '9999_future'")
+
+
+DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
+    "garbage": (lambda file: file.write_bytes(b"no database " * 1000), "is damaged. Restore a backup."),
+    "cut": (cut, "is damaged. Restore a backup."),
+    "folder": (folder, "cannot be opened for writing."),
+    "newer": (newer, "This database is of a newer Leafpanel (schema 9999_future)."),
+    "missing": (Path.unlink, "is missing or empty."),
+    "empty": (lambda file: os.truncate(file, 0), "is missing or empty."),
+    "without tables": (without_tables, "is missing or empty."),
+}
+
+
+def damage(instance: Path, how: str) -> str:
+    """Do it, and return the words that the refusal holds."""
+    file = instance / "panel.sqlite3"
+    for companion in ("-wal", "-shm"):
+        Path(f"{file}{companion}").unlink(missing_ok=True)
+    act, words = DAMAGES[how]
+    act(file)
+    return words
+
+
+@pytest.mark.parametrize("how", DAMAGES)
+def test_a_start_is_refused_in_one_sentence(instance: Path, how: str, capsys: pytest.CaptureFixture[str]) -> None:
+    words = damage(instance, how)
+
+    assert main([]) == 1
+
+    said = capsys.readouterr().err.strip()
+    assert words in said
+    assert "\n" not in said
+
+
+@pytest.mark.parametrize("how", ["garbage", "newer", "missing"])
+def test_the_command_refuses_too(instance: Path, how: str) -> None:
+    words = damage(instance, how)
+
+    command = [sys.executable, "-m", "flask", "--app", "wsgi", "db", "upgrade"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+
+    assert done.returncode == 1
+    assert words in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_refused_start_creates_no_database(instance: Path) -> None:
+    damage(instance, "missing")
+
+    main([])
+
+    assert not (instance / "panel.sqlite3").exists()
+
+
+def test_an_empty_database_is_created_when_it_is_meant(instance: Path) -> None:
+    damage(instance, "missing")
+    app = create_app(load())
+
+    created = app.test_cli_runner().invoke(args=["create-database"])
+
+    assert (created.exit_code, created.output) == (0, "The database is set up.\n")
+    assert not (instance / ".new").exists()
+    assert app.test_cli_runner().invoke(args=["db", "upgrade"]).exit_code == 0
+
+
+def test_a_new_folder_is_migrated_after_other_commands_made_its_keys(tmp_path: Path) -> None:
+    settings = {"PANEL_INSTANCE_DIR": str(tmp_path / "new")}
+    refused = create_app(load(settings)).test_cli_runner().invoke(args=["source", "list"])
+
+    upgraded = create_app(load(settings)).test_cli_runner().invoke(args=["db", "upgrade"])
+
+    assert (refused.exit_code, upgraded.exit_code) == (1, 0)
+    assert not (tmp_path / "new" / ".new").exists()
+
+
+def test_an_older_database_names_the_command(app: Flask) -> None:
+    known = {"Authorization": f"Bearer {api_token(app, 'read')}"}
+    with app.app_context(), db.engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE api_token DROP COLUMN last_used_at")
+
+    answer = app.test_client().get(f"{CASE_PATH}/openproject", headers=known)
+
+    assert answer.status_code == 503
+    assert (answer.json or {})["message"] == ("The database is of an older Leafpanel. Run: flask --app wsgi db upgrade")
+
+
+def test_a_copy_with_its_database_starts(instance: Path, tmp_path: Path) -> None:
+    shutil.copytree(instance, tmp_path / "copy", ignore=shutil.ignore_patterns("*-wal", "*-shm", "traffic*"))
+    app = create_app(load({"PANEL_INSTANCE_DIR": str(tmp_path / "copy")}))
+
+    assert app.test_cli_runner().invoke(args=["db", "upgrade"]).exit_code == 0

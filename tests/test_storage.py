@@ -1,0 +1,199 @@
+"""The panel's own storage misbehaves: locked, full, read-only or damaged files."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import time_machine
+from flask import Flask
+from sqlalchemy import Engine, event
+from support import CASE_PATH, CONSOLE, api_token
+
+from panel.connector.limiter import Admission, Rate
+from panel.connector.source import SourceConfig
+from panel.core.clock import now
+from panel.core.reasons import Reason
+from panel.services import Panel
+from panel.storage.engine import db
+from panel.traffic import limits_fallback
+from panel.traffic.limits_fallback import FallbackLimitStore
+from panel.traffic.limits_sql import SqlLimitStore, ephemeral_engine
+
+SOURCE = SourceConfig("s1", "openproject", "T", "http://127.0.0.1:9", revision=1, max_concurrency=2)
+
+
+@pytest.fixture
+def client(connected: Flask) -> Callable[..., Any]:
+    """Sends a request with a token that may write."""
+    known = {"Authorization": f"Bearer {api_token(connected, 'write')}"}
+    test_client = connected.test_client()
+    return lambda method, path, **more: test_client.open(path, method=method, headers=known, **more)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        yield
+
+
+@contextmanager
+def full(path: Path) -> Iterator[None]:
+    """New connections to ``path`` get SQLITE_FULL for every page that the file does not have yet."""
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA journal_mode=WAL")
+        pages = connection.execute("PRAGMA page_count").fetchone()[0]
+
+    def limit(connection: Any, record: Any) -> None:
+        if connection.execute("PRAGMA database_list").fetchone()[2] == str(path):
+            connection.execute(f"PRAGMA max_page_count={pages}")
+
+    event.listen(Engine, "connect", limit)
+    try:
+        yield
+    finally:
+        event.remove(Engine, "connect", limit)
+
+
+def garble(path: Path) -> None:
+    path.write_bytes(b"This is no database. " * 500)
+
+
+# --- the store of limits ---------------------------------------------------------------------------------------------
+
+
+def test_reads_go_on_while_the_store_of_limits_is_locked(
+    connected: Flask, client: Callable[..., Any], services: Panel, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert client("GET", f"{CASE_PATH}/openproject").status_code == 200
+    file = services.config.instance_dir / "traffic.sqlite3"
+
+    with locked(file):
+        started = time.monotonic()
+        answers = [client("GET", f"{CASE_PATH}/openproject").status_code for _ in range(3)]
+        linked = client("POST", f"{CASE_PATH}/openproject", json={"reference": "101"})
+        took = time.monotonic() - started
+
+    assert (answers, linked.status_code) == ([200] * 3, 201)
+    assert took < 4.5
+    assert [record.message for record in caplog.records if "store of limits" in record.message] == [
+        "the store of limits fails (SQLITE_BUSY): each process applies limits of its own for now"
+    ]
+
+
+@pytest.mark.parametrize("kind", ["garbled", "folder"])
+def test_reads_go_on_with_a_store_of_limits_that_cannot_be_used(
+    connected: Flask, client: Callable[..., Any], services: Panel, kind: str
+) -> None:
+    file = services.config.instance_dir / "traffic.sqlite3"
+    file.unlink(missing_ok=True)
+    garble(file) if kind == "garbled" else file.mkdir()
+
+    assert client("GET", f"{CASE_PATH}/openproject").status_code == 200
+
+
+def test_without_the_shared_store_the_limits_hold_in_this_process(tmp_path: Path) -> None:
+    (tmp_path / "traffic.sqlite3").mkdir()
+    store = FallbackLimitStore(SqlLimitStore(lambda: ephemeral_engine(tmp_path / "traffic.sqlite3")))
+    rate = Rate(3, 60)
+
+    admitted = [store.admit(SOURCE, "alice", rate).reason for _ in range(4)]
+    slots = [store.take_slot(SOURCE, 5).slot for _ in range(3)]
+    store.finish(SOURCE, slots[0] or 0)
+    again = store.take_slot(SOURCE, 5).slot
+    waits = [store.spend([("key", Rate(2, 60))]) > 0 for _ in range(3)]
+    for _ in range(5):
+        store.failed(SOURCE, open_after=5, probe_every_s=4)
+
+    assert admitted == [None, None, None, Reason.RATE_LIMITED]
+    assert None not in slots[:2]
+    assert (slots[2], again) == (None, slots[0])
+    assert waits == [False, False, True]
+    assert store.admit(SOURCE, "alice", None).reason is Reason.CIRCUIT_OPEN
+
+
+def test_a_write_that_could_not_be_counted_still_ends_what_was_cached(tmp_path: Path) -> None:
+    store = FallbackLimitStore(SqlLimitStore(lambda: ephemeral_engine(tmp_path / "traffic.sqlite3")))
+    store.advance(SOURCE)
+    before = store.epoch("s1")
+
+    with locked(tmp_path / "traffic.sqlite3"):
+        store.advance(SOURCE)
+
+    assert store.epoch("s1") > before
+
+
+def test_the_shared_store_is_used_again_once_it_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits_fallback, "RETRY_S", 0.0)
+    shared = SqlLimitStore(lambda: ephemeral_engine(tmp_path / "traffic.sqlite3"))
+    store = FallbackLimitStore(shared)
+    with locked_after_use(store, tmp_path / "traffic.sqlite3"):
+        slot = store.take_slot(SOURCE, 5).slot
+
+    store.free_slot(SOURCE, slot or 0)
+
+    assert store.take_slot(SOURCE, 5) == Admission(slot=0)
+    assert shared.counts()["s1"].slots == 1
+
+
+@contextmanager
+def locked_after_use(store: FallbackLimitStore, path: Path) -> Iterator[None]:
+    store.epoch("s1")
+    with locked(path):
+        yield
+
+
+# --- the panel's own database ----------------------------------------------------------------------------------------
+
+
+def test_a_full_disk_refuses_writes_and_lets_reads_go_on(
+    connected: Flask, client: Callable[..., Any], services: Panel
+) -> None:
+    folder = services.config.instance_dir
+    db.session.commit()
+    db.engine.dispose()
+
+    with full(folder / "panel.sqlite3"), full(folder / "traffic.sqlite3"):
+        read = client("GET", f"{CASE_PATH}/openproject")
+        while (written := client("POST", f"{CASE_PATH}/openproject", json={"reference": "101"})).status_code == 201:
+            client("DELETE", f"{CASE_PATH}/openproject/101")
+
+    assert (read.status_code, written.status_code) == (200, 503)
+
+
+def test_a_session_is_valid_while_its_use_cannot_be_stored(services: Panel) -> None:
+    alice = services.people.create("alice", "a password of alice", role="viewer", by=CONSOLE)
+    proof = services.people.begin_session(alice, by=CONSOLE)
+    with time_machine.travel(now() + timedelta(minutes=5)), locked(services.config.instance_dir / "panel.sqlite3"):
+        db.session.connection().exec_driver_sql("PRAGMA busy_timeout=1")
+
+        found = services.people.person(proof)
+
+        assert found is not None
+        assert found.name == "alice"
+
+
+def test_a_damaged_database_is_one_sentence(connected: Flask, client: Callable[..., Any], services: Panel) -> None:
+    db.session.commit()
+    db.engine.dispose()
+    file = services.config.instance_dir / "panel.sqlite3"
+    for companion in ("-wal", "-shm"):
+        Path(f"{file}{companion}").unlink(missing_ok=True)
+    garble(file)
+
+    answers = [
+        client("GET", f"{CASE_PATH}/openproject"),
+        client("POST", f"{CASE_PATH}/openproject", json={"reference": "101"}),
+    ]
+
+    assert [answer.status_code for answer in answers] == [503, 503]
+    assert {answer.json["message"] for answer in answers} == {
+        "The panel's database is damaged. Stop the panel and restore a backup."
+    }
