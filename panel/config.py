@@ -132,6 +132,16 @@ def parse_keys(text: str) -> tuple[bytes, ...]:
     return tuple(keys)
 
 
+def _variables(text: str) -> tuple[str, ...]:
+    names = tuple(word.strip() for word in text.split(",") if word.strip())
+    for name in names:
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+            raise ValueError("must be names of environment variables, separated by commas")
+        if name.startswith("PANEL_"):
+            raise ValueError(f"must not name {name}: a setting of the panel does not belong in a source")
+    return names
+
+
 def parse_allowed(text: str) -> tuple[str, ...]:
     """Comma-separated ``host:port`` or CIDR entries. The connector decides what they open."""
     entries = tuple(word.strip() for word in text.split(",") if word.strip())
@@ -196,6 +206,12 @@ SETTINGS: tuple[Setting, ...] = (
         parse_allowed,
     ),
     Setting(
+        "PANEL_IMPORT_VARIABLES",
+        "",
+        "Environment variables that ${NAME} may name in a source file imported through the web, comma-separated.",
+        _variables,
+    ),
+    Setting(
         "PANEL_TRUSTED_PROXIES",
         "0",
         "How many servers in front of the panel add to X-Forwarded-For; it counts for nothing otherwise.",
@@ -228,6 +244,7 @@ class Config:
     mcp_tool_name: str
     sandbox_port: int
     trusted_proxies: int
+    import_variables: tuple[str, ...]
 
     @property
     def is_encrypted(self) -> bool:
@@ -271,6 +288,7 @@ def load(environ: Mapping[str, str] | None = None) -> Config:
         mcp_tool_name=values["PANEL_MCP_TOOL_NAME"],
         sandbox_port=values["PANEL_SANDBOX_PORT"],
         trusted_proxies=values["PANEL_TRUSTED_PROXIES"],
+        import_variables=values["PANEL_IMPORT_VARIABLES"],
     )
 
 

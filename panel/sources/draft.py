@@ -9,6 +9,7 @@ from typing import Any
 from panel.core.errors import InvalidInput
 from panel.sources import fields
 from panel.sources.auth_fields import AuthValues
+from panel.sources.placeholders import check_placeholders
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,7 @@ def read_draft(raw: Mapping[str, Any]) -> Draft:
     for key in raw:
         if key not in fields.names():
             raise InvalidInput(str(key), f"“{key}” is not a setting of a source.")
+    check_placeholders(raw)
     values = {field.name: field.read(raw) for field in fields.FIELDS}
     auth: AuthValues = values.pop("auth")
     return Draft({**values, "name": values["name"] or values["slug"]}, auth.kind, auth.fields, auth.secret)
