@@ -129,6 +129,67 @@ def test_plain_http_with_a_credential_needs_an_opened_address_and_is_said(
     assert "unencrypted" in saved.warnings[0]
 
 
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"name": "${WIKI"}, "name"),
+        ({"description": "costs ${5}"}, "description"),
+        ({"headers": {"X-Key": "${A-B}"}}, "headers.X-Key"),
+        ({"auth": {"type": "basic", "username": "alice", "password": "a${b"}}, "auth.password"),
+    ],
+)
+def test_a_broken_placeholder_is_refused_by_the_name_of_its_field(
+    sources: Sources, upstreams: Upstreams, changes: dict[str, Any], field: str
+) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        sources.create(xwiki_values(upstreams, **changes), by=ALICE)
+
+    assert caught.value.field == field
+
+
+@pytest.mark.parametrize("typed", ["Bearer T0k", "bearer\tT0k", " T0k\r\n", "BEARER  T0k"])
+def test_a_token_is_stored_without_the_word_bearer_and_line_ends(
+    sources: Sources, services: Panel, upstreams: Upstreams, typed: str
+) -> None:
+    saved = sources.create(xwiki_values(upstreams, auth={"type": "token", "token": typed}), by=ALICE)
+
+    secret = services.resolver.config(saved.source, "xwiki").auth.secret
+    assert secret is not None
+    assert secret.reveal() == "T0k"
+
+
+def test_line_ends_around_a_password_are_cut_and_spaces_stay(
+    sources: Sources, services: Panel, upstreams: Upstreams
+) -> None:
+    auth = {"type": "basic", "username": "alice", "password": "\n two words \r\n"}
+    saved = sources.create(xwiki_values(upstreams, auth=auth), by=ALICE)
+
+    secret = services.resolver.config(saved.source, "xwiki").auth.secret
+    assert secret is not None
+    assert secret.reveal() == " two words "
+
+
+@pytest.mark.parametrize("sign", ["\N{NO-BREAK SPACE}", "\N{ZERO WIDTH SPACE}", "\ufeff", "\t", "\n", "\u2028"])
+@pytest.mark.parametrize(
+    "auth", [{"type": "basic", "username": "alice", "password": "a{}b"}, {"type": "token", "token": "a{}b"}]
+)
+def test_an_invisible_character_in_a_secret_is_refused_in_words(
+    sources: Sources, upstreams: Upstreams, auth: dict[str, str], sign: str
+) -> None:
+    filled = {name: value.format(sign) for name, value in auth.items()}
+
+    with pytest.raises(InvalidInput, match="invisible character") as caught:
+        sources.create(xwiki_values(upstreams, auth=filled), by=ALICE)
+
+    assert caught.value.field in ("auth.password", "auth.token")
+    assert sources.all() == []
+
+
+def test_a_token_that_no_header_can_carry_is_refused(sources: Sources, upstreams: Upstreams) -> None:
+    with pytest.raises(InvalidInput, match="cannot be sent"):
+        sources.create(xwiki_values(upstreams, auth={"type": "token", "token": "é"}), by=ALICE)
+
+
 def test_a_taken_slug_is_refused(xwiki: Sources, upstreams: Upstreams) -> None:
     with pytest.raises(Conflict):
         xwiki.create(xwiki_values(upstreams), by=ALICE)
