@@ -5,17 +5,31 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 from support import ALICE, Upstreams, actor, openproject_values, xwiki_values
 
 from panel.connector import Caller
 from panel.core.errors import Conflict, InvalidInput, NotFound, ProviderUnavailable, Rejected
 from panel.core.reasons import Reason
-from panel.sandbox.standin import RunningServer
+from panel.links.service import Visitor
+from panel.sandbox.standin import RunningServer, Wsgi
 from panel.sandbox.xwiki import XWikiStandIn
 from panel.services import Panel
 from panel.sources.service import Sources
+from panel.storage.engine import db
 
 TESTER = Caller("test", "alice")
+
+
+def listening(asked: list[str]) -> Wsgi:
+    """A server that notes what it is asked."""
+
+    def answer(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        asked.append(f"{environ['PATH_INFO']} {environ.get('HTTP_AUTHORIZATION', '')} {environ.get('HTTP_X_KEY', '')}")
+        start_response("200 OK", [("Content-Type", "application/json")])
+        return [b"{}"]
+
+    return answer
 
 
 @pytest.fixture
@@ -261,6 +275,31 @@ def test_a_stored_secret_is_not_tested_at_another_origin(xwiki: Sources, service
             services.connection_tests.run("xwiki", {"location": attacker.url}, caller=TESTER)
     finally:
         attacker.close()
+
+
+def test_a_row_with_another_address_gives_its_secret_to_nobody(
+    xwiki: Sources, services: Panel, upstreams: Upstreams, visitor: Visitor
+) -> None:
+    source = xwiki.get("xwiki")
+    asked: list[str] = []
+    attacker = RunningServer(listening(asked))
+    try:
+        db.session.execute(text("UPDATE source SET location = :url"), {"url": f"{attacker.url}/xwiki"})
+        db.session.commit()
+        db.session.refresh(source)
+
+        tested = services.connection_tests.run("xwiki", caller=TESTER)
+        health = services.links.health(visitor, "xwiki")
+        with pytest.raises(ProviderUnavailable) as caught:
+            services.resolver.config(source, "xwiki")
+    finally:
+        attacker.close()
+
+    assert tested.problem is not None
+    assert tested.problem.reason is health.reason is caught.value.reason is Reason.SOURCE_UNREADABLE
+    assert asked == []
+    assert xwiki.change("xwiki", {"location": upstreams.xwiki_url}, by=ALICE)
+    assert services.connection_tests.run("xwiki", caller=TESTER).ok
 
 
 def test_a_source_without_a_leaf_can_be_kept(services: Panel, sources: Sources, upstreams: Upstreams) -> None:

@@ -12,6 +12,7 @@ from panel.core.domain import ConnectionTest, Health, Identity, Problem, Step
 from panel.core.errors import InvalidInput, PanelError, ProviderUnavailable, Rejected
 from panel.core.health import HealthStatus
 from panel.core.reasons import Cause, Reason
+from panel.credentials.vault import Unreadable
 from panel.integrations.contract import Integration
 from panel.integrations.registry import Registry
 from panel.logs.audit import Actor, AuditAction
@@ -19,8 +20,8 @@ from panel.sources.audit_lines import record
 from panel.sources.auth_fields import AUTH_SHAPES
 from panel.sources.checks import SourceChecks, health_of_identity, health_of_problem, instance_facts
 from panel.sources.instances import Instances, OtherInstance
-from panel.sources.resolver import auth_of, source_config
-from panel.sources.service import Sources, secret_origins
+from panel.sources.resolver import auth_of, secret_origins, source_config, unreadable
+from panel.sources.service import Sources
 from panel.storage.engine import db
 from panel.storage.models import Source
 
@@ -72,17 +73,24 @@ class ConnectionTests:
         root = self._resolver.root(draft.slug, draft.location)
         self._sources.check_transport(draft, root)
         secret = Secret(draft.secret) if draft.secret is not None else None
+        origins = secret_origins(root, draft.auth_fields)
         needs_secret = AUTH_SHAPES[draft.auth_kind].secret
         if secret is None and needs_secret:
             if source is None or source.secret is None:
                 raise InvalidInput(f"auth.{needs_secret}", f"“auth.{needs_secret}” is missing.")
-            if (source.auth_kind, source.secret_origin) != (draft.auth_kind, secret_origins(root, draft)):
+            if (source.auth_kind, source.secret_origin) != (draft.auth_kind, origins):
                 sentence = "The address changed. Type the password again."
                 raise Rejected(sentence, {"auth": sentence})
-            secret = self._resolver.auth(source, slug).secret
+            secret = self._stored_secret(source)
         same = source is not None and self._sources.is_same_client(source, draft, root)
-        auth = auth_of(draft.auth_kind, draft.auth_fields, secret, origins=secret_origins(root, draft) if same else "")
+        auth = auth_of(draft.auth_kind, draft.auth_fields, secret, origins=origins if same else "")
         return source_config(source.id if source else "unsaved", draft, root, auth, revision=-1)
+
+    def _stored_secret(self, source: Source) -> Secret | None:
+        try:
+            return self._resolver.stored_secret(source)
+        except Unreadable as exc:
+            raise unreadable(source.slug, source.slug) from exc
 
     def accept_instance(self, slug: str, other_instance: str, *, by: Actor) -> None:
         """Say that the instance which the last check found is the one that is meant. Raises NotFound and Conflict."""

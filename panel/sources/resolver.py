@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from panel.connector import Auth, AuthKind, GrantType, OauthClient, Secret, SourceConfig, check_root
+from panel.connector import Auth, AuthKind, GrantType, OauthClient, Secret, SourceConfig, check_root, origin_of
 from panel.core.domain import Problem
 from panel.core.errors import InvalidInput, NotFound, ProviderUnavailable
 from panel.core.reasons import Reason
@@ -35,6 +35,10 @@ def missing(slug: str, integration: str) -> Problem:
         Reason.SOURCE_MISSING,
         f'OpenConnector source "{slug}" for integration "{integration}" is missing or unreadable.',
     )
+
+
+def unreadable(slug: str, integration: str) -> ProviderUnavailable:
+    return ProviderUnavailable(Problem(Reason.SOURCE_UNREADABLE, missing(slug, integration).message))
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,15 +169,41 @@ class SourceResolver:
             return Auth(), exc.problem
 
     def auth(self, source: Source, integration: str) -> Auth:
-        secret = None
-        if source.secret is not None:
-            try:
-                associated_data = AssociatedData(source.id, source.auth_kind, source.secret_origin)
-                secret = Secret(self._vault.open(source.secret, associated_data))
-            except Unreadable as exc:
-                problem = missing(source.slug, integration)
-                raise ProviderUnavailable(Problem(Reason.SOURCE_UNREADABLE, problem.message)) from exc
+        """The sign-in with its secret. Raises ProviderUnavailable (source-unreadable)."""
+        try:
+            self._require_own_origins(source)
+            secret = self.stored_secret(source)
+        except Unreadable as exc:
+            raise unreadable(source.slug, integration) from exc
         return auth_of(source.auth_kind, source.auth_fields, secret, origins=source.secret_origin)
+
+    def stored_secret(self, source: Source) -> Secret | None:
+        """The secret, which belongs to ``source.secret_origin`` only. Raises Unreadable."""
+        if source.secret is None:
+            return None
+        associated_data = AssociatedData(source.id, source.auth_kind, source.secret_origin)
+        return Secret(self._vault.open(source.secret, associated_data))
+
+    def _require_own_origins(self, source: Source) -> None:
+        """Raise Unreadable if the row has another address than the one that the secret was typed for.
+
+        That happens when a row is edited or restored below the panel. OAuth tokens are bound to the same origins.
+        """
+        if source.secret is None and not source.secret_origin:
+            return
+        try:
+            root = self._root(source.slug, source.location)
+            origins = secret_origins(root, source.auth_fields)
+        except (InvalidInput, ValueError):
+            origins = ""
+        if origins != source.secret_origin:
+            raise Unreadable("the secret belongs to another origin")
+
+
+def secret_origins(root: str, auth_fields: Mapping[str, str]) -> str:
+    """The origin (for OAuth: both origins) to which the secret belongs."""
+    token_url = auth_fields.get("tokenUrl")
+    return f"{origin_of(root)} {origin_of(token_url)}" if token_url else origin_of(root)
 
 
 _CONFIG_FIELDS = frozenset(field.name for field in dataclass_fields(SourceConfig))

@@ -37,7 +37,7 @@ from panel.sources.audit_lines import record, record_enabled, record_saved
 from panel.sources.auth_fields import AUTH_SHAPES, auth_kind
 from panel.sources.draft import Draft
 from panel.sources.field_types import missing
-from panel.sources.resolver import SourceResolver
+from panel.sources.resolver import SourceResolver, secret_origins
 from panel.sources.yaml_file import read_source_file, write_source_file
 from panel.storage.engine import db
 from panel.storage.models import Link, OauthAttempt, OauthGrant, Source
@@ -214,7 +214,7 @@ class Sources:
         if not source.auth_kind == draft.auth_kind == AuthKind.OAUTH2 or source.secret is None:
             return False
         stored = (source.secret_origin, _without_empty(source.auth_fields))
-        if stored != (secret_origins(root, draft), _without_empty(draft.auth_fields)):
+        if stored != (secret_origins(root, draft.auth_fields), _without_empty(draft.auth_fields)):
             return False
         return draft.secret is None or draft.secret == self._secret_text(source)
 
@@ -225,8 +225,8 @@ class Sources:
     def _secret_text(self, source: Source) -> str | None:
         """The stored secret, None when there is none or it cannot be read."""
         try:
-            associated_data = AssociatedData(source.id, source.auth_kind, source.secret_origin)
-            return self._vault.open(source.secret, associated_data) if source.secret is not None else None
+            secret = self.resolver.stored_secret(source)
+            return secret.reveal() if secret is not None else None
         except Unreadable:
             return None
 
@@ -242,7 +242,7 @@ class Sources:
 
     def _store_secret(self, source: Source, draft: Draft, root: str, by: Actor) -> None:
         secret_key = AUTH_SHAPES[draft.auth_kind].secret
-        origin = secret_origins(root, draft)
+        origin = secret_origins(root, draft.auth_fields)
         if secret_key is None:
             source.secret, source.secret_origin, source.secret_set_at, source.secret_set_by = None, "", None, ""
         elif draft.secret is not None:
@@ -285,12 +285,6 @@ def _auth_values(source: Source) -> dict[str, Any]:
 
 def _without_empty(auth_fields: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in auth_fields.items() if value}
-
-
-def secret_origins(root: str, draft: Draft) -> str:
-    """The origin (for OAuth: both origins) to which the secret belongs."""
-    token_url = draft.auth_fields.get("tokenUrl")
-    return f"{origin_of(root)} {origin_of(token_url)}" if token_url else origin_of(root)
 
 
 def _new(slug: str) -> Source:
