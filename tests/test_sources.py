@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
+from flask import Flask
 from sqlalchemy import text
 from support import ALICE, Upstreams, actor, openproject_values, xwiki_values
 
@@ -16,7 +18,8 @@ from panel.sandbox.standin import RunningServer, Wsgi
 from panel.sandbox.xwiki import XWikiStandIn
 from panel.services import Panel
 from panel.sources.service import Sources
-from panel.storage.engine import db
+from panel.storage.engine import alembic, db
+from panel.storage.models import Source
 
 TESTER = Caller("test", "alice")
 
@@ -300,6 +303,131 @@ def test_a_row_with_another_address_gives_its_secret_to_nobody(
     assert asked == []
     assert xwiki.change("xwiki", {"location": upstreams.xwiki_url}, by=ALICE)
     assert services.connection_tests.run("xwiki", caller=TESTER).ok
+
+
+# --- extra headers ---------------------------------------------------------------------------------------------------
+
+KEY = {"X-Key": "canary-header"}
+MARK = {"X-Key": {"secretSet": True}}
+
+
+@pytest.fixture
+def gateway(sources: Sources, upstreams: Upstreams) -> Source:
+    """The wiki without sign-in, behind a gateway that asks for a key."""
+    return sources.create(xwiki_values(upstreams, auth={"type": "none"}, headers=KEY), by=ALICE).source
+
+
+def headers_of(services: Panel) -> dict[str, str]:
+    return dict(services.resolver.config(services.sources.get("xwiki"), "xwiki").headers)
+
+
+def test_the_value_of_a_header_is_sent_and_never_given_out(
+    services: Panel, gateway: Source, upstreams: Upstreams
+) -> None:
+    stored = db.session.execute(text("SELECT * FROM source")).one()
+
+    assert headers_of(services) == KEY
+    assert services.sources.values(gateway)["headers"] == MARK
+    assert "X-Key: ${XWIKI_HEADER_X_KEY}" in services.sources.export("xwiki")
+    assert "canary-header" not in repr(stored) + repr(services.resolver.config(gateway, "xwiki"))
+
+
+@pytest.mark.parametrize("given", [MARK, {"X-Key": ""}, {"X-Key": {"secretSet": False}}])
+def test_a_header_without_a_value_keeps_the_stored_one(services: Panel, gateway: Source, given: dict[str, Any]) -> None:
+    services.sources.change("xwiki", {"headers": {**given, "X-Other": "b"}}, by=ALICE)
+    assert headers_of(services) == {**KEY, "X-Other": "b"}
+
+    services.sources.change("xwiki", {"headers": {"X-Other": {"secretSet": True}}}, by=ALICE)
+    assert headers_of(services) == {"X-Other": "b"}
+
+    services.sources.change("xwiki", {"headers": {}}, by=ALICE)
+    assert headers_of(services) == {}
+    assert gateway.headers_sealed is None
+
+
+@pytest.mark.parametrize("given", [{"X-New": ""}, {"X-New": {"secretSet": True}}])
+def test_a_new_header_needs_a_value(services: Panel, gateway: Source, given: dict[str, Any]) -> None:
+    with pytest.raises(InvalidInput, match="X-New” has no value") as caught:
+        services.sources.change("xwiki", {"headers": given}, by=ALICE)
+
+    assert caught.value.field == "headers"
+
+
+def test_another_origin_asks_for_the_values_of_headers_again(
+    services: Panel, gateway: Source, upstreams: Upstreams
+) -> None:
+    for act in (
+        lambda: services.sources.change("xwiki", {"location": "https://attacker.example"}, by=ALICE),
+        lambda: services.connection_tests.run("xwiki", {"location": "https://attacker.example"}, caller=TESTER),
+    ):
+        with pytest.raises(Rejected) as caught:
+            act()
+        assert list(caught.value.fields) == ["headers"]
+    services.sources.change("xwiki", {"location": "https://wiki.example", "headers": {"X-Key": "new"}}, by=ALICE)
+
+    assert headers_of(services) == {"X-Key": "new"}
+
+
+def test_all_secrets_that_must_be_typed_again_are_named(xwiki: Sources) -> None:
+    xwiki.change("xwiki", {"headers": KEY}, by=ALICE)
+
+    with pytest.raises(Rejected) as caught:
+        xwiki.change("xwiki", {"location": "https://attacker.example"}, by=ALICE)
+
+    assert list(caught.value.fields) == ["auth", "headers"]
+
+
+def test_a_row_with_another_address_sends_its_headers_to_nobody(services: Panel, gateway: Source) -> None:
+    asked: list[str] = []
+    attacker = RunningServer(listening(asked))
+    db.session.execute(text("UPDATE source SET location = :url"), {"url": f"{attacker.url}/xwiki"})
+    db.session.commit()
+    db.session.refresh(gateway)
+
+    tested = services.connection_tests.run("xwiki", caller=TESTER)
+    attacker.close()
+
+    assert tested.problem is not None
+    assert tested.problem.reason is Reason.SOURCE_UNREADABLE
+    assert asked == []
+
+
+def test_a_header_over_plain_http_needs_an_opened_address(sources: Sources, upstreams: Upstreams) -> None:
+    values = xwiki_values(upstreams, auth={"type": "none"}, headers=KEY, location="http://wiki.example")
+
+    with pytest.raises(InvalidInput, match="unencrypted") as caught:
+        sources.create(values, by=ALICE)
+
+    assert caught.value.field == "location"
+
+
+def test_a_file_must_hold_the_values_of_its_headers(services: Panel, gateway: Source) -> None:
+    exported = services.sources.export("xwiki")
+
+    with pytest.raises(InvalidInput, match="has no value"):
+        services.sources.import_file(exported.replace("${XWIKI_HEADER_X_KEY}", "''"), by=ALICE, environ={})
+    services.sources.import_file(exported, by=ALICE, environ={"XWIKI_HEADER_X_KEY": "new"})
+
+    assert headers_of(services) == {"X-Key": "new"}
+
+
+def test_the_migration_seals_the_headers_of_before(app: Flask, upstreams: Upstreams) -> None:
+    services: Panel = app.extensions["leafpanel"]
+    with app.app_context():
+        source = services.sources.create(xwiki_values(upstreams, auth={"type": "none"}, headers=KEY), by=ALICE).source
+        source_id = source.id
+        services.sources.create(openproject_values(upstreams), by=ALICE)
+        db.session.rollback()
+        alembic.downgrade("0006")
+        clear = db.session.scalar(text("SELECT headers FROM source WHERE id = :id"), {"id": source_id})
+        db.session.rollback()
+        alembic.upgrade()
+        stored = db.session.execute(text("SELECT * FROM source WHERE id = :id"), {"id": source_id}).one()
+
+        assert json.loads(clear) == KEY
+        assert "canary-header" not in repr(stored)
+        assert headers_of(services) == KEY
+        assert services.sources.get("openproject").headers == []
 
 
 def test_a_source_without_a_leaf_can_be_kept(services: Panel, sources: Sources, upstreams: Upstreams) -> None:

@@ -51,10 +51,10 @@ class Allowlist:
         found = tuple(addresses)
         if not self.has_endpoint(endpoint):
             return self.has_addresses(found)
-        return all(self._opens_by_name(endpoint, address) for address in found)
+        return _is_address(endpoint.host) or all(self._opens_by_name(endpoint, address) for address in found)
 
     def _opens_by_name(self, endpoint: Endpoint, address: Address) -> bool:
-        if address_class(address) is not AddressClass.GUARDED or _is_address(endpoint.host):
+        if address_class(address) is not AddressClass.GUARDED:
             return True
         if endpoint.host == "localhost" and address.is_loopback:
             return True

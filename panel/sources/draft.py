@@ -18,6 +18,8 @@ class Draft:
 
     values: Mapping[str, Any]
     """The fields that have a column, by name."""
+    headers: Mapping[str, str | None] = field(default_factory=dict, repr=False)
+    """The extra headers; None is a value that is kept as it is stored."""
     auth_kind: str = "none"
     auth_fields: Mapping[str, str] = field(default_factory=dict)
     secret: str | None = field(default=None, repr=False)
@@ -44,4 +46,6 @@ def read_draft(raw: Mapping[str, Any]) -> Draft:
     check_placeholders(raw)
     values = {field.name: field.read(raw) for field in fields.FIELDS}
     auth: AuthValues = values.pop("auth")
-    return Draft({**values, "name": values["name"] or values["slug"]}, auth.kind, auth.fields, auth.secret)
+    headers = values.pop("headers")
+    named = {**values, "name": values["name"] or values["slug"]}
+    return Draft(named, headers, auth.kind, auth.fields, auth.secret)

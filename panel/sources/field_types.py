@@ -180,23 +180,39 @@ class FilePath(Text):
 
 
 class Headers:
-    """Extra headers by name."""
+    """Extra headers by name. Their values are secrets; None stands for a value that is kept as it is stored."""
 
     @property
     def default(self) -> dict[str, str]:
         return {}
 
-    def read(self, path: str, raw: Any) -> dict[str, str]:
+    def read(self, path: str, raw: Any) -> dict[str, str | None]:
         if raw is None:
             return {}
-        if not isinstance(raw, Mapping) or not all(isinstance(text, str) for pair in raw.items() for text in pair):
+        if not isinstance(raw, Mapping) or not all(isinstance(name, str) for name in raw):
             raise InvalidInput(path, f"“{path}” must be a list of names with values; put both in quotes.")
-        headers = {name: value.strip() for name, value in raw.items()}
-        check_headers(headers)
+        headers = {name: self._value(path, value) for name, value in raw.items()}
+        check_headers({name: value or "" for name, value in headers.items()})
         return headers
 
+    def _value(self, path: str, raw: Any) -> str | None:
+        """An empty text keeps the stored value, and so does what is returned in its place: ``{"secretSet": true}``."""
+        if isinstance(raw, Mapping) and set(raw) == {"secretSet"}:
+            return None
+        if not isinstance(raw, str):
+            raise InvalidInput(path, f"“{path}” must be a list of names with values; put both in quotes.")
+        return raw.strip() or None
+
     def schema(self) -> dict[str, Any]:
-        return {"type": "object", "additionalProperties": {"type": "string", "maxLength": 2000}}
+        mark = {
+            "type": "object",
+            "description": "Stands for a stored value, as for a secret of the auth block.",
+            "properties": {"secretSet": {"type": "boolean"}},
+            "required": ["secretSet"],
+            "additionalProperties": False,
+        }
+        value = {"type": "string", "maxLength": 2000, "writeOnly": True}
+        return {"type": "object", "additionalProperties": {"oneOf": [value, mark]}}
 
 
 class Options:

@@ -52,9 +52,9 @@ def read_source_file(
 
 
 def write_source_file(values: Mapping[str, Any]) -> str:
-    """A source in our own shape, with ``${NAME}`` in place of its secret."""
+    """A source in our own shape, with ``${NAME}`` in place of each secret."""
     _refuse_placeholders(values)
-    values = {**values, "auth": _auth_with_placeholder(values)}
+    values = {**values, "auth": _auth_with_placeholder(values), "headers": _headers_with_placeholders(values)}
     body: dict[str, Any] = {}
     for field in fields.FIELDS:
         if field.name == "location":
@@ -69,8 +69,16 @@ def _auth_with_placeholder(values: Mapping[str, Any]) -> dict[str, Any]:
     secret = AUTH_SHAPES[auth["type"]].secret
     if secret is None:
         return auth
-    variable = re.sub(r"[^A-Z0-9]+", "_", f"{values['slug']}_{_snake(secret)}".upper())
-    return {**auth, secret: f"${{{variable}}}"}
+    return {**auth, secret: _placeholder(values, secret)}
+
+
+def _headers_with_placeholders(values: Mapping[str, Any]) -> dict[str, str]:
+    return {name: _placeholder(values, f"header_{name}") for name in values["headers"]}
+
+
+def _placeholder(values: Mapping[str, Any], name: str) -> str:
+    variable = re.sub(r"[^A-Z0-9]+", "_", f"{values['slug']}_{_snake(name)}".upper())
+    return f"${{{'_' if variable[0].isdigit() else ''}{variable}}}"
 
 
 def _snake(name: str) -> str:
