@@ -11,7 +11,9 @@ import ipaddress
 import os
 import re
 import secrets
+import stat
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,10 @@ PROJECT_ROOT = _PACKAGE if IS_INSTALLED else _PACKAGE.parent
 """The folder that contains ``migrations`` and ``docs/templates``."""
 COMMAND = "leafpanel" if IS_INSTALLED else "flask --app wsgi"
 """How users start a command of the panel."""
+
+
+_DIFFERENT = 8
+"""A random key of 16 characters or 32 bytes has more different ones, except once in billions of keys."""
 
 
 class ConfigError(Exception):
@@ -72,10 +78,22 @@ def _deadline(text: str) -> float:
     return float(text)
 
 
+def _is_every_address(host: str) -> bool:
+    """Whether ``host`` is ``0.0.0.0`` or ``::``, in any spelling."""
+    try:
+        return ipaddress.ip_address(host).is_unspecified
+    except ValueError:
+        return False
+
+
 def _public_url(text: str) -> str:
     parts = urlsplit(text)
     if text and (parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment):
         raise ValueError("must be an http(s) address without query, such as https://panel.example.org")
+    if "@" in parts.netloc:
+        raise ValueError("must not hold a user name or password")
+    if _is_every_address(parts.hostname or ""):
+        raise ValueError("must hold the host name that browsers use")
     return text.rstrip("/")
 
 
@@ -94,6 +112,8 @@ def _tool_name(text: str) -> str:
 def _secret_key(text: str) -> str:
     if text and len(text) < 16:
         raise ValueError("must have at least 16 characters")
+    if text and len(set(text)) < _DIFFERENT:
+        raise ValueError(f"must have at least {_DIFFERENT} different characters")
     return text
 
 
@@ -130,6 +150,14 @@ def parse_keys(text: str) -> tuple[bytes, ...]:
             raise ValueError(f"key {number} is not 32 bytes in URL-safe base64")
         keys.append(key)
     return tuple(keys)
+
+
+def _encryption_keys(text: str) -> tuple[bytes, ...]:
+    keys = parse_keys(text)
+    for number, key in enumerate(keys, 1):
+        if len(set(key)) < _DIFFERENT:
+            raise ValueError(f"key {number} has fewer than {_DIFFERENT} different bytes; it is not a random key")
+    return keys
 
 
 def _variables(text: str) -> tuple[str, ...]:
@@ -190,7 +218,7 @@ SETTINGS: tuple[Setting, ...] = (
         "",
         "Keys that encrypt credentials, comma-separated, newest first, each 32 bytes in URL-safe base64;"
         " made at first start when empty.",
-        parse_keys,
+        _encryption_keys,
         True,
     ),
     Setting(
@@ -271,6 +299,8 @@ def load(environ: Mapping[str, str] | None = None) -> Config:
     instance = Path(values["PANEL_INSTANCE_DIR"] or _default_instance()).absolute()
     _prepare(instance)
     host = values["PANEL_HOST"]
+    if _is_every_address(host) and not values["PANEL_PUBLIC_URL"]:
+        raise ConfigError(f"PANEL_HOST {host} listens on every address: set PANEL_PUBLIC_URL to the one for browsers.")
     shown_host = f"[{host}]" if ":" in host else host
     return Config(
         host=host,
@@ -279,7 +309,7 @@ def load(environ: Mapping[str, str] | None = None) -> Config:
         instance_dir=instance,
         database_url=values["PANEL_DATABASE_URL"] or f"sqlite:///{instance / 'panel.sqlite3'}",
         redis_url=values["PANEL_REDIS_URL"],
-        secret_key=values["PANEL_SECRET_KEY"] or _own_file(instance / "secret_key", lambda: secrets.token_urlsafe(48)),
+        secret_key=values["PANEL_SECRET_KEY"] or _own_secret_key(instance / "secret_key"),
         encryption_keys=values["PANEL_ENCRYPTION_KEYS"],
         connector_enabled=values["PANEL_CONNECTOR_ENABLED"],
         allowed_private_hosts=values["PANEL_ALLOWED_PRIVATE_HOSTS"],
@@ -314,10 +344,33 @@ def _read(setting: Setting, environ: Mapping[str, str]) -> Any:
 
 
 def _prepare(instance: Path) -> None:
+    """Create the folder, and let nobody else read its database, whatever the mode of the folder.
+
+    From here on, all files that this process creates are for its own account only.
+    """
+    os.umask(0o077)
     try:
         instance.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as exc:
         raise ConfigError(f"PANEL_INSTANCE_DIR {instance} cannot be used: {exc.strerror}.") from None
+    for path in instance.glob("*.sqlite3*"):
+        _make_private(path)
+
+
+def _make_private(path: Path) -> None:
+    """Take the rights of others from a database of before. ``doctor`` reports one that belongs to another account."""
+    with suppress(OSError):
+        mode = path.stat().st_mode
+        if mode & 0o077:
+            path.chmod(stat.S_IMODE(mode) & 0o700)
+
+
+def _own_secret_key(path: Path) -> str:
+    text = _own_file(path, lambda: secrets.token_urlsafe(48))
+    try:
+        return _secret_key(text or "-")
+    except ValueError as exc:
+        raise ConfigError(f"The file {path} {exc}; delete it, so that the next start makes a new one.") from None
 
 
 def _own_file(path: Path, make: Callable[[], str]) -> str:
@@ -330,12 +383,15 @@ def _own_file(path: Path, make: Callable[[], str]) -> str:
         try:
             with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
                 file.write(make() + "\n")
+                file.flush()
+                os.fsync(file.fileno())
             try:
                 os.link(draft, path)
             except FileExistsError:
                 pass
             finally:
                 draft.unlink()
+            sync_folder(path.parent)
         except OSError as exc:
             raise ConfigError(f"PANEL_INSTANCE_DIR {path.parent} cannot be written: {exc.strerror}.") from None
     try:
@@ -344,6 +400,15 @@ def _own_file(path: Path, make: Callable[[], str]) -> str:
         return path.read_text("utf-8").strip()
     except OSError as exc:
         raise ConfigError(f"{path} cannot be read: {exc.strerror}.") from None
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a new or renamed file of a folder durable."""
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
 
 
 def new_encryption_key() -> str:
