@@ -141,7 +141,7 @@ def _accepts_connections(host: str, port: int) -> bool:
 
 
 def _instructions(config: Config, password: str | None, *, sandbox: bool) -> str:
-    base = f"http://127.0.0.1:{config.port}" if config.host in ("127.0.0.1", "0.0.0.0") else config.public_url  # noqa: S104
+    base = f"http://127.0.0.1:{config.port}" if config.host == "127.0.0.1" else config.public_url
     lines = ["", "Leafpanel is ready. Ctrl-C ends it.", ""]
     lines += [f"  Warning       {config.proxy_problem}", ""] if config.proxy_problem else []
     lines += [f"  Admin pages   {base}/admin/", f"  An object     {base}/objects/demo/case/1"]

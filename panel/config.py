@@ -11,6 +11,7 @@ import ipaddress
 import os
 import re
 import secrets
+import stat
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -31,6 +32,8 @@ COMMAND = "leafpanel" if IS_INSTALLED else "flask --app wsgi"
 
 KEY_FILES = ("secret_key", "encryption_keys")
 DATABASE_FILE = "panel.sqlite3"
+_DIFFERENT = 8
+"""A random key of 16 characters or 32 bytes has more different ones, except once in billions of keys."""
 
 
 class ConfigError(Exception):
@@ -77,10 +80,22 @@ def _deadline(text: str) -> float:
     return float(text)
 
 
+def _is_every_address(host: str) -> bool:
+    """Whether ``host`` is ``0.0.0.0`` or ``::``, in any spelling."""
+    try:
+        return ipaddress.ip_address(host).is_unspecified
+    except ValueError:
+        return False
+
+
 def _public_url(text: str) -> str:
     parts = urlsplit(text)
     if text and (parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment):
         raise ValueError("must be an http(s) address without query, such as https://panel.example.org")
+    if "@" in parts.netloc:
+        raise ValueError("must not hold a user name or password")
+    if _is_every_address(parts.hostname or ""):
+        raise ValueError("must hold the host name that browsers use")
     return text.rstrip("/")
 
 
@@ -99,6 +114,8 @@ def _tool_name(text: str) -> str:
 def _secret_key(text: str) -> str:
     if text and len(text) < 16:
         raise ValueError("must have at least 16 characters")
+    if text and len(set(text)) < _DIFFERENT:
+        raise ValueError(f"must have at least {_DIFFERENT} different characters")
     return text
 
 
@@ -135,6 +152,24 @@ def parse_keys(text: str) -> tuple[bytes, ...]:
             raise ValueError(f"key {number} is not 32 bytes in URL-safe base64")
         keys.append(key)
     return tuple(keys)
+
+
+def _encryption_keys(text: str) -> tuple[bytes, ...]:
+    keys = parse_keys(text)
+    for number, key in enumerate(keys, 1):
+        if len(set(key)) < _DIFFERENT:
+            raise ValueError(f"key {number} has fewer than {_DIFFERENT} different bytes; it is not a random key")
+    return keys
+
+
+def _variables(text: str) -> tuple[str, ...]:
+    names = tuple(word.strip() for word in text.split(",") if word.strip())
+    for name in names:
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+            raise ValueError("must be names of environment variables, separated by commas")
+        if name.startswith("PANEL_"):
+            raise ValueError(f"must not name {name}: a setting of the panel does not belong in a source")
+    return names
 
 
 def parse_allowed(text: str) -> tuple[str, ...]:
@@ -185,7 +220,7 @@ SETTINGS: tuple[Setting, ...] = (
         "",
         "Keys that encrypt credentials, comma-separated, newest first, each 32 bytes in URL-safe base64;"
         " made at first start when empty.",
-        parse_keys,
+        _encryption_keys,
         True,
     ),
     Setting(
@@ -199,6 +234,12 @@ SETTINGS: tuple[Setting, ...] = (
         "",
         "Private addresses that sources may use: comma-separated host:port, or ranges such as 10.20.0.0/16.",
         parse_allowed,
+    ),
+    Setting(
+        "PANEL_IMPORT_VARIABLES",
+        "",
+        "Environment variables that ${NAME} may name in a source file imported through the web, comma-separated.",
+        _variables,
     ),
     Setting(
         "PANEL_TRUSTED_PROXIES",
@@ -233,6 +274,7 @@ class Config:
     mcp_tool_name: str
     sandbox_port: int
     trusted_proxies: int
+    import_variables: tuple[str, ...]
 
     @property
     def is_encrypted(self) -> bool:
@@ -278,6 +320,8 @@ def load(environ: Mapping[str, str] | None = None) -> Config:
     instance = Path(values["PANEL_INSTANCE_DIR"] or _default_instance()).absolute()
     _prepare(instance)
     host = values["PANEL_HOST"]
+    if _is_every_address(host) and not values["PANEL_PUBLIC_URL"]:
+        raise ConfigError(f"PANEL_HOST {host} listens on every address: set PANEL_PUBLIC_URL to the one for browsers.")
     shown_host = f"[{host}]" if ":" in host else host
     return Config(
         host=host,
@@ -295,6 +339,7 @@ def load(environ: Mapping[str, str] | None = None) -> Config:
         mcp_tool_name=values["PANEL_MCP_TOOL_NAME"],
         sandbox_port=values["PANEL_SANDBOX_PORT"],
         trusted_proxies=values["PANEL_TRUSTED_PROXIES"],
+        import_variables=values["PANEL_IMPORT_VARIABLES"],
     )
 
 
@@ -320,6 +365,11 @@ def _read(setting: Setting, environ: Mapping[str, str]) -> Any:
 
 
 def _prepare(instance: Path) -> None:
+    """Create the folder, and let nobody else read its database, whatever the mode of the folder.
+
+    From here on, all files that this process creates are for its own account only.
+    """
+    os.umask(0o077)
     try:
         instance.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as exc:
@@ -328,11 +378,21 @@ def _prepare(instance: Path) -> None:
         # A folder that cannot be written is reported where a file of it is needed.
         with suppress(OSError):
             new_marker(instance).touch(mode=0o600)
+    for path in instance.glob("*.sqlite3*"):
+        _make_private(path)
 
 
 def new_marker(instance: Path) -> Path:
     """The file that says, until the first migration, that the keys of the folder never had a database."""
     return instance / ".new"
+
+
+def _make_private(path: Path) -> None:
+    """Take the rights of others from a database of before. ``doctor`` reports one that belongs to another account."""
+    with suppress(OSError):
+        mode = path.stat().st_mode
+        if mode & 0o077:
+            path.chmod(stat.S_IMODE(mode) & 0o700)
 
 
 def _own_file(path: Path, make: Callable[[], str]) -> str:
@@ -353,6 +413,7 @@ def _own_file(path: Path, make: Callable[[], str]) -> str:
                 pass
             finally:
                 draft.unlink()
+            sync_folder(path.parent)
         except OSError as exc:
             raise ConfigError(f"PANEL_INSTANCE_DIR {path.parent} cannot be written: {exc.strerror}.") from None
     try:
@@ -371,6 +432,15 @@ def _own_secret_key(path: Path) -> str:
             f"The file {path} is damaged: the key {exc}. Restore it, or delete it to end all sessions."
         ) from None
     return key
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a new or renamed file of a folder durable."""
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
 
 
 def new_encryption_key() -> str:

@@ -97,6 +97,16 @@ def test_switches_the_connector_off_and_on(app: Flask) -> None:
         assert app.extensions["leafpanel"].switches.connector_on()
 
 
+def test_doctor_names_a_file_that_others_can_read(app: Flask) -> None:
+    folder = app.extensions["leafpanel"].config.instance_dir
+    (folder / "panel.sqlite3").chmod(0o644)
+
+    row = json.loads(run(app, "doctor", "--json").stdout)[0]
+
+    assert (row["check"], row["ok"]) == ("settings", False)
+    assert "Other accounts can read panel.sqlite3" in row["message"]
+
+
 def test_doctor_says_what_is_missing(app: Flask, upstreams: Upstreams) -> None:
     import_wiki(app, upstreams)
 

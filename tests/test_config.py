@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+import os
 import stat
 import sys
 from pathlib import Path
@@ -10,7 +11,9 @@ import pytest
 from panel.__main__ import _instructions
 from panel.config import SETTINGS, ConfigError, load
 
-KEY = base64.urlsafe_b64encode(b"k" * 32).decode()
+RAW = bytes(range(32))
+OLDER = bytes(range(32, 64))
+KEY = base64.urlsafe_b64encode(RAW).decode()
 
 
 def settings(tmp_path: Path, **values: str) -> dict[str, str]:
@@ -60,6 +63,17 @@ def test_refuses_a_key_file_that_others_may_read(tmp_path: Path) -> None:
         ("PANEL_CACHE_TTL_S", "-1"),
         ("PANEL_PUBLIC_URL", "panel.example.org"),
         ("PANEL_SECRET_KEY", "short"),
+        ("PANEL_SECRET_KEY", "a" * 64),
+        ("PANEL_SECRET_KEY", "ab" * 32),
+        ("PANEL_ENCRYPTION_KEYS", "A" * 43),
+        ("PANEL_ENCRYPTION_KEYS", base64.urlsafe_b64encode(b"k" * 32).decode()),
+        ("PANEL_PUBLIC_URL", "https://user:pw@panel.example.org"),
+        ("PANEL_PUBLIC_URL", "https://@panel.example.org"),
+        ("PANEL_PUBLIC_URL", "http://0.0.0.0:8000"),
+        ("PANEL_HOST", "0.0.0.0"),
+        ("PANEL_HOST", "::"),
+        ("PANEL_IMPORT_VARIABLES", "NOT-A-NAME"),
+        ("PANEL_IMPORT_VARIABLES", "WIKI_PASSWORD,PANEL_SECRET_KEY"),
         ("PANEL_MCP_TOOL_NAME", "two words"),
         ("PANEL_ALLOWED_PRIVATE_HOSTS", "wiki.example.org"),
         ("PANEL_ALLOWED_PRIVATE_HOSTS", "10.0.0.0/40"),
@@ -100,11 +114,11 @@ def test_a_bad_encryption_key_is_named_without_its_value(tmp_path: Path) -> None
 
 
 def test_several_encryption_keys_are_taken_newest_first(tmp_path: Path) -> None:
-    older = base64.urlsafe_b64encode(b"o" * 32).decode().rstrip("=")
+    older = base64.urlsafe_b64encode(OLDER).decode().rstrip("=")
 
     config = load(settings(tmp_path, PANEL_ENCRYPTION_KEYS=f"{KEY}, {older}"))
 
-    assert config.encryption_keys == (b"k" * 32, b"o" * 32)
+    assert config.encryption_keys == (RAW, OLDER)
 
 
 def test_a_secret_is_read_from_a_file(tmp_path: Path) -> None:
@@ -140,3 +154,43 @@ def test_an_https_address_without_a_trusted_proxy_is_told_at_start(
     config = load({"PANEL_INSTANCE_DIR": str(tmp_path), **settings})
 
     assert ("Set PANEL_TRUSTED_PROXIES to the number" in _instructions(config, None, sandbox=False)) is is_told
+
+
+@pytest.mark.parametrize("text", ["", "\n", "abc", "a" * 48])
+def test_an_empty_or_weak_key_file_stops_the_start(tmp_path: Path, text: str) -> None:
+    load(settings(tmp_path))
+    (tmp_path / "instance" / "secret_key").write_text(text)
+
+    with pytest.raises(ConfigError, match="secret_key"):
+        load(settings(tmp_path))
+
+
+def test_a_new_key_file_is_synced_before_it_gets_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+    fsync, link = os.fsync, os.link
+    monkeypatch.setattr(os, "fsync", lambda opened: (done.append("sync"), fsync(opened)))
+    monkeypatch.setattr(os, "link", lambda *paths: (done.append("link"), link(*paths)))
+
+    load(settings(tmp_path))
+
+    assert done == ["sync", "link", "sync"]
+
+
+def test_files_are_private_in_a_folder_that_was_there_before(tmp_path: Path) -> None:
+    instance = tmp_path / "instance"
+    instance.mkdir()
+    instance.chmod(0o755)
+    for name in ("panel.sqlite3", "panel.sqlite3-wal", "traffic.sqlite3"):
+        (instance / name).touch()
+        (instance / name).chmod(0o644)
+
+    before = os.umask(0o022)
+    try:
+        load(settings(tmp_path))
+        (instance / "made-later").touch()
+    finally:
+        os.umask(before)
+
+    assert {path.name: stat.S_IMODE(path.stat().st_mode) for path in instance.iterdir()} == dict.fromkeys(
+        ["panel.sqlite3", "panel.sqlite3-wal", "traffic.sqlite3", "secret_key", "made-later"], 0o600
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import logging
 import os
 import signal
@@ -725,6 +726,30 @@ def test_another_origin_gets_neither_secret_nor_token(services: Panel, given: So
     finally:
         server.close()
 
+    assert elsewhere == []
+
+
+@pytest.mark.parametrize("field", ["location", "tokenUrl"])
+def test_a_row_with_another_address_gives_its_tokens_to_nobody(
+    services: Panel, given: SourceConfig, field: str
+) -> None:
+    elsewhere: list[str] = []
+    server = RunningServer(_listening(elsewhere))
+    source = services.sources.get("openproject")
+    try:
+        if field == "location":
+            db.session.execute(text("UPDATE source SET location = :url"), {"url": f"{server.url}/openproject"})
+        else:
+            edited = json.dumps({**source.auth_fields, "tokenUrl": f"{server.url}/oauth/token"})
+            db.session.execute(text("UPDATE source SET auth_fields = :fields"), {"fields": edited})
+        db.session.commit()
+        db.session.refresh(source)
+
+        problem = failing(lambda: who(services, config_of(services)))
+    finally:
+        server.close()
+
+    assert problem.reason is Reason.SOURCE_UNREADABLE
     assert elsewhere == []
 
 

@@ -116,6 +116,21 @@ def test_tokens_and_visits_of_oauth_are_sealed_anew_too(engine: Engine, config: 
         assert fresh.open(str(connection.scalar(select(OauthAttempt.sealed_verifier))), attempt) == "verifier"
 
 
+def test_extra_headers_are_sealed_anew_too(engine: Engine, config: Config) -> None:
+    vault, bound = Vault(keys_of(config)), AssociatedData(f"{0:032}", "headers", ORIGIN)
+    fill(engine, vault, 1)
+    values = {"headers": ["X-Key"], "headers_sealed": vault.seal("values", bound), "headers_origin": ORIGIN}
+    with engine.begin() as connection:
+        connection.execute(update(Source).values(values))
+
+    done = rotate(engine, config, by=ALICE)
+
+    fresh = Vault(lambda: read_own_keys(config))
+    assert (done.sealed_anew, done.unreadable) == (2, ())
+    with engine.connect() as connection:
+        assert fresh.open(str(connection.scalar(select(Source.headers_sealed))), bound) == "values"
+
+
 def test_the_key_file_stays_private_and_nothing_lies_beside_it(engine: Engine, config: Config) -> None:
     rotate(engine, config, by=ALICE)
 

@@ -206,12 +206,30 @@ def test_a_huge_file_is_refused_before_it_is_parsed() -> None:
 def test_what_is_written_can_be_read_and_holds_a_placeholder() -> None:
     values = {
         "slug": "xwiki", "name": "Wiki", "description": "", "location": "https://w.example/xwiki", "enabled": True,
-        "auth": {"type": "basic", "username": "leaf", "secretSet": True}, "headers": {"X-A": "b"}, "rate_limit": "5/second",
+        "auth": {"type": "basic", "username": "leaf", "secretSet": True}, "headers": {"X-A": {"secretSet": True}}, "rate_limit": "5/second",
         "max_concurrency": 3, "timeout_s": 2.5, "ca_file": "", "options": {"wiki": "sub"},
     }  # fmt: skip
 
     text = write_source_file(values)
-    draft = read_draft(read_source_file(text, environ={"XWIKI_PASSWORD": "again"}).values)
+    environ = {"XWIKI_PASSWORD": "again", "XWIKI_HEADER_X_A": "b"}
+    draft = read_draft(read_source_file(text, environ=environ).values)
 
     assert "${XWIKI_PASSWORD}" in text
     assert (draft.secret, draft.values["timeout_s"], draft.options) == ("again", 2.5, {"wiki": "sub"})
+    assert draft.headers == {"X-A": "b"}
+
+
+def test_the_placeholder_of_a_slug_that_begins_with_a_digit_can_be_read() -> None:
+    auth = {"type": "token", "secretSet": True}
+    values = {
+        "slug": "9wiki",
+        "name": "",
+        "location": "https://w.example",
+        "enabled": True,
+        "auth": auth,
+        "headers": {},
+    }
+
+    read = read_source_file(write_source_file(values), environ={"_9WIKI_TOKEN": "T"})
+
+    assert read.values["auth"]["token"] == "T"

@@ -2,21 +2,38 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
+from flask import Flask
 from oauth_flow import oauth_values
+from sqlalchemy import text
 from support import ALICE, Upstreams, actor, openproject_values, xwiki_values
 
 from panel.connector import Caller
 from panel.core.errors import Conflict, InvalidInput, NotFound, ProviderUnavailable, Rejected
 from panel.core.reasons import Reason
-from panel.sandbox.standin import RunningServer
+from panel.links.service import Visitor
+from panel.sandbox.standin import RunningServer, Wsgi
 from panel.sandbox.xwiki import XWikiStandIn
 from panel.services import Panel
 from panel.sources.service import Sources
+from panel.storage.engine import alembic, db
+from panel.storage.models import Source
 
 TESTER = Caller("test", "alice")
+
+
+def listening(asked: list[str]) -> Wsgi:
+    """A server that notes what it is asked."""
+
+    def answer(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        asked.append(f"{environ['PATH_INFO']} {environ.get('HTTP_AUTHORIZATION', '')} {environ.get('HTTP_X_KEY', '')}")
+        start_response("200 OK", [("Content-Type", "application/json")])
+        return [b"{}"]
+
+    return answer
 
 
 @pytest.fixture
@@ -130,6 +147,67 @@ def test_plain_http_with_a_credential_needs_an_opened_address_and_is_said(
     assert "unencrypted" in saved.warnings[0]
 
 
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"name": "${WIKI"}, "name"),
+        ({"description": "costs ${5}"}, "description"),
+        ({"headers": {"X-Key": "${A-B}"}}, "headers.X-Key"),
+        ({"auth": {"type": "basic", "username": "alice", "password": "a${b"}}, "auth.password"),
+    ],
+)
+def test_a_broken_placeholder_is_refused_by_the_name_of_its_field(
+    sources: Sources, upstreams: Upstreams, changes: dict[str, Any], field: str
+) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        sources.create(xwiki_values(upstreams, **changes), by=ALICE)
+
+    assert caught.value.field == field
+
+
+@pytest.mark.parametrize("typed", ["Bearer T0k", "bearer\tT0k", " T0k\r\n", "BEARER  T0k"])
+def test_a_token_is_stored_without_the_word_bearer_and_line_ends(
+    sources: Sources, services: Panel, upstreams: Upstreams, typed: str
+) -> None:
+    saved = sources.create(xwiki_values(upstreams, auth={"type": "token", "token": typed}), by=ALICE)
+
+    secret = services.resolver.config(saved.source, "xwiki").auth.secret
+    assert secret is not None
+    assert secret.reveal() == "T0k"
+
+
+def test_line_ends_around_a_password_are_cut_and_spaces_stay(
+    sources: Sources, services: Panel, upstreams: Upstreams
+) -> None:
+    auth = {"type": "basic", "username": "alice", "password": "\n two words \r\n"}
+    saved = sources.create(xwiki_values(upstreams, auth=auth), by=ALICE)
+
+    secret = services.resolver.config(saved.source, "xwiki").auth.secret
+    assert secret is not None
+    assert secret.reveal() == " two words "
+
+
+@pytest.mark.parametrize("sign", ["\N{NO-BREAK SPACE}", "\N{ZERO WIDTH SPACE}", "\ufeff", "\t", "\n", "\u2028"])
+@pytest.mark.parametrize(
+    "auth", [{"type": "basic", "username": "alice", "password": "a{}b"}, {"type": "token", "token": "a{}b"}]
+)
+def test_an_invisible_character_in_a_secret_is_refused_in_words(
+    sources: Sources, upstreams: Upstreams, auth: dict[str, str], sign: str
+) -> None:
+    filled = {name: value.format(sign) for name, value in auth.items()}
+
+    with pytest.raises(InvalidInput, match="invisible character") as caught:
+        sources.create(xwiki_values(upstreams, auth=filled), by=ALICE)
+
+    assert caught.value.field in ("auth.password", "auth.token")
+    assert sources.all() == []
+
+
+def test_a_token_that_no_header_can_carry_is_refused(sources: Sources, upstreams: Upstreams) -> None:
+    with pytest.raises(InvalidInput, match="cannot be sent"):
+        sources.create(xwiki_values(upstreams, auth={"type": "token", "token": "é"}), by=ALICE)
+
+
 def test_a_taken_slug_is_refused(xwiki: Sources, upstreams: Upstreams) -> None:
     with pytest.raises(Conflict):
         xwiki.create(xwiki_values(upstreams), by=ALICE)
@@ -201,6 +279,156 @@ def test_a_stored_secret_is_not_tested_at_another_origin(xwiki: Sources, service
             services.connection_tests.run("xwiki", {"location": attacker.url}, caller=TESTER)
     finally:
         attacker.close()
+
+
+def test_a_row_with_another_address_gives_its_secret_to_nobody(
+    xwiki: Sources, services: Panel, upstreams: Upstreams, visitor: Visitor
+) -> None:
+    source = xwiki.get("xwiki")
+    asked: list[str] = []
+    attacker = RunningServer(listening(asked))
+    try:
+        db.session.execute(text("UPDATE source SET location = :url"), {"url": f"{attacker.url}/xwiki"})
+        db.session.commit()
+        db.session.refresh(source)
+
+        tested = services.connection_tests.run("xwiki", caller=TESTER)
+        health = services.links.health(visitor, "xwiki")
+        with pytest.raises(ProviderUnavailable) as caught:
+            services.resolver.config(source, "xwiki")
+    finally:
+        attacker.close()
+
+    assert tested.problem is not None
+    assert tested.problem.reason is health.reason is caught.value.reason is Reason.SOURCE_UNREADABLE
+    assert asked == []
+    assert xwiki.change("xwiki", {"location": upstreams.xwiki_url}, by=ALICE)
+    assert services.connection_tests.run("xwiki", caller=TESTER).ok
+
+
+# --- extra headers ---------------------------------------------------------------------------------------------------
+
+KEY = {"X-Key": "canary-header"}
+MARK = {"X-Key": {"secretSet": True}}
+
+
+@pytest.fixture
+def gateway(sources: Sources, upstreams: Upstreams) -> Source:
+    """The wiki without sign-in, behind a gateway that asks for a key."""
+    return sources.create(xwiki_values(upstreams, auth={"type": "none"}, headers=KEY), by=ALICE).source
+
+
+def headers_of(services: Panel) -> dict[str, str]:
+    return dict(services.resolver.config(services.sources.get("xwiki"), "xwiki").headers)
+
+
+def test_the_value_of_a_header_is_sent_and_never_given_out(
+    services: Panel, gateway: Source, upstreams: Upstreams
+) -> None:
+    stored = db.session.execute(text("SELECT * FROM source")).one()
+
+    assert headers_of(services) == KEY
+    assert services.sources.values(gateway)["headers"] == MARK
+    assert "X-Key: ${XWIKI_HEADER_X_KEY}" in services.sources.export("xwiki")
+    assert "canary-header" not in repr(stored) + repr(services.resolver.config(gateway, "xwiki"))
+
+
+@pytest.mark.parametrize("given", [MARK, {"X-Key": ""}, {"X-Key": {"secretSet": False}}])
+def test_a_header_without_a_value_keeps_the_stored_one(services: Panel, gateway: Source, given: dict[str, Any]) -> None:
+    services.sources.change("xwiki", {"headers": {**given, "X-Other": "b"}}, by=ALICE)
+    assert headers_of(services) == {**KEY, "X-Other": "b"}
+
+    services.sources.change("xwiki", {"headers": {"X-Other": {"secretSet": True}}}, by=ALICE)
+    assert headers_of(services) == {"X-Other": "b"}
+
+    services.sources.change("xwiki", {"headers": {}}, by=ALICE)
+    assert headers_of(services) == {}
+    assert gateway.headers_sealed is None
+
+
+@pytest.mark.parametrize("given", [{"X-New": ""}, {"X-New": {"secretSet": True}}])
+def test_a_new_header_needs_a_value(services: Panel, gateway: Source, given: dict[str, Any]) -> None:
+    with pytest.raises(InvalidInput, match="X-New” has no value") as caught:
+        services.sources.change("xwiki", {"headers": given}, by=ALICE)
+
+    assert caught.value.field == "headers"
+
+
+def test_another_origin_asks_for_the_values_of_headers_again(
+    services: Panel, gateway: Source, upstreams: Upstreams
+) -> None:
+    for act in (
+        lambda: services.sources.change("xwiki", {"location": "https://attacker.example"}, by=ALICE),
+        lambda: services.connection_tests.run("xwiki", {"location": "https://attacker.example"}, caller=TESTER),
+    ):
+        with pytest.raises(Rejected) as caught:
+            act()
+        assert list(caught.value.fields) == ["headers"]
+    services.sources.change("xwiki", {"location": "https://wiki.example", "headers": {"X-Key": "new"}}, by=ALICE)
+
+    assert headers_of(services) == {"X-Key": "new"}
+
+
+def test_all_secrets_that_must_be_typed_again_are_named(xwiki: Sources) -> None:
+    xwiki.change("xwiki", {"headers": KEY}, by=ALICE)
+
+    with pytest.raises(Rejected) as caught:
+        xwiki.change("xwiki", {"location": "https://attacker.example"}, by=ALICE)
+
+    assert list(caught.value.fields) == ["auth", "headers"]
+
+
+def test_a_row_with_another_address_sends_its_headers_to_nobody(services: Panel, gateway: Source) -> None:
+    asked: list[str] = []
+    attacker = RunningServer(listening(asked))
+    db.session.execute(text("UPDATE source SET location = :url"), {"url": f"{attacker.url}/xwiki"})
+    db.session.commit()
+    db.session.refresh(gateway)
+
+    tested = services.connection_tests.run("xwiki", caller=TESTER)
+    attacker.close()
+
+    assert tested.problem is not None
+    assert tested.problem.reason is Reason.SOURCE_UNREADABLE
+    assert asked == []
+
+
+def test_a_header_over_plain_http_needs_an_opened_address(sources: Sources, upstreams: Upstreams) -> None:
+    values = xwiki_values(upstreams, auth={"type": "none"}, headers=KEY, location="http://wiki.example")
+
+    with pytest.raises(InvalidInput, match="unencrypted") as caught:
+        sources.create(values, by=ALICE)
+
+    assert caught.value.field == "location"
+
+
+def test_a_file_must_hold_the_values_of_its_headers(services: Panel, gateway: Source) -> None:
+    exported = services.sources.export("xwiki")
+
+    with pytest.raises(InvalidInput, match="has no value"):
+        services.sources.import_file(exported.replace("${XWIKI_HEADER_X_KEY}", "''"), by=ALICE, environ={})
+    services.sources.import_file(exported, by=ALICE, environ={"XWIKI_HEADER_X_KEY": "new"})
+
+    assert headers_of(services) == {"X-Key": "new"}
+
+
+def test_the_migration_seals_the_headers_of_before(app: Flask, upstreams: Upstreams) -> None:
+    services: Panel = app.extensions["leafpanel"]
+    with app.app_context():
+        source = services.sources.create(xwiki_values(upstreams, auth={"type": "none"}, headers=KEY), by=ALICE).source
+        source_id = source.id
+        services.sources.create(openproject_values(upstreams), by=ALICE)
+        db.session.rollback()
+        alembic.downgrade("0006")
+        clear = db.session.scalar(text("SELECT headers FROM source WHERE id = :id"), {"id": source_id})
+        db.session.rollback()
+        alembic.upgrade()
+        stored = db.session.execute(text("SELECT * FROM source WHERE id = :id"), {"id": source_id}).one()
+
+        assert json.loads(clear) == KEY
+        assert "canary-header" not in repr(stored)
+        assert headers_of(services) == KEY
+        assert services.sources.get("openproject").headers == []
 
 
 def test_a_source_without_a_leaf_can_be_kept(services: Panel, sources: Sources, upstreams: Upstreams) -> None:

@@ -47,7 +47,7 @@ class AddressGuard:
         judged = self._resolve(endpoint, deadline, allowed)
         advice = f"name {endpoint.host_port} in {SETTING}."
         if not judged.opened and not allowed.permits(judged.addresses):
-            raise _refused(f"{endpoint.host_port} is not at a public address. If that is intended, {advice}")
+            raise _refused(_not_public(endpoint, advice, is_listed=allowed.has_endpoint(endpoint)))
         if credential and not endpoint.is_tls and not judged.opened:
             raise _refused(f"{endpoint.host_port} would get a credential over plain http. Use https, or {advice}")
         return judged
@@ -56,9 +56,9 @@ class AddressGuard:
         """Whether the setting opens ``endpoint``. For a name that does not resolve now, only an exact entry counts."""
         allowed = self._allowed()
         try:
-            return allowed.has_endpoint(endpoint) or self._resolve(endpoint, deadline, allowed).opened
+            return self._resolve(endpoint, deadline, allowed).opened
         except ProviderUnavailable:
-            return False
+            return allowed.has_endpoint(endpoint)
 
     def _resolve(self, endpoint: Endpoint, deadline: Deadline, allowed: Allowlist) -> JudgedAddresses:
         try:
@@ -66,9 +66,16 @@ class AddressGuard:
         except Unresolved:
             message = f"The name {endpoint.host} could not be resolved."
             raise ProviderUnavailable.because(Reason.DNS, message) from None
-        return JudgedAddresses(
-            endpoint, addresses, opened=allowed.has_endpoint(endpoint) or allowed.has_addresses(addresses)
+        return JudgedAddresses(endpoint, addresses, opened=allowed.opens(endpoint, addresses))
+
+
+def _not_public(endpoint: Endpoint, advice: str, *, is_listed: bool) -> str:
+    if is_listed:
+        return (
+            f"{endpoint.host_port} is at a loopback, link-local or metadata address, which a host name in {SETTING} "
+            "does not open. If that is intended, name the address itself too."
         )
+    return f"{endpoint.host_port} is not at a public address. If that is intended, {advice}"
 
 
 def _refused(message: str) -> ProviderUnavailable:

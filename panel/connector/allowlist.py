@@ -9,9 +9,9 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 
-from panel.connector.address_ranges import Address, AddressClass, Network, layers, own_address_class
+from panel.connector.address_ranges import Address, AddressClass, Network, address_class, layers, own_address_class
 from panel.connector.endpoint import Endpoint, host_of
 from panel.core.errors import InvalidInput
 
@@ -42,6 +42,24 @@ class Allowlist:
         """Whether this host and port are listed. Another name of the same address does not count."""
         return (endpoint.host, endpoint.port) in self.endpoints
 
+    def opens(self, endpoint: Endpoint, addresses: Iterable[Address]) -> bool:
+        """Whether the setting opens ``endpoint``, which resolves to ``addresses``.
+
+        A listed host name does not open loopback, link-local or metadata addresses, because the name service decides
+        where the name leads. Such an address must be listed itself; ``localhost`` may stand for a loopback address.
+        """
+        found = tuple(addresses)
+        if not self.has_endpoint(endpoint):
+            return self.has_addresses(found)
+        return _is_address(endpoint.host) or all(self._opens_by_name(endpoint, address) for address in found)
+
+    def _opens_by_name(self, endpoint: Endpoint, address: Address) -> bool:
+        if address_class(address) is not AddressClass.GUARDED:
+            return True
+        if endpoint.host == "localhost" and address.is_loopback:
+            return True
+        return (address.compressed, endpoint.port) in self.endpoints
+
     def has_addresses(self, addresses: Iterable[Address]) -> bool:
         """Whether all of the addresses, and the addresses embedded in them, lie in listed networks."""
         return all(self._has_layer(layer) for address in addresses for layer in layers(address))
@@ -56,6 +74,14 @@ class Allowlist:
         return own_address_class(layer) is not AddressClass.GUARDED and any(
             layer in network for network in self.networks
         )
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _host_and_port(entry: str) -> tuple[str, int]:

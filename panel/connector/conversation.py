@@ -166,7 +166,7 @@ class Upstream:
             self._endpoint.target(segments, query),
             request_headers(self.source, accept=accept, content_type=content_type, more=headers),
             body,
-            self.source.signs_in,
+            self.source.sends_secret,
             self.source.ca_file,
             reads=reads or method in SAFE_METHODS,
         )

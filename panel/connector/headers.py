@@ -55,7 +55,7 @@ def check_headers(headers: Mapping[str, str]) -> None:
             raise InvalidInput("headers", "A name in “headers” may hold only letters, digits and -.")
         if _is_reserved(name):
             raise InvalidInput("headers", f"“headers.{name}” cannot be set: Leafpanel sets or refuses it itself.")
-        if not _PRINTABLE.fullmatch(value) or len(value) > _LONGEST_VALUE:
+        if not is_header_value(value) or len(value) > _LONGEST_VALUE:
             raise InvalidInput("headers", f"“headers.{name}” is too long or holds characters that cannot be sent.")
 
 
@@ -65,6 +65,11 @@ def check_token_header(name: str) -> None:
         raise InvalidInput("auth.header", "“auth.header” is not the name of a header.")
     if name.lower() == _SET_PER_CALL or (_is_reserved(name) and name.lower() != "authorization"):
         raise InvalidInput("auth.header", "“auth.header” names a header that cannot carry a token.")
+
+
+def is_header_value(text: str) -> bool:
+    """Whether ``text`` can be the value of a header: printable ASCII without spaces around it."""
+    return _PRINTABLE.fullmatch(text) is not None
 
 
 def _is_reserved(name: str) -> bool:
@@ -171,7 +176,7 @@ def _token_header(source: SourceConfig) -> str:
 
 
 def _token(source: SourceConfig, secret: Secret) -> str:
-    if not secret.reveal() or not _PRINTABLE.fullmatch(secret.reveal()):
+    if not secret.reveal() or not is_header_value(secret.reveal()):
         raise _invalid(source, "has a token with characters that cannot be sent")
     return f"Bearer {secret.reveal()}" if source.auth.header.lower() == "authorization" else secret.reveal()
 

@@ -36,7 +36,7 @@ class Probes:
         """Step "address": does the name resolve, and are its addresses allowed?"""
 
         def check(endpoint: Endpoint) -> str:
-            judged = self._guard.judge(endpoint, deadline, credential=source.signs_in)
+            judged = self._guard.judge(endpoint, deadline, credential=source.sends_secret)
             where = " and ".join(str(address) for address in judged.addresses[:3])
             kind = "a public address" if judged.is_public else f"a private address, opened by {SETTING}"
             return f"{endpoint.host} is {where}, {kind}."

@@ -87,7 +87,8 @@ class SourceConfig:
     name: str
     root: str
     auth: Auth = field(default_factory=Auth)
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """The extra headers, whose values may be secrets of a gateway."""
     options: Mapping[str, str] = field(default_factory=dict)
     rate_limit: str = ""
     max_concurrency: int = 8
@@ -109,3 +110,8 @@ class SourceConfig:
     @property
     def signs_in(self) -> bool:
         return self.auth.kind is not AuthKind.NONE
+
+    @property
+    def sends_secret(self) -> bool:
+        """Whether a call carries a credential: that of the sign-in, or an extra header other than ``Accept``."""
+        return self.signs_in or any(name.lower() != "accept" for name in self.headers)

@@ -69,6 +69,13 @@ SEALED_COLUMNS = (
         Source.secret, Source.id, Source.id, lambda row: AssociatedData(row.id, row.auth_kind, row.secret_origin)
     ),
     SealedColumn(
+        Source.headers_sealed,
+        Source.id,
+        Source.id,
+        lambda row: AssociatedData(row.id, "headers", row.headers_origin),
+        owner=(Source.id, Source.slug, Source.headers_origin),
+    ),
+    SealedColumn(
         OauthGrant.sealed,
         OauthGrant.source_id,
         OauthGrant.source_id,
@@ -242,4 +249,4 @@ def _lock_tables(connection: Connection) -> None:
 
 
 def _tables() -> Sequence[str]:
-    return [column.column.class_.__tablename__ for column in SEALED_COLUMNS]
+    return list(dict.fromkeys(column.column.class_.__tablename__ for column in SEALED_COLUMNS))

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from panel.config import Config, ConfigError, own_keys, parse_keys
+from panel.config import Config, ConfigError, own_keys, parse_keys, sync_folder
 
 RETIRED_OPENS_S = 30.0
 
@@ -148,9 +148,4 @@ def write_own_keys(config: Config, keys: tuple[Key, ...]) -> None:
         file.flush()
         os.fsync(file.fileno())
     os.replace(draft, config.keys_file)
-    # Syncing the folder makes the rename durable.
-    folder = os.open(config.instance_dir, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync_folder(config.instance_dir)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import Any
 
 from panel.logs import audit
@@ -23,14 +23,17 @@ def record_enabled(slug: str, by: Actor, *, before: bool, after: bool) -> None:
         record(AuditAction.SOURCE_ENABLED if after else AuditAction.SOURCE_DISABLED, slug, by)
 
 
-def record_saved(action: AuditAction, before: Values | None, after: Values, by: Actor, *, typed_for: str) -> None:
+def record_saved(
+    action: AuditAction, before: Values | None, after: Values, by: Actor, *, typed_for: str, typed_headers: bool
+) -> None:
     """Record a save. A save that changes nothing has no line.
 
-    ``typed_for`` holds the origins for which a secret was typed, "" when none was.
+    ``typed_for`` holds the origins for which a secret was typed, "" when none was. ``typed_headers`` says whether a
+    value of an extra header was typed, which the values before and after do not show.
     """
     slug, detail = after["slug"], "new" if action is AuditAction.SOURCE_IMPORTED else ""
     if before is not None:
-        detail = _changed_names(before, after)
+        detail = _changed_names(before, after, {"headers"} if typed_headers else set())
     if detail or action is not AuditAction.SOURCE_CHANGED:
         record(action, slug, by, detail)
     if before is not None:
@@ -49,10 +52,11 @@ def _record_secret(before: Values | None, after: Values, by: Actor, typed_for: s
         record(AuditAction.SECRET_REMOVED, after["slug"], by)
 
 
-def _changed_names(before: Values, after: Values) -> str:
-    """The names of the fields that differ, without ``enabled``, which has a line of its own."""
+def _changed_names(before: Values, after: Values, typed: Set[str]) -> str:
+    """The names of the fields that differ or were typed, without ``enabled``, which has a line of its own."""
     old, new = _flat(before), _flat(after)
-    return ", ".join(name for name in {**old, **new} if name != "enabled" and old.get(name) != new.get(name))
+    changed = [name for name in {**old, **new} if name in typed or old.get(name) != new.get(name)]
+    return ", ".join(name for name in changed if name != "enabled")
 
 
 def _flat(values: Values) -> dict[str, Any]:

@@ -11,11 +11,21 @@ from typing import Any
 
 from panel.connector import GrantType, check_token_header
 from panel.core.errors import InvalidInput
-from panel.sources.field_types import Choice, FieldType, Text, missing, unchanged
+from panel.sources.field_types import (
+    Choice,
+    FieldType,
+    SecretText,
+    Text,
+    missing,
+    unchanged,
+    without_bearer,
+    without_line_ends,
+)
 
 _CODE = {"spellcheck": "false", "autocapitalize": "none"}
 _NAME = {"autocomplete": "off", **_CODE}
 _URL = {"inputmode": "url", **_CODE}
+_SECRET = SecretText(4000, clean=without_line_ends)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +96,16 @@ AUTH_SHAPES: Mapping[str, AuthShape] = {
             code=False,
             attributes=_NAME,
         ),
-        AuthField("password", "Password", secret=True),
+        AuthField("password", "Password", _SECRET, secret=True),
     )),
     "token": AuthShape((
-        AuthField("token", "Token", secret=True),
+        AuthField(
+            "token",
+            "Token",
+            SecretText(4000, clean=without_bearer, in_header=True),
+            "A leading word `Bearer` is cut.",
+            secret=True,
+        ),
         AuthField(
             "header",
             "Header",
@@ -108,7 +124,7 @@ AUTH_SHAPES: Mapping[str, AuthShape] = {
             note="if a person gives access", wide=True, attributes=_URL,
         ),
         AuthField("clientId", "Client id", Text(4000, required=True), attributes=_NAME),
-        AuthField("clientSecret", "Client secret", secret=True),
+        AuthField("clientSecret", "Client secret", _SECRET, secret=True),
         AuthField("scope", "Scope", Text(4000), note="optional", wide=True, attributes=_CODE),
     )),
 }  # fmt: skip

@@ -9,18 +9,20 @@ from typing import Any
 
 from panel.connector import Caller, Connector, Secret, SourceConfig, Upstream, origin_of
 from panel.core.domain import ConnectionTest, Health, Identity, Problem, Step
-from panel.core.errors import InvalidInput, PanelError, ProviderUnavailable, Rejected
+from panel.core.errors import PanelError, ProviderUnavailable
 from panel.core.health import HealthStatus
 from panel.core.reasons import Cause, Reason
+from panel.credentials.vault import Unreadable
 from panel.integrations.contract import Integration
 from panel.integrations.registry import Registry
 from panel.logs.audit import Actor, AuditAction
 from panel.sources.audit_lines import record
 from panel.sources.auth_fields import AUTH_SHAPES
 from panel.sources.checks import SourceChecks, health_of_identity, health_of_problem, instance_facts
+from panel.sources.draft import Draft
 from panel.sources.instances import Instances, OtherInstance
-from panel.sources.resolver import auth_of, source_config
-from panel.sources.service import Sources, secret_origins
+from panel.sources.resolver import Credentials, auth_of, secret_origins, source_config, unreadable
+from panel.sources.service import Sources, new_source
 from panel.storage.engine import db
 from panel.storage.models import Source
 
@@ -71,18 +73,29 @@ class ConnectionTests:
         draft = self._resolver.read(self._sources.merged(source, values) if source else {"slug": slug, **values})
         root = self._resolver.root(draft.slug, draft.location)
         self._sources.check_transport(draft, root)
-        secret = Secret(draft.secret) if draft.secret is not None else None
-        needs_secret = AUTH_SHAPES[draft.auth_kind].secret
-        if secret is None and needs_secret:
-            if source is None or source.secret is None:
-                raise InvalidInput(f"auth.{needs_secret}", f"“auth.{needs_secret}” is missing.")
-            if (source.auth_kind, source.secret_origin) != (draft.auth_kind, secret_origins(root, draft)):
-                sentence = "The address changed. Type the password again."
-                raise Rejected(sentence, {"auth": sentence})
-            secret = self._resolver.auth(source, slug).secret
+        stored = source or new_source(slug)
+        self._sources.require_secrets(stored, draft, root)
+        secret, headers = self._secret_to_test(stored, draft), self._headers_to_test(stored, draft)
+        origins = secret_origins(root, draft.auth_fields)
         same = source is not None and self._sources.is_same_client(source, draft, root)
-        auth = auth_of(draft.auth_kind, draft.auth_fields, secret, origins=secret_origins(root, draft) if same else "")
-        return source_config(source.id if source else "unsaved", draft, root, auth, revision=-1)
+        auth = auth_of(draft.auth_kind, draft.auth_fields, secret, origins=origins if same else "")
+        credentials = Credentials(auth, headers)
+        return source_config(source.id if source else "unsaved", draft, root, credentials, revision=-1)
+
+    def _secret_to_test(self, source: Source, draft: Draft) -> Secret | None:
+        if draft.secret is not None:
+            return Secret(draft.secret)
+        try:
+            return self._resolver.stored_secret(source) if AUTH_SHAPES[draft.auth_kind].secret else None
+        except Unreadable as exc:
+            raise ProviderUnavailable(unreadable(source.slug, source.slug)) from exc
+
+    def _headers_to_test(self, source: Source, draft: Draft) -> Mapping[str, str]:
+        values = self._sources.header_values(source, draft)
+        try:
+            return self._resolver.stored_headers(source) if values is None else values
+        except Unreadable as exc:
+            raise ProviderUnavailable(unreadable(source.slug, source.slug)) from exc
 
     def accept_instance(self, slug: str, other_instance: str, *, by: Actor) -> None:
         """Accept the other instance that the last check found as the right one. Raises NotFound and Conflict."""

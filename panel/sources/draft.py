@@ -9,6 +9,7 @@ from typing import Any
 from panel.core.errors import InvalidInput
 from panel.sources import fields
 from panel.sources.auth_fields import AuthValues
+from panel.sources.placeholders import check_placeholders
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +18,8 @@ class Draft:
 
     values: Mapping[str, Any]
     """The fields that have a column, by name."""
+    headers: Mapping[str, str | None] = field(default_factory=dict, repr=False)
+    """The extra headers; None is a value that is kept as it is stored."""
     auth_kind: str = "none"
     auth_fields: Mapping[str, str] = field(default_factory=dict)
     secret: str | None = field(default=None, repr=False)
@@ -40,6 +43,9 @@ def read_draft(raw: Mapping[str, Any]) -> Draft:
     for key in raw:
         if key not in fields.names():
             raise InvalidInput(str(key), f"“{key}” is not a setting of a source.")
+    check_placeholders(raw)
     values = {field.name: field.read(raw) for field in fields.FIELDS}
     auth: AuthValues = values.pop("auth")
-    return Draft({**values, "name": values["name"] or values["slug"]}, auth.kind, auth.fields, auth.secret)
+    headers = values.pop("headers")
+    named = {**values, "name": values["name"] or values["slug"]}
+    return Draft(named, headers, auth.kind, auth.fields, auth.secret)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from panel.connector import check_headers
+from panel.connector import check_headers, is_header_value
 from panel.core.errors import InvalidInput
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f]")
@@ -68,6 +69,40 @@ class Text:
         schema: dict[str, Any] = {"type": "string", "maxLength": self.max_length}
         optional = "" if self.required else "?"
         return {**schema, "pattern": f"^({self.pattern}){optional}$"} if self.pattern else schema
+
+
+@dataclass(frozen=True, slots=True)
+class SecretText(Text):
+    """A password or token. Line ends around it are cut, because a pasted or piped secret often has one."""
+
+    in_header: bool = False
+    """Whether the secret itself is the value of a header."""
+
+    def read(self, path: str, raw: Any) -> str:
+        value = Text.read(self, path, raw)
+        if any(_is_invisible(character) for character in value):
+            raise InvalidInput(
+                path,
+                f"“{path}” holds an invisible character, such as a tab, a line break, a no-break space or a "
+                "zero-width space; type it again without.",
+            )
+        if self.in_header and not is_header_value(value):
+            raise InvalidInput(path, f"“{path}” holds characters that cannot be sent.")
+        return value
+
+
+def without_line_ends(value: str) -> str:
+    return value.strip("\r\n")
+
+
+def without_bearer(value: str) -> str:
+    """A token without spaces around it and without the word ``Bearer``, which the panel itself puts in front."""
+    return re.sub(r"\Abearer(\s+|\Z)", "", value.strip(" \t\r\n"), flags=re.IGNORECASE)
+
+
+def _is_invisible(character: str) -> bool:
+    category = unicodedata.category(character)
+    return category in ("Cc", "Cf", "Cs", "Zl", "Zp") or (category == "Zs" and character != " ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,23 +180,39 @@ class FilePath(Text):
 
 
 class Headers:
-    """Extra headers by name."""
+    """Extra headers by name. Their values are secrets; None stands for a value that is kept as it is stored."""
 
     @property
     def default(self) -> dict[str, str]:
         return {}
 
-    def read(self, path: str, raw: Any) -> dict[str, str]:
+    def read(self, path: str, raw: Any) -> dict[str, str | None]:
         if raw is None:
             return {}
-        if not isinstance(raw, Mapping) or not all(isinstance(text, str) for pair in raw.items() for text in pair):
+        if not isinstance(raw, Mapping) or not all(isinstance(name, str) for name in raw):
             raise InvalidInput(path, f"“{path}” must be a list of names with values; put both in quotes.")
-        headers = {name: value.strip() for name, value in raw.items()}
-        check_headers(headers)
+        headers = {name: self._value(path, value) for name, value in raw.items()}
+        check_headers({name: value or "" for name, value in headers.items()})
         return headers
 
+    def _value(self, path: str, raw: Any) -> str | None:
+        """An empty text keeps the stored value, and so does what is returned in its place: ``{"secretSet": true}``."""
+        if isinstance(raw, Mapping) and set(raw) == {"secretSet"}:
+            return None
+        if not isinstance(raw, str):
+            raise InvalidInput(path, f"“{path}” must be a list of names with values; put both in quotes.")
+        return raw.strip() or None
+
     def schema(self) -> dict[str, Any]:
-        return {"type": "object", "additionalProperties": {"type": "string", "maxLength": 2000}}
+        mark = {
+            "type": "object",
+            "description": "Stands for a stored value, as for a secret of the auth block.",
+            "properties": {"secretSet": {"type": "boolean"}},
+            "required": ["secretSet"],
+            "additionalProperties": False,
+        }
+        value = {"type": "string", "maxLength": 2000, "writeOnly": True}
+        return {"type": "object", "additionalProperties": {"oneOf": [value, mark]}}
 
 
 class Options:

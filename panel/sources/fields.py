@@ -122,8 +122,16 @@ FIELDS: tuple[SourceField, ...] = (
         "headers",
         "Extra headers",
         Headers(),
-        "Extra headers of every call. Headers that the connector sets itself are refused.",
-        Control(Section.OPTIONS, Input.HEADERS, note="optional, one per line", placeholder="Name: value", code=True),
+        "Extra headers of every call. Headers that the connector sets itself are refused. Values are secrets: they are"
+        " never returned, and an empty value, or what was returned, keeps the stored one.",
+        Control(
+            Section.OPTIONS,
+            Input.HEADERS,
+            note="optional, one per line",
+            help="Values are secrets and are not shown. A name without a value keeps the stored one.",
+            placeholder="Name: value",
+            code=True,
+        ),
     ),
     SourceField("options", "Options", Options(), "Settings of the integration, such as the wiki's id."),
     SourceField(
@@ -174,7 +182,15 @@ def names() -> tuple[str, ...]:
 
 
 def columns() -> tuple[SourceField, ...]:
-    """The fields that are stored as they are, in the column of their name. The auth block has columns of its own."""
+    """The fields that are stored as they are, in the column of their name.
+
+    The auth block and the extra headers, which hold secrets, have columns of their own.
+    """
+    return tuple(field for field in FIELDS if not isinstance(field.type, AuthBlock | Headers))
+
+
+def readable() -> tuple[SourceField, ...]:
+    """The fields that are written and read in one form. Only the auth block has two."""
     return tuple(field for field in FIELDS if not isinstance(field.type, AuthBlock))
 
 

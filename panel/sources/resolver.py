@@ -5,14 +5,15 @@ Opens the stored credential for that purpose only and never returns it elsewhere
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from dataclasses import fields as dataclass_fields
 from typing import Any
 
 from sqlalchemy import select
 
-from panel.connector import Auth, AuthKind, GrantType, OauthClient, Secret, SourceConfig, check_root
+from panel.connector import Auth, AuthKind, GrantType, OauthClient, Secret, SourceConfig, check_root, origin_of
 from panel.core.domain import Problem
 from panel.core.errors import InvalidInput, NotFound, ProviderUnavailable
 from panel.core.reasons import Reason
@@ -37,6 +38,10 @@ def missing(slug: str, integration: str) -> Problem:
     )
 
 
+def unreadable(slug: str, integration: str) -> Problem:
+    return Problem(Reason.SOURCE_UNREADABLE, missing(slug, integration).message)
+
+
 @dataclass(frozen=True, slots=True)
 class ResolvedSource:
     """The source of an integration, read once: for browser addresses and for calls."""
@@ -53,6 +58,17 @@ class ResolvedSource:
             raise ProviderUnavailable(self.problem)
         assert self.config is not None  # noqa: S101  (what has no configuration has a problem)
         return self.config
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What a call carries beside its address: the sign-in, and the values of the extra headers."""
+
+    auth: Auth = field(default_factory=Auth)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+_NO_CREDENTIALS = Credentials()
 
 
 class SourceResolver:
@@ -126,7 +142,11 @@ class SourceResolver:
         """The source without its credential, for browser addresses; None when there is none, or it is not valid."""
         source = self.find(leaf.id)
         try:
-            return self._config(source, Auth()) if source is not None else None
+            return (
+                _config(source, self._root(source.slug, source.location), _NO_CREDENTIALS)
+                if source is not None
+                else None
+            )
         except InvalidInput:
             return None
 
@@ -136,9 +156,13 @@ class SourceResolver:
 
     def _resolved(self, source: Source, integration: str, refusal: Problem | None = None) -> ResolvedSource:
         """``refusal`` is why no call may be made; the credential is opened only when there is none."""
-        auth, unreadable = self._opened(source, integration) if refusal is None else (Auth(), None)
+        opened: Credentials = _NO_CREDENTIALS
+        unreadable = None
         try:
-            config = self._config(source, auth)
+            root = self._root(source.slug, source.location)
+            if refusal is None:
+                opened, unreadable = self._opened(source, root, integration)
+            config = _config(source, root, opened)
         except InvalidInput as exc:
             return ResolvedSource(source.id, None, refusal or _invalid(source, exc))
         # An option that is not valid does not hide where the pointers lead.
@@ -151,38 +175,70 @@ class SourceResolver:
             return _invalid(source, exc)
         return None
 
-    def _config(self, source: Source, auth: Auth) -> SourceConfig:
-        """Raises InvalidInput for the location. The address is parsed here, and the configuration keeps the result."""
-        root = self._root(source.slug, source.location)
-        config = source_config(source.id, stored_draft(source), root, auth, revision=source.revision)
-        _ = config.endpoint
-        return config
-
-    def _opened(self, source: Source, integration: str) -> tuple[Auth, Problem | None]:
+    def _opened(self, source: Source, root: str, integration: str) -> tuple[Credentials, Problem | None]:
+        """The credentials of a source, or the problem source-unreadable."""
         try:
-            return self.auth(source, integration), None
-        except ProviderUnavailable as exc:
-            return Auth(), exc.problem
+            _require_own_origins(source, root)
+            secret, headers = self.stored_secret(source), self.stored_headers(source)
+        except Unreadable:
+            return _NO_CREDENTIALS, unreadable(source.slug, integration)
+        auth = auth_of(source.auth_kind, source.auth_fields, secret, origins=source.secret_origin)
+        return Credentials(auth, headers), None
 
-    def auth(self, source: Source, integration: str) -> Auth:
-        secret = None
-        if source.secret is not None:
-            try:
-                associated_data = AssociatedData(source.id, source.auth_kind, source.secret_origin)
-                secret = Secret(self._vault.open(source.secret, associated_data))
-            except Unreadable as exc:
-                problem = missing(source.slug, integration)
-                raise ProviderUnavailable(Problem(Reason.SOURCE_UNREADABLE, problem.message)) from exc
-        return auth_of(source.auth_kind, source.auth_fields, secret, origins=source.secret_origin)
+    def stored_secret(self, source: Source) -> Secret | None:
+        """The secret, which belongs to ``source.secret_origin`` only. Raises Unreadable."""
+        if source.secret is None:
+            return None
+        associated_data = AssociatedData(source.id, source.auth_kind, source.secret_origin)
+        return Secret(self._vault.open(source.secret, associated_data))
+
+    def stored_headers(self, source: Source) -> Mapping[str, str]:
+        """The extra headers, which belong to ``source.headers_origin`` only. Raises Unreadable."""
+        if not source.headers:
+            return {}
+        associated_data = AssociatedData(source.id, "headers", source.headers_origin)
+        opened: dict[str, str] = json.loads(self._vault.open(source.headers_sealed or "", associated_data))
+        if set(opened) != set(source.headers):
+            raise Unreadable("the stored names are not those of the sealed headers")
+        return opened
+
+
+def _require_own_origins(source: Source, root: str) -> None:
+    """Raise Unreadable if the row has another address than the one that its secrets were typed for.
+
+    That happens when a row is edited or restored below the panel. OAuth tokens are bound to the same origins.
+    """
+    try:
+        origins, origin = secret_origins(root, source.auth_fields), origin_of(root)
+    except ValueError:
+        origins = origin = ""
+    if (source.secret is not None or source.secret_origin) and source.secret_origin != origins:
+        raise Unreadable("the secret belongs to another origin")
+    if source.headers and source.headers_origin != origin:
+        raise Unreadable("the extra headers belong to another origin")
+
+
+def _config(source: Source, root: str, credentials: Credentials) -> SourceConfig:
+    """Raises InvalidInput for the location. The address is parsed here, and the configuration keeps the result."""
+    config = source_config(source.id, stored_draft(source), root, credentials, revision=source.revision)
+    _ = config.endpoint
+    return config
+
+
+def secret_origins(root: str, auth_fields: Mapping[str, str]) -> str:
+    """The origin (for OAuth: both origins) to which the secret belongs."""
+    token_url = auth_fields.get("tokenUrl")
+    return f"{origin_of(root)} {origin_of(token_url)}" if token_url else origin_of(root)
 
 
 _CONFIG_FIELDS = frozenset(field.name for field in dataclass_fields(SourceConfig))
 
 
-def source_config(source_id: str, draft: Draft, root: str, auth: Auth, *, revision: int) -> SourceConfig:
+def source_config(source_id: str, draft: Draft, root: str, credentials: Credentials, *, revision: int) -> SourceConfig:
     """What the connector needs to know: each field of the source that ``SourceConfig`` has too."""
     values = {name: value for name, value in draft.values.items() if name in _CONFIG_FIELDS}
-    return SourceConfig(id=source_id, root=root, auth=auth, revision=revision, **values)
+    auth, headers = credentials.auth, credentials.headers
+    return SourceConfig(id=source_id, root=root, auth=auth, headers=headers, revision=revision, **values)
 
 
 def auth_of(kind: str, auth_fields: Mapping[str, str], secret: Secret | None, *, origins: str) -> Auth:
@@ -201,7 +257,7 @@ def _oauth_client(auth_fields: Mapping[str, str], origins: str) -> OauthClient:
 def stored_draft(source: Source) -> Draft:
     """The stored row as a draft. It was checked when it was saved and is not checked again."""
     values = {field.name: getattr(source, field.name) for field in fields.columns()}
-    return Draft(values, source.auth_kind, source.auth_fields)
+    return Draft(values, auth_kind=source.auth_kind, auth_fields=source.auth_fields)
 
 
 def _invalid(source: Source, exc: InvalidInput) -> Problem:

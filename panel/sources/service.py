@@ -5,6 +5,7 @@ A credential belongs to (source, kind, origin). It is sealed when saved, opened 
 
 from __future__ import annotations
 
+import json
 import os
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -37,7 +38,7 @@ from panel.sources.audit_lines import record, record_enabled, record_saved
 from panel.sources.auth_fields import AUTH_SHAPES, auth_kind
 from panel.sources.draft import Draft
 from panel.sources.field_types import missing
-from panel.sources.resolver import SourceResolver
+from panel.sources.resolver import SourceResolver, secret_origins
 from panel.sources.yaml_file import read_source_file, write_source_file
 from panel.storage.engine import db
 from panel.storage.models import Link, OauthAttempt, OauthGrant, Source
@@ -103,9 +104,10 @@ class Sources:
         return AuthStatus(state or AuthStatus.MISSING)
 
     def values(self, source: Source) -> dict[str, Any]:
-        """A source in its JSON shape: ``secretSet`` stands where the secret would."""
+        """A source in its JSON shape: ``secretSet`` stands where a secret would."""
         values = {field.name: copy(getattr(source, field.name)) for field in fields.columns()}
-        return {key: values[key] if key in values else _auth_values(source) for key in fields.names()}
+        values |= {"auth": _auth_values(source), "headers": {name: {"secretSet": True} for name in source.headers}}
+        return {key: values[key] for key in fields.names()}
 
     def addresses(self, slug: str, location: str, options: Mapping[str, str]) -> tuple[str, str]:
         """Instance root and API address behind a typed location. Raises InvalidInput("location", …)."""
@@ -120,7 +122,7 @@ class Sources:
         draft = self.resolver.read(values)
         if self.find(draft.slug) is not None:
             raise Conflict(f"There is a source “{draft.slug}” already.")
-        return self._store(_new(draft.slug), draft, by=by, action=AuditAction.SOURCE_CREATED)
+        return self._store(new_source(draft.slug), draft, by=by, action=AuditAction.SOURCE_CREATED)
 
     def change(self, slug: str, values: Mapping[str, Any], *, by: Actor, revision: int | None = None) -> Saved:
         """Change the fields in ``values`` and keep the others.
@@ -158,7 +160,10 @@ class Sources:
         if shape.secret and not draft.secret:
             path = f"auth.{shape.secret}"
             raise InvalidInput(path, f"“{path}” is missing: the file must contain the secret.")
-        source = self.find(draft.slug) or _new(draft.slug)
+        for name, value in draft.headers.items():
+            if value is None:
+                raise InvalidInput("headers", f"“headers.{name}” has no value: the file must contain it.")
+        source = self.find(draft.slug) or new_source(draft.slug)
         return self._store(source, draft, by=by, action=AuditAction.SOURCE_IMPORTED), file.notes
 
     def export(self, slug: str) -> str:
@@ -185,19 +190,23 @@ class Sources:
     def _store(self, source: Source, draft: Draft, *, by: Actor, action: AuditAction) -> Saved:
         root = self.resolver.root(draft.slug, draft.location)
         warnings = self.check_transport(draft, root)
+        self.require_secrets(source, draft, root)
+        headers = self.header_values(source, draft)
         created = not source.id
         before = None if created else self.values(source)
         source.id = source.id or _new_id()
         if not self.is_same_client(source, draft, root):
             self._forget_grant(source)
         self._store_secret(source, draft, root, by)
+        self._store_headers(source, headers, origin_of(root))
         for field in fields.columns():
             setattr(source, field.name, draft.values[field.name])
         source.auth_kind, source.auth_fields, source.updated_at = draft.auth_kind, dict(draft.auth_fields), now()
         db.session.add(source)
         typed_for = source.secret_origin if draft.secret is not None else ""
-        record_saved(action, before, self.values(source), by, typed_for=typed_for)
-        self._commit(draft.slug, lambda: self._seal_again(source, draft))
+        typed_headers = any(value is not None for value in draft.headers.values())
+        record_saved(action, before, self.values(source), by, typed_for=typed_for, typed_headers=typed_headers)
+        self._commit(draft.slug, lambda: self._seal_again(source, draft, headers))
         return Saved(source, warnings, created)
 
     def _commit(self, slug: str, before: Callable[[], None] = lambda: None) -> None:
@@ -214,7 +223,7 @@ class Sources:
         if not source.auth_kind == draft.auth_kind == AuthKind.OAUTH2 or source.secret is None:
             return False
         stored = (source.secret_origin, _without_empty(source.auth_fields))
-        if stored != (secret_origins(root, draft), _without_empty(draft.auth_fields)):
+        if stored != (secret_origins(root, draft.auth_fields), _without_empty(draft.auth_fields)):
             return False
         return draft.secret is None or draft.secret == self._secret_text(source)
 
@@ -225,39 +234,74 @@ class Sources:
     def _secret_text(self, source: Source) -> str | None:
         """The stored secret, None when there is none or it cannot be read."""
         try:
-            associated_data = AssociatedData(source.id, source.auth_kind, source.secret_origin)
-            return self._vault.open(source.secret, associated_data) if source.secret is not None else None
+            secret = self.resolver.stored_secret(source)
+            return secret.reveal() if secret is not None else None
         except Unreadable:
             return None
 
-    def _seal_again(self, source: Source, draft: Draft) -> None:
-        """Seal the secret once more if the keys were rotated between sealing and the first write.
+    def _seal_again(self, source: Source, draft: Draft, headers: Mapping[str, str] | None) -> None:
+        """Seal typed secrets once more if the keys were rotated between sealing and the first write.
 
         After the first write no key is retired before the commit.
         """
-        if source.secret is None or draft.secret is None or self._vault.is_current(source.secret):
+        if source.secret is not None and draft.secret is not None and not self._vault.is_current(source.secret):
+            associated_data = AssociatedData(source.id, draft.auth_kind, source.secret_origin)
+            source.secret = self._vault.seal(draft.secret, associated_data)
+        if headers and source.headers_sealed and not self._vault.is_current(source.headers_sealed):
+            self._store_headers(source, headers, source.headers_origin)
+
+    def require_secrets(self, source: Source, draft: Draft, root: str) -> None:
+        """Check that each secret of ``draft`` is typed, or stored for the same kind and origin.
+
+        Raises InvalidInput naming one that is missing, and Rejected naming those that must be typed again.
+        """
+        again: dict[str, str] = {}
+        name = AUTH_SHAPES[draft.auth_kind].secret
+        if name is not None and draft.secret is None:
+            if source.secret is None:
+                raise missing(f"auth.{name}")
+            again |= _auth_again(source, draft, root)
+        kept = [header for header, value in draft.headers.items() if value is None]
+        for header in kept:
+            if header not in source.headers:
+                raise InvalidInput("headers", f"“headers.{header}” has no value.")
+        if kept and source.headers_origin != origin_of(root):
+            again["headers"] = "The address changed. Type the values of the extra headers again."
+        if again:
+            raise Rejected(next(iter(again.values())), again)
+
+    def header_values(self, source: Source, draft: Draft) -> Mapping[str, str] | None:
+        """The extra headers with typed and stored values; None where all are kept as they are stored.
+
+        Raises Rejected where a stored value is kept and cannot be read.
+        """
+        typed = {name: value for name, value in draft.headers.items() if value is not None}
+        if not typed and set(draft.headers) == set(source.headers):
+            return None
+        if len(typed) == len(draft.headers):
+            return typed
+        try:
+            stored = self.resolver.stored_headers(source)
+        except Unreadable:
+            sentence = "The stored values of the extra headers cannot be read. Type them again."
+            raise Rejected(sentence, {"headers": sentence}) from None
+        return {name: typed.get(name, stored.get(name, "")) for name in draft.headers}
+
+    def _store_headers(self, source: Source, headers: Mapping[str, str] | None, origin: str) -> None:
+        if headers is None:
             return
-        associated_data = AssociatedData(source.id, draft.auth_kind, source.secret_origin)
-        source.secret = self._vault.seal(draft.secret, associated_data)
+        source.headers, source.headers_origin = list(headers), origin if headers else ""
+        associated_data = AssociatedData(source.id, "headers", origin)
+        source.headers_sealed = self._vault.seal(json.dumps(dict(headers)), associated_data) if headers else None
 
     def _store_secret(self, source: Source, draft: Draft, root: str, by: Actor) -> None:
-        secret_key = AUTH_SHAPES[draft.auth_kind].secret
-        origin = secret_origins(root, draft)
-        if secret_key is None:
+        origin = secret_origins(root, draft.auth_fields)
+        if AUTH_SHAPES[draft.auth_kind].secret is None:
             source.secret, source.secret_origin, source.secret_set_at, source.secret_set_by = None, "", None, ""
         elif draft.secret is not None:
             associated_data = AssociatedData(source.id, draft.auth_kind, origin)
             source.secret, source.secret_origin = self._vault.seal(draft.secret, associated_data), origin
             source.secret_set_at, source.secret_set_by = now(), by.name
-        elif source.secret is None:
-            raise missing(f"auth.{secret_key}")
-        elif (source.auth_kind, source.secret_origin) != (draft.auth_kind, origin):
-            sentence = (
-                "The address changed. Type the password again."
-                if source.auth_kind == draft.auth_kind
-                else ("The way of signing in changed. Type the secret again.")
-            )
-            raise Rejected(sentence, {"auth": sentence})
 
     def check_transport(self, draft: Draft, root: str) -> tuple[str, ...]:
         """Allow a credential over plain http only to addresses that the deployment opened. Returns warnings."""
@@ -265,7 +309,8 @@ class Sources:
         for field, url in urls.items():
             _check_endpoint(field, url)
         plain = [(field, url) for field, url in {"location": root, **urls}.items() if url.startswith("http://")]
-        if not plain or draft.auth_kind == "none":
+        sends_secret = draft.auth_kind != "none" or any(name.lower() != "accept" for name in draft.headers)
+        if not plain or not sends_secret:
             return ()
         for field, url in plain:
             if not self._connector.is_opened(url):
@@ -290,18 +335,22 @@ def _auth_values(source: Source) -> dict[str, Any]:
     return {"type": source.auth_kind, **source.auth_fields, **secret}
 
 
+def _auth_again(source: Source, draft: Draft, root: str) -> dict[str, str]:
+    """Why the stored secret must be typed again; empty when it belongs to the kind and origin of ``draft``."""
+    if source.auth_kind != draft.auth_kind:
+        return {"auth": "The way of signing in changed. Type the secret again."}
+    if source.secret_origin != secret_origins(root, draft.auth_fields):
+        return {"auth": "The address changed. Type the password again."}
+    return {}
+
+
 def _without_empty(auth_fields: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in auth_fields.items() if value}
 
 
-def secret_origins(root: str, draft: Draft) -> str:
-    """The origin (for OAuth: both origins) to which the secret belongs."""
-    token_url = draft.auth_fields.get("tokenUrl")
-    return f"{origin_of(root)} {origin_of(token_url)}" if token_url else origin_of(root)
-
-
-def _new(slug: str) -> Source:
-    return Source(slug=slug, location="")
+def new_source(slug: str) -> Source:
+    """A source that is not stored yet, without secrets."""
+    return Source(slug=slug, location="", headers=[], headers_origin="", secret_origin="")
 
 
 def _new_id() -> str:

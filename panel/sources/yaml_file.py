@@ -13,16 +13,17 @@ from panel.core.errors import InvalidInput
 from panel.core.text import has_surrogate, refuse_surrogates
 from panel.sources import fields
 from panel.sources.auth_fields import AUTH_SHAPES
+from panel.sources.placeholders import PLACEHOLDER, texts_of
 
-MAX_BYTES = 256 * 1024
+MAX_BYTES = 64 * 1024
 MAX_DEPTH = 20
-MAX_NODES = 5_000
+MAX_NODES = 1_000
 
 _IGNORED = {
     "endpoints": "“endpoints” is ignored: Leafpanel knows the calls of this upstream itself.",
     "healthCheck": "“healthCheck” is ignored: Leafpanel knows how to check this upstream.",
 }
-_PLACEHOLDER = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_MAX_BRACKETS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +55,15 @@ def read_source_file(
 
 
 def write_source_file(values: Mapping[str, Any]) -> str:
-    """A source in our own shape, with ``${NAME}`` in place of its secret."""
-    values = {**values, "auth": _auth_with_placeholder(values)}
+    """A source in our own shape, with ``${NAME}`` in place of each secret."""
+    _refuse_placeholders(values)
+    values = {**values, "auth": _auth_with_placeholder(values), "headers": _headers_with_placeholders(values)}
     body: dict[str, Any] = {}
     for field in fields.FIELDS:
         if field.name == "location":
             body["type"] = "api"
         if field.always_in_file or values.get(field.name):
             body[field.key_in_file] = values[field.name]
-    _refuse_placeholders(body)
     return yaml.safe_dump({"source": body}, sort_keys=False, allow_unicode=True, width=120)
 
 
@@ -71,19 +72,27 @@ def _auth_with_placeholder(values: Mapping[str, Any]) -> dict[str, Any]:
     secret = AUTH_SHAPES[auth["type"]].secret
     if secret is None:
         return auth
-    variable = re.sub(r"[^A-Z0-9]+", "_", f"{values['slug']}_{_snake(secret)}".upper())
-    return {**auth, secret: f"${{{variable}}}"}
+    return {**auth, secret: _placeholder(values, secret)}
+
+
+def _headers_with_placeholders(values: Mapping[str, Any]) -> dict[str, str]:
+    return {name: _placeholder(values, f"header_{name}") for name in values["headers"]}
+
+
+def _placeholder(values: Mapping[str, Any], name: str) -> str:
+    variable = re.sub(r"[^A-Z0-9]+", "_", f"{values['slug']}_{_snake(name)}".upper())
+    return f"${{{'_' if variable[0].isdigit() else ''}{variable}}}"
 
 
 def _snake(name: str) -> str:
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name)
 
 
-def _refuse_placeholders(body: Mapping[str, Any]) -> None:
+def _refuse_placeholders(values: Mapping[str, Any]) -> None:
     """A ``${NAME}`` that is part of a value would be expanded when the file is imported."""
-    for key, value in body.items():
-        if isinstance(value, str) and _PLACEHOLDER.search(value):
-            raise InvalidInput(key, f"“{key}” holds a ${{…}} and cannot be exported.")
+    for path, value in texts_of(values):
+        if PLACEHOLDER.search(value):
+            raise InvalidInput(path, f"“{path}” holds a ${{…}} and cannot be exported.")
 
 
 # --- the shapes ------------------------------------------------------------------------------------------------
@@ -168,10 +177,15 @@ def _expand(value: Any, environ: Mapping[str, str], path: str = "") -> Any:
 
     def replace(match: re.Match[str]) -> str:
         if match[1] not in environ:
-            raise InvalidInput(path, f"“{path}” needs {match[1]} in the environment (or --set {path}=…).")
+            # One sentence for a variable that is not set and one that may not be used, so that none is revealed.
+            raise InvalidInput(
+                path,
+                f"“{path}” needs {match[1]} in the environment (or --set {path}=…); "
+                "a web import also needs its name in PANEL_IMPORT_VARIABLES.",
+            )
         return environ[match[1]]
 
-    return _PLACEHOLDER.sub(replace, value)
+    return PLACEHOLDER.sub(replace, value)
 
 
 # --- strict YAML -------------------------------------------------------------------------------------------------
@@ -209,7 +223,8 @@ def _load(text: str | bytes) -> dict[str, Any]:
         raise InvalidInput("file", f"The file is larger than {MAX_BYTES // 1024} KiB; it is not a source.")
     try:
         decoded = raw.decode("utf-8-sig")
-        _refuse_unsafe(yaml.parse(decoded, Loader=yaml.SafeLoader))
+        for _ in safe_events(decoded):
+            pass
         document = yaml.load(decoded, Loader=_Loader)  # noqa: S506 (a SafeLoader that is stricter still)
     except UnicodeDecodeError:
         raise InvalidInput("file", "The file is not UTF-8 text.") from None
@@ -222,9 +237,16 @@ def _load(text: str | bytes) -> dict[str, Any]:
     return document
 
 
-def _refuse_unsafe(events: Iterator[Any]) -> None:
-    """Refuse tags, anchors, aliases, and too much depth or size before any object is built."""
+def safe_events(text: str) -> Iterator[Any]:
+    """The YAML events of a text. Raises InvalidInput at a tag, an anchor or an alias, and for too much depth or size.
+
+    No object is built before all events are read. Also raises yaml.YAMLError.
+    """
+    # The scanner reads ahead for a key behind each bracket, which takes quadratic time where many of them are open.
+    if len(text) > MAX_BYTES or text.count("[") + text.count("{") > _MAX_BRACKETS:
+        raise InvalidInput("file", "The file is nested too deep or too long for a source.")
     depth = 0
+    events: Iterator[Any] = yaml.parse(text, Loader=yaml.SafeLoader)
     for count, event in enumerate(events):
         at = f"Line {event.start_mark.line + 1}"
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
@@ -236,6 +258,7 @@ def _refuse_unsafe(events: Iterator[Any]) -> None:
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > MAX_DEPTH or count > MAX_NODES:
             raise InvalidInput("file", f"{at}: the file is nested too deep or too long for a source.")
+        yield event
 
 
 def _where(exc: yaml.YAMLError) -> str:

@@ -57,7 +57,10 @@ class Source(Model):
     secret_origin: Mapped[str] = mapped_column(String(2100), default="")
     secret_set_at: Mapped[datetime | None] = mapped_column(Moment)
     secret_set_by: Mapped[str] = mapped_column(String(200), default="")
-    headers: Mapped[dict[str, str]] = mapped_column(JSON, default=dict)
+    headers: Mapped[list[str]] = mapped_column(JSON, default=list)
+    """The names of the extra headers. Their values are sealed, and bound to ``headers_origin``."""
+    headers_sealed: Mapped[str | None] = mapped_column(Text)
+    headers_origin: Mapped[str] = mapped_column(String(2100), default="")
     options: Mapped[dict[str, str]] = mapped_column(JSON, default=dict)
     rate_limit: Mapped[str] = mapped_column(String(40), default="")
     max_concurrency: Mapped[int] = mapped_column(default=8)

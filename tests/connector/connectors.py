@@ -36,6 +36,11 @@ def connector(*allowed: str, lookup: Callable[[str, int], Iterable[str]] | None 
     return Connector(allowed=lambda: allowed, resolver=resolver, **options)
 
 
+def listed(port: int, *addresses: str) -> list[str]:
+    """Entries that open ``wiki.test`` although it is on loopback: its name, and each of its addresses."""
+    return [f"{host}:{port}" for host in ("wiki.test", *addresses)]
+
+
 def conversation(server: Any, *, seconds: float = PATIENT, auth: Auth | None = None, **changes: Any) -> Upstream:
     """A conversation with a server on loopback, which is allowed by its host and port."""
     config = source(server.url, auth=auth or Auth(), **changes)

@@ -96,6 +96,41 @@ def test_an_exact_entry_opens_one_name_and_not_its_address(canary: FaultServer) 
     assert problem.reason is Reason.ADDRESS_NOT_ALLOWED
 
 
+@pytest.mark.parametrize(
+    ("entries", "address", "passes"),
+    [
+        ("wiki.test:80", "10.1.2.4", True),
+        ("wiki.test:80", "93.184.216.34", True),
+        ("wiki.test:80", "127.0.0.1", False),
+        ("wiki.test:80", "169.254.169.254", False),
+        ("wiki.test:80", "100.100.100.200", False),
+        ("wiki.test:80", "64:ff9b::a9fe:a9fe", False),
+        ("wiki.test:80", "::1", False),
+        ("wiki.test:80", "fe80::1", False),
+        ("wiki.test:80,127.0.0.1:80", "127.0.0.1", True),
+        ("wiki.test:80,127.0.0.1:81", "127.0.0.1", False),
+        ("wiki.test:80,[::1]:80", "::1", True),
+        ("127.0.0.1:80", "127.0.0.1", True),
+        ("169.254.169.254:80", "169.254.169.254", True),
+        ("localhost:80", "127.0.0.1", True),
+        ("localhost:80", "::1", True),
+        ("localhost:80", "169.254.169.254", False),
+    ],
+)
+def test_a_listed_name_opens_no_guarded_address(entries: str, address: str, passes: bool) -> None:
+    host = entries.partition(":80")[0]
+    guard = AddressGuard(lambda: Allowlist.parse(entries), Resolver(lambda host, port: [address]))
+    endpoint = parse_endpoint(f"http://{host}")
+
+    assert guard.is_opened(endpoint, Deadline(2)) is passes
+    if passes:
+        assert guard.judge(endpoint, Deadline(2), credential=True).opened
+    else:
+        with pytest.raises(ProviderUnavailable, match="name the address itself") as caught:
+            guard.judge(endpoint, Deadline(2), credential=False)
+        assert caught.value.reason is Reason.ADDRESS_NOT_ALLOWED
+
+
 def test_the_list_is_read_anew_for_every_call(faults: FaultServer) -> None:
     listed: list[str] = []
     upstream = Connector(allowed=lambda: listed).open(source(faults.url), CALLER)

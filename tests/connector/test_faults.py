@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import trustme
-from connectors import BASIC, CALLER, DEADLINE, LATEST, connector, conversation, serving, source, timed
+from connectors import BASIC, CALLER, DEADLINE, LATEST, connector, conversation, listed, serving, source, timed
 from faults import Baseline, FaultServer, black_hole, refused
 
 from panel.connector.deadline import Deadline
@@ -144,7 +144,9 @@ def test_a_black_hole_ends_with_the_deadline() -> None:
 
 
 def test_a_dead_address_leaves_time_for_the_next_one(faults: FaultServer) -> None:
-    outgoing = connector(f"wiki.test:{faults.port}", lookup=lambda host, port: ["127.0.0.9", "127.0.0.1"])
+    outgoing = connector(
+        *listed(faults.port, "127.0.0.1", "127.0.0.9"), lookup=lambda host, port: ["127.0.0.9", "127.0.0.1"]
+    )
 
     with black_hole("127.0.0.9", faults.port):
         answer = outgoing.open(source(f"http://wiki.test:{faults.port}"), CALLER, deadline_s=2).get("ok")
@@ -284,7 +286,7 @@ def test_a_bad_certificate_gets_no_credential(
 
 def test_the_certificate_must_be_for_the_name_and_not_for_the_address(authority: trustme.CA, ca_file: str) -> None:
     server = FaultServer(tls=serving(authority.issue_cert("127.0.0.1")))
-    outgoing = connector(f"wiki.test:{server.port}", lookup=lambda host, port: ["127.0.0.1"])
+    outgoing = connector(*listed(server.port, "127.0.0.1"), lookup=lambda host, port: ["127.0.0.1"])
     config = source(f"https://wiki.test:{server.port}", ca_file=ca_file)
 
     failure, _ = timed(lambda: outgoing.open(config, CALLER).get("ok"))
@@ -294,7 +296,7 @@ def test_the_certificate_must_be_for_the_name_and_not_for_the_address(authority:
 
 
 def test_host_header_and_certificate_keep_the_name(tls_faults: FaultServer, ca_file: str) -> None:
-    outgoing = connector(f"wiki.test:{tls_faults.port}", lookup=lambda host, port: ["127.0.0.1"])
+    outgoing = connector(*listed(tls_faults.port, "127.0.0.1"), lookup=lambda host, port: ["127.0.0.1"])
     config = source(f"https://Wiki.Test.:{tls_faults.port}", ca_file=ca_file)
 
     outgoing.open(config, CALLER).get("ok")

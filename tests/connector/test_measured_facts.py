@@ -23,6 +23,7 @@ from connectors import (
     connector,
     conversation,
     failure_of,
+    listed,
     problem_of,
     source,
     timed,
@@ -205,7 +206,7 @@ def test_m13_the_address_that_was_checked_is_the_address_that_is_called() -> Non
         inside.setblocking(False)
         answers = [["127.0.0.2"], ["127.0.0.1"]]
         port = inside.getsockname()[1]
-        outgoing = connector(f"wiki.test:{port}", lookup=lambda host, asked: answers.pop(0))
+        outgoing = connector(*listed(port, "127.0.0.1", "127.0.0.2"), lookup=lambda host, asked: answers.pop(0))
 
         problem = problem_of(lambda: outgoing.open(source(f"http://wiki.test:{port}"), CALLER).send("POST", "x"))
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import io
+import re
+import time
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from pages import Behind, post
+from pages import Behind, csrf, post
+from support import MakeApp, signed_in_client
 
 from panel.config import PROJECT_ROOT
 
@@ -67,20 +70,61 @@ def test_a_file_of_bytes_that_are_no_text_is_refused(as_admin: FlaskClient) -> N
     assert "not UTF-8 text" in page.text
 
 
-def test_an_import_cannot_read_the_panels_own_keys(
-    as_admin: FlaskClient, behind: Behind, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PANEL_SECRET_KEY", "the key of this panel")
+def named(name: str) -> str:
+    return GOOD.replace("reference: intranet", f'reference: intranet\n  name: "{name}"')
+
+
+def test_an_import_reads_the_listed_variables_only(make_app: MakeApp, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WIKI_NAME", "Our wiki")
+    monkeypatch.setenv("OTHER_NAME", "CANARY")
+    app = make_app(PANEL_IMPORT_VARIABLES="WIKI_NAME, NOT_SET")
+    browser = signed_in_client(app, "alice", "admin")
 
-    with_key, with_name = (
-        GOOD.replace("reference: intranet", f'reference: intranet\n  name: "${{{name}}}"')
-        for name in ("PANEL_SECRET_KEY", "WIKI_NAME")
-    )
+    refused = post(browser, "/admin/import-source", {"text": named("${OTHER_NAME}")})
+    assert refused.status_code == 422
+    assert "CANARY" not in refused.text
+    assert post(browser, "/admin/import-source", {"text": named("${WIKI_NAME}")}).status_code == 303
+    assert Behind(app).sources.find("intranet").name == "Our wiki"
 
-    assert post(as_admin, "/admin/import-source", {"text": with_key}).status_code == 422
-    assert post(as_admin, "/admin/import-source", {"text": with_name}).status_code == 303
-    assert behind.sources.find("intranet").name == "Our wiki"
+
+@pytest.mark.parametrize("setting", ["", "NOT_SET"])
+def test_a_refused_variable_does_not_tell_whether_it_is_set(
+    make_app: MakeApp, monkeypatch: pytest.MonkeyPatch, setting: str
+) -> None:
+    monkeypatch.setenv("IS_SET", "CANARY")
+    browser = signed_in_client(make_app(PANEL_IMPORT_VARIABLES=setting), "alice", "admin")
+
+    texts = [
+        post(browser, "/admin/import-source", {"text": named(f"${{{name}}}")}).text for name in ("IS_SET", "NOT_SET")
+    ]
+
+    assert without_csrf(texts[0]).replace("IS_SET", "NOT_SET") == without_csrf(texts[1])
+    assert "“name” needs NOT_SET" in texts[1]
+
+
+def without_csrf(text: str) -> str:
+    return re.sub(r'value="[\w.-]{40,}"|LP-[0-9A-Z-]+', "", text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 60_000,
+        "a-pass-" * 20_000,
+        "x: a-pass-" * 400,
+        "source:\n  name: " + "x" * 64_000 + "\n  wrong: 1\n",
+        "&a " * 20_000,
+        "a: [" * 15_000,
+    ],
+)
+def test_a_hostile_file_is_refused_at_once(as_admin: FlaskClient, text: str) -> None:
+    token = csrf(as_admin.get("/admin/import-source"))
+    started = time.process_time()
+
+    page = as_admin.post("/admin/import-source", data={"csrf_token": token, "text": text})
+
+    assert page.status_code == 422
+    assert time.process_time() - started < 1
 
 
 def test_the_templates_are_offered_as_they_are(as_admin: FlaskClient) -> None:

@@ -92,6 +92,18 @@ def test_a_form_that_is_saved_untouched_changes_nothing(
     assert behind.sources.values(behind.sources.find("xwiki")) == before
 
 
+def test_the_value_of_a_header_is_on_no_page(connected: Flask, as_admin: FlaskClient, behind: Behind) -> None:
+    saved = fill(as_admin, XWIKI, "save", headers="X-Key: CANARY")
+    refused = fill(as_admin, XWIKI, "save", headers="X-Key: CANARY", rate_limit="often")
+    tested = fill(as_admin, XWIKI, "test", headers="X-Key: CANARY")
+
+    assert (saved.status_code, refused.status_code, tested.status_code) == (303, 422, 200)
+    pages = [as_admin.get(XWIKI).text, as_admin.get(f"{XWIKI}/export").text, refused.text, tested.text]
+    assert [page for page in pages if "CANARY" in page or "X-Key" not in page] == []
+    assert "Type the values again" in refused.text
+    assert behind.sources.find("xwiki").headers == ["X-Key"]
+
+
 def test_an_empty_secret_field_keeps_the_secret(connected: Flask, as_admin: FlaskClient, behind: Behind) -> None:
     before = behind.sources.find("xwiki").secret
 

@@ -25,6 +25,9 @@ SECRET = "CANARY"
         "broken: x: y\n  password:\n  CANARY\nusername: leaf\n",
         "broken: x: y\nauth: {username: leaf, password: CANARY}\n",
         "broken: x: y\npassword: ${NAME} CANARY\nusername: leaf\n",
+        "headers:\n  X-Gateway: CANARY\nusername: leaf\n",
+        "broken: x: y\nheaders:\n  X-Gateway: CANARY\nusername: leaf\n",
+        "auth:\n  password: [CANARY, {a: CANARY}]\nusername: leaf\n",
     ],
 )
 def test_a_secret_is_cut_and_the_rest_stays(text: str) -> None:

@@ -15,7 +15,7 @@ from panel.web.admin.source_form import SourceForm, empty_form, read_headers, st
 REGISTRY = load_registry()
 STORED: dict[str, Any] = {
     "slug": "wiki", "name": "Wiki", "description": "Ours", "location": "https://wiki.example.org", "enabled": True,
-    "auth": {"type": "basic", "username": "leaf", "secretSet": True}, "headers": {"X-Team": "zaken"},
+    "auth": {"type": "basic", "username": "leaf", "secretSet": True}, "headers": {"X-Team": {"secretSet": True}},
     "rate_limit": "60/minute", "max_concurrency": 4, "timeout_s": 2.5, "ca_file": "", "options": {"rare": "kept"},
 }  # fmt: skip
 
@@ -111,6 +111,22 @@ def test_an_unknown_choice_stays_with_the_stored_one() -> None:
 
 def test_headers_are_lines_of_name_and_value() -> None:
     assert read_headers("Accept: text/html\n\n X-Time : 10:30 \n") == {"Accept": "text/html", "X-Time": "10:30"}
+
+
+def test_values_of_headers_are_not_sent_back() -> None:
+    typed = {"headers": "X-Team:\nX-Key: CANARY\nno colon"}
+    form = typed_form(opened(), typed)
+
+    assert opened().text["headers"] == "X-Team:"
+    assert (form.text["headers"], form.typed_headers) == ("X-Team:\nX-Key:\nno colon", True)
+    with pytest.raises(InvalidInput, match="Line 3"):
+        values_of(form, typed)
+
+
+def test_typed_values_of_headers_are_read_and_empty_ones_are_left_empty() -> None:
+    typed = {"headers": "X-Team:\nX-Key: CANARY"}
+
+    assert values_of(typed_form(opened(), typed), typed)["headers"] == {"X-Team": "", "X-Key": "CANARY"}
 
 
 @pytest.mark.parametrize(("text", "line"), [("Accept: a\nno colon", "Line 2"), ("A: 1\na: 2", "Line 2")])

@@ -3,39 +3,83 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import takewhile
+from typing import Any
 
 import yaml
 
-_SENSITIVE_NAME = r"(?!tokenUrl)[\w-]*(?:pass|pwd|secret|token|key|credential|authorization|cookie)[\w-]*"
-"""Matches keys that a source does not have too: a misspelt ``passwort`` is refused, but its value is a secret."""
-_SECRET_KEY = re.compile(_SENSITIVE_NAME, re.IGNORECASE)
-_SECRET_LINE = re.compile(rf"^(.*?\b{_SENSITIVE_NAME}[\"']?\s*:)(.*)$", re.IGNORECASE)
+from panel.core.errors import InvalidInput
+from panel.sources.placeholders import PLACEHOLDER
+from panel.sources.yaml_file import MAX_BYTES, safe_events
+
+_SECRET_WORDS = ("pass", "pwd", "secret", "token", "key", "credential", "authorization", "cookie", "headers")
+"""Parts of names of secrets. They match keys that a source does not have too, such as a misspelt ``passwort``."""
+_PUBLIC_NAME = "tokenurl"
 _KEY_LINE = re.compile(r"^\s*[\"']?[\w.-]+[\"']?\s*:(\s|$)")
-_PLACEHOLDER = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*\}")
 
 
 def without_secrets(text: str) -> str:
-    """The text without the values of secret keys; placeholders such as ``${NAME}`` stay."""
+    """The text without the values of secret keys; placeholders such as ``${NAME}`` stay.
+
+    A text that is too long for a source file is not shown again. The time grows linearly with the text.
+    """
+    if len(text) > MAX_BYTES:
+        return ""
     try:
-        yaml.compose(text, Loader=yaml.SafeLoader)
-        tokens = list(yaml.scan(text, Loader=yaml.SafeLoader))
-    except yaml.YAMLError:
+        cuts = list(_secret_spans(text))
+    except (yaml.YAMLError, InvalidInput):
         return _cut_by_lines(text)
-    return _cut_by_tokens(text, tokens)
-
-
-def _cut_by_tokens(text: str, tokens: list[yaml.Token]) -> str:
-    """Cut valid YAML: each scalar after a secret key, quoted and folded ones too."""
-    cuts = []
-    for key, _, value in zip(tokens, tokens[1:], tokens[2:], strict=False):
-        if not isinstance(key, yaml.ScalarToken) or not isinstance(value, yaml.ScalarToken):
-            continue
-        if _SECRET_KEY.fullmatch(key.value) and not _PLACEHOLDER.fullmatch(value.value):
-            cuts.append((value.start_mark.index, value.end_mark.index))
     for start, end in reversed(cuts):
         # A block scalar ends at the beginning of the next line.
         text = text[:start] + ("\n" if text[start:end].endswith("\n") else "") + text[end:]
     return text
+
+
+def _is_secret(name: str) -> bool:
+    lower = name.lower()
+    return not lower.startswith(_PUBLIC_NAME) and any(word in lower for word in _SECRET_WORDS)
+
+
+@dataclass(slots=True)
+class _Block:
+    """A mapping or a list that is open. ``key`` is the key of a mapping whose value comes next."""
+
+    is_mapping: bool
+    is_secret: bool
+    key: str | None = None
+
+    def has_secret_next(self) -> bool:
+        return self.is_secret or (self.key is not None and _is_secret(self.key))
+
+
+def _secret_spans(text: str) -> Iterator[tuple[int, int]]:
+    """Start and end of each scalar below a secret key of valid YAML, quoted and folded ones too."""
+    blocks = [_Block(is_mapping=False, is_secret=False)]
+    for event in safe_events(text):
+        block = blocks[-1]
+        if isinstance(event, yaml.CollectionStartEvent):
+            is_mapping = isinstance(event, yaml.MappingStartEvent)
+            blocks.append(_Block(is_mapping, block.has_secret_next()))
+        elif isinstance(event, yaml.CollectionEndEvent):
+            blocks.pop()
+            _pass_value(blocks[-1], "")
+        elif isinstance(event, yaml.ScalarEvent):
+            is_value = not block.is_mapping or block.key is not None
+            if is_value and block.has_secret_next() and not PLACEHOLDER.fullmatch(event.value):
+                yield _span(event)
+            _pass_value(block, event.value)
+
+
+def _pass_value(block: _Block, text: str) -> None:
+    """Keys and values of a mapping alternate."""
+    if block.is_mapping:
+        block.key = text if block.key is None else None
+
+
+def _span(event: Any) -> tuple[int, int]:
+    return event.start_mark.index, event.end_mark.index
 
 
 def _cut_by_lines(text: str) -> str:
@@ -46,8 +90,25 @@ def _cut_by_lines(text: str) -> str:
         indent = len(line) - len(line.lstrip())
         if below is not None and (indent > below or not _KEY_LINE.match(line)):
             continue
-        match = _SECRET_LINE.match(line)
-        cut = match is not None and not _PLACEHOLDER.fullmatch(match[2].strip())
+        start = _value_start(line)
+        cut = start is not None and not PLACEHOLDER.fullmatch(line[start:].strip())
         below = indent if cut else None
-        lines.append(match[1] if match is not None and cut else line)
+        lines.append(line[:start] if cut else line)
     return "\n".join(lines)
+
+
+def _value_start(line: str) -> int | None:
+    """Where the value of the first secret key of a line begins; None when it has none."""
+    start = 0
+    for part in line.split(":")[:-1]:
+        end = start + len(part)
+        name = part.rstrip().rstrip("\"'")
+        length = sum(1 for _ in takewhile(_is_name_character, reversed(name)))
+        if _is_secret(name[len(name) - length :]):
+            return end + 1
+        start = end + 1
+    return None
+
+
+def _is_name_character(character: str) -> bool:
+    return character.isalnum() or character in "_-"

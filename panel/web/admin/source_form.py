@@ -36,6 +36,8 @@ class SourceForm:
     revision: int | None = None
     typed_secret: bool = False
     """Whether the request held a secret, which is not sent back and must be typed again."""
+    typed_headers: bool = False
+    """Whether the request held values of extra headers, which are not sent back either."""
     errors: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -191,7 +193,7 @@ def _shown(value: Any, kind: Input) -> str:
     if kind is Input.CHECKBOX:
         return "on" if value else ""
     if kind is Input.HEADERS:
-        return "\n".join(f"{name}: {text}" for name, text in value.items())
+        return "\n".join(f"{name}:" for name in value)
     if value is None:
         return ""
     return f"{value:g}" if isinstance(value, float) else str(value)
@@ -199,13 +201,20 @@ def _shown(value: Any, kind: Input) -> str:
 
 def typed_form(shown: SourceForm, typed: Mapping[str, str]) -> SourceForm:
     """The shown form with what was typed into it, except for secrets."""
+    headers, header_values = _without_values(typed.get("headers", ""))
     secret = any(value for name, value in typed.items() if name.endswith(".secret"))
-    text = {name: value for name, value in typed.items() if not name.endswith(".secret")}
+    text = {name: value for name, value in typed.items() if not name.endswith(".secret")} | {"headers": headers}
     known = {preset.id for preset in shown.presets}
     chosen = typed.get("auth", "") if typed.get("auth") in known else shown.chosen
     revision = int(typed["revision"]) if typed.get("revision", "").isdecimal() else shown.revision
     text["slug"] = shown.slug or text.get("slug", "").strip()
-    return replace(shown, chosen=chosen, text=text, revision=revision, typed_secret=secret)
+    return replace(shown, chosen=chosen, text=text, revision=revision, typed_secret=secret, typed_headers=header_values)
+
+
+def _without_values(headers: str) -> tuple[str, bool]:
+    """Typed lines of extra headers without their values, and whether there was any."""
+    lines = [line.partition(":") for line in headers.splitlines() if line.strip()]
+    return "\n".join(name + colon for name, colon, _ in lines), any(value.strip() for _, _, value in lines)
 
 
 def _presets(leaf: Integration | None, auth: Mapping[str, Any] | None) -> tuple[Preset, ...]:
@@ -227,7 +236,8 @@ def _fits(preset: Preset, auth: Mapping[str, Any]) -> bool:
 
 def values_of(form: SourceForm, typed: Mapping[str, str]) -> dict[str, Any]:
     """The typed form in the JSON shape of a source. Raises InvalidInput for headers that cannot be read."""
-    values = {known.name: _value(form.text.get(known.name, ""), kind) for known, kind in _controls()}
+    text = {**form.text, "headers": typed.get("headers", "")}
+    values = {known.name: _value(text.get(known.name, ""), kind) for known, kind in _controls()}
     return {**values, "options": _options(form), "auth": _auth(form, typed.get(f"auth.{form.chosen}.secret", ""))}
 
 

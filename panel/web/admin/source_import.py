@@ -62,5 +62,5 @@ def _page(text: str | bytes = "", error: InvalidInput | None = None) -> str:
 
 
 def _environment() -> dict[str, str]:
-    """The variables that ``${NAME}`` may name: not the panel's own, so that no key of the panel ends up in a source."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("PANEL_")}
+    """The variables that ``${NAME}`` may name. An administrator of the panel must not read the server's environment."""
+    return {name: os.environ[name] for name in panel().config.import_variables if name in os.environ}

@@ -33,7 +33,7 @@ def _written() -> Any:
 
 
 def _describe_sources(schemas: dict[str, Any]) -> None:
-    properties = {field.name: field.schema() for field in fields.columns()}
+    properties = {field.name: field.schema() for field in fields.readable()}
     schemas["Slug"] = properties["slug"]
     schemas["SourceSettings"]["properties"] = {**properties, "slug": {"$ref": "#/components/schemas/Slug"}}
     schemas["Source"]["allOf"][1]["required"] = [*fields.names(), *_ONLY_READ]

@@ -42,7 +42,7 @@ def install(app: Flask, config: Config, *, without_session: Collection[str]) -> 
     def refuse_unknown_hosts() -> Response | None:
         # An HTTP/1.0 request may have no Host header, and then no forged one.
         has_host = "Host" in request.headers
-        is_own = not has_host or names is None or _host_name(request.host) in names
+        is_own = not has_host or _host_name(request.host) in names
         if is_own and not isinstance(request.routing_exception, BadHost):
             return None
         # Plain text, because a page needs url_for, which fails for an invalid host name.
@@ -68,14 +68,12 @@ def install(app: Flask, config: Config, *, without_session: Collection[str]) -> 
             raise CrossSiteRequest
 
 
-def own_host_names(config: Config) -> frozenset[str] | None:
-    """The host names under which the panel answers; None for any, when PANEL_PUBLIC_URL does not set one.
+def own_host_names(config: Config) -> frozenset[str]:
+    """The host names under which the panel answers.
 
     Flask's TRUSTED_HOSTS is not used, because it does not support IPv6 addresses.
     """
     own = _ascii(urlsplit(config.public_url).hostname or "")
-    if _address(own).is_unspecified:
-        return None
     bound = _address(config.host)
     is_local = config.host == "localhost" or bound.is_loopback or bound.is_unspecified
     return frozenset({own, config.host.lower()}) | (LOOPBACK if is_local else frozenset())

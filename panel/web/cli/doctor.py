@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import click
 from flask.cli import with_appcontext
@@ -36,7 +37,7 @@ def doctor(as_json: bool) -> None:
 def _findings() -> list[tuple[str, bool, str]]:
     """Name, result and message of each check."""
     config = panel().config
-    findings = [("settings", True, f"Instance folder {config.instance_dir}")]
+    findings = [_settings(config.instance_dir)]
     if config.proxy_problem:
         findings.append(("proxies", False, config.proxy_problem))
     try:
@@ -52,6 +53,14 @@ def _findings() -> list[tuple[str, bool, str]]:
         message = _failure(test.problem, leaf) if test.problem is not None else test.warning
         findings.append((leaf.id, not message, message or "The source answers."))
     return findings
+
+
+def _settings(folder: Path) -> tuple[str, bool, str]:
+    """Where the instance folder is, and whether other accounts of this machine can read a file in it."""
+    open_files = sorted(path.name for path in folder.iterdir() if path.is_file() and path.stat().st_mode & 0o077)
+    if open_files:
+        return "settings", False, f"Other accounts can read {', '.join(open_files)} in {folder}; set the mode to 0600."
+    return "settings", True, f"Instance folder {folder}"
 
 
 def _failure(problem: Problem, leaf: Integration) -> str:
