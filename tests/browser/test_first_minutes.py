@@ -64,7 +64,7 @@ def test_d_creates_a_page(sign_in: Callable[[str], Page], running, complaints: l
 
 def test_e_links_a_work_package_by_its_pasted_address(sign_in: Callable[[str], Page], running) -> None:
     page = sign_in(f"{OBJECT}/integrations/openproject")
-    first = running.json("/integrations/openproject/available?search=").json()["results"][0]
+    first = running.json("/integrations/openproject/available?search=", "write").json()["results"][0]
 
     box = page.get_by_role("combobox")
     box.fill(first["url"])
@@ -100,7 +100,7 @@ def test_g_unlinks_after_a_question_and_leaves_the_upstream_alone(sign_in: Calla
     row.get_by_role("button", name="Unlink", exact=True).click()
 
     expect(page.get_by_role("link", name=re.compile("Ask the fire brigade"))).to_have_count(0)
-    found = running.json("/integrations/openproject/available?search=fire%20brigade").json()["results"]
+    found = running.json("/integrations/openproject/available?search=fire%20brigade", "write").json()["results"]
     assert [row["title"] for row in found] == ["Ask the fire brigade"]
 
 

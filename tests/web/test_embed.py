@@ -135,6 +135,15 @@ def test_rights_of_the_token_bound_what_it_does_and_shows(connected: Flask, made
     assert [answer.status_code for answer in answers] == [403] * 7
 
 
+def test_whoever_may_only_create_searches_and_is_offered_no_link(connected: Flask, made: Secret) -> None:
+    client, token = connected.test_client(), token_of(made, CASE, can=["view", "create"])
+
+    found = client.get(f"{WIKI}/search?q=sandbox", headers=bearer(token))
+
+    assert (found.status_code, PAGE in found.text) == (200, True)
+    assert "Link selected" not in found.text
+
+
 def test_a_token_for_some_integrations_knows_no_other(connected: Flask, made: Secret) -> None:
     client, headers = connected.test_client(), bearer(token_of(made, CASE, integrations=["xwiki"]))
 
