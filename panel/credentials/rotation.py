@@ -57,11 +57,15 @@ class SealedColumn:
     """Whether rows exist for minutes only, so that an unreadable one is not reported."""
 
     def not_sealed_with(self, key_id: str) -> Select[Any]:
-        """Selects ``row_key, sealed, owner`` and the owner's columns of texts that another key sealed."""
+        """Like ``sealed``, for texts that another key sealed."""
+        return self.sealed().where(self.column.not_like(f"v1.{key_id}.%"))
+
+    def sealed(self) -> Select[Any]:
+        """Selects ``row_key, sealed, owner`` and the owner's columns of all texts."""
         columns = (self.key.label("row_key"), self.column.label("sealed"), self.owner[1].label("owner"))
         query, owner_id = select(*columns, *self.owner), self.owner[0]
         query = query.join(owner_id.class_, owner_id == self.owner_id) if self.key is not owner_id else query
-        return query.where(self.column.is_not(None), self.column.not_like(f"v1.{key_id}.%")).order_by(self.key)
+        return query.where(self.column.is_not(None)).order_by(self.key)
 
 
 SEALED_COLUMNS = (
@@ -98,6 +102,24 @@ SEALED_COLUMNS = (
 )
 
 
+def unreadable_owners(connection: Connection, vault: Vault) -> tuple[str, ...]:
+    """The sources and embedding applications with a credential that no key opens."""
+    return tuple(sorted({
+        row.owner
+        for column in SEALED_COLUMNS if not column.transient
+        for row in connection.execute(column.sealed())
+        if not _opens(vault, column, row)
+    }))  # fmt: skip
+
+
+def _opens(vault: Vault, column: SealedColumn, row: Row[Any]) -> bool:
+    try:
+        vault.open(row.sealed, column.associated_data(row))
+    except Unreadable:
+        return False
+    return True
+
+
 def rotate(engine: Engine, config: Config, *, by: Actor) -> Rotation:
     """Re-encrypt all sealed texts with the newest key: the first of PANEL_ENCRYPTION_KEYS, else a new one.
 
@@ -106,7 +128,7 @@ def rotate(engine: Engine, config: Config, *, by: Actor) -> Rotation:
     if config.encryption_keys:
         done = _rotate_to_setting(engine, tuple(Key.of(raw) for raw in config.encryption_keys))
     else:
-        with _exclusive(config):
+        with exclusive(config):
             done = _rotate_to_new_key(engine, config)
     line = audit.line(AuditAction.KEYS_ROTATED, by, detail=_audit_detail(done))
     with engine.begin() as connection:
@@ -205,7 +227,7 @@ def _remaining(connection: Connection, vault: Vault) -> tuple[bool, tuple[str, .
 
 
 @contextmanager
-def _exclusive(config: Config) -> Iterator[None]:
+def exclusive(config: Config) -> Iterator[None]:
     """Allow one rotation at a time, with a file lock, which the system releases when the process ends."""
     folder = os.open(config.instance_dir, os.O_RDONLY)
     try:

@@ -38,11 +38,14 @@ db = SQLAlchemy()
 class Migrations(Alembic):
     """Migrates only a database that is whole and not of a newer version."""
 
+    def revisions(self) -> set[str]:
+        """The migrations of this version."""
+        return {script.revision for script in self.script_directory.walk_revisions()}
+
     def upgrade(self, target: Any = "heads") -> None:
         """Raises DatabaseUnusable."""
         instance: Path = current_app.config["LEAFPANEL_INSTANCE_DIR"]
-        known = {script.revision for script in self.script_directory.walk_revisions()}
-        require_usable(db.engine, instance, known)
+        require_usable(db.engine, instance, self.revisions())
         _remove_time_limits(self.migration_context.connection)
         super().upgrade(target)
         new_marker(instance).unlink(missing_ok=True)

@@ -20,14 +20,14 @@ class DatabaseUnusable(ConfigError):
 
 def require_usable(engine: Engine, instance: Path, revisions: Collection[str]) -> None:
     """Raises DatabaseUnusable. ``revisions``: the migrations of this version."""
-    file = _file(engine)
+    file = database_file(engine)
     if file is not None:
         _require_present(engine, file, instance)
         _require_whole(engine, file)
-    _require_known(engine, revisions)
+    require_known(engine, revisions)
 
 
-def _file(engine: Engine) -> Path | None:
+def database_file(engine: Engine) -> Path | None:
     """The file of an SQLite database."""
     name = engine.url.database
     return Path(name) if engine.dialect.name == "sqlite" and name and name != ":memory:" else None
@@ -87,7 +87,8 @@ def _damaged(file: Path) -> DatabaseUnusable:
     return DatabaseUnusable(f"The database {file} is damaged. Restore a backup.")
 
 
-def _require_known(engine: Engine, revisions: Collection[str]) -> None:
+def require_known(engine: Engine, revisions: Collection[str]) -> None:
+    """Raises DatabaseUnusable for a schema that this version does not know."""
     newer = sorted(set(current_revisions(engine)) - set(revisions))
     if newer:
         raise DatabaseUnusable(

@@ -6,6 +6,7 @@ import click
 
 from panel.web.cli.accounts import tokens, users
 from panel.web.cli.audit import audit
+from panel.web.cli.backup import backup, restore
 from panel.web.cli.database import create_database, db
 from panel.web.cli.doctor import doctor
 from panel.web.cli.embedding import embed_apps, embed_url
@@ -15,6 +16,9 @@ from panel.web.cli.sources import sources
 
 
 def install(group: click.Group) -> None:
-    commands = (db, create_database, sources, users, tokens, keys, embed_apps, connector, audit, doctor, mcp, embed_url)
+    commands = (
+        db, create_database, backup, restore, sources, users, tokens, keys, embed_apps, connector, audit, doctor, mcp,
+        embed_url,
+    )  # fmt: skip
     for command in commands:
         group.add_command(command)
