@@ -16,6 +16,7 @@ from panel.accounts.principal import Action, Principal
 from panel.connector import Caller, Connector, Upstream
 from panel.core.domain import Choice, Health, Item, Listing, ObjectRef, Pointer, Row
 from panel.core.errors import AlreadyLinked, InvalidInput, NotFound, PanelError, ProviderUnavailable, Uncertain
+from panel.core.text_limits import REFERENCE_LENGTH, refuse_longer
 from panel.integrations.contract import Integration
 from panel.integrations.registry import Registry
 from panel.links import idempotency, pointers
@@ -219,6 +220,7 @@ class Links:
         leaf = self._registry.get(integration)
         if not text.strip():
             raise InvalidInput("reference", "“reference” is missing: give an address, id or reference.")
+        refuse_longer("reference", text.strip(), REFERENCE_LENGTH)
         source = self._resolver.resolve(leaf)
         shown = self._first_pointers(leaf, source, obj)
         with open_upstream(self._connector, leaf, source, visitor.caller, pointers=shown, fresh=True) as upstream:

@@ -7,6 +7,7 @@ from typing import Any
 
 from panel.core.domain import ObjectRef
 from panel.core.errors import InvalidInput
+from panel.core.text_limits import FIELD_LENGTH, NAME_LENGTH, refuse_longer
 from panel.integrations.contract import Integration
 
 KEY_LENGTH = 255
@@ -32,16 +33,21 @@ def positive(name: str, text: str | None, default: int) -> int:
     """A whole number from 1 to 999,999,999; ``default`` when the parameter is missing."""
     if text is None:
         return default
-    if not text.isascii() or not text.isdigit() or not 0 < int(text[:12]) < 10**9:
+    if len(text) > 12 or not text.isascii() or not text.isdigit() or not 0 < int(text) < 10**9:
         raise InvalidInput(name, f"“{name}” must be a whole number from 1.")
     return int(text)
 
 
 def idempotency_key(name: str, text: str) -> str | None:
     """The key without surrounding spaces; None for an empty one."""
-    if len(text.strip()) > KEY_LENGTH:
-        raise InvalidInput(name, f"“{name}” has at most {KEY_LENGTH} characters.")
+    refuse_longer(name, text.strip(), KEY_LENGTH)
     return text.strip() or None
+
+
+def search_text(name: str, text: str, longest: int) -> str:
+    """The text without surrounding spaces."""
+    refuse_longer(name, text.strip(), longest)
+    return text.strip()
 
 
 def reference_in(leaf: Integration, payload: Mapping[str, Any]) -> str:
@@ -59,9 +65,19 @@ def reference_in(leaf: Integration, payload: Mapping[str, Any]) -> str:
 
 def create_values(leaf: Integration, payload: Mapping[str, Any]) -> dict[str, Any]:
     """The payload with the aliases of the create fields replaced by their names."""
-    values = dict(payload)
+    values = field_texts(payload)
     for field in leaf.descriptor.create:
         for alias in field.aliases:
             if alias in values and field.name not in values:
                 values[field.name] = values.pop(alias)
     return values
+
+
+def field_texts(payload: Mapping[str, Any]) -> dict[str, Any]:
+    """The payload of a create or update, when none of its names and texts is too long."""
+    for name, value in payload.items():
+        if len(name) > NAME_LENGTH:
+            raise InvalidInput("body", f"The name of a field has at most {NAME_LENGTH} characters.")
+        if isinstance(value, str):
+            refuse_longer(name, value, FIELD_LENGTH)
+    return dict(payload)

@@ -114,16 +114,19 @@ def local_space(spaces: Sequence[str]) -> str:
 
 def split_names(text: str) -> list[str]:
     """Split a reference without a wiki at its dots. A backslash makes the next character literal."""
-    names, literal = [""], False
+    names: list[str] = []
+    name: list[str] = []
+    literal = False
     for char in text:
         if literal or char not in "\\.":
-            names[-1] += char
+            name.append(char)
             literal = False
         elif char == "\\":
             literal = True
         else:
-            names.append("")
-    return names
+            names.append("".join(name))
+            name.clear()
+    return [*names, "".join(name)]
 
 
 def space_of_id(text: str) -> str:

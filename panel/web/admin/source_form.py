@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -206,7 +207,7 @@ def typed_form(shown: SourceForm, typed: Mapping[str, str]) -> SourceForm:
     text = {name: value for name, value in typed.items() if not name.endswith(".secret")} | {"headers": headers}
     known = {preset.id for preset in shown.presets}
     chosen = typed.get("auth", "") if typed.get("auth") in known else shown.chosen
-    revision = int(typed["revision"]) if typed.get("revision", "").isdecimal() else shown.revision
+    revision = int(typed["revision"]) if re.fullmatch("[0-9]{1,18}", typed.get("revision", "")) else shown.revision
     text["slug"] = shown.slug or text.get("slug", "").strip()
     return replace(shown, chosen=chosen, text=text, revision=revision, typed_secret=secret, typed_headers=header_values)
 
@@ -279,13 +280,15 @@ def _auth_default(form: SourceForm, known: AuthField, grant: str) -> str:
 def read_headers(text: str) -> dict[str, str]:
     """Lines of ``Name: value``. Raises InvalidInput("headers", …) naming the line."""
     headers: dict[str, str] = {}
+    known: set[str] = set()
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip():
             continue
         name, colon, value = line.partition(":")
         if not colon:
             raise InvalidInput("headers", f"Line {number} of the extra headers has no colon; write Name: value.")
-        if name.strip().lower() in {known.lower() for known in headers}:
+        if name.strip().lower() in known:
             raise InvalidInput("headers", f"Line {number} of the extra headers repeats {name.strip()}.")
+        known.add(name.strip().lower())
         headers[name.strip()] = value.strip()
     return headers

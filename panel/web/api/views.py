@@ -24,10 +24,12 @@ from panel.web.parsing import (
     PICKER_LIMIT,
     SEARCH_LENGTH,
     create_values,
+    field_texts,
     idempotency_key,
     object_ref,
     positive,
     reference_in,
+    search_text,
 )
 from panel.web.serialize import found_json, health_json, item_json, known_health, list_json, moment, row_json
 
@@ -78,7 +80,7 @@ def _list(register: str, schema: str, object_id: str, integration: str) -> Respo
     limit = positive("_limit", request.args.get("_limit"), DEFAULT_LIMIT)
     page = positive("_page", request.args.get("_page"), 1)
     obj = object_ref(register, schema, object_id)
-    search = request.args.get("_search", "").strip()[:SEARCH_LENGTH]
+    search = search_text("_search", request.args.get("_search", ""), SEARCH_LENGTH)
     listing = panel().links.listing(who, integration, obj, limit=limit, page=page, search=search)
     return _with_etag(list_json(leaf, listing))
 
@@ -107,7 +109,8 @@ def _item(register: str, schema: str, object_id: str, integration: str, entity_i
 def _update(register: str, schema: str, object_id: str, integration: str, entity_id: str) -> Response:
     who, leaf = json_visitor(), panel().registry.get(integration)
     obj = object_ref(register, schema, object_id)
-    return jsonify(row_json(leaf, panel().links.update(who, integration, obj, entity_id, _payload())))
+    changes = field_texts(_payload())
+    return jsonify(row_json(leaf, panel().links.update(who, integration, obj, entity_id, changes)))
 
 
 def _unlink(register: str, schema: str, object_id: str, integration: str, entity_id: str) -> tuple[str, int]:
@@ -196,7 +199,7 @@ def available(integration: str) -> Response:
     who, leaf = json_visitor(), panel().registry.get(integration)
     named = [request.args.get(name, "") for name in ("register", "schema", "objectId")]
     obj = object_ref(*named) if any(named) else None
-    text = (request.args.get("search") or request.args.get("q") or "")[:PICKER_LENGTH]
+    text = search_text("search", request.args.get("search") or request.args.get("q") or "", PICKER_LENGTH)
     limit = positive("limit", request.args.get("limit"), PICKER_LIMIT)
     return jsonify(found_json(leaf, panel().links.available(who, integration, text, limit=limit, obj=obj)))
 

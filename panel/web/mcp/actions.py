@@ -9,6 +9,7 @@ from typing import Any
 from panel.core.domain import ObjectRef
 from panel.core.errors import InvalidInput, NotFound, PanelError
 from panel.core.text import refuse_surrogates
+from panel.core.text_limits import REFERENCE_LENGTH, refuse_longer
 from panel.integrations.contract import Integration
 from panel.links.service import DEFAULT_LIMIT, Visitor
 from panel.storage.engine import STORAGE_FAILURES
@@ -22,10 +23,12 @@ from panel.web.parsing import (
     PICKER_LIMIT,
     SEARCH_LENGTH,
     create_values,
+    field_texts,
     idempotency_key,
     object_ref,
     positive,
     reference_in,
+    search_text,
 )
 from panel.web.serialize import found_json, health_json, item_json, known_health, leaf_row_json, list_json, row_json
 
@@ -129,6 +132,7 @@ class ToolCall:
 def _unescaped(name: str, text: str) -> str:
     """A reference as the upstream spells it. Raises InvalidInput."""
     reference = unescaped(text)
+    refuse_longer(name, reference, REFERENCE_LENGTH)
     refuse_surrogates(reference, field=name)
     return reference
 
@@ -153,7 +157,7 @@ def _number(values: Mapping[str, Any], names: tuple[str, ...], default: int) -> 
 def _words(values: Mapping[str, Any], names: tuple[str, ...], length: int) -> str:
     name = next((name for name in names if values.get(name) is not None), names[0])
     value = values.get(name)
-    return "" if value is None else _text(name, value).strip()[:length]
+    return "" if value is None else search_text(name, _text(name, value), length)
 
 
 # --- reading ---------------------------------------------------------------------------------------------------------
@@ -234,7 +238,7 @@ def _create(call: ToolCall) -> Body:
 
 def _update(call: ToolCall) -> Body:
     leaf = call.leaf
-    obj, entity, changes = call.object, call.entity, call.payload
+    obj, entity, changes = call.object, call.entity, field_texts(call.payload)
     if call.is_dry_run:
         row = panel().dry_run.update(call.who, leaf.id, obj, entity, changes)
         return {"dryRun": True, "action": "update", "current": row_json(leaf, row), "wouldChange": changes}

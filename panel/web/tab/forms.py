@@ -18,6 +18,7 @@ from panel.core.errors import (
     Rejected,
     Uncertain,
 )
+from panel.core.text_limits import FIELD_LENGTH
 from panel.integrations.contract import Integration
 from panel.integrations.descriptor import Field
 from panel.web.context import panel
@@ -73,8 +74,8 @@ def missing(fields: Iterable[Field], values: Mapping[str, str]) -> dict[str, str
         value = values.get(field_.name, "")
         if field_.required and not value.strip():
             errors[field_.name] = f"{field_.label} is missing."
-        elif field_.max_length and len(value) > field_.max_length:
-            errors[field_.name] = f"{field_.label} has at most {field_.max_length} characters."
+        elif len(value) > (longest := field_.max_length or FIELD_LENGTH):
+            errors[field_.name] = f"{field_.label} has at most {longest:,} characters."
     return errors
 
 

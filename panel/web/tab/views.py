@@ -16,6 +16,7 @@ from panel.web.context import leaves_for, panel
 from panel.web.error_bodies import status_of
 from panel.web.formatting import key as row_key
 from panel.web.htmx import wants_fragment
+from panel.web.parsing import PICKER_LENGTH, field_texts, positive, search_text
 from panel.web.tab.forms import (
     CreateForm,
     EditForm,
@@ -45,6 +46,8 @@ View = TypeVar("View", bound=Callable[..., Any])
 LEAF = "/integrations/<integration>"
 PICKER_SIZE = 10
 """Maximum number of results in the picker."""
+MOST_REFERENCES = 50
+"""How many items one request links or unlinks."""
 
 
 def _get(rule: str) -> Callable[[View], View]:
@@ -122,9 +125,10 @@ def _linked_banner(here: Visit, leaf: Integration, rows: list[Row]) -> Banner:
 
 def _page_number() -> int:
     text = request.args.get("page", "1")
-    if not text.isascii() or not text.isdigit() or not 0 < int(text[:12]) < 10**6:
+    number = positive("page", text, 1)
+    if number >= 10**6:
         raise InvalidInput("page", "“page” must be a whole number from 1.")
-    return int(text)
+    return number
 
 
 @_get(f"{LEAF}/items/<path:reference>/excerpt")
@@ -147,10 +151,11 @@ def excerpt(integration: str, reference: str) -> Response:
 def search(integration: str) -> Response:
     """Search in the upstream. POST is for the form of an iframe, which submits its token: a token stays out of URLs."""
     here, leaf = visit(), panel().registry.get(integration)
-    query = request.values.get("q", "").strip()[:2000]
+    query = request.values.get("q", "").strip()
     fragment, found, problem, status = wants_fragment(), [], None, 200
     try:
-        found = panel().links.available(here.visitor, leaf.id, query, limit=PICKER_SIZE, obj=here.object)
+        text = search_text("search", query, PICKER_LENGTH)
+        found = panel().links.available(here.visitor, leaf.id, text, limit=PICKER_SIZE, obj=here.object)
     except PanelError as exc:
         problem, status = problem_view(here, leaf, exc), status_of(exc)
     exact = len(found) == 1 and _is_reference(leaf, query)
@@ -170,7 +175,7 @@ def _is_reference(leaf: Integration, text: str) -> bool:
 def link(integration: str) -> Any:
     """Link one or several items. After a failure the page shows the reason, and the search box keeps its text."""
     here, leaf = visit(), panel().registry.get(integration)
-    texts = [text for text in request.form.getlist("reference") if text.strip()][:50]
+    texts = [text for text in request.form.getlist("reference") if text.strip()]
     rows, refused = _link_all(here, leaf, texts)
     if refused is not None and not rows:
         query = request.form.get("q", "") or (texts[0] if texts else "")
@@ -188,6 +193,8 @@ def _link_all(here: Visit, leaf: Integration, texts: list[str]) -> tuple[list[Ro
     """The new links, and the last failure. Among several references, those already linked are skipped."""
     if not texts:
         return [], InvalidInput("reference", f"Choose a {leaf.descriptor.noun} first.")
+    if len(texts) > MOST_REFERENCES:
+        return [], _too_many()
     rows: list[Row] = []
     refused: PanelError | None = None
     for text in texts:
@@ -201,13 +208,19 @@ def _link_all(here: Visit, leaf: Integration, texts: list[str]) -> tuple[list[Ro
     return rows, refused
 
 
+def _too_many() -> InvalidInput:
+    return InvalidInput("reference", f"“reference” may be given at most {MOST_REFERENCES} times.")
+
+
 @_post(f"{LEAF}/unlink")
 def unlink(integration: str) -> Any:
     """Delete links. A link that does not exist is no error."""
     here, leaf = visit(), panel().registry.get(integration)
-    references = request.form.getlist("reference")[:50]
+    references = request.form.getlist("reference")
     if not references:
         raise InvalidInput("reference", "“reference” is missing.")
+    if len(references) > MOST_REFERENCES:
+        raise _too_many()
     for reference in references:
         try:
             panel().links.unlink(here.visitor, leaf.id, here.object, reference)
@@ -337,7 +350,7 @@ def update(integration: str, reference: str) -> Any:
     lock = request.form.get("lockVersion", "")
     sent = {**changed, **({"lockVersion": lock} if lock else {})}
     try:
-        row = panel().links.update(here.visitor, leaf.id, here.object, reference, sent)
+        row = panel().links.update(here.visitor, leaf.id, here.object, reference, field_texts(sent))
     except ChangedUpstream:
         return _edit_conflict(here, leaf, reference, changed)
     except PanelError as exc:
