@@ -84,6 +84,16 @@ class SignInAttempt:
     """Whether the address may be that of a proxy, and so of many people."""
 
 
+@dataclass(frozen=True, slots=True)
+class OpenSession:
+    """A session as its owner sees it."""
+
+    browser: str
+    began_at: datetime
+    seen_at: datetime
+    is_current: bool
+
+
 class People:
     """The people who sign in with a password. ``known_words``: what no password may consist of, besides a name."""
 
@@ -286,12 +296,13 @@ class People:
 
     # --- sessions ------------------------------------------------------------------------------------------------
 
-    def begin_session(self, user: User, *, by: Actor) -> str:
+    def begin_session(self, user: User, *, by: Actor, browser: str = "") -> str:
         """Start a session and return its proof, which the cookie carries. Only its hash is stored."""
         proof, moment = secrets.token_urlsafe(32), now()
         # Expired sessions are deleted here, since there is no scheduled job.
         db.session.execute(delete(UserSession).where(UserSession.began_at < moment - ABSOLUTE))
-        db.session.add(UserSession(id_hash=_digest(proof), user_id=user.id, began_at=moment, seen_at=moment))
+        session = UserSession(id_hash=_digest(proof), user_id=user.id, began_at=moment, seen_at=moment, browser=browser)
+        db.session.add(session)
         user.last_seen_at = moment
         audit.record(AuditAction.SIGNED_IN, by)
         db.session.commit()
@@ -316,6 +327,20 @@ class People:
         ended = db.session.execute(delete(UserSession).where(UserSession.id_hash == _digest(proof)))
         if by is not None and ended.rowcount:  # type: ignore[attr-defined]
             audit.record(AuditAction.SIGNED_OUT, by)
+        db.session.commit()
+
+    def sessions(self, user: User, proof: str) -> list[OpenSession]:
+        """The valid sessions of a person, the last used one first. ``proof`` is that of the current session."""
+        query, moment = select(UserSession).where(UserSession.user_id == user.id), now()
+        return [
+            OpenSession(row.browser, row.began_at, row.seen_at, row.id_hash == _digest(proof))
+            for row in db.session.scalars(query.order_by(UserSession.seen_at.desc()))
+            if is_valid(row, moment)
+        ]
+
+    def end_all_sessions(self, user: User, *, by: Actor) -> None:
+        self._end_sessions(user)
+        audit.record(AuditAction.SIGNED_OUT, by, detail="everywhere")
         db.session.commit()
 
     def _end_sessions(self, user: User) -> None:

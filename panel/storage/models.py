@@ -164,6 +164,8 @@ class UserSession(Model):
     user_id: Mapped[int] = mapped_column(ForeignKey("user.id", ondelete="CASCADE"), index=True)
     began_at: Mapped[datetime] = mapped_column(Moment, default=now, index=True)
     seen_at: Mapped[datetime] = mapped_column(Moment, default=now)
+    browser: Mapped[str] = mapped_column(String(60), default="", server_default="")
+    """Browser and system in words, such as "Firefox on Linux"."""
 
 
 class ApiToken(Model):

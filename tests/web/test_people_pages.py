@@ -9,12 +9,13 @@ import pytest
 import time_machine
 from flask import Flask
 from flask.testing import FlaskClient
-from pages import Behind, post
+from pages import Behind, csrf, post
 from support import CONSOLE, MakeApp, signed_in_client
 from werkzeug.test import TestResponse
 
 from panel.accounts.people import ABSOLUTE, IDLE
 from panel.core.clock import now
+from panel.web.auth.browser_name import browser_name
 
 PASSWORD = "correct horse battery"
 
@@ -172,6 +173,59 @@ def test_a_session_in_use_ends_after_half_a_day(as_admin: FlaskClient) -> None:
             assert as_admin.get("/admin/").status_code == 200
         clock.shift(timedelta(hours=1))
         assert as_admin.get("/admin/").status_code == 303
+
+
+FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+EDGE = "Mozilla/5.0 (Windows NT 10.0) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0 Safari/537.36 Edg/140.0"
+IPHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605 (KHTML) Version/18.0 Safari/604.1"
+
+
+@pytest.mark.parametrize(
+    ("agent", "name"),
+    [
+        (FIREFOX, "Firefox on Linux"), (EDGE, "Edge on Windows"), (IPHONE, "Safari on iPhone"),
+        ("curl/8.0", "Unknown browser"), ("", "Unknown browser"), ("<script>", "Unknown browser"),
+    ],
+)  # fmt: skip
+def test_a_browser_is_named_in_few_words(agent: str, name: str) -> None:
+    assert browser_name(agent) == name
+
+
+def sessions_of(client: FlaskClient) -> list[str]:
+    """The sessions that the page lists, without their times."""
+    listed = re.findall(r"<li><div><strong>([^<]+)</strong>([^<]*)<small>", client.get("/admin/password").text)
+    return sorted(f"{browser}{mark}" for browser, mark in listed)
+
+
+@pytest.mark.usefixtures("bob")
+def test_a_person_sees_their_own_sessions_and_ends_them_all(app: Flask, as_admin: FlaskClient, behind: Behind) -> None:
+    here, elsewhere = app.test_client(), app.test_client()
+    for client, agent in ((here, FIREFOX), (elsewhere, EDGE)):
+        typed = {"name": "bob", "password": PASSWORD}
+        post(client, "/admin/sign-in", typed, headers={"User-Agent": agent})
+    assert sessions_of(here) == ["Edge on Windows", "Firefox on Linux (this session)"]
+
+    answer = post(here, "/admin/sign-out-everywhere")
+
+    assert (answer.status_code, answer.location) == (303, "/admin/sign-in")
+    for client in (here, elsewhere):
+        assert client.get("/admin/objects").location.startswith("/admin/sign-in")
+    assert as_admin.get("/admin/").status_code == 200
+    assert "everywhere" in as_admin.get("/admin/audit").text
+
+
+@pytest.mark.parametrize("path", ["/admin/sign-out", "/admin/sign-out-everywhere"])
+def test_signing_out_clears_what_pages_stored_in_the_browser(as_admin: FlaskClient, path: str) -> None:
+    assert post(as_admin, path).headers["Clear-Site-Data"] == '"storage"'
+
+
+def test_the_tab_of_a_signed_in_person_signs_out(connected: Flask, as_admin: FlaskClient) -> None:
+    page = as_admin.get("/objects/demo/case/1")
+
+    assert "Signed in as alice" in page.text
+    assert 'action="/admin/sign-out"' in page.text
+    assert as_admin.post("/admin/sign-out", data={"csrf_token": csrf(page)}).status_code == 303
+    assert as_admin.get("/objects/demo/case/1").location.startswith("/admin/sign-in")
 
 
 # --- what a person leaves behind -------------------------------------------------------------------------------------

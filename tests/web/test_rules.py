@@ -69,6 +69,7 @@ REACHES = {
     "GET admin.sign_in": PUBLIC,
     "POST admin.sign_in": PUBLIC,
     "POST admin.sign_out": PUBLIC,
+    "POST admin.sign_out_everywhere": "vea",
     "GET admin.password": "vea",
     "POST admin.password": "vea",
     "GET admin.objects": "vea",
@@ -353,7 +354,7 @@ def test_a_browser_session_changes_nothing_through_the_apis() -> None:
 
 
 def test_administration_is_for_administrators() -> None:
-    free = {"admin.sign_in", "admin.sign_out", "admin.password", "admin.objects"}
+    free = {"admin.sign_in", "admin.sign_out", "admin.sign_out_everywhere", "admin.password", "admin.objects"}
     for route, rule in RULES.items():
         endpoint = route.partition(" ")[2]
         is_administration = endpoint.startswith("admin.") or "source" in endpoint

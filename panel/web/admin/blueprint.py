@@ -26,6 +26,7 @@ bp = Blueprint("admin", __name__, url_prefix="/admin")
 ROUTES = (
     ("/sign-in", sign_in.sign_in, ("GET", "POST")),
     ("/sign-out", sign_in.sign_out, ("POST",)),
+    ("/sign-out-everywhere", sign_in.sign_out_everywhere, ("POST",)),
     ("/password", sign_in.password, ("GET", "POST")),
     ("/", overview.overview, ("GET",)),
     ("/integrations", overview.integrations, ("GET",)),

@@ -15,7 +15,9 @@ from panel.web.auth.session import (
     begin_session,
     check_password,
     current_user,
+    end_all_sessions,
     end_session,
+    open_sessions,
     own_path,
     remember_device,
     sign_in_actor,
@@ -74,7 +76,24 @@ def _throttled(page: str, exc: Throttled) -> Page:
 
 def sign_out() -> Page:
     end_session()
-    return redirect(url_for("admin.sign_in"), 303)
+    return _signed_out()
+
+
+def sign_out_everywhere() -> Page:
+    user = current_user()
+    assert user is not None  # noqa: S101  (the route requires a signed-in user)
+    end_all_sessions(user)
+    return _signed_out()
+
+
+def _signed_out() -> Page:
+    """Lead to the sign-in form, and clear what pages stored in the browser.
+
+    Not the cookies: browsers clear those of all hosts of the domain, and this one also has the device cookie.
+    """
+    response = redirect(url_for("admin.sign_in"), 303)
+    response.headers["Clear-Site-Data"] = '"storage"'
+    return response
 
 
 def password() -> Page:
@@ -107,4 +126,7 @@ def _choose_password(user: User) -> None:
 
 def _password_form(user: User, target: str, error: InvalidInput | None = None) -> str:
     errors = {error.field: str(error)} if error else {}
-    return render_template("admin/password.html", one_time=user.must_choose, target=target, errors=errors)
+    sessions = [] if user.must_choose else open_sessions(user)
+    return render_template(
+        "admin/password.html", one_time=user.must_choose, target=target, errors=errors, sessions=sessions
+    )

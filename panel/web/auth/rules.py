@@ -48,6 +48,7 @@ def _require(*proofs: Proof, need: Action | None = None, background: bool = Fals
 
 
 PUBLIC = Rule()
+SIGNED_IN = _require(Proof.SESSION)
 CHOOSES_PASSWORD = Rule(frozenset({Proof.SESSION}), chooses_password=True)
 ADMINISTRATORS = _require(Proof.SESSION, need=Action.ADMIN)
 
@@ -85,6 +86,7 @@ RULES: Mapping[str, Rule] = {
     "GET admin.sign_in": PUBLIC,
     "POST admin.sign_in": PUBLIC,
     "POST admin.sign_out": PUBLIC,
+    "POST admin.sign_out_everywhere": SIGNED_IN,
     "GET admin.password": CHOOSES_PASSWORD,
     "POST admin.password": CHOOSES_PASSWORD,
     "GET admin.objects": _require(Proof.SESSION, need=Action.VIEW),

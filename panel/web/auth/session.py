@@ -9,11 +9,12 @@ from flask import current_app, g, request, session
 from itsdangerous import BadSignature, URLSafeSerializer
 from werkzeug import Response
 
-from panel.accounts.people import SignInAttempt, Throttled
+from panel.accounts.people import OpenSession, SignInAttempt, Throttled
 from panel.core.errors import Forbidden, PanelError
 from panel.logs.audit import Actor
 from panel.storage.models import User
 from panel.web.auth import proxies
+from panel.web.auth.browser_name import browser_name
 from panel.web.context import panel, request_id
 from panel.web.log_lines import note_failed_sign_in
 
@@ -41,7 +42,8 @@ def current_user(*, active: bool = True) -> User | None:
 def begin_session(user: User) -> None:
     """Start a session with a new id. An existing one is discarded, against session fixation."""
     _forget()
-    session[PROOF] = panel().people.begin_session(user, by=sign_in_actor(user.name))
+    browser = browser_name(request.headers.get("User-Agent", ""))
+    session[PROOF] = panel().people.begin_session(user, by=sign_in_actor(user.name), browser=browser)
     g.user = user
 
 
@@ -49,6 +51,17 @@ def end_session() -> None:
     user = current_user()
     _forget(by=sign_in_actor(user.name) if user is not None else None)
     g.user = None
+
+
+def end_all_sessions(user: User) -> None:
+    panel().people.end_all_sessions(user, by=sign_in_actor(user.name))
+    _forget()
+    g.user = None
+
+
+def open_sessions(user: User) -> list[OpenSession]:
+    """The sessions of a person, this one among them."""
+    return panel().people.sessions(user, session.get(PROOF, ""))
 
 
 def _forget(by: Actor | None = None) -> None:
