@@ -132,3 +132,9 @@ def test_an_https_address_without_a_trusted_proxy_is_told_at_start(
     config = load({"PANEL_INSTANCE_DIR": str(tmp_path), **settings})
 
     assert ("Set PANEL_TRUSTED_PROXIES to the number" in _instructions(config, None, sandbox=False)) is is_told
+
+
+def test_the_start_prints_the_name_that_belongs_to_the_one_time_password(tmp_path: Path) -> None:
+    shown = _instructions(load({"PANEL_INSTANCE_DIR": str(tmp_path)}), ("bob", "1234-5678"), sandbox=False)
+
+    assert "Sign in as    bob, with the one-time password 1234-5678" in shown
