@@ -29,7 +29,7 @@ _TEMPLATES = PROJECT_ROOT / "docs" / "templates" if IS_INSTALLED else "docs/temp
 def main(arguments: Sequence[str] = tuple(sys.argv[1:])) -> int:
     try:
         config = load()
-        password = _prepare(config)
+        one_time = _prepare(config)
     except ConfigError as exc:
         return _fail(str(exc))
     except STORAGE_FAILURES as exc:
@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] = tuple(sys.argv[1:])) -> int:
         children.append(_start(_server(config, workers=1 if sandbox else 2)))
         if not _wait_until_ready(ports, children, stopping):
             return _fail("A process of the panel did not start; see above.") if not stopping.requested else 0
-        print(_instructions(config, password, sandbox=sandbox), flush=True)
+        print(_instructions(config, one_time, sandbox=sandbox), flush=True)
         while not stopping.requested and all(child.poll() is None for child in children):
             time.sleep(0.1)
         return 0 if stopping.requested else _fail("A process of the panel ended unexpectedly; see above.")
@@ -70,15 +70,16 @@ class _Stop:
         self.requested = True
 
 
-def _prepare(config: Config) -> str | None:
-    """Run the migrations, and return a one-time password while no administrator has chosen one."""
+def _prepare(config: Config) -> tuple[str, str] | None:
+    """Run the migrations, and return a name with a one-time password while no administrator has chosen one."""
     app = create_app(config)
     # The steps are logged by ``db upgrade``; at start they would bury the addresses.
     logging.getLogger("alembic.runtime.migration").setLevel(logging.WARNING)
     with app.app_context():
         upgrade()
         services: Panel = app.extensions["leafpanel"]
-        return services.people.first_admin_password(by=Actor("console", "local:start", "console"))
+        password = services.people.first_admin_password(by=Actor("console", "local:start", "console"))
+        return (services.people.first_admin_name(), password) if password is not None else None
 
 
 def _server(config: Config, *, workers: int) -> list[str]:
@@ -140,13 +141,14 @@ def _accepts_connections(host: str, port: int) -> bool:
     return True
 
 
-def _instructions(config: Config, password: str | None, *, sandbox: bool) -> str:
+def _instructions(config: Config, one_time: tuple[str, str] | None, *, sandbox: bool) -> str:
     base = f"http://127.0.0.1:{config.port}" if config.host == "127.0.0.1" else config.public_url
     lines = ["", "Leafpanel is ready. Ctrl-C ends it.", ""]
     lines += [f"  Warning       {config.proxy_problem}", ""] if config.proxy_problem else []
     lines += [f"  Admin pages   {base}/admin/", f"  An object     {base}/objects/demo/case/1"]
-    if password:
-        lines += [f"  Sign in as    admin, with the one-time password {password}"]
+    if one_time is not None:
+        name, password = one_time
+        lines += [f"  Sign in as    {name}, with the one-time password {password}"]
     else:
         lines += [
             "  Sign in       with your account",

@@ -194,3 +194,9 @@ def test_files_are_private_in_a_folder_that_was_there_before(tmp_path: Path) -> 
     assert {path.name: stat.S_IMODE(path.stat().st_mode) for path in instance.iterdir()} == dict.fromkeys(
         ["panel.sqlite3", "panel.sqlite3-wal", "traffic.sqlite3", "secret_key", "made-later"], 0o600
     )
+
+
+def test_the_start_prints_the_name_that_belongs_to_the_one_time_password(tmp_path: Path) -> None:
+    shown = _instructions(load({"PANEL_INSTANCE_DIR": str(tmp_path)}), ("bob", "1234-5678"), sandbox=False)
+
+    assert "Sign in as    bob, with the one-time password 1234-5678" in shown

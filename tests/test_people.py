@@ -107,6 +107,7 @@ def test_a_password_is_printed_though_an_administrator_who_chose_one_is_disabled
 
     password = services.people.first_admin_password(by=CONSOLE) or ""
 
+    assert services.people.first_admin_name() == "bob"
     assert signs_in(services, "bob", password)
 
 

@@ -20,7 +20,10 @@ METHOD = "scrypt:32768:8:3"
 COMMON = Path(__file__).with_name("common_passwords.txt")
 """Words, names and keyboard patterns that guessing programs try first, in lower case."""
 
-TOO_EASY = "This password is easy to guess: choose one that is not a common word, a pattern or a name of yours or ours."
+TOO_EASY = (
+    "This password is easy to guess: do not use a common word, a pattern, your own name, or the name or address of"
+    " this panel."
+)
 
 _LETTERS_FOR = str.maketrans("@48301!$57", "aabeoiisst")
 """Digits and signs that people write for letters."""

@@ -97,6 +97,9 @@ class OpenSession:
     is_current: bool
 
 
+_ENABLED_ADMINS = select(User).where(User.role == "admin", User.disabled.is_(False)).order_by(User.id)
+
+
 class People:
     """The people who sign in with a password. ``known_words``: what no password may consist of, besides a name."""
 
@@ -112,8 +115,7 @@ class People:
         Each start issues a new one until an administrator has chosen a password. Then the result is None.
         """
         # The rows stay locked until the commit: of two machines that start together, one issues the password.
-        enabled = select(User).where(User.role == "admin", User.disabled.is_(False)).order_by(User.id)
-        admins = db.session.scalars(enabled.with_for_update()).all()
+        admins = db.session.scalars(_ENABLED_ADMINS.with_for_update()).all()
         admin = next(iter(admins), None)
         if any(not other.must_choose for other in admins) or (admin is None and db.session.scalar(select(User.id))):
             return None
@@ -132,6 +134,10 @@ class People:
             db.session.rollback()
             return None
         return password
+
+    def first_admin_name(self) -> str:
+        """The name that belongs to the password of ``first_admin_password``."""
+        return db.session.scalars(_ENABLED_ADMINS.limit(1)).one().name
 
     def all(self) -> list[User]:
         return list(db.session.scalars(select(User).order_by(User.folded_name)))
