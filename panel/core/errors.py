@@ -11,6 +11,7 @@ PanelError
 │   └── ChangedUpstream                 update met a newer version
 ├── Rejected(fields)                    the upstream checked the values and refused them
 ├── Uncertain                           a create may or may not have happened upstream
+├── NotRecorded                         the upstream did it, and our storage could not record it
 ├── NotSupported                        this leaf, or this installation, does not do that
 └── ProviderUnavailable(problem)        the world is not ready: carries cause, reason, retry-after
 """
@@ -87,6 +88,10 @@ class Uncertain(PanelError):
     in_doubt = True
     integration: str = ""
     pointers: tuple[Pointer, ...] = ()
+
+
+class NotRecorded(PanelError):
+    """The upstream carried out a write, and our storage could not record it. The message says what was done."""
 
 
 class NotSupported(PanelError):

@@ -76,6 +76,8 @@ class FailingStandIn(Protocol):
     """A stand-in of the upstream: ``fault`` makes it fail in the way of that name, for every request."""
 
     fault: str | None
+    fault_only: Callable[[Any], bool]
+    """Restricts ``fault`` to the requests for which this returns true."""
 
     def counting(self) -> AbstractContextManager[Sequence[Request]]:
         """Collect the requests that arrive inside the block."""

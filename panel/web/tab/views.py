@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -12,8 +13,10 @@ from panel.accounts.principal import Action
 from panel.core.domain import Row
 from panel.core.errors import AlreadyLinked, ChangedUpstream, InvalidInput, NotFound, PanelError, ProviderUnavailable
 from panel.integrations.contract import Integration
+from panel.storage.engine import STORAGE_FAILURES, db
 from panel.web.context import leaves_for, panel
 from panel.web.error_bodies import status_of
+from panel.web.failure_log import log_storage_failure
 from panel.web.formatting import key as row_key
 from panel.web.htmx import wants_fragment
 from panel.web.tab.forms import (
@@ -28,6 +31,7 @@ from panel.web.tab.forms import (
     inputs,
     missing,
     prefilled,
+    storage_failed,
     typed,
     what_changed,
     why_not_changed,
@@ -75,6 +79,22 @@ def blueprint(name: str, url_prefix: str) -> Blueprint:
 def _redirects(here: Visit) -> bool:
     """Whether an action ends with a redirect to the list. Not with an embed token, which stays out of URLs."""
     return here.keeps_history and not wants_fragment()
+
+
+def _roll_back(exc: Exception) -> None:
+    """Log a storage failure and make the session usable, so that a form can be drawn with what was typed."""
+    log_storage_failure(exc)
+    db.session.rollback()
+
+
+@contextmanager
+def _told_anyway(exc: PanelError) -> Iterator[None]:
+    """Raise ``exc`` itself where our storage cannot even be read: what is known of a write counts for more."""
+    try:
+        yield
+    except STORAGE_FAILURES as storage:
+        _roll_back(storage)
+        raise exc from None
 
 
 def _back(here: Visit, leaf: Integration, **values: Any) -> Any:
@@ -261,8 +281,12 @@ def create(integration: str) -> Any:
     given = {name: value for name, value in values.items() if value.strip()}
     try:
         row = panel().links.create(here.visitor, leaf.id, here.object, given, key=key or None)
+    except STORAGE_FAILURES as exc:
+        _roll_back(exc)
+        return _create_page(here, leaf, _form_again(here, leaf, values, {}, storage_failed("created"), key), status=503)
     except PanelError as exc:
-        return _not_created(here, leaf, values, key, exc)
+        with _told_anyway(exc):
+            return _not_created(here, leaf, values, key, exc)
     return _created(here, leaf, row)
 
 
@@ -340,8 +364,12 @@ def update(integration: str, reference: str) -> Any:
         row = panel().links.update(here.visitor, leaf.id, here.object, reference, sent)
     except ChangedUpstream:
         return _edit_conflict(here, leaf, reference, changed)
+    except STORAGE_FAILURES as exc:
+        _roll_back(exc)
+        return _edit_again(here, leaf, reference, storage_failed("changed"), {}, 503)
     except PanelError as exc:
-        return _not_updated(here, leaf, reference, exc)
+        with _told_anyway(exc):
+            return _not_updated(here, leaf, reference, exc)
     return _updated(here, leaf, reference, Banner(what_changed(leaf, row, request.form, changed)))
 
 
@@ -374,7 +402,15 @@ def _edit_conflict(here: Visit, leaf: Integration, reference: str, changed: dict
 
 def _not_updated(here: Visit, leaf: Integration, reference: str, exc: PanelError) -> Response:
     form_errors, errors = why_not_changed(here, leaf, exc)
-    status = 422 if isinstance(exc, InvalidInput) else status_of(exc)
+    return _edit_again(
+        here, leaf, reference, form_errors, errors, 422 if isinstance(exc, InvalidInput) else status_of(exc)
+    )
+
+
+def _edit_again(
+    here: Visit, leaf: Integration, reference: str, form_errors: FormErrors, errors: Mapping[str, str], status: int
+) -> Response:
+    """The form with the submitted values; without it while the item cannot be read."""
     try:
         row = panel().links.item(here.visitor, leaf.id, here.object, reference)
         values = typed(leaf.descriptor.update, request.form)
