@@ -285,7 +285,7 @@ def test_a_thing_that_was_made_stays_the_one_of_its_key_when_the_trail_takes_no_
     db.session.execute(text("ALTER TABLE audit_entry RENAME TO gone"))
     db.session.commit()
     with upstreams.openproject.counting() as asked:
-        with pytest.raises(NotRecorded, match="The work package was created: [0-9]+"):
+        with pytest.raises(NotRecorded, match=r"The work package was created: [0-9]+"):
             services.links.create(visitor, "openproject", CASE, NEW, key="k1")
         db.session.execute(text("ALTER TABLE gone RENAME TO audit_entry"))
         db.session.commit()

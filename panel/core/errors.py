@@ -8,7 +8,8 @@ PanelError
 ├── Conflict                            somebody else was first
 │   ├── AlreadyLinked
 │   ├── AlreadyExists                   create would overwrite an upstream thing
-│   └── ChangedUpstream                 update met a newer version
+│   ├── ChangedUpstream                 update met a newer version
+│   └── WrongInstance                   the source leads to another instance than that of the links
 ├── Rejected(fields)                    the upstream checked the values and refused them
 ├── Uncertain                           a create may or may not have happened upstream
 ├── NotRecorded                         the upstream did it, and our storage could not record it
@@ -69,6 +70,10 @@ class AlreadyExists(Conflict):
 
 class ChangedUpstream(Conflict):
     """An update met a newer version upstream; nothing was saved."""
+
+
+class WrongInstance(Conflict):
+    """The source leads to another instance than the one that the links were made in."""
 
 
 class Rejected(PanelError):

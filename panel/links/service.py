@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
@@ -16,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from panel.accounts.principal import Action, Principal
 from panel.connector import Caller, Connector, Upstream
-from panel.core.domain import Choice, Health, Item, Listing, ObjectRef, Pointer, Row
+from panel.core.domain import Choice, Health, Item, Listing, ObjectRef, Pointer, Problem, Row
 from panel.core.errors import (
     AlreadyLinked,
     InvalidInput,
@@ -74,6 +74,19 @@ class Found:
     linked: bool | None
 
 
+@dataclass(slots=True)
+class LinkedAll:
+    """What came of linking several references."""
+
+    rows: list[Row] = field(default_factory=list)
+    refused: PanelError | None = None
+    """The last failure."""
+    left: Sequence[str] = ()
+    """What was not tried to its end, as typed."""
+    seconds_left: float | None = None
+    """What is left of the deadline; None when no call was made."""
+
+
 class Links:
     """Every method checks the rights of its visitor first: NotFound outside of their limits, Forbidden."""
 
@@ -102,10 +115,13 @@ class Links:
         limit: int = DEFAULT_LIMIT,
         page: int = 1,
         search: str = "",
+        problem: Problem | None = None,
+        deadline_s: float | None = None,
     ) -> Listing:
         """The object's linked items, newest pointer first; a problem instead of items when they cannot be read.
 
-        An object without links is only called empty after its source proved readable.
+        An object without links is only called empty after its source proved readable. With a ``problem`` that this
+        request has met already, the source is not asked again. ``deadline_s`` is what is left of the request's time.
         """
         visitor.principal.require(Action.VIEW, obj, integration)
         leaf = self._registry.get(integration)
@@ -116,7 +132,9 @@ class Links:
         source = self._resolver.resolve(leaf)
         shown = pointers.as_pointers(leaf, source.config, links)
         try:
-            items = self._items(visitor, leaf, source, shown)
+            if problem is not None:
+                raise ProviderUnavailable(problem)
+            items = self._items(visitor, leaf, source, shown, deadline_s=deadline_s)
         except ProviderUnavailable as exc:
             rows = tuple(Row(pointer, None) for pointer in shown)
             return Listing(rows, total, page, limit, exc.problem)
@@ -139,9 +157,10 @@ class Links:
         return Listing(tuple(hits[start : start + limit]), len(hits), page, limit)
 
     def _items(
-        self, visitor: Visitor, leaf: Integration, source: ResolvedSource, shown: Sequence[Pointer]
-    ) -> Mapping[str, Item]:
-        with open_upstream(self._connector, leaf, source, visitor.caller) as upstream:
+        self, visitor: Visitor, leaf: Integration, source: ResolvedSource, shown: Sequence[Pointer],
+        *, deadline_s: float | None = None,
+    ) -> Mapping[str, Item]:  # fmt: skip
+        with open_upstream(self._connector, leaf, source, visitor.caller, deadline_s=deadline_s) as upstream:
             if not shown:
                 leaf.check(upstream)
                 return {}
@@ -218,15 +237,55 @@ class Links:
         visitor.principal.require(Action.LINK, obj, integration)
         leaf = self._registry.get(integration)
         source, item = self._look_up(visitor, leaf, obj, text)
+        return self._linked(visitor, leaf, source, obj, item)
+
+    def _linked(self, visitor: Visitor, leaf: Integration, source: ResolvedSource, obj: ObjectRef, item: Item) -> Row:
         link = pointers.add(leaf, obj, item.reference, by=visitor.actor, action=AuditAction.LINK)
         if link is None:
             raise AlreadyLinked(f"This {leaf.descriptor.noun} is already linked.")
         return Row(pointers.as_pointer(leaf, source.config, link), item)
 
+    def link_all(self, visitor: Visitor, integration: str, obj: ObjectRef, texts: Sequence[str]) -> LinkedAll:
+        """Link several items within one deadline. Stops at the first failure of the source or of our storage.
+
+        Among several references, those already linked are skipped. Raises as ``link`` does before its first call.
+        """
+        visitor.principal.require(Action.LINK, obj, integration)
+        leaf = self._registry.get(integration)
+        self._instances.require_known(leaf.id, leaf.descriptor.upstream)
+        source = self._resolver.resolve(leaf)
+        shown = self._first_pointers(leaf, source, obj)
+        result, left = LinkedAll(), list(texts)
+        try:
+            with open_upstream(self._connector, leaf, source, visitor.caller, pointers=shown, fresh=True) as upstream:
+                while left:
+                    try:
+                        item = leaf.resolve(upstream, left[0].strip())
+                        result.rows.append(self._linked(visitor, leaf, source, obj, item))
+                    except ProviderUnavailable:
+                        raise
+                    except PanelError as exc:
+                        if not isinstance(exc, AlreadyLinked) or len(texts) == 1:
+                            result.refused = exc
+                    left.pop(0)
+                    result.seconds_left = upstream.seconds_left
+        except ProviderUnavailable as exc:
+            result.refused, result.left = exc, left
+        except STORAGE_FAILURES as exc:
+            if not result.rows:
+                raise
+            db.session.rollback()
+            log.error("%s stopped linking: %s", visitor.caller.request_id, type(exc).__name__)
+            result.refused, result.left = NotRecorded("The panel's own storage does not answer now."), left
+        if not result.rows and result.refused is None:
+            result.refused = AlreadyLinked(f"These {leaf.descriptor.noun_plural} are already linked.")
+        return result
+
     def _look_up(self, visitor: Visitor, leaf: Integration, obj: ObjectRef, text: str) -> tuple[ResolvedSource, Item]:
         """The item of typed text, read past caches."""
         if not text.strip():
             raise InvalidInput("reference", "“reference” is missing: give an address, id or reference.")
+        self._instances.require_known(leaf.id, leaf.descriptor.upstream)
         source = self._resolver.resolve(leaf)
         shown = self._first_pointers(leaf, source, obj)
         with open_upstream(self._connector, leaf, source, visitor.caller, pointers=shown, fresh=True) as upstream:
@@ -241,6 +300,7 @@ class Links:
         """
         visitor.principal.require(Action.CREATE, obj, integration)
         leaf = self._registry.get(integration)
+        self._instances.require_known(leaf.id, leaf.descriptor.upstream)
         intent: CreateIntent | None = None
         if key:
             intent, is_repeated = idempotency.begin(visitor.principal.key, key, leaf.id, obj, values)
@@ -336,6 +396,7 @@ class Links:
         """Change a linked item upstream. Raises ChangedUpstream, Rejected, NotSupported, NotFound."""
         visitor.principal.require(Action.UPDATE, obj, integration)
         leaf = self._registry.get(integration)
+        self._instances.require_known(leaf.id, leaf.descriptor.upstream)
         link, source = pointers.find(leaf, obj, reference), self._resolver.resolve(leaf)
         pointer = pointers.as_pointer(leaf, source.config, link)
         named = ", ".join(field.name for field in leaf.descriptor.update if field.name in changes)

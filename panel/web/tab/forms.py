@@ -18,6 +18,7 @@ from panel.core.errors import (
     ProviderUnavailable,
     Rejected,
     Uncertain,
+    WrongInstance,
 )
 from panel.integrations.contract import Integration
 from panel.integrations.descriptor import Field
@@ -183,7 +184,7 @@ def why_not_created(visit: Visit, leaf: Integration, exc: PanelError) -> tuple[F
     """The summary of a refused create form, and the messages for its fields."""
     upstream = leaf.descriptor.upstream
     names = {one.name for one in leaf.descriptor.create}
-    if isinstance(exc, Uncertain) or (isinstance(exc, Conflict) and not isinstance(exc, AlreadyExists)):
+    if isinstance(exc, Uncertain) or (isinstance(exc, Conflict) and not isinstance(exc, AlreadyExists | WrongInstance)):
         title = "We cannot tell whether it was created."
         return FormErrors(title, "Check before trying again.", uncertain=True), {}
     if isinstance(exc, Rejected):
