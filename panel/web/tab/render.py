@@ -81,7 +81,7 @@ def _common(here: Visit, leaf: Integration | None, *, late: bool) -> dict[str, A
     return {
         "visit": here, "leaf": leaf, "card": leaf.descriptor if leaf else None, "rows": _rows(leaf), "late": late,
         "columns": Columns(leaf) if leaf else None, "reference": request_id(), "list_view": None, "banner": None,
-        "problem_view": None, "query": "", "focus": "",
+        "problem_view": None, "query": "", "focus": "", "left": (),
     }  # fmt: skip
 
 

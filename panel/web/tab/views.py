@@ -10,9 +10,11 @@ from typing import Any, TypeVar
 from flask import Blueprint, Response, redirect, request
 
 from panel.accounts.principal import Action
-from panel.core.domain import Row
-from panel.core.errors import AlreadyLinked, ChangedUpstream, InvalidInput, NotFound, PanelError, ProviderUnavailable
+from panel.core.domain import Problem, Row
+from panel.core.errors import ChangedUpstream, InvalidInput, NotFound, PanelError, ProviderUnavailable
+from panel.core.reasons import Reason
 from panel.integrations.contract import Integration
+from panel.links.service import LinkedAll
 from panel.storage.engine import STORAGE_FAILURES, db
 from panel.web.context import leaves_for, panel
 from panel.web.error_bodies import status_of
@@ -47,6 +49,8 @@ _VIEWS: list[tuple[str, str, Callable[..., Any]]] = []
 View = TypeVar("View", bound=Callable[..., Any])
 
 LEAF = "/integrations/<integration>"
+SHORTEST_LIST_S = 0.5
+"""With less time than this left, a request that linked something lists references only."""
 PICKER_SIZE = 10
 """Maximum number of results in the picker."""
 
@@ -191,34 +195,39 @@ def link(integration: str) -> Any:
     """Link one or several items. After a failure the page shows the reason, and the search box keeps its text."""
     here, leaf = visit(), panel().registry.get(integration)
     texts = [text for text in request.form.getlist("reference") if text.strip()][:50]
-    rows, refused = _link_all(here, leaf, texts)
-    if refused is not None and not rows:
-        query = request.form.get("q", "") or (texts[0] if texts else "")
-        return show_list(
-            here, leaf, status=status_of(refused), problem_view=problem_view(here, leaf, refused), query=query
-        )
-    references = tuple(row.pointer.reference for row in rows)
-    if _redirects(here) and refused is None:
+    done = _link_all(here, leaf, texts)
+    references = tuple(row.pointer.reference for row in done.rows)
+    if _redirects(here) and done.refused is None:
         return _back(here, leaf, linked=list(references))
-    problem = problem_view(here, leaf, refused) if refused is not None else None
-    return show_list(here, leaf, fresh=references, banner=_linked_banner(here, leaf, rows), problem_view=problem)
+    problem = _met_problem(leaf, done)
+    shown = list_view(
+        here, leaf, fresh=references, sort=request.args.get("sort"), problem=problem, deadline_s=done.seconds_left
+    )
+    more: dict[str, Any] = {"left": done.left}
+    if done.refused is not None:
+        more["problem_view"] = problem_view(here, leaf, done.refused)
+    if not done.rows:
+        more["query"] = request.form.get("q", "") or (texts[0] if texts else "")
+        return show_list(here, leaf, shown, status=status_of(done.refused) if done.refused else 200, **more)
+    return show_list(here, leaf, shown, banner=_linked_banner(here, leaf, done.rows), **more)
 
 
-def _link_all(here: Visit, leaf: Integration, texts: list[str]) -> tuple[list[Row], PanelError | None]:
-    """The new links, and the last failure. Among several references, those already linked are skipped."""
+def _link_all(here: Visit, leaf: Integration, texts: list[str]) -> LinkedAll:
     if not texts:
-        return [], InvalidInput("reference", f"Choose a {leaf.descriptor.noun} first.")
-    rows: list[Row] = []
-    refused: PanelError | None = None
-    for text in texts:
-        try:
-            rows.append(panel().links.link(here.visitor, leaf.id, here.object, text))
-        except PanelError as exc:
-            if not isinstance(exc, AlreadyLinked) or len(texts) == 1:
-                refused = exc
-    if not rows and refused is None:
-        refused = AlreadyLinked(f"These {leaf.descriptor.noun_plural} are already linked.")
-    return rows, refused
+        return LinkedAll(refused=InvalidInput("reference", f"Choose a {leaf.descriptor.noun} first."))
+    try:
+        return panel().links.link_all(here.visitor, leaf.id, here.object, texts)
+    except PanelError as exc:
+        return LinkedAll(refused=exc)
+
+
+def _met_problem(leaf: Integration, done: LinkedAll) -> Problem | None:
+    """Why the list of this request does not ask the source again: it has just failed, or took nearly all the time."""
+    if isinstance(done.refused, ProviderUnavailable):
+        return done.refused.problem
+    if done.seconds_left is not None and done.seconds_left < SHORTEST_LIST_S:
+        return Problem(Reason.TIMEOUT, f"{leaf.descriptor.upstream} took nearly all the time of this request.")
+    return None
 
 
 @_post(f"{LEAF}/unlink")
