@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -16,6 +18,8 @@ from sqlalchemy.exc import OperationalError
 from support import CASE, Upstreams, api_token, signed_in_client
 from web.tab_reader import HTMX, get, leaf, send
 
+from panel import create_app
+from panel.config import load
 from panel.core.errors import Conflict, ProviderUnavailable, Uncertain
 from panel.links import open_creates
 from panel.links.service import Visitor
@@ -246,6 +250,48 @@ def test_a_process_that_ends_while_it_waits_leaves_its_create(
     db.session.commit()
     assert open_creates.unknown_count() == 1
     assert "Cut off" in get(admin, "/admin/creates").text
+
+
+def _create(settings: dict[str, str], visitor: Visitor, key: str | None) -> None:
+    app = create_app(load(settings))
+    with app.app_context():
+        app.extensions["leafpanel"].links.create(visitor, "openproject", CASE, NEW, key=key)
+
+
+def test_every_create_of_a_killed_process_is_listed(
+    connected: Flask, services: Panel, visitor: Visitor, upstreams: Upstreams, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """kill -9 between the create and its answer, three times."""
+    config, count, spawn = services.config, made(upstreams), multiprocessing.get_context("spawn")
+    settings = {
+        "PANEL_INSTANCE_DIR": str(config.instance_dir), "PANEL_DATABASE_URL": config.database_url,
+        "PANEL_ALLOWED_PRIVATE_HOSTS": upstreams.server.host_port,
+    }  # fmt: skip
+    db.session.commit()
+    real = upstreams.openproject.answer
+    for key in (None, "k1", "k2"):
+        created, killed = threading.Event(), threading.Event()
+
+        def commit_and_wait(request: Any, created: Any = created, killed: Any = killed) -> Any:
+            response = real(request)
+            if request.method == "POST":
+                created.set()
+                killed.wait(60)
+            return response
+
+        monkeypatch.setattr(upstreams.openproject, "answer", commit_and_wait)
+        process = spawn.Process(target=_create, args=(settings, visitor, key))
+        process.start()
+        assert created.wait(60)
+        process.kill()
+        process.join(60)
+        killed.set()
+
+    assert made(upstreams) == count + 3
+    assert [(row.who, row.object_id, row.integration) for row in rows()] == [("alice", "1", "openproject")] * 3
+    monkeypatch.setattr(upstreams.openproject, "answer", real)
+    with pytest.raises(Conflict):
+        services.links.create(visitor, "openproject", CASE, NEW, key="k1")
 
 
 @pytest.mark.parametrize("failure", ["cut", "500", "503"])
