@@ -104,7 +104,7 @@ def build_services(app: Flask, config: Config, registry: Registry) -> Panel:
         instances=instances,
         connection_tests=ConnectionTests(registry, sources, connector, checks, instances),
         links=Links(registry, resolver, connector, checks, instances),
-        dry_run=DryRun(registry, resolver, connector),
+        dry_run=DryRun(registry, resolver, connector, instances),
         api_tokens=ApiTokens(registry.ids),
         people=People(limit_store, known_words=config.known_words),
         switches=switches,

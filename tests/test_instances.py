@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 
 import pytest
 from flask import Flask
-from support import ALICE, CASE, CASE_PATH, Upstreams
+from support import ALICE, CASE, CASE_PATH, Upstreams, api_token, signed_in_client
 
 from panel.connector import Caller
 from panel.core.domain import ConnectionTest, Health
-from panel.core.errors import Conflict
+from panel.core.errors import Conflict, WrongInstance
 from panel.core.health import HealthStatus
 from panel.links.service import Visitor
 from panel.sandbox.xwiki_seeds import SET_UP
@@ -309,3 +309,60 @@ def test_programs_are_told_too(
     assert (tested["ok"], tested["reason"]) == (True, None)
     assert (health["status"], health["message"], health.get("reason")) == ("degraded", ANOTHER[leaf], None)
     assert listed.status_code == 200
+
+
+# --- writing to it ---------------------------------------------------------------------------------------------------
+
+NEW = {
+    "xwiki": {"space": "Sandbox", "title": "Written elsewhere"},
+    "openproject": {"projectId": "1", "subject": "Written elsewhere"},
+}
+
+
+@pytest.mark.usefixtures("linked")
+def test_nothing_is_written_to_another_instance_until_somebody_decides(
+    panel: Panel, visitor: Visitor, upstreams: Upstreams, leaf: str
+) -> None:
+    exchange(upstreams, leaf)
+    check(panel, leaf)
+    links, standin = panel.links, getattr(upstreams, leaf)
+    with standin.counting() as asked:
+        for write in (
+            lambda: links.link(visitor, leaf, CASE, "102"),
+            lambda: links.link_all(visitor, leaf, CASE, ["102"]),
+            lambda: links.create(visitor, leaf, CASE, NEW[leaf]),
+            lambda: links.update(visitor, leaf, CASE, REFERENCES[leaf], {"subject": "x"}),
+            lambda: panel.dry_run.create(visitor, leaf, NEW[leaf]),
+        ):
+            with pytest.raises(WrongInstance, match="than the one the link was made in"):
+                write()
+    assert asked == []
+
+    other = panel.instances.other_instance(leaf)
+    assert other is not None
+    panel.instances.accept(leaf, other.id)
+    db.session.commit()
+    links.create(visitor, leaf, CASE, NEW[leaf])
+
+
+@pytest.mark.usefixtures("linked")
+def test_another_instance_is_read_and_unlinked_and_the_tab_says_so(
+    panel: Panel, visitor: Visitor, upstreams: Upstreams, leaf: str, connected: Flask
+) -> None:
+    exchange(upstreams, leaf)
+    check(panel, leaf)
+    client = signed_in_client(connected, "Noor V.", "editor")
+
+    page = client.get(f"/objects/demo/case/1/integrations/{leaf}")
+    refused = client.post(
+        f"{CASE_PATH}/{leaf}",
+        json={"reference": "102"},
+        headers={"Authorization": f"Bearer {api_token(connected, 'write')}"},
+    )
+
+    assert page.status_code == 200
+    assert f"{ANOTHER[leaf]} Nothing is linked, created or changed until" in page.text
+    assert refused.status_code == 409
+    (row,) = panel.links.listing(visitor, leaf, CASE).rows
+    panel.links.unlink(visitor, leaf, CASE, row.pointer.reference)
+    assert panel.links.counts(CASE) == {}

@@ -118,6 +118,14 @@ def succeeded(status: int) -> bool:
     return 200 <= status < 300 and status != 206
 
 
+def refuses(status: int) -> bool:
+    """Whether a status proves that a write changed nothing. A 5xx does not: it may come after the change.
+
+    A redirect counts as a refusal, because the panel follows none.
+    """
+    return 300 <= status < 500
+
+
 def problem_of_status(status: int, headers: Mapping[str, str], endpoint: Endpoint) -> Problem:
     """The failure that a complete answer with this status means."""
     plain = f"Upstream service answered HTTP {status}."

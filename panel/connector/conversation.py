@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import Protocol, TypeVar
 
 from panel.connector.caller import Caller, Journal
-from panel.connector.classify import problem_of_status, succeeded, timed_out
+from panel.connector.classify import problem_of_status, refuses, succeeded, timed_out
 from panel.connector.deadline import Deadline, DeadlinePassed
 from panel.connector.endpoint import Endpoint, outline_of, path_of
 from panel.connector.headers import OauthSigner, request_headers, with_credential
@@ -74,6 +74,9 @@ class _HeldRecords(threading.local):
 
 class Upstream:
     """One conversation: all its calls share the caller and one absolute deadline."""
+
+    may_have_written = False
+    """Whether a write was sent that may have taken effect: it succeeded, or no answer proves that it was refused."""
 
     def __init__(
         self,
@@ -210,18 +213,20 @@ class Upstream:
         if answer is not None:
             return answer
         assert refusal is not None  # noqa: S101  (one of the two is always there)
-        raise ProviderUnavailable(signer.refusal(self.source, refusal))
+        failure = ProviderUnavailable(signer.refusal(self.source, refusal.problem))
+        failure.in_doubt = refusal.in_doubt
+        raise failure
 
     def _perform_or_refusal(
         self, request: OutgoingRequest, allow: Collection[int]
-    ) -> tuple[Answer | None, Problem | None]:
+    ) -> tuple[Answer | None, ProviderUnavailable | None]:
         """The answer, or why the credential was refused. Raises ProviderUnavailable for any other failure."""
         try:
             return self.perform(request, allow), None
         except ProviderUnavailable as exc:
             if exc.reason is not Reason.CREDENTIALS_REJECTED:
                 raise
-            return None, exc.problem
+            return None, exc
 
     def perform(self, request: OutgoingRequest, allow: Collection[int]) -> Answer:
         """Send ``request`` unchanged, within the limits, and record it in the journal. Errors as for ``send``."""
@@ -238,17 +243,26 @@ class Upstream:
                 outcome.report(problem)
         except ProviderUnavailable as exc:
             problem = exc.problem
+            exc.in_doubt = self._note_write(request, sent=exc.unanswered, status=None)
             raise
         finally:
             ms = round((time.monotonic() - started) * 1000)
             outline = f"{request.method} {outline_of(request.target)}"
             self._record(_CallRecord(outline, status, problem.reason if problem is not None else None, ms, size))
+        in_doubt = self._note_write(request, sent=True, status=raw.status)
         if problem is not None:
             failure = ProviderUnavailable(problem)
             # A 5xx whose body is cut off may come from a proxy, so the call may have taken effect.
             failure.unanswered = raw.body is None and raw.status >= 500
+            failure.in_doubt = in_doubt
             raise failure
         return answer
+
+    def _note_write(self, request: OutgoingRequest, *, sent: bool, status: int | None) -> bool:
+        """Whether the request is a write that may have taken effect; noted in ``may_have_written``."""
+        may_have_written = not request.reads and sent and (status is None or not refuses(status))
+        self.may_have_written |= may_have_written
+        return may_have_written
 
     def _exchange(self, request: OutgoingRequest, allow: Collection[int], outcome: Outcome) -> RawResponse:
         """Send the request. Only failures of the exchange reach the breaker; a refusal by our own limits does not."""

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
-from http.client import HTTPException
+from http.client import BadStatusLine, HTTPException, HTTPResponse
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any, TypeVar
 
@@ -34,6 +34,9 @@ logging.getLogger("urllib3").setLevel(logging.ERROR)
 
 _FRAMING = 1024 * 1024
 """How many bytes headers, chunk sizes and poor compression may add to a body within its limit."""
+
+_MAX_INFORMATIONAL = 10
+"""How many informational answers (1xx) may precede the final one."""
 
 _LIBRARY_FAILURES = (OSError, HTTPException, urllib3.exceptions.HTTPError, requests.RequestException)
 _FAILURES = (*_LIBRARY_FAILURES, BodyTooLarge, BudgetExceeded, MalformedBody)
@@ -164,6 +167,7 @@ class GuardedAdapter(HTTPAdapter):
             _Https(endpoint.host, endpoint.port) if endpoint.is_tls else HTTPConnection(endpoint.host, endpoint.port)
         )
         self._open.callback(connection.close)
+        connection.response_class = _FinalResponse
         # Without this, http.client would connect by itself, to an address that the guard has not checked.
         connection.auto_open = 0
         connection.sock = self.connect()
@@ -196,6 +200,23 @@ class GuardedAdapter(HTTPAdapter):
             closed = self._connection is not None and self._connection.ended
             within_s = self._deadline.seconds
             return problem_of_failure(exc, self._endpoint, within_s=within_s, closed=closed, handled=handled)
+
+
+class _FinalResponse(HTTPResponse):
+    """Skips informational answers, such as 103 Early Hints; http.client itself skips only 100.
+
+    https://www.rfc-editor.org/rfc/rfc9110#section-15.2. A 101 is final: no request asks to switch protocols.
+    """
+
+    def begin(self) -> None:
+        """Raises BadStatusLine when too many informational answers come."""
+        for _ in range(_MAX_INFORMATIONAL + 1):
+            super().begin()
+            if not 100 <= self.status < 200 or self.status == 101:
+                return
+            # http.client reads the next answer only while it has no headers.
+            self.headers = self.msg = None  # type: ignore[assignment]
+        raise BadStatusLine(str(self.status))
 
 
 class _Https(HTTPConnection):

@@ -8,9 +8,11 @@ PanelError
 ├── Conflict                            a concurrent change came first
 │   ├── AlreadyLinked
 │   ├── AlreadyExists                   create would overwrite an upstream item
-│   └── ChangedUpstream                 the item changed before the update
+│   ├── ChangedUpstream                 the item changed before the update
+│   └── WrongInstance                   the source leads to another instance than that of the links
 ├── Rejected(fields)                    the upstream checked the values and refused them
 ├── Uncertain                           a create may or may not have happened upstream
+├── NotRecorded                         the upstream did it, and our storage could not record it
 ├── NotSupported                        this leaf, or this installation, does not do that
 └── ProviderUnavailable(problem)        the source cannot be used: has cause, reason, retry-after
 """
@@ -70,6 +72,10 @@ class ChangedUpstream(Conflict):
     """The item changed upstream before the update; nothing was saved."""
 
 
+class WrongInstance(Conflict):
+    """The source leads to another instance than the one that the links were made in."""
+
+
 class Rejected(PanelError):
     """The upstream refused the values. ``fields`` maps the panel's field names to the upstream's messages."""
 
@@ -87,6 +93,10 @@ class Uncertain(PanelError):
     in_doubt = True
     integration: str = ""
     pointers: tuple[Pointer, ...] = ()
+
+
+class NotRecorded(PanelError):
+    """The upstream carried out a write, and our storage could not record it. The message says what was done."""
 
 
 class NotSupported(PanelError):

@@ -10,14 +10,29 @@ every other failure.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
 from panel.connector import Answer, SourceConfig, Upstream
 from panel.core.domain import Choice, Identity, Item, Problem
-from panel.core.errors import NotSupported
+from panel.core.errors import NotSupported, ProviderUnavailable, Uncertain
 from panel.integrations.descriptor import Descriptor
+
+
+@contextmanager
+def creating(upstream: Upstream, what: str = "it") -> Iterator[None]:
+    """Raise Uncertain for a failure after which the item may exist: no answer, an incomplete or broken one, or a 5xx.
+
+    An answer that proves a refusal, such as a 4xx, leaves its failure unchanged. ``what`` names the item.
+    """
+    try:
+        yield
+    except ProviderUnavailable as exc:
+        if not upstream.may_have_written:
+            raise
+        raise Uncertain(f"We cannot tell whether {what} was created. Check before trying again.") from exc
 
 
 class Integration(ABC):
@@ -109,7 +124,7 @@ class Integration(ABC):
         """Create an item upstream from the fields of ``descriptor.create`` and return it.
 
         Raises InvalidInput(field) before anything is sent, Rejected(fields), AlreadyExists, Forbidden, or Uncertain
-        when the request was sent and no complete answer came.
+        when the request was sent and no answer proves that nothing was created: see ``creating``.
         """
 
     def update(self, upstream: Upstream, reference: str, changes: Mapping[str, Any]) -> Item:

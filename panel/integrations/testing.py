@@ -25,7 +25,7 @@ from jinja2 import Environment, nodes
 
 from panel.connector import Auth, Caller, Connector, SourceConfig, Upstream
 from panel.core.domain import Choice, Item, State
-from panel.core.errors import NotFound, NotSupported, ProviderUnavailable, Uncertain, WrongHost
+from panel.core.errors import NotFound, NotSupported, PanelError, ProviderUnavailable, Uncertain, WrongHost
 from panel.core.reasons import Reason
 from panel.integrations.contract import Integration
 from panel.integrations.descriptor import Field
@@ -76,6 +76,8 @@ class FailingStandIn(Protocol):
     """A stand-in of the upstream: ``fault`` makes it fail in the way of that name, for every request."""
 
     fault: str | None
+    fault_only: Callable[[Any], bool]
+    """Restricts ``fault`` to the requests for which this returns true."""
 
     def counting(self) -> AbstractContextManager[Sequence[Request]]:
         """Collect the requests that arrive inside the block."""
@@ -163,6 +165,10 @@ def _read_fault(fault: str, operation: str) -> Check:
     return Check(f"{fault} in {operation}", run)
 
 
+_REFUSING = ("unauthorized", "forbidden", "rate-limited", "not-found", "redirect")
+"""Faults that answer with a 4xx or a redirect."""
+
+
 def _create_fault(fault: str) -> Check:
     def run(subject: Subject) -> None:
         subject.standin.fault = fault
@@ -174,12 +180,25 @@ def _create_fault(fault: str) -> Check:
     return Check(f"{fault} in create", run)
 
 
+def _write_fault(fault: str) -> Check:
+    """Only an answer that proves a refusal may be told as a plain failure of a create."""
+
+    def run(subject: Subject) -> None:
+        subject.standin.fault, subject.standin.fault_only = fault, lambda request: request.method in _WRITES
+        failure = _failure(lambda: subject.leaf.create(subject.upstream(), subject.new), PanelError)
+        refused = fault in _REFUSING
+        _require(refused is not isinstance(failure, Uncertain), f"refused: {refused}, but it was {failure!r}")
+
+    return Check(f"{fault} in the write of create", run)
+
+
 def _fault_checks() -> Iterator[Check]:
     for fault in REASONS:
         # The size limit is the same for every operation, so one of them is enough.
         operations = ["fetch many"] if fault == "huge" else list(_READS)
         yield from (_read_fault(fault, operation) for operation in operations)
         yield _create_fault(fault)
+        yield _write_fault(fault)
 
 
 # --- live and gone items ---------------------------------------------------------------------------------------------

@@ -13,21 +13,26 @@ from panel.integrations.registry import Registry
 from panel.links import pointers
 from panel.links.service import DEFAULT_LIMIT, Visitor
 from panel.links.upstream import open_upstream
+from panel.sources.instances import Instances
 from panel.sources.resolver import SourceResolver
 
 
 class DryRun:
     """Each method has the name of the write that it tries, and checks the same rights."""
 
-    def __init__(self, registry: Registry, resolver: SourceResolver, connector: Connector) -> None:
+    def __init__(
+        self, registry: Registry, resolver: SourceResolver, connector: Connector, instances: Instances
+    ) -> None:
         self._registry = registry
         self._resolver = resolver
         self._connector = connector
+        self._instances = instances
 
     def link(self, visitor: Visitor, integration: str, obj: ObjectRef, text: str) -> Item:
         """What ``link`` would point to. Raises what ``link`` would raise."""
         visitor.principal.require(Action.LINK, obj, integration)
         leaf = self._registry.get(integration)
+        self._instances.require_known(leaf.id, leaf.descriptor.upstream)
         source = self._resolver.resolve(leaf)
         links, _ = pointers.read_page(leaf, obj, DEFAULT_LIMIT, 1)
         shown = pointers.as_pointers(leaf, source.config, links)
@@ -41,6 +46,7 @@ class DryRun:
         """Check the required fields and that the source can be read. Only the upstream can check the rest."""
         visitor.principal.require(Action.CREATE, obj, integration)
         leaf = self._registry.get(integration)
+        self._instances.require_known(leaf.id, leaf.descriptor.upstream)
         for field in leaf.descriptor.create:
             value = values.get(field.name)
             if field.required and (value is None or not str(value).strip()):
@@ -59,6 +65,7 @@ class DryRun:
             raise NotSupported(f"{leaf.descriptor.label} cannot be changed from here.")
         if not any(name in changes for name in known):
             raise InvalidInput("changes", f"Nothing to change: give {' or '.join(known)}.")
+        self._instances.require_known(leaf.id, leaf.descriptor.upstream)
         link, source = pointers.find(leaf, obj, reference), self._resolver.resolve(leaf)
         pointer = pointers.as_pointer(leaf, source.config, link)
         with open_upstream(self._connector, leaf, source, visitor.caller, pointers=[pointer], fresh=True) as upstream:

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
 from panel.core.domain import ObjectRef
@@ -22,7 +22,7 @@ from panel.storage.models import CreateIntent
 def begin(
     principal: str, key: str, integration: str, obj: ObjectRef, values: Mapping[str, Any]
 ) -> tuple[CreateIntent, bool]:
-    """Commit a new intent, or return that of an earlier, finished create and True.
+    """Flush a new intent, which the caller commits, or return that of an earlier, finished create and True.
 
     Raises Conflict when the key belongs to another request or to a create that has not finished.
     """
@@ -30,7 +30,7 @@ def begin(
     intent = CreateIntent(principal=principal, key_hash=key_hash, request_hash=request_hash)
     db.session.add(intent)
     try:
-        db.session.commit()
+        db.session.flush()
         return intent, False
     except IntegrityError:
         db.session.rollback()
@@ -50,13 +50,6 @@ def _finished(principal: str, key_hash: str, request_hash: str) -> CreateIntent:
             "A create with this Idempotency-Key is under way or ended without an answer. Check before trying again."
         )
     return earlier
-
-
-def abandon(intent: CreateIntent) -> None:
-    """Free the key of a create that failed, and commit. Changes of the failed create are rolled back."""
-    db.session.rollback()
-    db.session.execute(delete(CreateIntent).where(CreateIntent.id == intent.id, CreateIntent.reference.is_(None)))
-    db.session.commit()
 
 
 def _request_hash(integration: str, obj: ObjectRef, values: Mapping[str, Any]) -> str:

@@ -8,18 +8,27 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from panel.accounts.principal import Action, Principal
 from panel.connector import Caller, Connector, Upstream
-from panel.core.domain import Choice, Health, Item, Listing, ObjectRef, Pointer, Row
-from panel.core.errors import AlreadyLinked, InvalidInput, NotFound, PanelError, ProviderUnavailable, Uncertain
-from panel.core.text_limits import REFERENCE_LENGTH, refuse_longer
-from panel.integrations.contract import Integration
+from panel.core.domain import Choice, Health, Item, Listing, ObjectRef, Pointer, Problem, Row
+from panel.core.errors import (
+    AlreadyLinked,
+    InvalidInput,
+    NotFound,
+    NotRecorded,
+    PanelError,
+    ProviderUnavailable,
+    Uncertain,
+)
+from panel.integrations.contract import Integration, creating
 from panel.integrations.registry import Registry
-from panel.links import idempotency, pointers
+from panel.links import idempotency, open_creates, pointers
 from panel.links.upstream import open_upstream
 from panel.logs import audit
 from panel.logs.audit import Actor, AuditAction
@@ -33,7 +42,7 @@ from panel.sources.checks import (
 from panel.sources.instances import Instances
 from panel.sources.resolver import ResolvedSource, SourceResolver
 from panel.storage.engine import STORAGE_FAILURES, db
-from panel.storage.models import CreateIntent
+from panel.storage.models import CreateIntent, OpenCreate
 
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 200
@@ -65,6 +74,19 @@ class Found:
     linked: bool | None
 
 
+@dataclass(slots=True)
+class LinkedAll:
+    """What came of linking several references."""
+
+    rows: list[Row] = field(default_factory=list)
+    refused: PanelError | None = None
+    """The last failure."""
+    left: Sequence[str] = ()
+    """What was not tried to its end, as typed."""
+    seconds_left: float | None = None
+    """What is left of the deadline; None when no call was made."""
+
+
 class Links:
     """Every method checks the rights of its visitor first: NotFound outside of their limits, Forbidden."""
 
@@ -93,10 +115,13 @@ class Links:
         limit: int = DEFAULT_LIMIT,
         page: int = 1,
         search: str = "",
+        problem: Problem | None = None,
+        deadline_s: float | None = None,
     ) -> Listing:
         """The object's linked items, newest pointer first; a problem instead of items when they cannot be read.
 
-        An object without links is only called empty after its source proved readable.
+        An object without links is only called empty after its source proved readable. With a ``problem`` that this
+        request has met already, the source is not asked again. ``deadline_s`` is what is left of the request's time.
         """
         visitor.principal.require(Action.VIEW, obj, integration)
         leaf = self._registry.get(integration)
@@ -107,7 +132,9 @@ class Links:
         source = self._resolver.resolve(leaf)
         shown = pointers.as_pointers(leaf, source.config, links)
         try:
-            items = self._items(visitor, leaf, source, shown)
+            if problem is not None:
+                raise ProviderUnavailable(problem)
+            items = self._items(visitor, leaf, source, shown, deadline_s=deadline_s)
         except ProviderUnavailable as exc:
             rows = tuple(Row(pointer, None) for pointer in shown)
             return Listing(rows, total, page, limit, exc.problem)
@@ -130,9 +157,10 @@ class Links:
         return Listing(tuple(hits[start : start + limit]), len(hits), page, limit)
 
     def _items(
-        self, visitor: Visitor, leaf: Integration, source: ResolvedSource, shown: Sequence[Pointer]
-    ) -> Mapping[str, Item]:
-        with open_upstream(self._connector, leaf, source, visitor.caller) as upstream:
+        self, visitor: Visitor, leaf: Integration, source: ResolvedSource, shown: Sequence[Pointer],
+        *, deadline_s: float | None = None,
+    ) -> Mapping[str, Item]:  # fmt: skip
+        with open_upstream(self._connector, leaf, source, visitor.caller, deadline_s=deadline_s) as upstream:
             if not shown:
                 leaf.check(upstream)
                 return {}
@@ -218,17 +246,61 @@ class Links:
         """
         visitor.principal.require(Action.LINK, obj, integration)
         leaf = self._registry.get(integration)
-        if not text.strip():
-            raise InvalidInput("reference", "“reference” is missing: give an address, id or reference.")
-        refuse_longer("reference", text.strip(), REFERENCE_LENGTH)
-        source = self._resolver.resolve(leaf)
-        shown = self._first_pointers(leaf, source, obj)
-        with open_upstream(self._connector, leaf, source, visitor.caller, pointers=shown, fresh=True) as upstream:
-            item = leaf.resolve(upstream, text.strip())
+        source, item = self._look_up(visitor, leaf, obj, text)
+        return self._linked(visitor, leaf, source, obj, item)
+
+    def _linked(self, visitor: Visitor, leaf: Integration, source: ResolvedSource, obj: ObjectRef, item: Item) -> Row:
         link = pointers.add(leaf, obj, item.reference, by=visitor.actor, action=AuditAction.LINK)
         if link is None:
             raise AlreadyLinked(f"This {leaf.descriptor.noun} is already linked.")
         return Row(pointers.as_pointer(leaf, source.config, link), item)
+
+    def link_all(self, visitor: Visitor, integration: str, obj: ObjectRef, texts: Sequence[str]) -> LinkedAll:
+        """Link several items within one deadline. Stops at the first failure of the source or of our storage.
+
+        Among several references, those already linked are skipped. Raises as ``link`` does before its first call.
+        """
+        visitor.principal.require(Action.LINK, obj, integration)
+        leaf = self._registry.get(integration)
+        self._instances.require_known(leaf.id, leaf.descriptor.upstream)
+        source = self._resolver.resolve(leaf)
+        shown = self._first_pointers(leaf, source, obj)
+        result, left = LinkedAll(), list(texts)
+        try:
+            with open_upstream(self._connector, leaf, source, visitor.caller, pointers=shown, fresh=True) as upstream:
+                while left:
+                    try:
+                        item = leaf.resolve(upstream, left[0].strip())
+                        result.rows.append(self._linked(visitor, leaf, source, obj, item))
+                    except ProviderUnavailable:
+                        raise
+                    except PanelError as exc:
+                        if not isinstance(exc, AlreadyLinked) or len(texts) == 1:
+                            result.refused = exc
+                    left.pop(0)
+                    result.seconds_left = upstream.seconds_left
+        except ProviderUnavailable as exc:
+            result.refused, result.left = exc, left
+        except STORAGE_FAILURES as exc:
+            if not result.rows:
+                raise
+            db.session.rollback()
+            log.error("%s stopped linking: %s", visitor.caller.request_id, type(exc).__name__)
+            result.refused, result.left = NotRecorded("The panel's own storage does not answer now."), left
+        if not result.rows and result.refused is None:
+            result.refused = AlreadyLinked(f"These {leaf.descriptor.noun_plural} are already linked.")
+        return result
+
+    def _look_up(self, visitor: Visitor, leaf: Integration, obj: ObjectRef, text: str) -> tuple[ResolvedSource, Item]:
+        """The item of typed text, read past caches."""
+        if not text.strip():
+            raise InvalidInput("reference", "“reference” is missing: give an address, id or reference.")
+        refuse_longer("reference", text.strip(), REFERENCE_LENGTH)
+        self._instances.require_known(leaf.id, leaf.descriptor.upstream)
+        source = self._resolver.resolve(leaf)
+        shown = self._first_pointers(leaf, source, obj)
+        with open_upstream(self._connector, leaf, source, visitor.caller, pointers=shown, fresh=True) as upstream:
+            return source, leaf.resolve(upstream, text.strip())
 
     def create(
         self, visitor: Visitor, integration: str, obj: ObjectRef, values: Mapping[str, Any], *, key: str | None = None
@@ -239,34 +311,41 @@ class Links:
         """
         visitor.principal.require(Action.CREATE, obj, integration)
         leaf = self._registry.get(integration)
-        if not key:
-            return self._created(visitor, leaf, obj, values)
-        intent, is_repeated = idempotency.begin(visitor.principal.key, key, leaf.id, obj, values)
-        if is_repeated:
-            return self._created_before(visitor, leaf, obj, str(intent.reference))
-        return self._created(visitor, leaf, obj, values, intent)
+        self._instances.require_known(leaf.id, leaf.descriptor.upstream)
+        intent: CreateIntent | None = None
+        if key:
+            intent, is_repeated = idempotency.begin(visitor.principal.key, key, leaf.id, obj, values)
+            if is_repeated:
+                return self._created_before(visitor, leaf, obj, intent)
+        opened = open_creates.begin(visitor.actor, leaf.id, obj, intent)
+        return self._created(visitor, leaf, obj, values, opened)
 
     def _created(
-        self,
-        visitor: Visitor,
-        leaf: Integration,
-        obj: ObjectRef,
-        values: Mapping[str, Any],
-        intent: CreateIntent | None = None,
+        self, visitor: Visitor, leaf: Integration, obj: ObjectRef, values: Mapping[str, Any], opened: int
     ) -> Row:
         try:
             source = self._resolver.resolve(leaf)
             item = self._create_upstream(visitor, leaf, source, obj, values)
         except Uncertain:
-            # The intent stays: a second try with the same key must not create a second item.
+            # The open create and its key stay: a second try with the same key must not create a second item.
+            _record_uncertain(AuditAction.CREATE_UNCERTAIN, visitor, leaf, obj, opened=opened)
             raise
-        except Exception:
-            if intent is not None:
-                idempotency.abandon(intent)
+        except Exception as exc:
+            if isinstance(exc, PanelError) and exc.in_doubt:
+                _record_uncertain(AuditAction.CREATE_UNCERTAIN, visitor, leaf, obj)
+            _abandon(visitor, opened)
             raise
-        if intent is not None:
-            # From here on the key stays taken: the item exists, whether our storage takes the pointer or not.
-            intent.reference = item.reference
+        try:
+            return self._linked_new(visitor, leaf, obj, source, item, opened)
+        except SQLAlchemyError as exc:
+            _note_created(visitor, opened, item.reference, exc)
+            sentence = f"The {leaf.descriptor.noun} was created: {item.reference}. It could not be linked here."
+            raise NotRecorded(sentence) from exc
+
+    def _linked_new(
+        self, visitor: Visitor, leaf: Integration, obj: ObjectRef, source: ResolvedSource, item: Item, opened: int
+    ) -> Row:
+        open_creates.close(opened, item.reference)
         audit.record(AuditAction.CREATE, visitor.actor, subject=item.reference, obj=obj, integration=leaf.id)
         # Another request may have linked the new item meanwhile.
         link = pointers.add(leaf, obj, item.reference, by=visitor.actor) or pointers.find(leaf, obj, item.reference)
@@ -276,16 +355,22 @@ class Links:
         self, visitor: Visitor, leaf: Integration, source: ResolvedSource, obj: ObjectRef, values: Mapping[str, Any]
     ) -> Item:
         shown = self._first_pointers(leaf, source, obj)
-        try:
-            with open_upstream(self._connector, leaf, source, visitor.caller, pointers=shown, fresh=True) as upstream:
-                return leaf.create(upstream, values)
-        except PanelError as exc:
-            if exc.in_doubt:
-                _record_uncertain(AuditAction.CREATE_UNCERTAIN, visitor, leaf, obj)
-            raise
+        with open_upstream(self._connector, leaf, source, visitor.caller, pointers=shown, fresh=True) as upstream:
+            try:
+                with creating(upstream, f"the {leaf.descriptor.noun}"):
+                    return leaf.create(upstream, values)
+            except PanelError:
+                raise
+            except Exception as exc:
+                if not upstream.may_have_written:
+                    raise
+                log.exception("%s a create failed after it was sent", visitor.caller.request_id)
+                raise Uncertain("We cannot tell whether it was created. Check before trying again.") from exc
 
-    def _created_before(self, visitor: Visitor, leaf: Integration, obj: ObjectRef, reference: str) -> Row:
+    def _created_before(self, visitor: Visitor, leaf: Integration, obj: ObjectRef, intent: CreateIntent) -> Row:
         """The answer of an earlier create, read from the upstream again."""
+        reference = str(intent.reference)
+        open_creates.close_of_intent(intent)
         link = pointers.add(leaf, obj, reference, by=visitor.actor, action=AuditAction.LINK)
         link = link or pointers.find(leaf, obj, reference)
         source = self._resolver.resolve(leaf)
@@ -293,12 +378,36 @@ class Links:
         with open_upstream(self._connector, leaf, source, visitor.caller, pointers=[pointer], fresh=True) as upstream:
             return Row(pointer, leaf.fetch(upstream, reference))
 
+    def settle_created(self, visitor: Visitor, opened: OpenCreate, text: str) -> Row:
+        """Link the item of an open create, given as address, id or reference. Raises as ``link``."""
+        obj = ObjectRef(opened.register, opened.schema, opened.object_id)
+        visitor.principal.require(Action.LINK, obj, opened.integration)
+        leaf = self._registry.get(opened.integration)
+        source, item = self._look_up(visitor, leaf, obj, text)
+        open_creates.close(opened.id, item.reference)
+        audit.record(
+            AuditAction.CREATE_SETTLED, visitor.actor, subject=item.reference, obj=obj, integration=leaf.id,
+            detail="linked",
+        )  # fmt: skip
+        link = pointers.add(leaf, obj, item.reference, by=visitor.actor) or pointers.find(leaf, obj, item.reference)
+        return Row(pointers.as_pointer(leaf, source.config, link), item)
+
+    def settle_absent(self, visitor: Visitor, opened: OpenCreate) -> None:
+        """Remove an open create whose item does not exist, and free its key."""
+        obj = ObjectRef(opened.register, opened.schema, opened.object_id)
+        visitor.principal.require(Action.ADMIN)
+        audit.record(
+            AuditAction.CREATE_SETTLED, visitor.actor, obj=obj, integration=opened.integration, detail="not there"
+        )
+        open_creates.abandon(opened.id)
+
     def update(
         self, visitor: Visitor, integration: str, obj: ObjectRef, reference: str, changes: Mapping[str, Any]
     ) -> Row:
         """Change a linked item upstream. Raises ChangedUpstream, Rejected, NotSupported, NotFound."""
         visitor.principal.require(Action.UPDATE, obj, integration)
         leaf = self._registry.get(integration)
+        self._instances.require_known(leaf.id, leaf.descriptor.upstream)
         link, source = pointers.find(leaf, obj, reference), self._resolver.resolve(leaf)
         pointer = pointers.as_pointer(leaf, source.config, link)
         named = ", ".join(field.name for field in leaf.descriptor.update if field.name in changes)
@@ -311,8 +420,16 @@ class Links:
             if exc.in_doubt:
                 _record_uncertain(AuditAction.UPDATE_UNCERTAIN, visitor, leaf, obj, subject=reference, detail=named)
             raise
-        audit.record(AuditAction.UPDATE, visitor.actor, subject=reference, obj=obj, integration=leaf.id, detail=named)
-        db.session.commit()
+        try:
+            audit.record(
+                AuditAction.UPDATE, visitor.actor, subject=reference, obj=obj, integration=leaf.id, detail=named
+            )
+            db.session.commit()
+        except SQLAlchemyError as exc:
+            db.session.rollback()
+            log.error("the audit trail lacks update of %s: %s", visitor.caller.request_id, type(exc).__name__)
+            sentence = f"The change was made in {leaf.descriptor.upstream}; it could not be recorded here."
+            raise NotRecorded(sentence) from exc
         return Row(pointer, item)
 
     def unlink(self, visitor: Visitor, integration: str, obj: ObjectRef, reference: str) -> None:
@@ -331,15 +448,38 @@ class Links:
 
 
 def _record_uncertain(
-    action: AuditAction, visitor: Visitor, leaf: Integration, obj: ObjectRef, *, subject: str = "", detail: str = ""
-) -> None:
+    action: AuditAction, visitor: Visitor, leaf: Integration, obj: ObjectRef, *, subject: str = "", detail: str = "",
+    opened: int | None = None,
+) -> None:  # fmt: skip
     """Record a write that was sent and got no complete answer. A failure of our storage does not hide that failure."""
     try:
+        if opened is not None:
+            open_creates.mark_unanswered(opened)
         audit.record(action, visitor.actor, subject=subject, obj=obj, integration=leaf.id, detail=detail)
         db.session.commit()
     except STORAGE_FAILURES as exc:
         db.session.rollback()
         log.error("the audit trail lacks %s of %s: %s", action.value, visitor.caller.request_id, type(exc).__name__)
+
+
+def _abandon(visitor: Visitor, opened: int) -> None:
+    """Remove the open create of a failed create. A failure of our storage leaves it and does not hide that failure."""
+    try:
+        db.session.rollback()
+        open_creates.abandon(opened)
+    except STORAGE_FAILURES as exc:
+        db.session.rollback()
+        log.error("the open create of %s stays: %s", visitor.caller.request_id, type(exc).__name__)
+
+
+def _note_created(visitor: Visitor, opened: int, reference: str, cause: Exception) -> None:
+    """Note what was created but could not be linked, in the log and, if our storage takes it, in the open create."""
+    log.error("%s created %s and could not link it: %s", visitor.caller.request_id, reference, type(cause).__name__)
+    try:
+        db.session.rollback()
+        open_creates.note_reference(opened, reference)
+    except SQLAlchemyError:
+        db.session.rollback()
 
 
 def _candidates(leaf: Integration, upstream: Upstream, text: str, limit: int) -> Sequence[Item]:

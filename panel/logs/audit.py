@@ -21,6 +21,7 @@ class AuditAction(StrEnum):
     LINK = "link"
     CREATE = "create"
     CREATE_UNCERTAIN = "create-uncertain"
+    CREATE_SETTLED = "create-settled"
     UPDATE = "update"
     UPDATE_UNCERTAIN = "update-uncertain"
     UNLINK = "unlink"

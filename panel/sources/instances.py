@@ -15,9 +15,11 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 
 from panel.core.clock import now
-from panel.core.errors import Conflict
+from panel.core.errors import Conflict, WrongInstance
 from panel.storage.engine import db
 from panel.storage.models import Instance, Link
+
+UNDECIDED = "Nothing is linked, created or changed until an administrator decides which one is meant."
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,12 @@ class Instances:
         """The instance that the last check found, if it is another one than that of the links."""
         row = db.session.get(Instance, integration)
         return self._other_instance(integration, row.other) if row is not None and row.other else None
+
+    def require_known(self, integration: str, upstream: str) -> None:
+        """Raises WrongInstance while the last check found another instance and no administrator has decided."""
+        found = self.other_instance(integration)
+        if found is not None:
+            raise WrongInstance(f"{found.sentence(upstream)} {UNDECIDED}")
 
     def compare(self, integration: str, facts: Mapping[str, str]) -> OtherInstance | None:
         """The other instance that ``facts`` (``Integration.fingerprint``) belong to, or None. Stores nothing."""

@@ -137,6 +137,27 @@ class CreateIntent(Model):
     started_at: Mapped[datetime] = mapped_column(Moment, default=now, index=True)
 
 
+class OpenCreate(Model):
+    """A create that is under way, or whose end is not known; removed once it is."""
+
+    __tablename__ = "open_create"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    started_at: Mapped[datetime] = mapped_column(Moment, default=now, index=True)
+    integration: Mapped[str] = mapped_column(String(63))
+    register: Mapped[str] = mapped_column(String(255))
+    schema: Mapped[str] = mapped_column(String(255))
+    object_id: Mapped[str] = mapped_column(String(255))
+    who: Mapped[str] = mapped_column(String(200))
+    face: Mapped[str] = mapped_column(String(20))
+    request_id: Mapped[str] = mapped_column(String(20))
+    reference: Mapped[str] = mapped_column(String(1000), default="")
+    """What was created, where only the link is missing; else ""."""
+    is_unanswered: Mapped[bool] = mapped_column(default=False)
+    """Whether the process noticed that no answer came. Without it, an old row was left by a process that ended."""
+    intent_id: Mapped[int | None] = mapped_column(ForeignKey("create_intent.id", ondelete="SET NULL"), index=True)
+
+
 class User(Model):
     """A person who signs in. ``must_choose`` is set while the password is a one-time password."""
 

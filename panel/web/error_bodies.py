@@ -14,6 +14,7 @@ from panel.core.errors import (
     Forbidden,
     InvalidInput,
     NotFound,
+    NotRecorded,
     NotSupported,
     PanelError,
     ProviderUnavailable,
@@ -31,6 +32,7 @@ STATUS: tuple[tuple[type[PanelError], int], ...] = (
     (Rejected, 422),
     (NotSupported, 501),
     (Uncertain, 503),
+    (NotRecorded, 503),
     (ProviderUnavailable, 503),
 )
 

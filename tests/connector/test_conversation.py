@@ -108,6 +108,31 @@ def test_a_write_without_a_whole_answer_may_have_happened(faults: FaultServer, n
     assert failure.unanswered is unanswered
 
 
+@pytest.mark.parametrize(
+    ("name", "in_doubt"),
+    [
+        ("close", True), ("hang", True), ("short-body", True), ("500", True), ("503-seconds", True), ("599", True),
+        ("part", True), ("endless-hints", True),
+        ("400", False), ("401-short", False), ("429", False), ("302", False),
+    ],
+)  # fmt: skip
+def test_only_a_refusal_proves_that_a_write_changed_nothing(faults: FaultServer, name: str, in_doubt: bool) -> None:
+    upstream = conversation(faults, seconds=DEADLINE)
+
+    failure = failure_of(lambda: upstream.send("POST", name, body=b"{}", content_type="application/json"))
+
+    assert (failure.in_doubt, upstream.may_have_written) == (in_doubt, in_doubt)
+
+
+def test_an_allowed_refusal_and_a_read_have_written_nothing(faults: FaultServer) -> None:
+    upstream = conversation(faults, seconds=DEADLINE)
+
+    upstream.send("POST", "422", body=b"{}", allow=(422,))
+    failure = failure_of(lambda: upstream.get("500"))
+
+    assert (failure.in_doubt, upstream.may_have_written) == (False, False)
+
+
 def test_a_write_is_sent_once(faults: FaultServer) -> None:
     before = len(faults.seen)
 

@@ -212,7 +212,7 @@ def test_a_create_with_a_lost_response_is_uncertain_and_not_repeated(modern: Wik
     assert [one.partition(" ")[0] for one in paths(seen)] in (["GET", "GET"], ["GET", "GET", "PUT"])
 
 
-@pytest.mark.parametrize("fault", ["server-error", "login-page", "empty-object", "huge"])
+@pytest.mark.parametrize("fault", ["server-error", "unavailable", "overloaded", "login-page", "empty-object", "huge"])
 def test_an_unusable_response_is_uncertain(modern: WikiServer, fault: str) -> None:
     modern.standin.fault, modern.standin.fault_only = fault, lambda request: request.method == "PUT"
 

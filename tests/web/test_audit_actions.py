@@ -124,6 +124,11 @@ def create_without_answer(world: World) -> None:
     assert world.json("POST", f"{CASE_PATH}/openproject/new", body).status_code == 503
 
 
+def settle_create(world: World) -> None:
+    create_without_answer(world)
+    world.press("/admin/creates/1/absent")
+
+
 def link_in_the_tab(world: World) -> None:
     world.tab("links", reference="101")
 
@@ -268,6 +273,7 @@ ROWS: list[tuple[AuditAction, Callable[[World], object], dict[str, Any]]] = [
     (AuditAction.CREATE, create_by_json, {**SCRIPT, **MADE}),
     (AuditAction.CREATE, lambda w: w.tab("new", projectId="1", subject=TITLE), {**PERSON, "face": "tab", **MADE}),
     (AuditAction.CREATE_UNCERTAIN, create_without_answer, {**SCRIPT, **LINKED, "subject": ""}),
+    (AuditAction.CREATE_SETTLED, settle_create, {**PERSON, **LINKED, "subject": "", "detail": "not there"}),
     (AuditAction.UPDATE, update_by_json, {**SCRIPT, **LINKED, "detail": "subject, assignee"}),
     (AuditAction.UPDATE_UNCERTAIN, update_without_answer, {**SCRIPT, **LINKED, "detail": "subject"}),
     (AuditAction.UNLINK, unlink_by_json, {**SCRIPT, **LINKED}),

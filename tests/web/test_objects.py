@@ -13,6 +13,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from support import ALICE, CASE, Upstreams, openproject_values, signed_in_client
 from web.tab_reader import HTMX, TAB, Seen, follow, fragment, get, leaf, send
+from werkzeug.wrappers import Request
 
 from panel import create_app
 from panel.config import load
@@ -757,6 +758,29 @@ def test_a_leaf_is_created_in_from_its_descriptor_alone(notes: FlaskClient) -> N
     page = follow(notes, send(notes, get(notes, leaf("notes", "/new?text=c")), "#lp-new"))
 
     assert page.texts(".lp-title") == ["Note <c>"]
+
+
+def test_several_are_linked_within_one_deadline(editor: FlaskClient, upstreams: Upstreams, connected: Flask) -> None:
+    with connected.app_context():
+        connected.extensions["leafpanel"].sources.change("openproject", {"timeout_s": 1}, by=ALICE)
+    page = get(editor, leaf("openproject"))
+    token = page.find("#lp-link input[name=csrf_token]").attributes["value"]
+    asked: list[str] = []
+
+    def hangs(request: Request) -> bool:
+        asked.append(request.path.rpartition("/")[2])
+        return asked[-1] not in ("101", "102")
+
+    upstreams.openproject.fault, upstreams.openproject.fault_only = "hang", hangs
+    references = ["101", "102", "103", "104", "105"]
+    after = Seen(editor.post(leaf("openproject", "/links"), data={"csrf_token": token, "reference": references}))
+
+    # The reference that got no answer is the last request: neither the others nor the list are asked for.
+    assert asked == ["101", "102", "103"]
+    assert "Not linked yet: 103, 104, 105." in after.text
+    left = [node.attributes["value"] for node in after.all("#lp-body > form input[name=reference]")]
+    assert left == ["103", "104", "105"]
+    assert count(connected, "openproject") == 2
 
 
 # --- creating --------------------------------------------------------------------------------------------------------

@@ -25,7 +25,7 @@ REACHED = 299
 
 VALUES = {
     "integration": "xwiki", "entity_id": "1528", "reference": "1528", "slug": "xwiki", "name": "xwiki-openconnector-source",
-    "filename": "tab.css", "app_id": "1", "token_id": 1, "user_id": 1,
+    "filename": "tab.css", "app_id": "1", "token_id": 1, "user_id": 1, "create_id": 1,
 }  # fmt: skip
 
 
@@ -100,6 +100,9 @@ REACHES = {
     "GET admin.oauth.callback": "a",
     "GET admin.calls.index": "a",
     "GET admin.calls.download": "a",
+    "GET admin.creates.index": "a",
+    "POST admin.creates.link": "a",
+    "POST admin.creates.absent": "a",
     "GET admin.audit.index": "a",
     "GET admin.audit.as_csv": "a",
     "GET admin.audit.as_json": "a",

@@ -15,9 +15,8 @@ from panel.core.errors import (
     NotFound,
     ProviderUnavailable,
     Rejected,
-    Uncertain,
 )
-from panel.core.reasons import Reason
+from panel.integrations.contract import creating
 from panel.integrations.openproject import choices
 from panel.integrations.openproject.answer import (
     HAL,
@@ -34,11 +33,7 @@ CHANGEABLE = ("subject", "status", "assignee")
 
 _NOT_CREATED = "OpenProject did not accept this. Nothing was created."
 _NOT_CHANGED = "OpenProject did not accept this. Nothing was changed."
-_UNCERTAIN = "We cannot tell whether it was created. Check before trying again."
-
 _REFUSALS = (400, 403, 404, 406, 409, 415, 422)
-_NO_ANSWER = (502, 504)
-"""Statuses of a gateway. The server behind it may have carried out the request."""
 
 _CUSTOM_FIELD = re.compile(r"customField[1-9][0-9]*")
 
@@ -49,13 +44,14 @@ def create(upstream: Upstream, values: Mapping[str, Any]) -> dict[str, Any]:
     requested = _text(values, "type")
     if requested:
         body["_links"]["type"] = {"href": _type_href(upstream, project, requested)}
-    answer = _post(upstream, project, body)
-    if is_not_found(answer):
-        raise Rejected(_NOT_CREATED, {"projectId": choices.HIDDEN_PROJECT})
-    refuse_missing_permission(answer, "OpenProject does not let our account create work packages in this project.")
-    refuse_rejected(answer, _NOT_CREATED)
-    refuse_unexpected(answer)
-    return _created(answer)
+    with creating(upstream):
+        answer = _post(upstream, project, body)
+        if is_not_found(answer):
+            raise Rejected(_NOT_CREATED, {"projectId": choices.HIDDEN_PROJECT})
+        refuse_missing_permission(answer, "OpenProject does not let our account create work packages in this project.")
+        refuse_rejected(answer, _NOT_CREATED)
+        refuse_unexpected(answer)
+        return _created(answer)
 
 
 def update(upstream: Upstream, reference: str, changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -72,43 +68,26 @@ def update(upstream: Upstream, reference: str, changes: Mapping[str, Any]) -> di
 
 def _post(upstream: Upstream, project: str, body: Mapping[str, Any]) -> Answer:
     """https://www.openproject.org/docs/api/endpoints/work-packages/#create-work-package-in-project"""
-    path, allow = (*API, "projects", project, "work_packages"), (*_REFUSALS, *_NO_ANSWER)
-    try:
-        answer = upstream.send(
-            "POST", *path, body=json.dumps(body).encode(), content_type="application/json", accept=HAL, allow=allow
-        )
-    except ProviderUnavailable as exc:
-        if exc.unanswered:
-            raise Uncertain(_UNCERTAIN) from exc
-        raise
-    if answer.status in _NO_ANSWER:
-        sentence = f"Upstream service answered HTTP {answer.status}."
-        raise Uncertain(_UNCERTAIN) from ProviderUnavailable.because(Reason.SERVER_ERROR, sentence)
-    return answer
+    path = (*API, "projects", project, "work_packages")
+    return upstream.send(
+        "POST", *path, body=json.dumps(body).encode(), content_type="application/json", accept=HAL, allow=_REFUSALS
+    )
 
 
 def _created(answer: Answer) -> dict[str, Any]:
     """The new work package. Servers answer 201; the documentation says 200."""
-    try:
-        body = answer.object()
-        if number_of(body) is None:
-            raise unexpected(f"{answer.where} answered {answer.status} without a work package.")
-    except ProviderUnavailable as exc:
-        raise Uncertain(_UNCERTAIN) from exc
+    body = answer.object()
+    if number_of(body) is None:
+        raise unexpected(f"{answer.where} answered {answer.status} without a work package.")
     return body
 
 
 def _patch(upstream: Upstream, reference: str, body: Mapping[str, Any]) -> dict[str, Any]:
     """https://www.openproject.org/docs/api/endpoints/work-packages/#update-a-work-package"""
     path = (*API, "work_packages", reference)
-    try:
-        answer = upstream.send(
-            "PATCH", *path, body=json.dumps(body).encode(), content_type="application/json", accept=HAL, allow=_REFUSALS
-        )
-    except ProviderUnavailable as exc:
-        # A gateway may time out while OpenProject carries out the change.
-        exc.in_doubt = exc.unanswered or exc.reason is Reason.SERVER_ERROR
-        raise
+    answer = upstream.send(
+        "PATCH", *path, body=json.dumps(body).encode(), content_type="application/json", accept=HAL, allow=_REFUSALS
+    )
     if is_error(answer, 409, "UpdateConflict"):
         raise ChangedUpstream("Someone changed this first. Nothing of yours was saved.")
     if is_not_found(answer):

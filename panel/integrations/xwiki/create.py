@@ -9,8 +9,8 @@ from xml.etree import ElementTree
 
 from panel.connector import Answer, Upstream, unexpected
 from panel.core.domain import Item
-from panel.core.errors import AlreadyExists, Conflict, Forbidden, InvalidInput, ProviderUnavailable, Rejected, Uncertain
-from panel.core.reasons import Reason
+from panel.core.errors import AlreadyExists, Conflict, Forbidden, InvalidInput, ProviderUnavailable, Rejected
+from panel.integrations.contract import creating
 from panel.integrations.xwiki.item import bare_item, read_page
 from panel.integrations.xwiki.reference import BadReference, PageReference, is_unusable, local_space, split_names
 from panel.integrations.xwiki.rest import REST, ask, ask_page, entries, wiki_of
@@ -25,7 +25,6 @@ _SCRIPT_IN_TITLE = re.compile(r"\$!?\{?[A-Za-z_]|#@?\{?[A-Za-z_]+\}?\s*\(|#\[\[|
 """Velocity code in a title. xWiki would run it with the rights of the source's account."""
 
 _REFUSALS = frozenset(range(400, 500)) - {429}
-_UNCERTAIN = "We cannot tell whether the page was created. Check before trying again."
 
 
 def create(upstream: Upstream, values: Mapping[str, Any]) -> Item:
@@ -37,8 +36,9 @@ def create(upstream: Upstream, values: Mapping[str, Any]) -> Item:
     for candidate in (page, page.nested):
         _refuse_existing(ask_page(upstream, candidate), page, title)
     _refuse_namesake(upstream, _new_page(wiki, spaces, title), page, title)
-    answer = _put(upstream, page, _document(title, content))
-    _refuse_rejected(answer, page, title)
+    with creating(upstream, "the page"):
+        answer = _put(upstream, page, _document(title, content))
+        _refuse_rejected(answer, page, title)
     if answer.status == 202:
         exists = AlreadyExists(
             f"Another user created “{title}” at the same moment. This text has replaced theirs, "
@@ -51,20 +51,9 @@ def create(upstream: Upstream, values: Mapping[str, Any]) -> Item:
 
 def _put(upstream: Upstream, page: PageReference, document: bytes) -> Answer:
     """https://www.xwiki.org/xwiki/bin/view/Documentation/UserGuide/Features/XWikiRESTfulAPI, "Page resources"."""
-    allow = _REFUSALS | {500, 502, 504}
-    try:
-        answer = upstream.send(
-            "PUT", REST, *page.path, body=document, content_type="application/xml; charset=utf-8", allow=allow
-        )
-    except ProviderUnavailable as exc:
-        # Refusals are allowed statuses, so an unexpected answer here may follow a page that was saved.
-        if exc.unanswered or exc.reason is Reason.UNEXPECTED_RESPONSE:
-            raise Uncertain(_UNCERTAIN) from exc
-        raise
-    if answer.status >= 500:
-        sentence = f"Upstream service answered HTTP {answer.status}."
-        raise Uncertain(_UNCERTAIN) from ProviderUnavailable.because(Reason.SERVER_ERROR, sentence)
-    return answer
+    return upstream.send(
+        "PUT", REST, *page.path, body=document, content_type="application/xml; charset=utf-8", allow=_REFUSALS
+    )
 
 
 def _created(answer: Answer, upstream: Upstream, page: PageReference, title: str) -> Item:

@@ -15,7 +15,7 @@ from panel.core.errors import InvalidInput
 from panel.logs import audit_query
 from panel.logs.audit import AuditAction
 from panel.logs.audit_query import AuditFilter
-from panel.storage.models import AuditEntry
+from panel.storage.models import AuditEntry, OpenCreate
 from panel.storage.paging import Page
 from panel.web import export
 from panel.web.context import panel
@@ -40,6 +40,7 @@ LABELS_BY_GROUP: Mapping[str, Mapping[AuditAction, str]] = {
         AuditAction.UNLINK: "Unlinked",
         AuditAction.CREATE: "Created",
         AuditAction.CREATE_UNCERTAIN: "Create unconfirmed",
+        AuditAction.CREATE_SETTLED: "Create settled",
         AuditAction.UPDATE: "Changed upstream",
         AuditAction.UPDATE_UNCERTAIN: "Change unconfirmed",
     },
@@ -117,7 +118,7 @@ class AuditLine:
         return cls(entry, when, label, entry.deed in WARNINGS, who, how, object_path(entry))
 
 
-def object_path(entry: AuditEntry) -> str:
+def object_path(entry: AuditEntry | OpenCreate) -> str:
     """``register/schema/id``, with ``%`` and ``/`` inside a part percent-encoded."""
     parts = (entry.register, entry.schema, entry.object_id) if entry.object_id else ()
     return "/".join(part.replace("%", "%25").replace("/", "%2F") for part in parts)

@@ -10,6 +10,7 @@ from panel.accounts.principal import Action, Principal
 from panel.web.admin import (
     audit,
     calls,
+    creates,
     embedding,
     oauth,
     objects,
@@ -36,11 +37,11 @@ ROUTES = (
 )
 for _path, _view, _methods in ROUTES:
     bp.add_url_rule(_path, view_func=_view, methods=_methods)
-for _section in (sources, audit, calls, embedding, oauth, people, tokens):
+for _section in (sources, audit, calls, creates, embedding, oauth, people, tokens):
     bp.register_blueprint(_section.bp)
 
 NAV = (
-    ("Overview", "admin.overview", ("admin.overview", "admin.connector")),
+    ("Overview", "admin.overview", ("admin.overview", "admin.connector", "admin.creates.")),
     ("Sources", "admin.sources.index", ("admin.sources.", "admin.oauth.", "admin.calls.")),
     ("Objects", "admin.objects", ("admin.objects",)),
     ("Embedding", "admin.embedding.index", ("admin.embedding.",)),

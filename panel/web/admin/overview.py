@@ -8,6 +8,7 @@ from typing import Any
 from flask import flash, make_response, redirect, render_template, request, url_for
 from werkzeug import Response
 
+from panel.links import open_creates
 from panel.logs import call_query
 from panel.web.admin.status import integration_statuses, last_checked
 from panel.web.admin.traffic import flows
@@ -35,6 +36,7 @@ def _integrations() -> dict[str, Any]:
         "rows": rows,
         "needing": [row for row in rows if row.needs_action],
         "checked": last_checked(rows),
+        "unknown_creates": open_creates.unknown_count(),
         "connector_on": switches.connector_on(),
         "locked_off": switches.locked_off,
         # Random, so that pages opened at the same time do not refresh at the same time.

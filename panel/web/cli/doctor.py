@@ -11,6 +11,7 @@ from flask.cli import with_appcontext
 from panel.connector import Caller
 from panel.core.domain import Problem
 from panel.integrations.contract import Integration
+from panel.links import open_creates
 from panel.storage.engine import STORAGE_FAILURES
 from panel.web.cli.output import as_json, friendly_errors, print_json
 from panel.web.context import panel
@@ -45,6 +46,10 @@ def _findings() -> list[tuple[str, bool, str]]:
     except STORAGE_FAILURES as exc:
         return [*findings, ("database", False, storage_words(exc))]
     findings.append(("database", True, "Readable and up to date."))
+    unknown = open_creates.unknown_count()
+    if unknown:
+        what = "1 create" if unknown == 1 else f"{unknown} creates"
+        findings.append(("creates", False, f"{what} ended without an answer: {config.public_url}/admin/creates"))
     for leaf in panel().registry.all():
         if leaf.id not in known:
             findings.append((leaf.id, False, "There is no source yet."))

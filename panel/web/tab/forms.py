@@ -13,10 +13,12 @@ from panel.core.errors import (
     Conflict,
     Forbidden,
     InvalidInput,
+    NotRecorded,
     PanelError,
     ProviderUnavailable,
     Rejected,
     Uncertain,
+    WrongInstance,
 )
 from panel.core.text_limits import FIELD_LENGTH
 from panel.integrations.contract import Integration
@@ -190,7 +192,7 @@ def why_not_created(visit: Visit, leaf: Integration, exc: PanelError) -> tuple[F
     """The summary of a refused create form, and the messages for its fields."""
     upstream = leaf.descriptor.upstream
     names = {one.name for one in leaf.descriptor.create}
-    if isinstance(exc, Uncertain) or (isinstance(exc, Conflict) and not isinstance(exc, AlreadyExists)):
+    if isinstance(exc, Uncertain) or (isinstance(exc, Conflict) and not isinstance(exc, AlreadyExists | WrongInstance)):
         title = "We cannot tell whether it was created."
         return FormErrors(title, "Check before trying again.", uncertain=True), {}
     if isinstance(exc, Rejected):
@@ -200,9 +202,16 @@ def why_not_created(visit: Visit, leaf: Integration, exc: PanelError) -> tuple[F
     if isinstance(exc, ProviderUnavailable):
         found = problem_view(visit, leaf, exc)
         return FormErrors(found.title, f"{found.text} Nothing was created.", notice=found.notice), {}
+    if isinstance(exc, NotRecorded):
+        return FormErrors("This was created, but not linked", str(exc)), {}
     if isinstance(exc, Forbidden | AlreadyExists):
         return FormErrors(f"{upstream} did not accept this", f"{exc} Nothing was created."), {}
     return FormErrors("This was not created", str(exc)), {}
+
+
+def storage_failed(action: str) -> FormErrors:
+    """The summary of a form that was not sent, because our own storage failed before. ``action``: created, changed."""
+    return FormErrors(f"This was not {action}", f"The panel's own storage does not answer now. Nothing was {action}.")
 
 
 def incomplete(errors: Mapping[str, str]) -> FormErrors:
@@ -358,5 +367,9 @@ def why_not_changed(visit: Visit, leaf: Integration, exc: PanelError) -> tuple[F
         return FormErrors(form_errors.title, "Nothing was changed.", form_errors.wrong, form_errors.other), known
     if isinstance(exc, ProviderUnavailable):
         found = problem_view(visit, leaf, exc)
-        return FormErrors(found.title, f"{found.text} Nothing was changed.", notice=found.notice), {}
+        end = "We cannot tell whether it was changed. Check before trying again."
+        end = end if exc.in_doubt else "Nothing was changed."
+        return FormErrors(found.title, f"{found.text} {end}", notice=found.notice), {}
+    if isinstance(exc, NotRecorded):
+        return FormErrors("This was changed, but not recorded", str(exc)), {}
     return FormErrors("This was not changed", str(exc)), {}

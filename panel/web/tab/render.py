@@ -82,7 +82,7 @@ def _common(here: Visit, leaf: Integration | None, *, late: bool) -> dict[str, A
     return {
         "visit": here, "leaf": leaf, "card": leaf.descriptor if leaf else None, "late": late,
         "row_template": _row_template(leaf), "columns": Columns(leaf) if leaf else None, "reference": request_id(),
-        "list_view": None, "banner": None, "problem_view": None, "query": "", "focus": "",
+        "list_view": None, "banner": None, "problem_view": None, "query": "", "focus": "", "left": (),
     }  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from panel.core.errors import PanelError, ProviderUnavailable, Uncertain, WrongH
 from panel.core.health import HealthStatus
 from panel.core.reasons import Cause
 from panel.integrations.contract import Integration
+from panel.sources.instances import UNDECIDED
 from panel.web.context import leaves_for, panel
 from panel.web.error_bodies import problem_of
 from panel.web.formatting import key, short_reference, web
@@ -211,6 +212,8 @@ class ListView:
     next_url: str
     """Addresses of the previous and the next page, "" where there is none."""
     last_answer: datetime | None = None
+    other_instance: str = ""
+    """A sentence while the source leads to another instance than the one that the links were made in."""
 
     @property
     def total(self) -> int:
@@ -227,10 +230,14 @@ class ListView:
 
 
 def list_view(
-    visit: Visit, leaf: Integration, *, page: int = 1, sort: str | None = None, fresh: Sequence[str] = ()
-) -> ListView:
-    """The linked items of a leaf, with a notice when the upstream is unavailable."""
-    listing = panel().links.listing(visit.visitor, leaf.id, visit.object, page=page)
+    visit: Visit, leaf: Integration, *, page: int = 1, sort: str | None = None, fresh: Sequence[str] = (),
+    problem: Problem | None = None, deadline_s: float | None = None,
+) -> ListView:  # fmt: skip
+    """The linked items of a leaf, with a notice when the upstream is unavailable. Parameters as for ``listing``."""
+    listing = panel().links.listing(
+        visit.visitor, leaf.id, visit.object, page=page, problem=problem, deadline_s=deadline_s
+    )
+    other = panel().instances.other_instance(leaf.id)
     rows = [row_view(visit, leaf, row, fresh=row.pointer.reference in fresh) for row in listing.rows]
     chosen = chosen_sort(leaf, sort)
     if listing.problem is None:
@@ -246,6 +253,7 @@ def list_view(
         visit.url("listing", integration=leaf.id, **_page(page - 1)) if page > 1 else "",
         visit.url("listing", integration=leaf.id, page=page + 1) if page < pages else "",
         _last_answer(leaf) if listing.problem else None,
+        f"{other.sentence(leaf.descriptor.upstream)} {UNDECIDED}" if other is not None else "",
     )
 
 

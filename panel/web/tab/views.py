@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, TypeVar
 
 from flask import Blueprint, Response, redirect, request
 
 from panel.accounts.principal import Action
-from panel.core.domain import Row
-from panel.core.errors import AlreadyLinked, ChangedUpstream, InvalidInput, NotFound, PanelError, ProviderUnavailable
+from panel.core.domain import Problem, Row
+from panel.core.errors import ChangedUpstream, InvalidInput, NotFound, PanelError, ProviderUnavailable
+from panel.core.reasons import Reason
 from panel.integrations.contract import Integration
+from panel.links.service import LinkedAll
+from panel.storage.engine import STORAGE_FAILURES, db
 from panel.web.context import leaves_for, panel
 from panel.web.error_bodies import status_of
+from panel.web.failure_log import log_storage_failure
 from panel.web.formatting import key as row_key
 from panel.web.htmx import wants_fragment
 from panel.web.parsing import PICKER_LENGTH, field_texts, positive, search_text
@@ -29,6 +34,7 @@ from panel.web.tab.forms import (
     inputs,
     missing,
     prefilled,
+    storage_failed,
     typed,
     what_changed,
     why_not_changed,
@@ -44,6 +50,8 @@ _VIEWS: list[tuple[str, str, Callable[..., Any]]] = []
 View = TypeVar("View", bound=Callable[..., Any])
 
 LEAF = "/integrations/<integration>"
+SHORTEST_LIST_S = 0.5
+"""With less time than this left, a request that linked something lists references only."""
 PICKER_SIZE = 10
 """Maximum number of results in the picker."""
 MOST_REFERENCES = 50
@@ -78,6 +86,22 @@ def blueprint(name: str, url_prefix: str) -> Blueprint:
 def _redirects(here: Visit) -> bool:
     """Whether an action ends with a redirect to the list. Not with an embed token, which stays out of URLs."""
     return here.keeps_history and not wants_fragment()
+
+
+def _roll_back(exc: Exception) -> None:
+    """Log a storage failure and make the session usable, so that a form can be drawn with what was typed."""
+    log_storage_failure(exc)
+    db.session.rollback()
+
+
+@contextmanager
+def _told_anyway(exc: PanelError) -> Iterator[None]:
+    """Raise ``exc`` itself where our storage cannot even be read: what is known of a write counts for more."""
+    try:
+        yield
+    except STORAGE_FAILURES as storage:
+        _roll_back(storage)
+        raise exc from None
 
 
 def _back(here: Visit, leaf: Integration, **values: Any) -> Any:
@@ -176,36 +200,41 @@ def link(integration: str) -> Any:
     """Link one or several items. After a failure the page shows the reason, and the search box keeps its text."""
     here, leaf = visit(), panel().registry.get(integration)
     texts = [text for text in request.form.getlist("reference") if text.strip()]
-    rows, refused = _link_all(here, leaf, texts)
-    if refused is not None and not rows:
-        query = request.form.get("q", "") or (texts[0] if texts else "")
-        return show_list(
-            here, leaf, status=status_of(refused), problem_view=problem_view(here, leaf, refused), query=query
-        )
-    references = tuple(row.pointer.reference for row in rows)
-    if _redirects(here) and refused is None:
+    done = _link_all(here, leaf, texts)
+    references = tuple(row.pointer.reference for row in done.rows)
+    if _redirects(here) and done.refused is None:
         return _back(here, leaf, linked=list(references))
-    problem = problem_view(here, leaf, refused) if refused is not None else None
-    return show_list(here, leaf, fresh=references, banner=_linked_banner(here, leaf, rows), problem_view=problem)
+    problem = _met_problem(leaf, done)
+    shown = list_view(
+        here, leaf, fresh=references, sort=request.args.get("sort"), problem=problem, deadline_s=done.seconds_left
+    )
+    more: dict[str, Any] = {"left": done.left}
+    if done.refused is not None:
+        more["problem_view"] = problem_view(here, leaf, done.refused)
+    if not done.rows:
+        more["query"] = request.form.get("q", "") or (texts[0] if texts else "")
+        return show_list(here, leaf, shown, status=status_of(done.refused) if done.refused else 200, **more)
+    return show_list(here, leaf, shown, banner=_linked_banner(here, leaf, done.rows), **more)
 
 
-def _link_all(here: Visit, leaf: Integration, texts: list[str]) -> tuple[list[Row], PanelError | None]:
-    """The new links, and the last failure. Among several references, those already linked are skipped."""
+def _link_all(here: Visit, leaf: Integration, texts: list[str]) -> LinkedAll:
     if not texts:
-        return [], InvalidInput("reference", f"Choose a {leaf.descriptor.noun} first.")
+        return LinkedAll(refused=InvalidInput("reference", f"Choose a {leaf.descriptor.noun} first."))
     if len(texts) > MOST_REFERENCES:
-        return [], _too_many()
-    rows: list[Row] = []
-    refused: PanelError | None = None
-    for text in texts:
-        try:
-            rows.append(panel().links.link(here.visitor, leaf.id, here.object, text))
-        except PanelError as exc:
-            if not isinstance(exc, AlreadyLinked) or len(texts) == 1:
-                refused = exc
-    if not rows and refused is None:
-        refused = AlreadyLinked(f"These {leaf.descriptor.noun_plural} are already linked.")
-    return rows, refused
+        return LinkedAll(refused=_too_many())
+    try:
+        return panel().links.link_all(here.visitor, leaf.id, here.object, texts)
+    except PanelError as exc:
+        return LinkedAll(refused=exc)
+
+
+def _met_problem(leaf: Integration, done: LinkedAll) -> Problem | None:
+    """Why the list of this request does not ask the source again: it has just failed, or took nearly all the time."""
+    if isinstance(done.refused, ProviderUnavailable):
+        return done.refused.problem
+    if done.seconds_left is not None and done.seconds_left < SHORTEST_LIST_S:
+        return Problem(Reason.TIMEOUT, f"{leaf.descriptor.upstream} took nearly all the time of this request.")
+    return None
 
 
 def _too_many() -> InvalidInput:
@@ -274,8 +303,12 @@ def create(integration: str) -> Any:
     given = {name: value for name, value in values.items() if value.strip()}
     try:
         row = panel().links.create(here.visitor, leaf.id, here.object, given, key=key or None)
+    except STORAGE_FAILURES as exc:
+        _roll_back(exc)
+        return _create_page(here, leaf, _form_again(here, leaf, values, {}, storage_failed("created"), key), status=503)
     except PanelError as exc:
-        return _not_created(here, leaf, values, key, exc)
+        with _told_anyway(exc):
+            return _not_created(here, leaf, values, key, exc)
     return _created(here, leaf, row)
 
 
@@ -353,8 +386,12 @@ def update(integration: str, reference: str) -> Any:
         row = panel().links.update(here.visitor, leaf.id, here.object, reference, field_texts(sent))
     except ChangedUpstream:
         return _edit_conflict(here, leaf, reference, changed)
+    except STORAGE_FAILURES as exc:
+        _roll_back(exc)
+        return _edit_again(here, leaf, reference, storage_failed("changed"), {}, 503)
     except PanelError as exc:
-        return _not_updated(here, leaf, reference, exc)
+        with _told_anyway(exc):
+            return _not_updated(here, leaf, reference, exc)
     return _updated(here, leaf, reference, Banner(what_changed(leaf, row, request.form, changed)))
 
 
@@ -387,7 +424,15 @@ def _edit_conflict(here: Visit, leaf: Integration, reference: str, changed: dict
 
 def _not_updated(here: Visit, leaf: Integration, reference: str, exc: PanelError) -> Response:
     form_errors, errors = why_not_changed(here, leaf, exc)
-    status = 422 if isinstance(exc, InvalidInput) else status_of(exc)
+    return _edit_again(
+        here, leaf, reference, form_errors, errors, 422 if isinstance(exc, InvalidInput) else status_of(exc)
+    )
+
+
+def _edit_again(
+    here: Visit, leaf: Integration, reference: str, form_errors: FormErrors, errors: Mapping[str, str], status: int
+) -> Response:
+    """The form with the submitted values; without it while the item cannot be read."""
     try:
         row = panel().links.item(here.visitor, leaf.id, here.object, reference)
         values = typed(leaf.descriptor.update, request.form)

@@ -15,9 +15,9 @@ from urllib.parse import quote, unquote, urlsplit
 
 from panel.connector import Answer, SourceConfig, Upstream, origin_of, unexpected
 from panel.core.domain import Choice, Identity, Item
-from panel.core.errors import Forbidden, InvalidInput, NotFound, ProviderUnavailable, Rejected, Uncertain, WrongHost
+from panel.core.errors import Forbidden, InvalidInput, NotFound, Rejected, WrongHost
 from panel.core.text import one_line
-from panel.integrations.contract import Integration
+from panel.integrations.contract import Integration, creating
 
 API = ("api", "v4")
 PAGE_SIZE = 100
@@ -121,16 +121,12 @@ class GitLab(Integration):
             if not value:
                 raise InvalidInput(name, f"“{name}” is missing.")
         body = {"title": title, "description": _text(values, "description")}
-        try:
+        with creating(upstream, "the issue"):
             answer = _send(upstream, "POST", body, project)
-        except ProviderUnavailable as exc:
-            if exc.unanswered:
-                raise Uncertain("We cannot tell whether the issue was created. Check before trying again.") from exc
-            raise
-        if answer.status == 404 and _says_not_found(answer):
-            raise Rejected(_NOT_CREATED, {"project": "GitLab does not show this project to our account."})
-        _raise_refused(answer, _NOT_CREATED)
-        return self._item(answer.object(), upstream.source)
+            if answer.status == 404 and _says_not_found(answer):
+                raise Rejected(_NOT_CREATED, {"project": "GitLab does not show this project to our account."})
+            _raise_refused(answer, _NOT_CREATED)
+            return self._item(answer.object(), upstream.source)
 
     def update(self, upstream: Upstream, reference: str, changes: Mapping[str, Any]) -> Item:
         """https://docs.gitlab.com/api/issues/#edit-an-issue"""
