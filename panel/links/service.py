@@ -270,6 +270,7 @@ class Links:
             with open_upstream(self._connector, leaf, source, visitor.caller, pointers=shown, fresh=True) as upstream:
                 while left:
                     try:
+                        refuse_longer("reference", left[0].strip(), REFERENCE_LENGTH)
                         item = leaf.resolve(upstream, left[0].strip())
                         result.rows.append(self._linked(visitor, leaf, source, obj, item))
                     except ProviderUnavailable:
