@@ -345,6 +345,12 @@ def test_a_header_without_a_value_keeps_the_stored_one(services: Panel, gateway:
     assert gateway.headers_sealed is None
 
 
+def test_the_header_that_each_call_sets_itself_is_left_out(sources: Sources, upstreams: Upstreams) -> None:
+    saved = sources.create(xwiki_values(upstreams, headers={"Accept": "application/json"}), by=ALICE)
+
+    assert (saved.source.headers, saved.source.headers_sealed) == ([], None)
+
+
 @pytest.mark.parametrize("given", [{"X-New": ""}, {"X-New": {"secretSet": True}}])
 def test_a_new_header_needs_a_value(services: Panel, gateway: Source, given: dict[str, Any]) -> None:
     with pytest.raises(InvalidInput, match="X-New” has no value") as caught:

@@ -11,7 +11,7 @@ import yaml
 
 from panel.core.errors import InvalidInput
 from panel.sources import fields
-from panel.sources.auth_fields import AUTH_SHAPES
+from panel.sources.auth_fields import AUTH_SHAPES, auth_kind
 from panel.sources.placeholders import PLACEHOLDER, texts_of
 
 MAX_BYTES = 64 * 1024
@@ -34,9 +34,15 @@ class SourceFile:
 
 
 def read_source_file(
-    text: str | bytes, *, sets: Mapping[str, str] | None = None, environ: Mapping[str, str]
+    text: str | bytes,
+    *,
+    sets: Mapping[str, str] | None = None,
+    environ: Mapping[str, str],
+    secret: str | None = None,
 ) -> SourceFile:
     """Parse a file, override it with ``sets`` (by field path), and expand ``${NAME}`` from ``environ``.
+
+    ``secret`` replaces the secret of the auth block as it is.
 
     Raises InvalidInput naming the key. Reading resolves, fetches and executes nothing.
     """
@@ -48,7 +54,22 @@ def read_source_file(
     else:
         raise InvalidInput("file", "The file has neither “source:” nor “apiVersion/kind/spec”; it is not a source.")
     _override(values, sets or {})
-    return SourceFile(_expand(values, environ), tuple(notes))
+    if secret is None:
+        return SourceFile(_expand(values, environ), tuple(notes))
+    name = _secret_name(values)
+    others = {key: value for key, value in values["auth"].items() if key != name}
+    expanded = _expand({**values, "auth": others}, environ)
+    return SourceFile({**expanded, "auth": {**expanded["auth"], name: secret}}, tuple(notes))
+
+
+def _secret_name(values: Mapping[str, Any]) -> str:
+    """The key of the secret in the auth block. Raises InvalidInput when there is none."""
+    auth = values.get("auth")
+    kind = auth_kind(auth.get("type")) if isinstance(auth, dict) else "none"
+    name = AUTH_SHAPES[kind].secret
+    if name is None:
+        raise InvalidInput("auth", "The source does not sign in, so that it has no secret.")
+    return name
 
 
 def write_source_file(values: Mapping[str, Any]) -> str:
