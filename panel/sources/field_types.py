@@ -170,12 +170,12 @@ class Flag:
 
 @dataclass(frozen=True, slots=True)
 class FilePath(Text):
-    """The absolute path of a file that the panel can read; empty for none."""
+    """The absolute path of a file on the panel's machine; empty for none. The file itself is not looked at."""
 
     def read(self, path: str, raw: Any) -> str:
         value = Text.read(self, path, raw)
-        if value and not (os.path.isabs(value) and os.access(value, os.R_OK)):
-            raise InvalidInput(path, f"“{path}” names no file that the panel can read.")
+        if value and not os.path.isabs(value):
+            raise InvalidInput(path, f"“{path}” must be an absolute path.")
         return value
 
 
