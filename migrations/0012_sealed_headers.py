@@ -38,11 +38,13 @@ def upgrade() -> None:
 
 
 def _sealed(vault: Vault, row: sa.Row) -> dict[str, object]:
-    if not row.headers:
+    # Accept was stored and never sent.
+    headers = {name: value for name, value in (row.headers or {}).items() if name.lower() != 'accept'}
+    if not headers:
         return {'headers': []}
     origin = origin_of(row.location)
-    sealed = vault.seal(json.dumps(row.headers), AssociatedData(row.id, 'headers', origin))
-    return {'headers': list(row.headers), 'headers_sealed': sealed, 'headers_origin': origin}
+    sealed = vault.seal(json.dumps(headers), AssociatedData(row.id, 'headers', origin))
+    return {'headers': list(headers), 'headers_sealed': sealed, 'headers_origin': origin}
 
 
 def downgrade() -> None:

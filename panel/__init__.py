@@ -93,7 +93,11 @@ def build_services(app: Flask, config: Config, registry: Registry) -> Panel:
     )
     vault = Vault(keys_of(config))
     connector.signer = oauth = Oauth(aside, vault, connector)
-    resolver, checks, instances = SourceResolver(vault, registry, switches), SourceChecks(), Instances()
+    resolver, checks, instances = (
+        SourceResolver(vault, registry, switches, config.ca_folders),
+        SourceChecks(),
+        Instances(),
+    )
     sources = Sources(vault, registry, connector, resolver)
     return Panel(
         config=config,

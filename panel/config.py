@@ -32,6 +32,9 @@ COMMAND = "leafpanel" if IS_INSTALLED else "flask --app wsgi"
 
 KEY_FILES = ("secret_key", "encryption_keys")
 DATABASE_FILE = "panel.sqlite3"
+_SYSTEM_CA_FOLDERS = tuple(
+    map(Path, ("/etc/ssl/certs", "/etc/pki", "/usr/share/ca-certificates", "/usr/local/share/ca-certificates"))
+)
 _DIFFERENT = 8
 """A random key of 16 characters or 32 bytes has more different ones, except once in billions of keys."""
 
@@ -247,6 +250,11 @@ SETTINGS: tuple[Setting, ...] = (
         "How many servers in front of the panel add to X-Forwarded-For; it counts for nothing otherwise.",
         _count,
     ),
+    Setting(
+        "PANEL_CA_DIR",
+        "",
+        "Folder of CA files that sources may name beside those of the system; `ca` in the instance folder when empty.",
+    ),
     Setting("PANEL_DEADLINE_S", "5", "Seconds in which a source must have answered, over everything.", _deadline),
     Setting("PANEL_CACHE_TTL_S", "5", "Seconds for which an upstream's answer is reused; 0 is off.", _seconds),
     Setting("PANEL_MCP_TOOL_NAME", "openregister.integrations", "Name under which agents see the tool.", _tool_name),
@@ -275,6 +283,8 @@ class Config:
     sandbox_port: int
     trusted_proxies: int
     import_variables: tuple[str, ...]
+    ca_folders: tuple[Path, ...]
+    """The folders in which a source may name a CA file."""
 
     @property
     def is_encrypted(self) -> bool:
@@ -340,6 +350,7 @@ def load(environ: Mapping[str, str] | None = None) -> Config:
         sandbox_port=values["PANEL_SANDBOX_PORT"],
         trusted_proxies=values["PANEL_TRUSTED_PROXIES"],
         import_variables=values["PANEL_IMPORT_VARIABLES"],
+        ca_folders=(Path(values["PANEL_CA_DIR"] or instance / "ca").absolute(), *_SYSTEM_CA_FOLDERS),
     )
 
 

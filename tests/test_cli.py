@@ -8,6 +8,8 @@ from click.testing import Result
 from flask import Flask
 from support import MakeApp, Upstreams, signs_in
 
+from panel.config import PROJECT_ROOT
+
 TEMPLATES = Path(__file__).parent.parent / "docs" / "templates"
 
 
@@ -95,6 +97,26 @@ def test_switches_the_connector_off_and_on(app: Flask) -> None:
     run(app, "connector", "on")
     with app.app_context():
         assert app.extensions["leafpanel"].switches.connector_on()
+
+
+@pytest.mark.parametrize("secret", ["secret\n", "secret\r\n", "secret"])
+def test_import_reads_the_secret_from_standard_input(app: Flask, upstreams: Upstreams, secret: str) -> None:
+    template = str(PROJECT_ROOT / "docs" / "templates" / "xwiki-openconnector-source.yaml")
+    sets = [f"--set=location={upstreams.xwiki_url}", "--set=auth.username=alice"]
+
+    made = app.test_cli_runner().invoke(args=["source", "import", template, *sets, "--secret-stdin"], input=secret)
+
+    assert made.exit_code == 0, made.output
+    assert run(app, "source", "test", "xwiki").exit_code == 0
+
+
+def test_a_source_without_sign_in_has_no_secret_to_read(app: Flask, tmp_path: Path) -> None:
+    file = tmp_path / "wiki.yaml"
+    file.write_text("source: {reference: wiki, location: 'https://wiki.example', auth: {type: none}}")
+
+    refused = app.test_cli_runner().invoke(args=["source", "import", str(file), "--secret-stdin"], input="x\n")
+
+    assert (refused.exit_code, refused.stderr.strip()) == (1, "The source does not sign in, so that it has no secret.")
 
 
 def test_doctor_names_a_file_that_others_can_read(app: Flask) -> None:

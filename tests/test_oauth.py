@@ -38,7 +38,7 @@ from oauth_flow import (
 from sqlalchemy import text
 from support import ALICE, Upstreams
 
-from panel.connector import Deadline, SourceConfig
+from panel.connector import Connector, Deadline, SourceConfig
 from panel.core.clock import now
 from panel.core.errors import InvalidInput, NotFound, ProviderUnavailable, Rejected
 from panel.core.health import AuthStatus
@@ -50,6 +50,7 @@ from panel.sandbox.openproject_oauth import OAuthServer
 from panel.sandbox.standin import RunningServer
 from panel.services import Panel
 from panel.sources.oauth import ConnectFailed
+from panel.sources.oauth_store import Grants
 from panel.storage.engine import db
 from panel.storage.models import OauthAttempt, OauthGrant
 
@@ -427,6 +428,40 @@ def test_two_hundred_expiries_log_nobody_out(services: Panel, given: SourceConfi
 
     assert provider.counts == {"authorization_code": 1, "refresh_token": 200}
     assert row().state == "configured"
+
+
+@pytest.mark.parametrize(
+    ("change", "status"),
+    [("state = 'expired', sealed = NULL, expires_at = NULL", AuthStatus.EXPIRED), (None, AuthStatus.MISSING)],
+    ids=["ended", "gone"],
+)
+def test_a_grant_that_ends_before_the_lease_is_not_renewed(
+    services: Panel,
+    given: SourceConfig,
+    monkeypatch: pytest.MonkeyPatch,
+    change: str | None,
+    status: AuthStatus,
+) -> None:
+    who(services, given)
+    age()
+    lease = Grants.lease
+
+    def late(self: Grants, source_id: str, holder: str, seconds: float) -> bool:
+        got = lease(self, source_id, holder, seconds)
+        with self._engine.begin() as connection:
+            connection.execute(text(f"UPDATE oauth_grant SET {change}" if change else "DELETE FROM oauth_grant"))
+        return got
+
+    monkeypatch.setattr(Grants, "lease", late)
+    asked: list[str] = []
+    monkeypatch.setattr(Connector, "post_form", lambda self, url, form, *_, **__: asked.append(form))
+    problem = failing(lambda: who(services, given))
+
+    assert (problem.reason, problem.auth_status or problem.reason.facts.auth) == (
+        Reason.AUTHENTICATION_EXPIRED,
+        status,
+    )
+    assert asked == []
 
 
 def test_a_renewal_whose_lease_was_lost_is_thrown_away(

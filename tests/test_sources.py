@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -208,6 +210,30 @@ def test_a_token_that_no_header_can_carry_is_refused(sources: Sources, upstreams
         sources.create(xwiki_values(upstreams, auth={"type": "token", "token": "é"}), by=ALICE)
 
 
+def test_a_ca_file_must_be_a_regular_file_of_a_configured_folder(
+    sources: Sources, services: Panel, upstreams: Upstreams, tmp_path: Path
+) -> None:
+    folder = services.config.ca_folders[0]
+    folder.mkdir()
+    (folder / "ours.pem").write_text("")
+    (tmp_path / "elsewhere.pem").write_text("")
+    os.mkfifo(folder / "fifo.pem")
+    refused = [
+        "/etc/passwd", "/etc/shadow", "/no/such", str(tmp_path / "elsewhere.pem"), str(folder), str(folder / "fifo.pem"),
+        str(folder / "missing.pem"), f"{folder}/../secret_key", str(services.config.instance_dir / "secret_key"),
+    ]  # fmt: skip
+
+    said = set()
+    for path in refused:
+        with pytest.raises(InvalidInput) as caught:
+            sources.create(xwiki_values(upstreams, ca_file=path), by=ALICE)
+        said.add((caught.value.field, str(caught.value)))
+
+    assert len(said) == 1
+    assert said.pop()[0] == "ca_file"
+    assert sources.create(xwiki_values(upstreams, ca_file=str(folder / "ours.pem")), by=ALICE).created
+
+
 def test_a_taken_slug_is_refused(xwiki: Sources, upstreams: Upstreams) -> None:
     with pytest.raises(Conflict):
         xwiki.create(xwiki_values(upstreams), by=ALICE)
@@ -344,6 +370,12 @@ def test_a_header_without_a_value_keeps_the_stored_one(services: Panel, gateway:
     services.sources.change("xwiki", {"headers": {}}, by=ALICE)
     assert headers_of(services) == {}
     assert gateway.headers_sealed is None
+
+
+def test_the_header_that_each_call_sets_itself_is_left_out(sources: Sources, upstreams: Upstreams) -> None:
+    saved = sources.create(xwiki_values(upstreams, headers={"Accept": "application/json"}), by=ALICE)
+
+    assert (saved.source.headers, saved.source.headers_sealed) == ([], None)
 
 
 @pytest.mark.parametrize("given", [{"X-New": ""}, {"X-New": {"secretSet": True}}])

@@ -5,7 +5,7 @@ from panel.connector.connector import Connector
 from panel.connector.conversation import Upstream
 from panel.connector.deadline import Deadline, DeadlinePassed
 from panel.connector.endpoint import check_root
-from panel.connector.headers import OauthSigner, check_headers, check_token_header, is_header_value
+from panel.connector.headers import OauthSigner, check_headers, check_token_header, is_header_value, sent_headers
 from panel.connector.limiter import Breaker, Rate, Traffic, traffic_of
 from panel.connector.response import Answer, unexpected
 from panel.connector.shared_cache import CachedAnswer, SharedCache
@@ -35,6 +35,7 @@ __all__ = [
     "check_token_header",
     "is_header_value",
     "origin_of",
+    "sent_headers",
     "traffic_of",
     "unexpected",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Protocol, TypeVar
 from urllib.parse import quote_plus
 
 from requests.structures import CaseInsensitiveDict
@@ -33,6 +33,7 @@ class OauthSigner(Protocol):
         """The problem to report when the upstream refused a new token; ``problem`` is its own refusal."""
 
 
+T = TypeVar("T")
 USER_AGENT = f"Leafpanel/{VERSION} (linked content)"
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
@@ -44,7 +45,7 @@ _RESERVED = frozenset({
     "cookie2", "expect", "host", "keep-alive", "range", "te", "trailer", "transfer-encoding", "upgrade", "user-agent",
 })  # fmt: skip
 _SET_PER_CALL = "accept"
-"""Accepted among extra headers because OpenConnector's source files have it, and ignored: each call sets its own."""
+"""Accepted among extra headers because OpenConnector's source files have it, and dropped: each call sets its own."""
 _LONGEST_NAME, _LONGEST_VALUE = 100, 2000
 
 
@@ -57,6 +58,11 @@ def check_headers(headers: Mapping[str, str]) -> None:
             raise InvalidInput("headers", f"“headers.{name}” cannot be set: Leafpanel sets or refuses it itself.")
         if not is_header_value(value) or len(value) > _LONGEST_VALUE:
             raise InvalidInput("headers", f"“headers.{name}” is too long or holds characters that cannot be sent.")
+
+
+def sent_headers(headers: Mapping[str, T]) -> dict[str, T]:
+    """The extra headers that calls carry: all but the one that each call sets itself."""
+    return {name: value for name, value in headers.items() if name.lower() != _SET_PER_CALL}
 
 
 def check_token_header(name: str) -> None:
@@ -133,7 +139,7 @@ def extra_headers(source: SourceConfig) -> dict[str, str]:
         check_headers(source.headers)
     except InvalidInput as exc:
         raise ProviderUnavailable.because(Reason.SOURCE_INVALID, str(exc), field="headers") from None
-    return {name: value for name, value in source.headers.items() if name.lower() != _SET_PER_CALL}
+    return sent_headers(source.headers)
 
 
 def credential_headers(

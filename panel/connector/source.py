@@ -113,5 +113,5 @@ class SourceConfig:
 
     @property
     def sends_secret(self) -> bool:
-        """Whether a call carries a credential: that of the sign-in, or an extra header other than ``Accept``."""
-        return self.signs_in or any(name.lower() != "accept" for name in self.headers)
+        """Whether a call carries a credential: that of the sign-in, or an extra header."""
+        return self.signs_in or bool(self.headers)

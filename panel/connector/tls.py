@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import ssl
+import stat
 import threading
 
 import certifi
@@ -28,6 +29,9 @@ class TlsContexts:
         path = ca_file or certifi.where()
         try:
             state = os.stat(path)
+            # Opening a FIFO would block the process, beyond every deadline.
+            if not stat.S_ISREG(state.st_mode):
+                raise ValueError("not a regular file")
             with self._lock:
                 return self._fresh(path, (state.st_mtime_ns, state.st_size))
         except (OSError, ValueError):

@@ -26,6 +26,7 @@ from panel.core.errors import (
     ProviderUnavailable,
     Uncertain,
 )
+from panel.core.text_limits import REFERENCE_LENGTH, refuse_longer
 from panel.integrations.contract import Integration, creating
 from panel.integrations.registry import Registry
 from panel.links import idempotency, open_creates, pointers

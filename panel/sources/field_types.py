@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from panel.connector import check_headers, is_header_value
+from panel.connector import check_headers, is_header_value, sent_headers
 from panel.core.errors import InvalidInput
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f]")
@@ -170,12 +170,12 @@ class Flag:
 
 @dataclass(frozen=True, slots=True)
 class FilePath(Text):
-    """The absolute path of a file that the panel can read; empty for none."""
+    """The absolute path of a file on the panel's machine; empty for none. The file itself is not looked at."""
 
     def read(self, path: str, raw: Any) -> str:
         value = Text.read(self, path, raw)
-        if value and not (os.path.isabs(value) and os.access(value, os.R_OK)):
-            raise InvalidInput(path, f"“{path}” names no file that the panel can read.")
+        if value and not os.path.isabs(value):
+            raise InvalidInput(path, f"“{path}” must be an absolute path.")
         return value
 
 
@@ -193,7 +193,7 @@ class Headers:
             raise InvalidInput(path, f"“{path}” must be a list of names with values; put both in quotes.")
         headers = {name: self._value(path, value) for name, value in raw.items()}
         check_headers({name: value or "" for name, value in headers.items()})
-        return headers
+        return sent_headers(headers)
 
     def _value(self, path: str, raw: Any) -> str | None:
         """An empty text keeps the stored value, and so does what is returned in its place: ``{"secretSet": true}``."""

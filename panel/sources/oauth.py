@@ -153,6 +153,8 @@ class Oauth:
         grant = self._read(source, client)
         if grant is not None and grant.is_fresh:
             return grant
+        # Another process may have marked the grant as ended between the last check and the lease.
+        self._require_renewable(source, client, grant)
         try:
             tokens = self._request_renewal(source, client, grant, deadline, caller)
         except ProviderUnavailable as exc:
@@ -169,7 +171,7 @@ class Oauth:
     ) -> Tokens:
         if client.grant is GrantType.CLIENT_CREDENTIALS:
             return self._request_client_credentials(source, client, deadline, caller)
-        assert grant is not None  # noqa: S101  (checked before the lease was taken)
+        assert grant is not None  # noqa: S101  (checked by _require_renewable)
         # https://www.rfc-editor.org/rfc/rfc6749#section-6
         form = prepare_token_request("refresh_token", refresh_token=grant.refresh)
         result = self._request_tokens("refresh_token", form, source, client, deadline, caller)

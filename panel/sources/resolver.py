@@ -6,9 +6,10 @@ Opens the stored credential for that purpose only and never returns it elsewhere
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from dataclasses import fields as dataclass_fields
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import select
@@ -21,6 +22,7 @@ from panel.credentials.vault import AssociatedData, Unreadable, Vault
 from panel.integrations.contract import Integration
 from panel.integrations.registry import Registry
 from panel.sources import fields
+from panel.sources.ca_files import check_ca_file
 from panel.sources.connector_switch import CONNECTOR_ON, Switches
 from panel.sources.draft import Draft, read_draft
 from panel.sources.options import check_options
@@ -74,7 +76,8 @@ _NO_CREDENTIALS = Credentials()
 class SourceResolver:
     """Finds the source of an integration and turns it into a ``SourceConfig``."""
 
-    def __init__(self, vault: Vault, registry: Registry, switches: Switches) -> None:
+    def __init__(self, vault: Vault, registry: Registry, switches: Switches, ca_folders: Sequence[Path]) -> None:
+        self._ca_folders = ca_folders
         self._vault = vault
         self._registry = registry
         self._switches = switches
@@ -94,6 +97,7 @@ class SourceResolver:
         Options of a source that no integration uses are kept as they are.
         """
         draft = read_draft(values)
+        check_ca_file(draft.values["ca_file"], self._ca_folders)
         # An unknown option is refused even while it is empty, which reads as "not given".
         self._check_options(draft.slug, {**dict.fromkeys(values.get("options") or {}, ""), **draft.options})
         return draft

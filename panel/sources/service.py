@@ -152,9 +152,14 @@ class Sources:
         by: Actor,
         sets: Mapping[str, str] | None = None,
         environ: Mapping[str, str] | None = None,
+        secret: str | None = None,
     ) -> tuple[Saved, tuple[str, ...]]:
-        """Create or replace a source from a YAML file and keep its links. Returns the source and the file's notes."""
-        file = read_source_file(text, sets=sets, environ=os.environ if environ is None else environ)
+        """Create or replace a source from a YAML file and keep its links. Returns the source and the file's notes.
+
+        ``secret`` replaces the secret of the file.
+        """
+        environ = os.environ if environ is None else environ
+        file = read_source_file(text, sets=sets, environ=environ, secret=secret)
         draft = self.resolver.read(file.values)
         shape = AUTH_SHAPES[draft.auth_kind]
         if shape.secret and not draft.secret:
@@ -309,8 +314,7 @@ class Sources:
         for field, url in urls.items():
             _check_endpoint(field, url)
         plain = [(field, url) for field, url in {"location": root, **urls}.items() if url.startswith("http://")]
-        sends_secret = draft.auth_kind != "none" or any(name.lower() != "accept" for name in draft.headers)
-        if not plain or not sends_secret:
+        if not plain or (draft.auth_kind == "none" and not draft.headers):
             return ()
         for field, url in plain:
             if not self._connector.is_opened(url):

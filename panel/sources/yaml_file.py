@@ -12,7 +12,7 @@ import yaml
 from panel.core.errors import InvalidInput
 from panel.core.text import has_surrogate, refuse_surrogates
 from panel.sources import fields
-from panel.sources.auth_fields import AUTH_SHAPES
+from panel.sources.auth_fields import AUTH_SHAPES, auth_kind
 from panel.sources.placeholders import PLACEHOLDER, texts_of
 
 MAX_BYTES = 64 * 1024
@@ -35,9 +35,15 @@ class SourceFile:
 
 
 def read_source_file(
-    text: str | bytes, *, sets: Mapping[str, str] | None = None, environ: Mapping[str, str]
+    text: str | bytes,
+    *,
+    sets: Mapping[str, str] | None = None,
+    environ: Mapping[str, str],
+    secret: str | None = None,
 ) -> SourceFile:
     """Parse a file, override it with ``sets`` (by field path), and expand ``${NAME}`` from ``environ``.
+
+    ``secret`` replaces the secret of the auth block as it is.
 
     Raises InvalidInput naming the key. Reading resolves, fetches and executes nothing.
     """
@@ -49,9 +55,27 @@ def read_source_file(
     else:
         raise InvalidInput("file", "The file has neither “source:” nor “apiVersion/kind/spec”; it is not a source.")
     _override(values, sets or {})
-    values = _expand(values, environ)
-    refuse_surrogates(values, field="file")
-    return SourceFile(values, tuple(notes))
+    return SourceFile(_with_values(values, environ, secret), tuple(notes))
+
+
+def _with_values(values: dict[str, Any], environ: Mapping[str, str], secret: str | None) -> dict[str, Any]:
+    """The values with their placeholders replaced, and ``secret`` as it is in place of that of the file."""
+    name = _secret_name(values) if secret is not None else None
+    if name is not None:
+        values = {**values, "auth": {key: value for key, value in values["auth"].items() if key != name}}
+    expanded: dict[str, Any] = _expand(values, environ)
+    refuse_surrogates(expanded, field="file")
+    return {**expanded, "auth": {**expanded["auth"], name: secret}} if name is not None else expanded
+
+
+def _secret_name(values: Mapping[str, Any]) -> str:
+    """The key of the secret in the auth block. Raises InvalidInput when there is none."""
+    auth = values.get("auth")
+    kind = auth_kind(auth.get("type")) if isinstance(auth, dict) else "none"
+    name = AUTH_SHAPES[kind].secret
+    if name is None:
+        raise InvalidInput("auth", "The source does not sign in, so that it has no secret.")
+    return name
 
 
 def write_source_file(values: Mapping[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 from pathlib import Path
 
@@ -56,3 +57,10 @@ def test_a_file_that_is_none_is_named_by_its_setting(tmp_path: Path, content: by
 def test_odd_paths_are_no_files(path: str) -> None:
     with pytest.raises(ProviderUnavailable):
         TlsContexts().context(path)
+
+
+def test_a_fifo_is_never_opened(tmp_path: Path) -> None:
+    fifo = tmp_path / "ca.pem"
+    os.mkfifo(fifo)
+
+    assert problem_of(lambda: TlsContexts().context(str(fifo))).field == "ca_file"

@@ -244,9 +244,10 @@ def test_a_source_is_switched_off_and_on_from_the_list(connected: Flask, as_admi
 
 
 def test_a_source_can_be_switched_off_even_when_its_settings_no_longer_hold(
-    connected: Flask, as_admin: FlaskClient, behind: Behind, tmp_path: object
+    connected: Flask, as_admin: FlaskClient, behind: Behind
 ) -> None:
-    ca_file = tmp_path / "ca.pem"  # type: ignore[operator]
+    ca_file = connected.extensions["leafpanel"].config.ca_folders[0] / "ca.pem"
+    ca_file.parent.mkdir()
     ca_file.write_text("")
     behind.sources.change("xwiki", {"ca_file": str(ca_file)}, by=ALICE)
     ca_file.unlink()

@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import text
 from support import ALICE, CASE_PATH, Upstreams, api_token, signed_in_client, xwiki_values
 
 from panel.integrations.registry import load_registry
+from panel.storage.engine import db
 
 Bearer = Callable[[str], dict[str, str]]
 
@@ -512,6 +514,24 @@ def test_health_of_a_missing_source_says_missing(client: FlaskClient, bearer: Be
     body = client.get("/api/integrations/xwiki/health", headers=bearer("read")).json or {}
 
     assert (body["status"], body["authStatus"], body["reason"]) == ("unavailable", "missing", "source-missing")
+
+
+def test_a_source_with_a_broken_row_is_marked_and_the_others_are_listed(
+    connected: Flask, api: FlaskClient, bearer: Bearer
+) -> None:
+    with connected.app_context():
+        db.session.execute(text("UPDATE source SET location = 'no address' WHERE slug = 'xwiki'"))
+        db.session.commit()
+
+    answer = api.get("/api/sources", headers=bearer("admin"))
+    single = api.get("/api/sources/xwiki", headers=bearer("admin"))
+
+    assert (answer.status_code, single.status_code) == (200, 200)
+    tracker, wiki = answer.json["items"]
+    assert (tracker["slug"], "problem" in tracker) == ("openproject", False)
+    assert wiki == single.json
+    assert (wiki["location"], wiki["resolved"]) == ("no address", "")
+    assert wiki["problem"] == "Give the whole address, from https:// on."
 
 
 def test_sources_are_kept_over_json_and_never_give_the_secret_out(

@@ -220,9 +220,12 @@ def _saved(saved: Saved) -> Response:
 def _source(slug: str) -> dict[str, Any]:
     sources = panel().sources
     source = sources.get(slug)
-    values = sources.values(source)
-    _, resolved = sources.addresses(slug, source.location, source.options)
-    return {**values, "resolved": resolved, "revision": source.revision, "updatedAt": moment(source.updated_at)}
+    row = {**sources.values(source), "revision": source.revision, "updatedAt": moment(source.updated_at)}
+    try:
+        return {**row, "resolved": sources.addresses(slug, source.location, source.options)[1]}
+    except InvalidInput as exc:
+        # The row was edited or restored below the panel. Others are still listed, and this one can be mended.
+        return {**row, "resolved": "", "problem": str(exc)}
 
 
 @bp.get("/sources")

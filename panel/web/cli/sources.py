@@ -64,11 +64,16 @@ def _assignments(context: click.Context, parameter: click.Parameter, values: tup
 @click.option(
     "--set", "sets", multiple=True, metavar="KEY=VALUE", callback=_assignments, help="Override a value of the file."
 )
+@click.option("--secret-stdin", is_flag=True, help="Read the password, token or client secret from standard input.")
 @as_json
 @friendly_errors
-def import_source(file: Path, sets: dict[str, str], as_json: bool) -> None:
-    """Create or update a source from a YAML file; ${NAME} is taken from the environment."""
-    saved, notes = panel().sources.import_file(file.read_bytes(), by=console(), sets=sets)
+def import_source(file: Path, sets: dict[str, str], secret_stdin: bool, as_json: bool) -> None:
+    """Create or update a source from a YAML file; ${NAME} is taken from the environment.
+
+    A secret in --set is visible in the process list; one in the environment or on standard input is not.
+    """
+    secret = sys.stdin.readline().rstrip("\r\n") if secret_stdin else None
+    saved, notes = panel().sources.import_file(file.read_bytes(), by=console(), sets=sets, secret=secret)
     if as_json:
         print_json({**panel().sources.values(saved.source), "notes": [*notes, *saved.warnings]})
         return
