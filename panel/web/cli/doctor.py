@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 
 import click
 from flask.cli import with_appcontext
@@ -10,10 +11,9 @@ from flask.cli import with_appcontext
 from panel.connector import Caller
 from panel.core.domain import Problem
 from panel.integrations.contract import Integration
-from panel.storage.engine import STORAGE_FAILURES
+from panel.web.cli.instance_checks import Finding, own_findings
 from panel.web.cli.output import as_json, friendly_errors, print_json
 from panel.web.context import panel
-from panel.web.error_bodies import storage_words
 from panel.web.reason_words import remedy_of
 
 
@@ -22,7 +22,7 @@ from panel.web.reason_words import remedy_of
 @with_appcontext
 @friendly_errors
 def doctor(as_json: bool) -> None:
-    """Check settings, database and sources, and report problems."""
+    """Check settings, files, database, keys and sources, and report problems."""
     findings = _findings()
     if as_json:
         print_json([{"check": check, "ok": ok, "message": message} for check, ok, message in findings])
@@ -33,23 +33,23 @@ def doctor(as_json: bool) -> None:
         sys.exit(1)
 
 
-def _findings() -> list[tuple[str, bool, str]]:
-    """Name, result and message of each check."""
-    config = panel().config
-    findings = [("settings", True, f"Instance folder {config.instance_dir}")]
-    try:
-        known = {source.slug: source for source in panel().sources.all()}
-    except STORAGE_FAILURES as exc:
-        return [*findings, ("database", False, storage_words(exc))]
-    findings.append(("database", True, "Readable and up to date."))
+def _findings() -> list[Finding]:
+    """The panel itself, and then its sources, if there is a database to read them from."""
+    findings = list(own_findings(panel().config))
+    if any(check == "database" and not ok for check, ok, _ in findings):
+        return findings
+    return [*findings, *_sources()]
+
+
+def _sources() -> Iterator[Finding]:
+    known = {source.slug for source in panel().sources.all()}
     for leaf in panel().registry.all():
         if leaf.id not in known:
-            findings.append((leaf.id, False, "There is no source yet."))
+            yield leaf.id, False, "There is no source yet."
             continue
         test = panel().connection_tests.run(leaf.id, caller=Caller("test", "console"))
         message = _failure(test.problem, leaf) if test.problem is not None else test.warning
-        findings.append((leaf.id, not message, message or "The source answers."))
-    return findings
+        yield leaf.id, not message, message or "The source answers."
 
 
 def _failure(problem: Problem, leaf: Integration) -> str:
