@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import os
 import signal
@@ -9,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from panel import create_app
 from panel.config import COMMAND, IS_INSTALLED, PROJECT_ROOT, Config, ConfigError, load
@@ -19,6 +20,8 @@ from panel.services import Panel
 from panel.storage.engine import STORAGE_FAILURES, upgrade
 from panel.web.error_bodies import storage_words
 
+_PR_SET_PDEATHSIG = 1
+"""https://man7.org/linux/man-pages/man2/PR_SET_PDEATHSIG.2const.html"""
 READY_S = 30
 STOP_S = 10
 
@@ -95,7 +98,25 @@ def _server(config: Config, *, workers: int) -> list[str]:
 
 def _start(command: list[str]) -> subprocess.Popen[bytes]:
     # A new session, so that Ctrl-C does not reach the children directly: the finally block stops them, once.
-    return subprocess.Popen(command, start_new_session=True)  # noqa: S603 (our own modules)
+    return subprocess.Popen(command, start_new_session=True, preexec_fn=_end_with_parent())  # noqa: S603
+
+
+def _end_with_parent() -> Callable[[], None] | None:
+    """A function that lets the system send SIGTERM to this process when its parent ends, however it ends.
+
+    Otherwise a server would go on and hold its port after SIGKILL or SIGQUIT of the parent. Only Linux can do this.
+    """
+    if sys.platform != "linux":
+        return None
+    # Loaded before the fork: the child calls only what is in memory.
+    control, parent = ctypes.CDLL(None).prctl, os.getpid()
+
+    def request() -> None:
+        control(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != parent:
+            os._exit(1)  # The parent ended before the request.
+
+    return request
 
 
 def _stop(children: Sequence[subprocess.Popen[bytes]]) -> None:

@@ -8,7 +8,8 @@ from click.testing import Result
 from flask import Flask
 from support import MakeApp, Upstreams, signs_in
 
-from panel.config import PROJECT_ROOT
+from panel.config import PROJECT_ROOT, new_encryption_key
+from panel.services import Panel
 
 TEMPLATES = Path(__file__).parent.parent / "docs" / "templates"
 
@@ -134,7 +135,101 @@ def test_doctor_says_what_is_missing(app: Flask, upstreams: Upstreams) -> None:
 
     found = {row["check"]: row["ok"] for row in json.loads(run(app, "doctor", "--json").stdout)}
 
-    assert found == {"settings": True, "database": True, "xwiki": True, "openproject": False}
+    own = dict.fromkeys(("settings", "address", "files", "database", "keys"), True)
+    assert found == {**own, "xwiki": True, "openproject": False}
+
+
+def doctor(app: Flask) -> dict[str, str]:
+    """The messages of the checks that fail."""
+    return {row["check"]: row["message"] for row in json.loads(run(app, "doctor", "--json").stdout) if not row["ok"]}
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            {"PANEL_HOST": "0.0.0.0"},
+            "The panel listens on 0.0.0.0; set PANEL_PUBLIC_URL to the address that browsers use.",
+        ),
+        (
+            {"PANEL_PUBLIC_URL": "http://panel.example.org"},
+            "http://panel.example.org is plain http: passwords travel unencrypted.",
+        ),
+    ],
+    ids=["no address", "plain http"],
+)
+def test_doctor_compares_the_address_with_the_host(make_app: MakeApp, settings: dict[str, str], message: str) -> None:
+    assert doctor(make_app(**settings))["address"] == message
+
+
+def test_doctor_hints_at_the_number_of_proxies(make_app: MakeApp) -> None:
+    app = make_app(PANEL_PUBLIC_URL="https://panel.example.org")
+
+    assert "set PANEL_TRUSTED_PROXIES" in run(app, "doctor").output
+
+
+def test_doctor_names_misspelt_settings(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PANEL_DATABSE_URL", "sqlite:///x")
+
+    assert doctor(app)["settings"] == "PANEL_DATABSE_URL is no setting; PANEL_DATABASE_URL is."
+
+
+def test_doctor_finds_an_open_folder(app: Flask, services: Panel) -> None:
+    services.config.instance_dir.chmod(0o755)
+
+    assert doctor(app)["files"].endswith("may be read by others; set its mode to 0700.")
+
+
+def test_doctor_finds_credentials_that_no_key_opens(app: Flask, upstreams: Upstreams) -> None:
+    import_wiki(app, upstreams)
+    with app.app_context():
+        file: Path = app.extensions["leafpanel"].config.keys_file
+    file.write_text(new_encryption_key())
+
+    assert doctor(app)["keys"] == "No key opens the credential of xwiki. Restore its key, or enter it again."
+
+
+@pytest.mark.parametrize(
+    ("statement", "message"),
+    [
+        (
+            "UPDATE alembic_version SET version_num = '9999_future'",
+            "This database is of a newer Leafpanel (schema 9999_future).",
+        ),
+        (
+            "UPDATE alembic_version SET version_num = '0001'",
+            "The database is of an older Leafpanel. Run: flask --app wsgi db upgrade",
+        ),
+        ("DROP TABLE alembic_version", "The database is not set up. Run: flask --app wsgi db upgrade"),
+    ],
+    ids=["newer", "older", "not set up"],
+)
+def test_doctor_compares_the_schema(app: Flask, statement: str, message: str) -> None:
+    from panel.storage.engine import db
+
+    with app.app_context(), db.engine.begin() as connection:
+        connection.exec_driver_sql(statement)
+
+    found = doctor(app)
+
+    assert list(found) == ["database"]
+    assert found["database"].startswith(message)
+
+
+def test_doctor_finds_a_redis_that_does_not_answer(make_app: MakeApp) -> None:
+    app = make_app(PANEL_REDIS_URL="redis://127.0.0.1:1/0")
+
+    assert doctor(app)["redis"] == "Redis does not answer (ConnectionError)."
+
+
+def test_doctor_finds_damage(app: Flask, services: Panel) -> None:
+    from panel.storage.engine import db
+
+    with app.app_context():
+        db.engine.dispose()
+    (services.config.instance_dir / "panel.sqlite3").write_bytes(b"no database " * 1000)
+
+    assert doctor(app)["database"].endswith("is damaged. Restore a backup.")
 
 
 def test_an_empty_database_is_said_plainly(app: Flask) -> None:

@@ -170,7 +170,8 @@ def test_help_lists_the_commands_and_creates_nothing(installed: Installed) -> No
 
     listed = {line.split()[0] for line in helped.stdout.partition("Commands:")[2].splitlines() if line.strip()}
     assert listed == {
-        "audit", "connector", "db", "doctor", "embed-app", "embed-url", "keys", "mcp", "serve", "source", "token", "user",
+        "audit", "backup", "connector", "create-database", "db", "doctor", "embed-app", "embed-url", "keys", "mcp",
+        "restore", "serve", "source", "token", "user",
     }  # fmt: skip
     assert list(installed.folder.iterdir()) == []
 

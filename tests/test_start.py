@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -14,7 +16,7 @@ from pathlib import Path
 import pytest
 from flask import Flask
 from support import CASE_PATH, api_token
-from test_docs import free_ports
+from test_docs import free_ports, wait_until_ready
 
 from panel import create_app
 from panel.__main__ import main
@@ -152,3 +154,36 @@ def test_a_copy_with_its_database_starts(instance: Path, tmp_path: Path) -> None
     app = create_app(load({"PANEL_INSTANCE_DIR": str(tmp_path / "copy")}))
 
     assert app.test_cli_runner().invoke(args=["db", "upgrade"]).exit_code == 0
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGQUIT])
+def test_the_server_ends_with_its_parent(instance: Path, tmp_path: Path, how: signal.Signals) -> None:
+    log = tmp_path / "log"
+    with log.open("w") as out:
+        parent = subprocess.Popen([sys.executable, "-m", "panel"], cwd=ROOT, stdout=out, stderr=out)
+    try:
+        wait_until_ready(parent, log)
+        children = children_of(parent.pid)
+        assert children
+    finally:
+        parent.send_signal(how)
+        parent.wait(30)
+
+    end = time.monotonic() + 30
+    while (left := [child for child in children if is_running(child)]) and time.monotonic() < end:
+        time.sleep(0.05)
+    for child in left:
+        os.kill(child, signal.SIGTERM)
+    assert not left
+
+
+def children_of(pid: int) -> list[int]:
+    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process runs that is no zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False

@@ -96,6 +96,18 @@ class RedisCache:
             log.warning("Redis failed (%s); the panel continues without it.", type(exc).__name__)
 
 
+def ping(url: str) -> str:
+    """The name of the failure when Redis does not answer within two seconds; empty when it answers."""
+    client = Redis.from_url(url, socket_connect_timeout=2, socket_timeout=2, retry=Retry(NoBackoff(), 0))
+    try:
+        client.ping()
+    except (RedisError, OSError) as exc:
+        return type(exc).__name__
+    finally:
+        client.close()
+    return ""
+
+
 def _lease(name: str) -> str:
     return f"{name}:lease"
 
