@@ -28,6 +28,10 @@ COMMAND = "leafpanel" if IS_INSTALLED else "flask --app wsgi"
 """How users start a command of the panel."""
 
 
+SERVER_THREADS = 32
+"""Threads of each process of the server: how many requests a process answers at the same time."""
+
+
 class ConfigError(Exception):
     """A setting is invalid. The message names the setting, and never the value of a secret one."""
 
