@@ -12,7 +12,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from panel.accounts.api_tokens import ApiTokens
 from panel.accounts.embed_tokens import EmbedApps
 from panel.accounts.people import People
-from panel.config import Config, load
+from panel.config import SERVER_THREADS, Config, load
 from panel.connector import Connector, SharedCache
 from panel.connector.limiter import Limiter
 from panel.core import log_text
@@ -86,7 +86,7 @@ def build_services(app: Flask, config: Config, registry: Registry) -> Panel:
     connector = Connector(
         allowed=partial(note.allowed_hosts, config.allowed_private_hosts, config.sandbox_note),
         deadline_s=config.deadline_s,
-        limiter=Limiter(limit_store),
+        limiter=Limiter(limit_store, most_conversations=SERVER_THREADS // 2),
         cache_ttl_s=config.cache_ttl_s,
         shared=_shared_cache(config),
         journal=call_log,

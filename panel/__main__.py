@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from panel import create_app
-from panel.config import COMMAND, IS_INSTALLED, PROJECT_ROOT, Config, ConfigError, load
+from panel.config import COMMAND, IS_INSTALLED, PROJECT_ROOT, SERVER_THREADS, Config, ConfigError, load
 from panel.logs.audit import Actor
 from panel.sandbox import note
 from panel.services import Panel
@@ -89,8 +89,8 @@ def _server(config: Config, *, workers: int) -> list[str]:
     host = f"[{config.host}]" if ":" in config.host else config.host
     return [
         sys.executable, "-m", "gunicorn", "panel.wsgi:app", "--bind", f"{host}:{config.port}",
-        "--worker-class", "gthread", "--workers", os.environ.get("WEB_CONCURRENCY", str(workers)), "--threads", "32",
-        "--graceful-timeout", "8", "--no-control-socket", "--log-level", "warning",
+        "--worker-class", "gthread", "--workers", os.environ.get("WEB_CONCURRENCY", str(workers)),
+        "--threads", str(SERVER_THREADS), "--graceful-timeout", "8", "--no-control-socket", "--log-level", "warning",
         # No header of a request may change the scheme or prefix of the panel's addresses.
         "--forwarder-headers", "",
     ]  # fmt: skip

@@ -37,6 +37,8 @@ _SYSTEM_CA_FOLDERS = tuple(
 )
 _DIFFERENT = 8
 """A random key of 16 characters or 32 bytes has more different ones, except once in billions of keys."""
+SERVER_THREADS = 32
+"""Threads of each process of the server: how many requests a process answers at the same time."""
 
 
 class ConfigError(Exception):

@@ -307,8 +307,10 @@ class Upstream:
         try:
             with self._hold_records() as records:
                 return cache.get(
-                    key, seconds, fetch, self._deadline, served=lambda waiting: _add_served(records, waiting)
-                )
+                    key, seconds, fetch, self._deadline,
+                    served=lambda waiting: _add_served(records, waiting),
+                    attend=lambda: self._limiter.attend(self.source, self._deadline),
+                )  # fmt: skip
         except DeadlinePassed:
             own = ProviderUnavailable(timed_out(self._endpoint.host, self._deadline.seconds))
         except ProviderUnavailable as exc:

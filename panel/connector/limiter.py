@@ -11,6 +11,7 @@ import math
 import random
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -32,6 +33,8 @@ LONGEST_HOLD_S = 300.0
 """The longest wait that is kept for an upstream that asks for one."""
 LONGEST_SLOT_S = 121.0
 """The longest life of a slot: the longest deadline of a call, and the second that is added to it."""
+MOST_CONVERSATIONS = 16
+"""How many conversations of a process may wait for one source, unless the source has more slots."""
 LAST_S = 0.05
 """Waiting for a slot ends when this much of the deadline is left: too little for a call, enough to report ``busy``."""
 
@@ -186,6 +189,10 @@ class NoLimits:
     def acquire(self, source: SourceConfig, principal: str, deadline: Deadline) -> Iterator[Outcome]:
         yield Outcome()
 
+    @contextmanager
+    def attend(self, source: SourceConfig, deadline: Deadline) -> Iterator[None]:
+        yield
+
     def epoch(self, source: SourceConfig) -> int:
         return 0
 
@@ -196,11 +203,43 @@ class NoLimits:
         return {}
 
 
-class Limiter:
-    """Applies the limits of all sources, with the state in ``limit_store``."""
+class Attendance:
+    """Counts the conversations of this process that wait for a source. A conversation is known by its deadline.
 
-    def __init__(self, limit_store: LimitStore) -> None:
+    One conversation counts once, however many calls it makes in parallel: its request holds one thread of the server.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: dict[str, Counter[Deadline]] = {}
+        self._lock = threading.Lock()
+
+    def enter(self, source_id: str, deadline: Deadline, most: int) -> bool:
+        """Count one more wait of this conversation. False if it would be one conversation too many."""
+        with self._lock:
+            waiting = self._waiting.setdefault(source_id, Counter())
+            if deadline not in waiting and len(waiting) >= most:
+                return False
+            waiting[deadline] += 1
+            return True
+
+    def leave(self, source_id: str, deadline: Deadline) -> None:
+        with self._lock:
+            waiting = self._waiting[source_id]
+            waiting[deadline] -= 1
+            if not waiting[deadline]:
+                del waiting[deadline]
+
+
+class Limiter:
+    """Applies the limits of all sources, with the state in ``limit_store``.
+
+    ``most_conversations`` limits how many threads of the server wait for one source at the same time.
+    """
+
+    def __init__(self, limit_store: LimitStore, *, most_conversations: int = MOST_CONVERSATIONS) -> None:
         self._limit_store = limit_store
+        self._most_conversations = most_conversations
+        self._attendance = Attendance()
         self._slot_locks: dict[str, threading.Lock] = {}
 
     @contextmanager
@@ -208,14 +247,29 @@ class Limiter:
         """Admit one call, hold a slot during the block, and record the outcome that the block reports.
 
         Raises ProviderUnavailable (circuit-open, rate-limited, or busy when no slot becomes free before the deadline),
-        with the seconds to wait.
+        with the seconds to wait; and as ``attend`` does.
         """
-        slot = self._enter(source, principal, deadline)
-        outcome = Outcome()
+        with self.attend(source, deadline):
+            slot = self._enter(source, principal, deadline)
+            outcome = Outcome()
+            try:
+                yield outcome
+            finally:
+                self._leave(source, slot, outcome)
+
+    @contextmanager
+    def attend(self, source: SourceConfig, deadline: Deadline) -> Iterator[None]:
+        """Count the conversation with this deadline as waiting for the source during the block.
+
+        Raises ProviderUnavailable (busy) at once when too many conversations of this process wait for it already.
+        """
+        most = max(self._most_conversations, source.max_concurrency)
+        if not self._attendance.enter(source.id, deadline, most):
+            raise _crowded(most)
         try:
-            yield outcome
+            yield
         finally:
-            self._leave(source, slot, outcome)
+            self._attendance.leave(source.id, deadline)
 
     def _enter(self, source: SourceConfig, principal: str, deadline: Deadline) -> int:
         """A slot: in one statement where possible, but never before a caller of this process that waits for one."""
@@ -350,6 +404,11 @@ def _is_failure(problem: Problem | None) -> bool:
 
 def _busy(source: SourceConfig) -> ProviderUnavailable:
     message = f"All {source.max_concurrency} slots for calls to this source are taken."
+    return ProviderUnavailable.because(Reason.BUSY, message, retry_after=1)
+
+
+def _crowded(most: int) -> ProviderUnavailable:
+    message = f"{most} requests wait for this source already."
     return ProviderUnavailable.because(Reason.BUSY, message, retry_after=1)
 
 

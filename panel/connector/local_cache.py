@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future, wait
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
@@ -43,12 +44,13 @@ class LocalCache:
         deadline: Deadline,
         *,
         served: Callable[[int], None] = lambda waiting: None,
+        attend: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> T:
         """The value for ``key``, cached for ``seconds``, which may be a function of the value.
 
         Concurrent callers share one ``fetch``, and its failure. Failures are not cached. The caller that fetches gets
-        ``served`` called with the number of callers that waited.
-        Raises what ``fetch`` raises, and DeadlinePassed when another caller's fetch outlasts ``deadline``.
+        ``served`` called with the number of callers that waited. A caller that waits does so inside ``attend()``.
+        Raises what ``fetch`` and ``attend`` raise; DeadlinePassed when another caller's fetch outlasts ``deadline``.
         """
         with self._lock:
             entry = self._entries.get(key)
@@ -56,14 +58,21 @@ class LocalCache:
             if entry is None or fetches:
                 self._make_room()
                 entry = self._entries[key] = _Entry()
-            elif not entry.value.done():
-                entry.waiting += 1
         if not fetches:
-            return cast(T, self._await(entry, deadline))
+            return cast(T, self._value_of(entry, deadline, attend))
         try:
             return self._fill(key, entry, seconds, fetch)
         finally:
             served(entry.waiting)
+
+    def _value_of(self, entry: _Entry, deadline: Deadline, attend: Callable[[], AbstractContextManager[None]]) -> Any:
+        if entry.value.done():
+            return entry.value.result()
+        with attend():
+            with self._lock:
+                if not entry.value.done():
+                    entry.waiting += 1
+            return self._await(entry, deadline)
 
     def _await(self, entry: _Entry, deadline: Deadline) -> Any:
         """The result of another caller's fetch, or its exception. Raises DeadlinePassed."""
