@@ -81,8 +81,8 @@ def _running_panel() -> Iterator[tuple[Callable[[], bytes], Callable[[], bytes]]
         }  # fmt: skip
         token = _set_up(settings, f"{upstream.url}/openproject", numbers)
         server = subprocess.Popen(
-            [sys.executable, "-m", "gunicorn", "wsgi:app", "--bind", f"127.0.0.1:{port}", "--worker-class", "gthread",
-             "--threads", "8", "--no-control-socket", "--log-level", "warning"],
+            [sys.executable, "-m", "gunicorn", "wsgi:app", "--bind", f"127.0.0.1:{port}", "--worker-class",
+             "panel.server.BufferingWorker", "--threads", "8", "--no-control-socket", "--log-level", "warning"],
             cwd=ROOT, env={**os.environ, **settings},
         )  # fmt: skip
         try:

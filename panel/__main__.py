@@ -89,10 +89,8 @@ def _server(config: Config, *, workers: int) -> list[str]:
     host = f"[{config.host}]" if ":" in config.host else config.host
     return [
         sys.executable, "-m", "gunicorn", "panel.wsgi:app", "--bind", f"{host}:{config.port}",
-        "--worker-class", "gthread", "--workers", os.environ.get("WEB_CONCURRENCY", str(workers)),
+        "--worker-class", "panel.server.BufferingWorker", "--workers", os.environ.get("WEB_CONCURRENCY", str(workers)),
         "--threads", str(SERVER_THREADS), "--graceful-timeout", "8", "--no-control-socket", "--log-level", "warning",
-        # No header of a request may change the scheme or prefix of the panel's addresses.
-        "--forwarder-headers", "",
     ]  # fmt: skip
 
 
