@@ -94,6 +94,8 @@ class Applications:
         with app.app_context():
             db.engine.dispose()
         app.extensions["leafpanel"] = build_services(app, config, REGISTRY)
+        # Which kinds of failures have been logged with a traceback.
+        app.extensions.pop("leafpanel.storage_failures", None)
         return app
 
 

@@ -487,8 +487,7 @@ def test_a_renewal_whose_lease_was_lost_is_thrown_away(
 
 def test_those_who_wait_for_a_renewal_wait_no_longer_than_their_deadline(services: Panel, given: SourceConfig) -> None:
     age()
-    db.session.execute(text("UPDATE oauth_grant SET lease_by='gone', lease_until='2099-01-01 00:00:00.000000'"))
-    db.session.commit()
+    Grants(db.engine, services.resolver._vault).lease(given.id, "gone", 60)
 
     problem = failing(lambda: services.oauth.header(given, Deadline(0.3), CALLER))
 
