@@ -7,7 +7,7 @@ BIN := $(V)/bin
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run serve test lint fmt bench lock clean
+.PHONY: help run serve test torture lint fmt bench lock clean
 
 help: ## Show what there is
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -27,6 +27,9 @@ else
 	@$(BIN)/python -m pytest -m "not alone" --numprocesses 3 --dist loadfile --no-loadscope-reorder
 	@exec $(BIN)/python -m pytest -m alone
 endif
+
+torture: $(V)/.dev ## Send costly requests to every route for ten minutes
+	@PANEL_TEST_TORTURE_S=600 exec $(BIN)/python -m pytest tests/stress/test_cost.py
 
 lint: $(V)/.dev ## Format, style, types and the direction of imports
 	$(BIN)/ruff format --check .
