@@ -325,6 +325,33 @@ def test_every_document_is_reached_from_the_readme() -> None:
     assert linked == {named(path) for path in (ROOT / "docs").glob("*.md")}
 
 
+# --- security --------------------------------------------------------------------------------------------------------
+
+SECURITY = ROOT / "docs" / "security.md"
+NAMED_FILE = re.compile(r"`((?:panel|tests|docs)/[\w./]+)`")
+
+
+def promises_in(section: str) -> set[str]:
+    return set(re.findall(r"^\| ([^|]+?\.) \|", section, re.MULTILINE))
+
+
+def test_every_promise_names_what_holds_it() -> None:
+    section = SECURITY.read_text("utf-8").partition("## Promises")[2].partition("\n## ")[0]
+    rows = [line for line in section.splitlines() if line.startswith("| ")][1:]
+
+    assert promises_in(OPERATIONS.read_text("utf-8").partition("## What holds")[2]) <= promises_in(section)
+    assert [row for row in rows if "`tests/" not in row] == []
+
+
+def test_every_held_requirement_names_what_holds_it() -> None:
+    rows = re.findall(r"^\| [\d.,– ]+ \| [^|]+ \| ([^|]+) \| ([^|]+) \|$", SECURITY.read_text("utf-8"), re.MULTILINE)
+
+    assert len(rows) > 100
+    assert {state for state, _ in rows} == {"held", "partly", "not held", "not applicable"}
+    assert [where for state, where in rows if state in ("held", "partly") and not NAMED_FILE.search(where)] == []
+    assert [name for _, where in rows for name in NAMED_FILE.findall(where) if not (ROOT / name).is_file()] == []
+
+
 # --- settings and commands -------------------------------------------------------------------------------------------
 
 
