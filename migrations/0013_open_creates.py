@@ -2,7 +2,7 @@
 
 Revision ID: 0013
 Revises: 0012
-Create Date: 2026-12-02 09:00:00.000000
+Create Date: 2026-11-30 18:30:00.000000
 
 """
 

@@ -135,7 +135,7 @@ def test_a_list_reads_its_source_once_and_parses_the_address_once(poll: Callable
     assert tracer.calls["sources/resolver.py", "_root"] == 1
 
 
-MOST_FILES_DOWN = {"openproject": 36, "xwiki": 40}
+MOST_FILES_DOWN = {"openproject": 37, "xwiki": 41}
 
 
 def test_a_list_goes_down_through_few_files(integration: str, poll: Callable[[], None]) -> None:
