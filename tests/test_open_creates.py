@@ -140,6 +140,18 @@ def test_the_tab_keeps_what_was_typed_when_our_storage_fails(
     assert (again.status, made(upstreams)) == (303, count + 1)
 
 
+def test_a_list_that_cannot_be_shown_hides_no_create(
+    admin: FlaskClient, connected: Flask, upstreams: Upstreams
+) -> None:
+    form, count = get(admin, leaf("openproject", "/new")), made(upstreams)
+    with failing(connected, "SELECT link.integration"):
+        after = send(admin, form, "#lp-new", {"projectId": "1", "subject": "Made"}, headers=HTMX)
+
+    assert (after.status, made(upstreams)) == (503, count + 1)
+    assert "The work package was created and linked." in after.text
+    assert "Nothing was" not in after.text
+
+
 def test_the_drawer_keeps_what_was_typed_when_our_storage_fails(
     admin: FlaskClient, connected: Flask, services: Panel, visitor: Visitor
 ) -> None:

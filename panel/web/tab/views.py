@@ -11,7 +11,7 @@ from flask import Blueprint, Response, redirect, request
 
 from panel.accounts.principal import Action
 from panel.core.domain import Problem, Row
-from panel.core.errors import ChangedUpstream, InvalidInput, NotFound, PanelError, ProviderUnavailable
+from panel.core.errors import ChangedUpstream, InvalidInput, NotFound, NotRecorded, PanelError, ProviderUnavailable
 from panel.core.reasons import Reason
 from panel.integrations.contract import Integration
 from panel.links.service import LinkedAll
@@ -50,6 +50,7 @@ _VIEWS: list[tuple[str, str, Callable[..., Any]]] = []
 View = TypeVar("View", bound=Callable[..., Any])
 
 LEAF = "/integrations/<integration>"
+_NO_LIST = "The panel's own storage does not answer now, so the list cannot be shown."
 SHORTEST_LIST_S = 0.5
 """With less time than this left, a request that linked something lists references only."""
 PICKER_SIZE = 10
@@ -309,7 +310,8 @@ def create(integration: str) -> Any:
     except PanelError as exc:
         with _told_anyway(exc):
             return _not_created(here, leaf, values, key, exc)
-    return _created(here, leaf, row)
+    with _told_anyway(NotRecorded(f"The {leaf.descriptor.noun} was created and linked. {_NO_LIST}")):
+        return _created(here, leaf, row)
 
 
 def _creator(integration: str) -> tuple[Visit, Integration]:
@@ -392,7 +394,8 @@ def update(integration: str, reference: str) -> Any:
     except PanelError as exc:
         with _told_anyway(exc):
             return _not_updated(here, leaf, reference, exc)
-    return _updated(here, leaf, reference, Banner(what_changed(leaf, row, request.form, changed)))
+    with _told_anyway(NotRecorded(f"The change was made in {leaf.descriptor.upstream}. {_NO_LIST}")):
+        return _updated(here, leaf, reference, Banner(what_changed(leaf, row, request.form, changed)))
 
 
 def _editor(integration: str) -> tuple[Visit, Integration]:
