@@ -96,7 +96,7 @@ def panel_process(make_app: MakeApp, upstreams: Upstreams, hanging: FaultServer,
         db.engine.dispose()
     environment = {**os.environ, **settings, "PANEL_INSTANCE_DIR": str(tmp_path / "instance")}
     command = [
-        sys.executable, "-m", "gunicorn", "panel.wsgi:app", "--bind", f"127.0.0.1:{port}", "--worker-class", "gthread",
+        sys.executable, "-m", "gunicorn", "panel.wsgi:app", "--bind", f"127.0.0.1:{port}", "--worker-class", "panel.server.BufferingWorker",
         "--workers", "1", "--threads", str(SERVER_THREADS), "--no-control-socket", "--log-level", "warning",
     ]  # fmt: skip
     process = subprocess.Popen(command, env=environment)
