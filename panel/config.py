@@ -330,10 +330,10 @@ def load(environ: Mapping[str, str] | None = None) -> Config:
     """Read and check the settings. The first start creates folder and keys. Raises ConfigError naming the setting."""
     values = {setting.name: _read(setting, os.environ if environ is None else environ) for setting in SETTINGS}
     instance = Path(values["PANEL_INSTANCE_DIR"] or _default_instance()).absolute()
-    _prepare(instance)
     host = values["PANEL_HOST"]
     if _is_every_address(host) and not values["PANEL_PUBLIC_URL"]:
         raise ConfigError(f"PANEL_HOST {host} listens on every address: set PANEL_PUBLIC_URL to the one for browsers.")
+    _prepare(instance)
     shown_host = f"[{host}]" if ":" in host else host
     return Config(
         host=host,

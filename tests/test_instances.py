@@ -332,7 +332,7 @@ def test_nothing_is_written_to_another_instance_until_somebody_decides(
             lambda: links.link_all(visitor, leaf, CASE, ["102"]),
             lambda: links.create(visitor, leaf, CASE, NEW[leaf]),
             lambda: links.update(visitor, leaf, CASE, REFERENCES[leaf], {"subject": "x"}),
-            lambda: panel.dry_run.create(visitor, leaf, NEW[leaf]),
+            lambda: panel.dry_run.create(visitor, leaf, CASE, NEW[leaf]),
         ):
             with pytest.raises(WrongInstance, match="than the one the link was made in"):
                 write()

@@ -42,7 +42,7 @@ TEXTS: dict[str, Callable[[int], str]] = {
     "script": lambda length: "$!{" * (length // 3),
 }
 PARSERS: dict[str, Callable[[str], object]] = {
-    "page reference": lambda typed: pages.understand(typed, "https://wiki.example.org/xwiki", "xwiki"),
+    "page reference": lambda typed: pages.parse_pasted(typed, "https://wiki.example.org/xwiki", "xwiki"),
     "names of a page": pages.split_names,
     "looks like a page": lambda typed: pages.looks_like_reference(typed, "xwiki"),
     "root of a wiki": pages.instance_root,

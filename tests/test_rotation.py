@@ -91,7 +91,7 @@ def test_everything_is_sealed_with_a_new_key_and_the_old_one_is_retired(engine: 
     assert len(unreadable(engine, Vault(lambda: old))) == 20
 
 
-def test_tokens_and_visits_of_oauth_are_sealed_anew_too(engine: Engine, config: Config) -> None:
+def test_tokens_and_visits_of_oauth_are_resealed_too(engine: Engine, config: Config) -> None:
     vault = Vault(keys_of(config))
     fill(engine, vault, 1)
     source_id = f"{0:032}"
@@ -116,7 +116,7 @@ def test_tokens_and_visits_of_oauth_are_sealed_anew_too(engine: Engine, config: 
         assert fresh.open(str(connection.scalar(select(OauthAttempt.sealed_verifier))), attempt) == "verifier"
 
 
-def test_extra_headers_are_sealed_anew_too(engine: Engine, config: Config) -> None:
+def test_extra_headers_are_resealed_too(engine: Engine, config: Config) -> None:
     vault, bound = Vault(keys_of(config)), AssociatedData(f"{0:032}", "headers", ORIGIN)
     fill(engine, vault, 1)
     values = {"headers": ["X-Key"], "headers_sealed": vault.seal("values", bound), "headers_origin": ORIGIN}
@@ -126,7 +126,7 @@ def test_extra_headers_are_sealed_anew_too(engine: Engine, config: Config) -> No
     done = rotate(engine, config, by=ALICE)
 
     fresh = Vault(lambda: read_own_keys(config))
-    assert (done.sealed_anew, done.unreadable) == (2, ())
+    assert (done.resealed, done.unreadable) == (2, ())
     with engine.connect() as connection:
         assert fresh.open(str(connection.scalar(select(Source.headers_sealed))), bound) == "values"
 

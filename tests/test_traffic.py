@@ -383,7 +383,7 @@ def test_a_newcomer_does_not_overtake_those_who_wait_for_a_slot(
     monkeypatch.setattr(limit_store, "enter", lambda config, until_s: entered.append(config))
 
     with (
-        limiter._turn(config),
+        limiter._slot_lock(config),
         pytest.raises(ProviderUnavailable) as caught,
         limiter.acquire(config, "bob", Deadline(0.2)),
     ):

@@ -224,7 +224,7 @@ def test_choosing_a_password_ends_the_other_sessions_and_keeps_this_one(app: Fla
         ),
         ({"current": PASSWORD, "password": "another password", "again": "another passwort"}, "passwords differ"),
         ({"current": PASSWORD, "password": "short", "again": "short"}, "at least 8 characters"),
-        ({"current": PASSWORD, "password": "x" * 1001, "again": "x" * 1001}, "at most 1000 characters"),
+        ({"current": PASSWORD, "password": "x" * 1001, "again": "x" * 1001}, "at most 1,000"),
     ],
 )
 def test_a_password_is_not_changed_by(

@@ -247,8 +247,8 @@ def test_a_new_token_does_not_inherit_the_idempotency_keys_of_a_revoked_one(conn
         headers = {"Authorization": f"Bearer {api_token(connected, 'write', 'ci')}", "Idempotency-Key": "abc"}
         made.append((api.post(f"{CASE_PATH}/openproject/new", json=payload, headers=headers).json or {})["id"])
         with connected.app_context():
-            access = connected.extensions["leafpanel"].access
-            access.revoke_token(access.tokens()[0], by=ALICE)
+            tokens = connected.extensions["leafpanel"].api_tokens
+            tokens.revoke_token(tokens.tokens()[0], by=ALICE)
 
     assert made[0] != made[1]
 

@@ -414,9 +414,9 @@ def test_one_form_that_changes_address_secret_and_switch_is_told_line_by_line(wo
 
 @pytest.mark.parametrize("key", ["one key", ""])
 def test_a_create_that_is_sent_twice_under_one_key_is_told_once(world: World, key: str) -> None:
+    headers = {"Authorization": f"Bearer {world.token('write')}", **({"Idempotency_Key": key} if key else {})}
     for _ in range(2):
-        body = {"projectId": "1", "subject": TITLE}
-        world.json("POST", f"{CASE_PATH}/openproject/new", body, **({"Idempotency_Key": key} if key else {}))
+        world.json("POST", f"{CASE_PATH}/openproject/new", {"projectId": "1", "subject": TITLE}, **headers)
 
     deeds = [entry.deed for entry in entries_of(world.app)]
     assert deeds.count("create") == (1 if key else 2)

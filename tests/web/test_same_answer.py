@@ -188,7 +188,7 @@ def test_an_address_that_is_not_allowed(linked: Faces, location: str) -> None:
     # Put there past the form, as if the setting that had opened it was taken away since.
     with linked.served.app.app_context():
         source = db.session.query(Source).filter_by(slug="xwiki").one()
-        source.location, source.auth_kind, source.secret = location, "none", None
+        source.location, source.auth_kind, source.secret, source.secret_origin = location, "none", None, ""
         db.session.commit()
 
     assert same_problem(linked, "xwiki")["reason"] == "address-not-allowed"
