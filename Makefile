@@ -24,8 +24,7 @@ test: $(V)/.dev ## Set up and run all tests (T=path for some)
 ifdef T
 	@exec $(BIN)/python -m pytest $(T)
 else
-	@$(BIN)/python -m pytest -m "not alone" --numprocesses 3 --dist loadfile --no-loadscope-reorder
-	@exec $(BIN)/python -m pytest -m alone
+	@sh tests/run-all $(BIN)/python
 endif
 
 torture: $(V)/.dev ## Send costly requests to every route for ten minutes
