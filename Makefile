@@ -24,7 +24,8 @@ test: $(V)/.dev ## Set up and run all tests (T=path for some)
 ifdef T
 	@exec $(BIN)/python -m pytest $(T)
 else
-	@sh tests/run-all $(BIN)/python
+	@$(BIN)/python -m pytest -m "not alone" --numprocesses 3 --dist loadfile --no-loadscope-reorder
+	@exec $(BIN)/python -m pytest -m alone
 endif
 
 torture: $(V)/.dev ## Send costly requests to every route for ten minutes

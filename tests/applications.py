@@ -44,6 +44,7 @@ class Applications:
         """A migrated SQLite database, which is copied for each test."""
         self._shared: dict[Key, tuple[Flask, dict[str, Any]]] = {}
         self._lent: set[Key] = set()
+        self._built: list[Flask] = []
 
     def _migrated(self) -> Path:
         app = create_app(load({"PANEL_INSTANCE_DIR": str(self._folder / "migrated")}))
@@ -59,8 +60,19 @@ class Applications:
         link.symlink_to(instance)
         os.replace(link, self._current)
 
+    def end_test(self) -> None:
+        """Write the call logs now. Their own thread would do it later, into a folder that is gone by then."""
+        for app in self._built:
+            app.extensions["leafpanel"].call_log.flush()
+        self._built.clear()
+
     def build(self, instance: Path, registry: Registry, settings: Settings) -> Flask:
         """Lend a shared application, or build one if it cannot be shared or is lent already."""
+        app = self._build(instance, registry, settings)
+        self._built.append(app)
+        return app
+
+    def _build(self, instance: Path, registry: Registry, settings: Settings) -> Flask:
         key = tuple(sorted(settings.items()))
         if registry is not REGISTRY or OUTSIDE_OF_THE_FOLDER & settings.keys() or key in self._lent:
             return self.build_own(instance, registry, settings)

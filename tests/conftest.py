@@ -110,7 +110,7 @@ def applications(tmp_path_factory: pytest.TempPathFactory) -> Applications:
 
 
 @pytest.fixture
-def make_app(tmp_path: Path, applications: Applications) -> MakeApp:
+def make_app(tmp_path: Path, applications: Applications) -> Iterator[MakeApp]:
     """Build an application on the instance folder of the test; keyword arguments are settings, but for the leaves."""
     instance = tmp_path / "instance"
     applications.begin_test(instance)
@@ -119,7 +119,8 @@ def make_app(tmp_path: Path, applications: Applications) -> MakeApp:
         # Responses of upstreams are not cached, unless a test is about the cache.
         return applications.build(instance, registry, {"PANEL_CACHE_TTL_S": "0", **settings})
 
-    return make
+    yield make
+    applications.end_test()
 
 
 @pytest.fixture
