@@ -43,6 +43,7 @@ from panel.web.mcp.actions import answer
 PAGE, PACKAGE = "xwiki:Sandbox.TestPage1", "101"
 LISTENED = sorted({*PORTS, 8443})
 LOCAL = {"localhost": ["127.0.0.1", "::1"], "localhost.localdomain": ["127.0.0.1"], "ip6-localhost": ["::1"]}
+NOTICED_S = 30
 PROOF = ("127.0.0.1", "10.0.0.1", "169.254.169.254", "100.64.0.1", "8.8.8.8", "fd00::1", "::1", "2001:db8::1")
 """Addresses that the program connects to itself, to prove that its listeners record it."""
 
@@ -248,8 +249,11 @@ def proven(listeners: Listeners | None, guard: AddressGuard) -> list[str]:
     for host in PROOF:
         with suppress(OSError):
             socket.create_connection((host, 80), timeout=2).close()
-    time.sleep(0.1)
-    noticed = [host for host in PROOF if ((listeners or guard).seen)[host, 80]]
+    # The threads of the listeners count a connection a moment after it was made.
+    seen, end = (listeners or guard).seen, time.monotonic() + NOTICED_S
+    while not all(seen[host, 80] for host in PROOF) and time.monotonic() < end:
+        time.sleep(0.02)
+    noticed = [host for host in PROOF if seen[host, 80]]
     for witness in (listeners, guard):
         if witness is not None:
             witness.seen.clear()

