@@ -14,6 +14,7 @@ from urllib.parse import quote
 from flask import Flask, Response, g, request
 from flask.logging import wsgi_errors_stream
 
+from panel.accounts.principal import Principal
 from panel.core.text import fold
 from panel.web.context import panel, request_id
 
@@ -47,6 +48,11 @@ def note_failed_sign_in(name: str, failure: str) -> None:
     """Add a failed sign-in to the log line of this request. An unknown name is replaced by a digest."""
     known = panel().people.known_name(name)
     g.failed_sign_in = f"{failure} for {_quoted(known) if known is not None else f'the unknown name {_digest(name)}'}"
+
+
+def note_refused_call(principal: Principal, call: str) -> None:
+    """Log a call that is refused inside an answer 200, as over MCP. ``call`` names the operation and the object."""
+    log.warning("%s 403 %s, by %s (%s)", request_id(), call, _quoted(principal.name), principal.kind)
 
 
 def _log_refusal(response: Response) -> Response:

@@ -56,7 +56,7 @@ def add_headers(response: Response) -> Response:
     response.headers["Cross-Origin-Resource-Policy"] = "cross-origin" if _is_cross_origin_script() else "same-origin"
     if panel().config.is_encrypted:
         # HSTS. TLS may end at a proxy, so the decision is by PANEL_PUBLIC_URL and not by the request.
-        response.headers["Strict-Transport-Security"] = f"max-age={YEAR_S}"
+        response.headers["Strict-Transport-Security"] = f"max-age={YEAR_S}; includeSubDomains"
     if request.endpoint not in FILES:
         response.headers["Cache-Control"] = "no-store, private"
     return response

@@ -392,6 +392,17 @@ def test_a_token_without_a_name_is_refused_at_its_field(as_admin: FlaskClient, b
     assert behind.api_tokens.tokens() == []
 
 
+@pytest.mark.parametrize(("scope", "days", "lasts"), [("admin", "", 90), ("admin", "365", 365), ("write", "", None)])
+def test_only_an_admin_token_ends_without_being_asked(
+    as_admin: FlaskClient, behind: Behind, scope: str, days: str, lasts: int | None
+) -> None:
+    post(as_admin, "/admin/tokens", {"name": "Agent", "scope": scope, "days": days})
+
+    [token] = behind.api_tokens.tokens()
+    ends = token.expires_at and (token.expires_at - token.created_at).total_seconds() / 86400
+    assert ends == (lasts and pytest.approx(lasts, abs=0.01))
+
+
 def test_revoking_a_token_is_asked_first(as_admin: FlaskClient, behind: Behind) -> None:
     behind.api_tokens.create_token(TokenRequest("Agent", "read"), by=CONSOLE)
     [token] = behind.api_tokens.tokens()

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 
 import pytest
+from agents import Served
 from flask import Flask
 from flask.testing import FlaskClient
 from pages import Behind, post
@@ -93,3 +94,11 @@ def test_every_line_of_the_panel_has_a_utc_time(app: Flask, capsys: pytest.Captu
 
     shown = capsys.readouterr().err
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ WARNING panel\.links\.service: something\n", shown)
+
+
+def test_a_call_that_mcp_refuses_inside_an_answer_leaves_a_line(served: Served, lines: Lines) -> None:
+    with served.agent(scope="read") as agent:
+        agent.failure("link", "xwiki", objectId="1\n2", payload={"reference": "canary"})
+
+    [line] = lines()
+    assert line.endswith(": LP 403 MCP link/xwiki/demo/case/1%0A2, by “read agent” (token)")

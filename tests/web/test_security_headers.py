@@ -79,7 +79,7 @@ def of_referrer(answer: TestResponse) -> int:
 
 
 def of_transport(answer: TestResponse) -> int:
-    found = re.fullmatch(r"max-age=(\d+)(; includeSubDomains)?", answer.headers.get("Strict-Transport-Security", ""))
+    found = re.fullmatch(r"max-age=(\d+); includeSubDomains", answer.headers.get("Strict-Transport-Security", ""))
     return -20 if found is None else 0 if int(found[1]) >= HALF_A_YEAR_S else -10
 
 

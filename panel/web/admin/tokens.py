@@ -18,6 +18,9 @@ from panel.web.parsing import lines
 
 bp = Blueprint("tokens", __name__, url_prefix="/tokens")
 
+ADMIN_DAYS = 90
+"""How long an admin token from this page lasts if no number of days is given. The console states its own."""
+
 SCOPES = (
     ("read", "Read", "see linked items"),
     ("write", "Write", "also search, link, create, change and unlink"),
@@ -46,8 +49,9 @@ class TokenForm:
         days = self.days.strip()
         if days and not (days.isascii() and days.isdigit() and len(days) < 9):
             raise InvalidInput("days", "Write a whole number of days, or leave it empty.")
+        usual = ADMIN_DAYS if self.scope == "admin" else None
         return TokenRequest(
-            self.name, self.scope, int(days) if days else None, lines(self.registers), self.integrations
+            self.name, self.scope, int(days) if days else usual, lines(self.registers), self.integrations
         )
 
 
@@ -93,5 +97,6 @@ def _page(
     values = {"form": form or TokenForm(), "errors": errors or {}, "created": created}
     leaves = panel().registry.all()
     return render_template(
-        "admin/tokens.html", tokens=panel().api_tokens.tokens(), scopes=SCOPES, leaves=leaves, expiry=expiry, **values
-    )
+        "admin/tokens.html", tokens=panel().api_tokens.tokens(), scopes=SCOPES, admin_days=ADMIN_DAYS, leaves=leaves,
+        expiry=expiry, **values,
+    )  # fmt: skip

@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from typing import Any
+from urllib.parse import quote
 
 from panel.core.domain import ObjectRef
-from panel.core.errors import InvalidInput, NotFound, PanelError
+from panel.core.errors import Forbidden, InvalidInput, NotFound, PanelError
 from panel.core.text import refuse_surrogates
 from panel.core.text_limits import REFERENCE_LENGTH, refuse_longer
 from panel.integrations.contract import Integration
@@ -17,6 +18,7 @@ from panel.web.auth.rules import TOOL
 from panel.web.context import leaves_for, panel, request_id
 from panel.web.error_bodies import bug_words, error_body, plain_body, storage_words
 from panel.web.failure_log import log_storage_failure
+from panel.web.log_lines import note_refused_call
 from panel.web.mcp.tool import ACTIONS, is_tool_name, payload_schemas, unescaped
 from panel.web.parsing import (
     PICKER_LENGTH,
@@ -39,6 +41,9 @@ ARGUMENTS = (
     "idempotencyKey",
 )  # fmt: skip
 
+_LOGGED = 100
+"""How many characters of an argument a log line has."""
+
 Body = dict[str, Any]
 
 
@@ -47,6 +52,8 @@ def answer(who: Visitor, tool: str, arguments: Mapping[str, Any]) -> tuple[Body,
     try:
         return _act(who, tool, arguments), False
     except PanelError as exc:
+        if isinstance(exc, Forbidden):
+            note_refused_call(who.principal, _named(arguments))
         return error_body(exc, public_url=panel().config.public_url), True
     except STORAGE_FAILURES as exc:
         log_storage_failure(exc)
@@ -55,6 +62,12 @@ def answer(who: Visitor, tool: str, arguments: Mapping[str, Any]) -> tuple[Body,
         # With some protocol versions, the SDK would send the text of an exception to the client.
         log.exception("%s unexpected failure", request_id())
         return plain_body(bug_words(request_id()), 500), True
+
+
+def _named(arguments: Mapping[str, Any]) -> str:
+    """A call in a log line: the action, and the integration and object that it is for."""
+    texts = (arguments.get(name) for name in ("action", "integrationId", "register", "schema", "objectId"))
+    return "MCP " + "/".join(quote(text[:_LOGGED], safe="") for text in texts if isinstance(text, str))
 
 
 def _act(who: Visitor, tool: str, arguments: Mapping[str, Any]) -> Body:
