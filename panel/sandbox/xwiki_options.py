@@ -18,7 +18,7 @@ def add_options(parser: ArgumentParser) -> None:
     add = parser.add_argument_group("xWiki").add_argument
     add("--xwiki", choices=("16", "18"), default="18", help="behave like this version")
     add("--xwiki-database", choices=("open", "closed"), help="whether HQL and XWQL are answered (16: open, 18: closed)")
-    add("--xwiki-index-lag", type=float, default=2.0, metavar="S", help="time until the index has a change (2)")
+    add("--xwiki-index-lag", type=float, default=0.02, metavar="S", help="time until the index has a change (0.02)")
     add("--xwiki-index-hangs", type=float, default=0.0, metavar="S", help="time of what asks the index")
     add("--xwiki-delay", action="append", type=_delay, metavar="KIND=MS", help="time of requests of a kind")
     add("--xwiki-404-takes", type=float, default=0.0, metavar="S", help="time of a 404 in addition")
