@@ -253,6 +253,18 @@ def test_a_hidden_page_that_does_not_redirect_stays_live(wiki: WikiServer) -> No
     assert (item.state, item.title) == (State.LIVE, "Hidden test")
 
 
+def test_redirects_among_many_pages_are_recognised_in_their_queries(wiki: WikiServer) -> None:
+    names = [f"Page{number}" for number in range(6)]
+    for name in names:
+        _made(wiki, name)
+        wiki.standin.rename_page(f"Sandbox.{name}", f"Dev.{name}", redirect=True)
+    wiki.standin.index()
+
+    seen = _seen(wiki, {f"xwiki:Sandbox.{name}": None for name in names})
+
+    assert [_places(item) for item in seen.values()] == [[f"xwiki:Dev.{name}"] for name in names]
+
+
 # --- one page -----------------------------------------------------------------------------------------------------
 
 
