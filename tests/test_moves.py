@@ -248,7 +248,7 @@ def test_the_tab_says_why_a_link_was_not_updated(wiki: Upstreams, editor: FlaskC
 def test_the_tab_offers_every_page_that_it_can_be(
     wiki: Upstreams, editor: FlaskClient, services: Panel, visitor: Visitor
 ) -> None:
-    wiki.xwiki.add_page("Sandbox.Sibling", title="Sibling", created=MADE)
+    wiki.xwiki.add_page("Sandbox.Sibling", title="Sibling", created=MADE, version="2.1")
     services.links.link(visitor, "xwiki", CASE, "Sandbox.Sibling")
 
     page = get(editor, leaf("xwiki"))

@@ -19,11 +19,13 @@ QUERY = f"{REST}/query"
 OLD, NEW = "xwiki:Sandbox.Draft", "xwiki:Sandbox.Permit"
 
 
-def _made(wiki: WikiServer, name: str = "Draft", *, maker: str = "bob", after: int = 0) -> int:
+def _made(
+    wiki: WikiServer, name: str = "Draft", *, maker: str = "bob", after: int = 0, version: str = "1.1"
+) -> int:  # fmt: skip
     """Add a page and return its origin, as linking it stores it."""
     reference = f"Sandbox.{name}"
     created = MADE + timedelta(seconds=after)
-    wiki.standin.add_page(reference, title=f"About {name}", author=f"XWiki.{maker}", created=created)
+    wiki.standin.add_page(reference, title=f"About {name}", author=f"XWiki.{maker}", created=created, version=version)
     origin = wiki.leaf.resolve(wiki.open(), reference).origin
     assert origin is not None
     return origin
@@ -146,7 +148,7 @@ def test_a_translation_is_not_taken_for_its_page(wiki: WikiServer) -> None:
 
 def test_a_page_of_the_same_second_by_another_maker_is_not_offered(wiki: WikiServer) -> None:
     origin = _made(wiki)
-    _made(wiki, "Neighbour", maker="carol")
+    _made(wiki, "Neighbour", maker="carol", version="2.1")
     _move(wiki, "Draft", "Permit")
 
     assert _places(_seen(wiki, {OLD: origin})[OLD]) == [NEW]
@@ -154,7 +156,7 @@ def test_a_page_of_the_same_second_by_another_maker_is_not_offered(wiki: WikiSer
 
 def test_several_pages_of_the_same_second_and_maker_are_offered(wiki: WikiServer) -> None:
     origin = _made(wiki)
-    _made(wiki, "Sibling")
+    _made(wiki, "Sibling", version="2.1")
     wiki.standin.rename_page("Sandbox.Draft", "Dev.Draft")
     wiki.standin.index()
 
@@ -166,10 +168,19 @@ def test_several_pages_of_the_same_second_and_maker_are_offered(wiki: WikiServer
     assert _places(item) == ["xwiki:Dev.Draft", "xwiki:Sandbox.Sibling"]
 
 
+def test_a_page_of_the_same_second_that_was_never_renamed_is_not_offered(wiki: WikiServer) -> None:
+    origin = _made(wiki)
+    for number in range(5):
+        _made(wiki, f"Imported{number}")
+    _move(wiki, "Draft", "Permit")
+
+    assert _places(_seen(wiki, {OLD: origin})[OLD]) == [NEW]
+
+
 def test_at_most_ten_pages_are_offered(one_wiki: WikiServer) -> None:
     origin = _made(one_wiki)
     for number in range(15):
-        _made(one_wiki, f"Imported{number}")
+        _made(one_wiki, f"Imported{number}", version="4.2")
     one_wiki.standin.rename_page("Sandbox.Draft", "Dev.Draft")
     one_wiki.standin.index()
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import unicodedata
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -313,7 +314,7 @@ def test_a_rehearsal_fails_as_the_play_would(
 
 
 def test_an_agent_follows_a_page_that_moved(agent: Agent, upstreams: Upstreams) -> None:
-    upstreams.xwiki.add_page("Sandbox.Draft", title="Permit")
+    upstreams.xwiki.add_page("Sandbox.Draft", title="Permit", created=datetime(2026, 3, 2, 9, 30, tzinfo=UTC))
     agent.body("link", "xwiki", payload={"reference": "Sandbox.Draft"})
     upstreams.xwiki.rename_page("Sandbox.Draft", "Sandbox.Permit")
     upstreams.xwiki.index()

@@ -26,6 +26,7 @@ _MOST_READ = 10
 """Most pages that one search reads by themselves, and most places that one page is offered at."""
 _MOST_HITS = 200
 _LONGEST_CHAIN = 5
+_FIRST_VERSION = "1.1"
 
 _NOWHERE = "This page only redirects, to one that xWiki does not show to our account."
 
@@ -148,12 +149,15 @@ def _by_origin(upstream: Upstream, absent: Sequence[Item], origins: Mapping[str,
 
 
 def _others(made: Iterable[Item], reference: str) -> list[Item]:
-    """The pages but the sought one, whose old place the index may still have; the likeliest first."""
+    """The pages but the sought one, whose old place the index may still have; the likeliest first.
+
+    A rename adds a version, so a page in its first one is left out where there are others.
+    """
     wiki, _, _ = reference.partition(":")
     old = _parsed(reference, wiki)
-    found = [(item, _parsed(item.reference, wiki)) for item in made if item.reference != reference]
-    found.sort(key=lambda pair: _unlike(old, pair[1]))
-    return [item for item, _ in found][:_MOST_READ]
+    found = [item for item in made if item.reference != reference]
+    found = [item for item in found if item.facts.get("version") != _FIRST_VERSION] or found
+    return sorted(found, key=lambda item: _unlike(old, _parsed(item.reference, wiki)))[:_MOST_READ]
 
 
 def _unlike(old: PageReference | None, new: PageReference | None) -> tuple[bool, bool]:
