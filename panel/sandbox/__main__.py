@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import signal
-import sys
 import threading
+from argparse import ArgumentParser
 
+from panel.sandbox import xwiki_options
 from panel.sandbox.openproject import OpenProjectStandIn
 from panel.sandbox.standin import RunningServer, mounted
-from panel.sandbox.xwiki import XWikiStandIn
 
 
 def main() -> None:
+    options = _parser().parse_args()
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    app = mounted(xwiki=XWikiStandIn(seed="demo"), openproject=OpenProjectStandIn(seed="demo"))
-    server = RunningServer(app, int(sys.argv[1]))
+    app = mounted(xwiki=xwiki_options.xwiki(options), openproject=OpenProjectStandIn(seed="demo"))
+    server = RunningServer(app, options.port)
     stop.wait()
     server.close()
+
+
+def _parser() -> ArgumentParser:
+    parser = ArgumentParser(prog="python -m panel.sandbox", description="Serve a sandbox xWiki and OpenProject.")
+    parser.add_argument("port", type=int, help="port on 127.0.0.1")
+    xwiki_options.add_options(parser)
+    return parser
 
 
 if __name__ == "__main__":
