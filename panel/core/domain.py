@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from enum import StrEnum
@@ -44,7 +44,8 @@ class Item:
     updated: datetime | None = None
     """The time of the last change upstream, timezone-aware."""
     is_closed: bool | None = None
-    """Whether it is closed; None for a kind of item that cannot be closed."""
+    """Whether it is closed; None when that is not known, or for a kind of item that cannot be closed. Only an item that
+    is known to be open is called overdue."""
     due: date | None = None
     """The due date."""
     can_update: bool | None = None
@@ -58,6 +59,8 @@ class Item:
     descriptor show them and a search in the linked items includes their text. Nothing else reads them."""
     excerpt: str | None = None
     """Preview as plain text; None where it was not requested."""
+    remarks: tuple[str, ...] = ()
+    """Sentences on how a new item differs from what was asked for."""
 
     @classmethod
     def gone(cls, reference: str, url: str, *, title: str = "", facts: Mapping[str, Any] | None = None) -> Item:
@@ -187,3 +190,21 @@ class Choice:
     label: str
     color: str | None = None
     """``#RRGGBB`` or None."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """The choices of a field, all of them or those that the upstream gave first."""
+
+    items: tuple[Choice, ...]
+    total: int
+    """How many there are, with those that are not among ``items``."""
+
+    @classmethod
+    def whole(cls, choices: Iterable[Choice]) -> Choices:
+        items = tuple(choices)
+        return cls(items, len(items))
+
+    @property
+    def more(self) -> bool:
+        return self.total > len(self.items)
