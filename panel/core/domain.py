@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from enum import StrEnum
@@ -46,7 +46,8 @@ class Item:
     updated: datetime | None = None
     """The time of the last change upstream, timezone-aware."""
     is_closed: bool | None = None
-    """Whether it is closed; None for a kind of item that cannot be closed."""
+    """Whether it is closed; None when that is not known, or for a kind of item that cannot be closed. Only an item that
+    is known to be open is called overdue."""
     due: date | None = None
     """The due date."""
     can_update: bool | None = None
@@ -65,6 +66,8 @@ class Item:
     the answer does not show it, and for a kind of item that keeps its reference."""
     moved_to: tuple[Item, ...] = ()
     """The items that a moved one may be now, each under its own reference; a single one where that is certain."""
+    remarks: tuple[str, ...] = ()
+    """Sentences on how a new item differs from what was asked for."""
 
     @classmethod
     def gone(cls, reference: str, url: str, *, title: str = "", facts: Mapping[str, Any] | None = None) -> Item:
@@ -201,3 +204,21 @@ class Choice:
     label: str
     color: str | None = None
     """``#RRGGBB`` or None."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """The choices of a field, all of them or those that the upstream gave first."""
+
+    items: tuple[Choice, ...]
+    total: int
+    """How many there are, with those that are not among ``items``."""
+
+    @classmethod
+    def whole(cls, choices: Iterable[Choice]) -> Choices:
+        items = tuple(choices)
+        return cls(items, len(items))
+
+    @property
+    def more(self) -> bool:
+        return self.total > len(self.items)

@@ -12,13 +12,24 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 from panel.connector import Answer, SourceConfig, Upstream
-from panel.core.domain import Choice, Identity, Item, Problem
+from panel.core.domain import Choice, Choices, Identity, Item, Problem
 from panel.core.errors import NotSupported, ProviderUnavailable, Uncertain
-from panel.integrations.descriptor import Descriptor
+from panel.integrations.descriptor import Descriptor, Field
+
+
+@dataclass(frozen=True, slots=True)
+class AskedField:
+    """A field that the panel's form does not have, and that the upstream wants to be filled."""
+
+    field: Field
+    choices: Choices
+    value: str = ""
+    """The present value."""
 
 
 @contextmanager
@@ -157,6 +168,33 @@ class Integration(ABC):
         ``reference`` is the item that is being changed; None for a field of the create form.
         """
         raise NotSupported(f"{self.descriptor.label} offers no choices for {field}.")
+
+    def find_choices(
+        self,
+        upstream: Upstream,
+        field: str,
+        values: Mapping[str, str],
+        *,
+        search: str = "",
+        reference: str | None = None,
+    ) -> Choices:
+        """The choices that match the typed words; without words the first ones, and the chosen one of ``values``.
+
+        By default all ``choices`` are read and compared here. A leaf whose upstream has many searches there instead,
+        and says in ``total`` how many there are.
+        """
+        words = search.casefold().split()
+        found = self.choices(upstream, field, values, reference=reference)
+        return Choices.whole(choice for choice in found if all(word in choice.label.casefold() for word in words))
+
+    def asked_fields(
+        self, upstream: Upstream, names: Sequence[str], values: Mapping[str, str], *, reference: str | None = None
+    ) -> Sequence[AskedField]:
+        """Those of ``names``, which the upstream gave in ``Rejected``, that the panel can show as fields.
+
+        A form adds them, and sends their values in ``fields`` of the values of ``create`` or the changes of ``update``.
+        """
+        return ()
 
     def create_elsewhere_url(self, source: SourceConfig, values: Mapping[str, str]) -> str | None:
         """Address of the upstream's own create form, for fields that the panel's form does not have."""

@@ -143,6 +143,7 @@ REACHES = {
     "GET api.integrations": "vearwtgomlp",
     "GET api.integration_card": "vearwtgml",
     "GET api.available": "eawtgmc",
+    "GET api.choices": "eawtgmc",
     "GET api.health": "vearwtg",
     "GET api.sources": "at",
     "POST api.create_source": "t",
@@ -161,6 +162,7 @@ REACHES = {
     "POST objects.link": "ea",
     "GET objects.new": "ea",
     "GET objects.new_fields": "ea",
+    "GET objects.new_choices": "ea",
     "POST objects.create": "ea",
     "GET objects.edit": "ea",
     "POST objects.update": "ea",
@@ -175,6 +177,7 @@ REACHES = {
     "POST embed.link": "m",
     "GET embed.new": "mc",
     "GET embed.new_fields": "mc",
+    "GET embed.new_choices": "mc",
     "POST embed.create": "mc",
     "GET embed.edit": "m",
     "POST embed.update": "m",
@@ -205,6 +208,7 @@ REACHES_FOREIGN = {
     "POST objects.link": "ea",
     "GET objects.new": "ea",
     "GET objects.new_fields": "ea",
+    "GET objects.new_choices": "ea",
     "POST objects.create": "ea",
     "GET objects.edit": "ea",
     "POST objects.update": "ea",
@@ -219,6 +223,7 @@ REACHES_FOREIGN = {
     "POST embed.link": "",
     "GET embed.new": "",
     "GET embed.new_fields": "",
+    "GET embed.new_choices": "",
     "POST embed.create": "",
     "GET embed.edit": "",
     "POST embed.update": "",
@@ -373,9 +378,9 @@ def test_administration_is_for_administrators() -> None:
 
 def test_each_action_of_the_tool_needs_its_right() -> None:
     rights = {
-        "list-integrations": "view", "list": "view", "get": "view", "search": {"link", "create"}, "health": "view",
-        "link": "link", "create": "create", "update": "update", "unlink": "unlink",
-        "follow": "link",
+        "list-integrations": "view", "list": "view", "get": "view", "search": {"link", "create"},
+        "choices": {"link", "create"}, "health": "view", "link": "link", "create": "create", "update": "update",
+        "unlink": "unlink", "follow": "link",
     }  # fmt: skip
 
     assert rights == TOOL

@@ -1,7 +1,8 @@
 """Fetches many work packages by number in as few requests as OpenProject allows.
 
 OpenProject refuses the whole ``id`` filter for one number that the account may not see, without naming it. Newer
-servers can skip such numbers (``valid_subset``). On older servers the list of numbers is split in halves.
+servers can skip such numbers (``valid_subset``). On older servers the list of numbers is split in halves, and what was
+found in this way not to be visible is noted, so that the next lists do not search for it again.
 """
 
 from __future__ import annotations
@@ -20,6 +21,12 @@ CHUNK = 100
 ONE_BY_ONE = 3
 """Groups of at most this size are requested one by one and not split further."""
 
+HIDDEN = "not visible"
+"""The name of the notes (``Upstream.notes``) about numbers that the account may not see."""
+HIDDEN_S = 60.0
+"""How long a noted number is not requested. Afterwards it is requested by itself, as few at a time as there are chunks:
+then a list takes at most twice the requests of one in which all are visible."""
+
 Found = dict[str, Mapping[str, Any]]
 Group = Sequence[str]
 Fetch = Callable[[Upstream, Group], Found | None]
@@ -30,16 +37,41 @@ def fetch_known(upstream: Upstream, numbers: Sequence[str]) -> Found:
 
     Raises ProviderUnavailable for a failure of the source, and for an answer that is shorter than it claims.
     """
+    notes = upstream.notes(HIDDEN)
+    noted = {} if upstream.fresh else notes.ages(numbers)
+    groups = _chunks([number for number in numbers if number not in noted])
+    found = _fetch_groups(upstream, groups)
+    due = _due(noted, at_least=0 if groups else 1, at_most=len(_chunks(numbers)))
+    _fetch_singly(upstream, due, found)
+    notes.discard(found)
+    return found
+
+
+def _chunks(numbers: Sequence[str]) -> list[Group]:
+    return [numbers[start : start + CHUNK] for start in range(0, len(numbers), CHUNK)]
+
+
+def _due(noted: Mapping[str, float], *, at_least: int, at_most: int) -> list[str]:
+    """The numbers to request again, those noted longest ago first. ``at_least`` one proves that the source answers."""
+    due = [number for number, age in noted.items() if age > HIDDEN_S]
+    return due[:at_most] or list(noted)[:at_least]
+
+
+def _fetch_groups(upstream: Upstream, groups: Sequence[Group]) -> Found:
     found: Found = {}
-    groups = [numbers[start : start + CHUNK] for start in range(0, len(numbers), CHUNK)]
     refused = _gather(upstream, _all_of, groups, found)
     refused = _gather(upstream, _shown_of, refused, found)
     while refused:
-        few = [[number] for group in refused if len(group) <= ONE_BY_ONE for number in group]
-        _gather(upstream, _single, few, found)
+        _fetch_singly(upstream, [number for group in refused if len(group) <= ONE_BY_ONE for number in group], found)
         halves = [half for group in refused if len(group) > ONE_BY_ONE for half in _halves(group)]
         refused = _gather(upstream, _all_of, halves, found)
     return found
+
+
+def _fetch_singly(upstream: Upstream, numbers: Sequence[str], found: Found) -> None:
+    """Request each number by itself, add what was found, and note the others."""
+    _gather(upstream, _single, [[number] for number in numbers], found)
+    upstream.notes(HIDDEN).add(number for number in numbers if number not in found)
 
 
 def _gather(upstream: Upstream, fetch: Fetch, groups: Sequence[Group], found: Found) -> list[Group]:

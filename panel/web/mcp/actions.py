@@ -14,6 +14,7 @@ from panel.integrations.contract import Integration
 from panel.links.service import DEFAULT_LIMIT, Visitor
 from panel.storage.engine import STORAGE_FAILURES
 from panel.web.auth.rules import TOOL
+from panel.web.choices import choices_json, find_choices
 from panel.web.context import leaves_for, panel, request_id
 from panel.web.error_bodies import bug_words, error_body, plain_body, storage_words
 from panel.web.failure_log import log_storage_failure
@@ -212,6 +213,12 @@ def _search(call: ToolCall) -> Body:
     return found_json(leaf, found)
 
 
+def _choices(call: ToolCall) -> Body:
+    given = {**call.mapping("payload"), **call.mapping("filters")}
+    entity = call.entity if call.optional("entityId") else None
+    return choices_json(find_choices(call.who, call.leaf, given, obj=call.named_object, entity_id=entity))
+
+
 def _health(call: ToolCall) -> Body:
     return health_json(panel().links.health(call.who, call.leaf.id))
 
@@ -274,6 +281,7 @@ _ACTIONS: dict[str, Callable[[ToolCall], Body]] = {
     "link": _link,
     "create": _create,
     "search": _search,
+    "choices": _choices,
     "unlink": _unlink,
     "follow": _follow,
     "update": _update,

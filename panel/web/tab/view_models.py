@@ -24,6 +24,8 @@ EXCERPTS = 10
 """Number of rows whose excerpt the browser loads."""
 
 NEWEST_FIRST = ("updated", "linked")
+REFRESH = "refresh"
+"""The query parameter with which the button Refresh asks the upstream past caches."""
 
 
 # --- strip -----------------------------------------------------------------------------------------------------------
@@ -131,9 +133,18 @@ class RowView:
         return self.item is not None and bool(self.item.is_closed)
 
     @property
+    def open(self) -> bool:
+        return self.item is not None and self.item.is_closed is False
+
+    @property
     def due(self) -> date | None:
         """The day on which the item is due, unless it is closed."""
         return self.item.due if self.item is not None and not self.closed else None
+
+    @property
+    def must_be_done_by(self) -> date | None:
+        """The day on which an item that is known to be open is due."""
+        return self.due if self.open else None
 
     @property
     def updated(self) -> datetime | None:
@@ -237,8 +248,8 @@ class ListView:
     rows: list[RowView]
     sorts: list[Sort]
     notice: Notice | None
-    reload_url: str
-    """Address of this page of the list."""
+    refresh_url: str
+    """Address of this page of the list, asked from the upstream past caches."""
     previous_url: str
     next_url: str
     """Addresses of the previous and the next page, "" where there is none."""
@@ -262,11 +273,11 @@ class ListView:
 
 def list_view(
     visit: Visit, leaf: Integration, *, page: int = 1, sort: str | None = None, fresh: Sequence[str] = (),
-    problem: Problem | None = None, deadline_s: float | None = None,
+    problem: Problem | None = None, deadline_s: float | None = None, refresh: bool = False,
 ) -> ListView:  # fmt: skip
     """The linked items of a leaf, with a notice when the upstream is unavailable. Parameters as for ``listing``."""
     listing = panel().links.listing(
-        visit.visitor, leaf.id, visit.object, page=page, problem=problem, deadline_s=deadline_s
+        visit.visitor, leaf.id, visit.object, page=page, problem=problem, deadline_s=deadline_s, fresh=refresh
     )
     other = panel().instances.other_instance(leaf.id)
     linked = {row.pointer.reference for row in listing.rows}
@@ -283,7 +294,7 @@ def list_view(
         rows,
         sorts(visit, leaf, chosen, page),
         notice(listing.problem, leaf, admin=visit.is_admin, links=listing.total) if listing.problem else None,
-        visit.url("listing", integration=leaf.id, **_page(page)),
+        visit.url("listing", integration=leaf.id, **_page(page), **{REFRESH: 1}),
         visit.url("listing", integration=leaf.id, **_page(page - 1)) if page > 1 else "",
         visit.url("listing", integration=leaf.id, page=page + 1) if page < pages else "",
         _last_answer(leaf) if listing.problem else None,
@@ -313,10 +324,12 @@ class Banner:
     text: str
     title: str = ""
     undo: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+    """How the result differs from what was asked for."""
 
     @property
     def announcement(self) -> str:
-        return f"{self.text} {self.title}".strip()
+        return " ".join(filter(None, (self.text, self.title, *self.remarks)))
 
 
 @dataclass(frozen=True, slots=True)
