@@ -14,8 +14,17 @@ from web.tab_reader import HTMX, follow, get, leaf, send
 
 from panel.accounts.principal import Action, Principal
 from panel.connector import Caller
-from panel.core.domain import Row, State
-from panel.core.errors import AlreadyLinked, Conflict, Forbidden, InvalidInput, NotFound, NotSupported
+from panel.core.domain import Item, Row, State
+from panel.core.errors import (
+    AlreadyLinked,
+    Conflict,
+    Forbidden,
+    InvalidInput,
+    NotFound,
+    NotSupported,
+    ProviderUnavailable,
+)
+from panel.core.reasons import Reason
 from panel.links.service import Visitor
 from panel.services import Panel
 from panel.storage.engine import db
@@ -80,6 +89,20 @@ def test_an_older_link_gets_its_origin_when_its_page_is_read(
     services.links.item(visitor, "xwiki", CASE, OLD)
 
     assert _link().origin == known
+
+
+def test_a_list_is_shown_when_moved_items_cannot_be_looked_for(
+    wiki: Upstreams, services: Panel, visitor: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> dict[str, Item]:
+        raise ProviderUnavailable.because(Reason.TIMEOUT, "No answer.")
+
+    monkeypatch.setattr(services.registry.get("xwiki"), "locate", refuse)
+
+    (row,) = _rows(services, visitor)
+
+    assert row.item is not None
+    assert row.item.state is State.GONE
 
 
 # --- following ----------------------------------------------------------------------------------------------------
@@ -187,9 +210,11 @@ def test_json_shows_a_moved_row_and_follows_it(wiki: Upstreams, client: FlaskCli
     assert (one["state"], one["movedTo"]) == ("moved", [NEW])
     assert followed.status_code == 200
     (now,) = client.get(path, headers=token).json["items"]
-    assert followed.json == now
-    assert (now["state"], now["id"], now["linkedAt"]) == ("live", NEW, row["linkedAt"])
-    assert "movedTo" not in now
+    for body in (followed.json, now):
+        assert (body["state"], body["id"], body["title"], body["linkedAt"]) == (
+            "live", NEW, "Permit of 2026", row["linkedAt"],
+        )  # fmt: skip
+        assert "movedTo" not in body
 
 
 @pytest.mark.parametrize(

@@ -44,9 +44,12 @@ def _redirect(wiki: WikiServer, page: str, location: str) -> None:
     wiki.open().send("POST", *path, body=body, content_type="application/xml")
 
 
-def _seen(wiki: WikiServer, origins: dict[str, int | None], source: SourceConfig | None = None) -> dict[str, Item]:
-    """The linked pages as a list shows them."""
+def _seen(
+    wiki: WikiServer, origins: dict[str, int | None], source: SourceConfig | None = None, *, fresh: bool = False
+) -> dict[str, Item]:
+    """The linked pages as a list shows them, with ``fresh`` after a click on Refresh."""
     upstream = wiki.open(source)
+    upstream.fresh = fresh
     items = dict(wiki.leaf.fetch_many(upstream, list(origins)))
     absent = [item for item in items.values() if item.state is not State.LIVE]
     known = {reference: origin for reference, origin in origins.items() if origin is not None}
@@ -248,6 +251,20 @@ def test_what_was_looked_for_is_not_looked_for_by_the_next_list(wiki: WikiServer
         assert _seen(wiki, origins, source) == first
 
     assert not [one for one in seen if "RedirectClass" in one.path or "creationdate" in one.query]
+
+
+def test_a_refresh_looks_again_and_the_next_list_knows_what_it_found(wiki: WikiServer) -> None:
+    origins: dict[str, int | None] = {OLD: _made(wiki)}
+    wiki.standin.remove_page("Sandbox.Draft")
+    wiki.standin.index()
+    source = wiki.source()
+    before = _seen(wiki, origins, source)[OLD]
+    wiki.standin.restore_page("Sandbox.Draft")
+    _move(wiki, "Draft", "Permit")
+
+    still, fresh, after = (_seen(wiki, origins, source, fresh=fresh)[OLD] for fresh in (False, True, False))
+
+    assert [item.state.value for item in (before, still, fresh, after)] == ["gone", "gone", "moved", "moved"]
 
 
 def test_a_list_is_right_when_moved_pages_cannot_be_looked_for(wiki: WikiServer) -> None:

@@ -7,12 +7,13 @@ A rename leaves nothing behind unless a box is ticked, but the page keeps the se
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from panel.connector import Upstream
+from panel.connector import Upstream, unexpected
 from panel.core.domain import Item, State
-from panel.core.errors import NotFound, ProviderUnavailable
+from panel.core.errors import NotFound
 from panel.integrations.xwiki.item import bare_item, gone, read_page, reference_of, to_item
 from panel.integrations.xwiki.redirect import Redirect, redirect_of
 from panel.integrations.xwiki.reference import BadReference, PageReference
@@ -30,8 +31,19 @@ _FIRST_VERSION = "1.1"
 
 _NOWHERE = "This page only redirects, to one that xWiki does not show to our account."
 
+_INDEX, _PAGES = "index", "pages"
+"""Names of optional parts of a source, as ``lookup`` has them."""
+
 Places = Mapping[str, Sequence[Item]]
 """What each sought page may be now, by its old reference."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What a search found, by the old references, and whether all of it could be asked."""
+
+    items: dict[str, Item]
+    is_complete: bool
 
 
 # --- redirects ----------------------------------------------------------------------------------------------------
@@ -40,7 +52,11 @@ Places = Mapping[str, Sequence[Item]]
 def without_redirects(upstream: Upstream, found: Mapping[PageReference, Item]) -> dict[PageReference, Item]:
     """The pages that were read; one that only redirects as moved, and left out when it leads to another wiki."""
     suspects = [page for page, item in found.items() if _may_redirect(item)]
-    redirects = upstream.each(lambda page: _remembered(upstream, page, found[page]), suspects)
+
+    def ask(part: Upstream) -> list[Redirect | None]:
+        return part.each(lambda page: _remembered(part, page, found[page]), suspects)
+
+    redirects = upstream.optional(_PAGES, ask) or [None] * len(suspects) if suspects else []
     moved = {page: _moved(upstream, found[page], one) for page, one in zip(suspects, redirects, strict=True) if one}
     items = {**found, **moved}
     return {page: item for page, item in items.items() if item is not None}
@@ -48,7 +64,7 @@ def without_redirects(upstream: Upstream, found: Mapping[PageReference, Item]) -
 
 def shown(upstream: Upstream, page: PageReference, item: Item) -> Item:
     """A page that was read by itself, as moved when it only redirects. Raises NotFound for another wiki."""
-    redirect = _redirect(upstream, page, item)
+    redirect = upstream.optional(_PAGES, lambda part: _redirect(part, page, item))
     seen = item if redirect is None else _moved(upstream, item, redirect)
     if seen is None:
         raise NotFound(_NOWHERE)
@@ -92,11 +108,9 @@ def _redirect(upstream: Upstream, page: PageReference, item: Item) -> Redirect |
 
 
 def _remembered(upstream: Upstream, page: PageReference, item: Item) -> Redirect | None:
-    """The redirect of a page in a list. The page stays as it was read when that cannot be asked."""
-    try:
-        return upstream.remember(f"redirect {page}", _REMEMBERED_S, lambda: _redirect(upstream, page, item))
-    except ProviderUnavailable:
-        return None
+    return upstream.remember(
+        f"redirect {page}", _REMEMBERED_S, lambda: _redirect(upstream, page, item), renew=upstream.fresh
+    )
 
 
 def _moved(upstream: Upstream, item: Item, redirect: Redirect) -> Item | None:
@@ -107,22 +121,21 @@ def _moved(upstream: Upstream, item: Item, redirect: Redirect) -> Item | None:
 
 
 def locate(upstream: Upstream, absent: Sequence[Item], origins: Mapping[str, int]) -> dict[str, Item]:
-    """See ``Integration.locate``. The same search, also a failed one, is made once a minute."""
+    """See ``Integration.locate``. The same search is made once a minute; a failed one as soon as the index is back."""
     sought = sorted((item.reference, item.state.value, origins.get(item.reference, 0)) for item in absent)
-
-    def search() -> dict[str, Item]:
-        try:
-            return _locate(upstream, absent, origins)
-        except ProviderUnavailable:
-            return {}
-
-    return upstream.remember(f"moved {sought}", _REMEMBERED_S, search)
+    found = upstream.remember(
+        f"moved {sought}", lambda found: _REMEMBERED_S if found.is_complete else 0.0,
+        lambda: _locate(upstream, absent, origins), renew=upstream.fresh,
+    )  # fmt: skip
+    return found.items
 
 
-def _locate(upstream: Upstream, absent: Sequence[Item], origins: Mapping[str, int]) -> dict[str, Item]:
-    places = _by_origin(upstream, absent, origins)
-    redirects = [item for item in absent if item.state is State.MOVED and len(places.get(item.reference, ())) != 1]
-    return {**_at_places(upstream, places), **_at_ends(upstream, redirects[:_MOST_READ], places)}
+def _locate(upstream: Upstream, absent: Sequence[Item], origins: Mapping[str, int]) -> _Found:
+    places = upstream.optional(_INDEX, lambda part: _by_origin(part, absent, origins))
+    known = places or {}
+    redirects = [item for item in absent if item.state is State.MOVED and len(known.get(item.reference, ())) != 1]
+    ends = upstream.optional(_PAGES, lambda part: _at_ends(part, redirects[:_MOST_READ], known)) if redirects else {}
+    return _Found({**_at_places(upstream, known), **(ends or {})}, places is not None and ends is not None)
 
 
 def _at_places(upstream: Upstream, places: Places) -> dict[str, Item]:
@@ -216,7 +229,7 @@ def _made_in(upstream: Upstream, seconds: Sequence[int]) -> dict[int, list[Item]
 
 
 def _ask_index(upstream: Upstream, seconds: Sequence[int]) -> dict[PageReference, Item]:
-    """The pages of the wiki that were made in one of the seconds; none when the index cannot be asked.
+    """The pages of the wiki that were made in one of the seconds. Raises ProviderUnavailable.
 
     https://www.xwiki.org/xwiki/bin/view/Documentation/UserGuide/Features/XWikiRESTfulAPI, "Query resources".
     """
@@ -225,8 +238,9 @@ def _ask_index(upstream: Upstream, seconds: Sequence[int]) -> dict[PageReference
     query = f'wiki:"{wiki}" AND type:DOCUMENT AND creationdate:({times})'
     parameters = [("type", "solr"), ("q", query), ("number", str(_MOST_HITS))]
     answer = ask(upstream, "query", query=parameters, allow={400, 500})
-    hits = entries(answer, "searchResults") if answer.status < 300 else []
-    pages = {reference_of(hit, wiki): hit for hit in hits if _is_page(hit)}
+    if answer.status >= 300:
+        raise unexpected(f"{answer.where} answered {answer.status}.")
+    pages = {reference_of(hit, wiki): hit for hit in entries(answer, "searchResults") if _is_page(hit)}
     return {page: to_item(hit, page, root) for page, hit in pages.items() if page is not None and page.wiki == wiki}
 
 
