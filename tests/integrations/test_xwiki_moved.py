@@ -141,12 +141,20 @@ def test_a_copy_is_not_taken_for_a_page_that_was_deleted(wiki: WikiServer) -> No
     assert _seen(wiki, {OLD: origin})[OLD].state is State.GONE
 
 
-def test_a_translation_is_not_taken_for_its_page(wiki: WikiServer) -> None:
+def test_a_translation_of_the_same_second_is_not_taken_for_a_page(wiki: WikiServer) -> None:
     origin = _made(wiki)
-    wiki.standin.add_translation("Sandbox.Draft", "nl", title="Over het concept")
-    _move(wiki, "Draft", "Permit")
+    wiki.standin.add_translation("Sandbox.TestPage1", "nl", title="Proefpagina", created=MADE)
+    wiki.standin.remove_page("Sandbox.Draft")
+    wiki.standin.index()
 
-    assert _places(_seen(wiki, {OLD: origin})[OLD]) == [NEW]
+    assert _seen(wiki, {OLD: origin})[OLD].state is State.GONE
+
+
+def test_an_index_that_is_late_gives_no_place(wiki: WikiServer) -> None:
+    origin = _made(wiki)
+    wiki.standin.rename_page("Sandbox.Draft", "Sandbox.Permit")
+
+    assert wiki.leaf.locate(wiki.open(), [Item.gone(OLD, "")], {OLD: origin}) == {}
 
 
 def test_a_page_of_the_same_second_by_another_maker_is_not_offered(wiki: WikiServer) -> None:
