@@ -153,7 +153,7 @@ class XWiki(Integration):
     def _spaces(self, upstream: Upstream) -> list[str]:
         """https://www.xwiki.org/xwiki/bin/view/Documentation/UserGuide/Features/XWikiRESTfulAPI, "Space resources"."""
         spaces = entries(ask(upstream, "spaces", query=[("number", str(MOST))]), "spaces")
-        found = {reference.space_of_id(space["id"]) for space in spaces if isinstance(space.get("id"), str)}
+        found = {reference.local_space(reference.names_of_space(space["id"])) for space in spaces if isinstance(space.get("id"), str)}
         return sorted(found - {""}, key=str.casefold)
 
     # --- shape ---------------------------------------------------------------------------------------------------
