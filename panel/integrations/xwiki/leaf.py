@@ -17,12 +17,12 @@ from panel.integrations.contract import Integration
 from panel.integrations.descriptor import Descriptor
 from panel.integrations.xwiki import reference, rest
 from panel.integrations.xwiki.create import create
-from panel.integrations.xwiki.item import gone, read_page, reference_of, to_item, to_row
-from panel.integrations.xwiki.lookup import find_pages
+from panel.integrations.xwiki.item import gone, read_page, to_row
+from panel.integrations.xwiki.lookup import find_pages, note_live
 from panel.integrations.xwiki.reference import BadReference, PageReference, Pasted
 from panel.integrations.xwiki.rest import MOST, REST, ask, ask_page, entries, identify, reported_version, wiki_of
+from panel.integrations.xwiki.search import search_pages
 
-_LONGEST_SEARCH = 200
 _HIDDEN = "xWiki does not show this page to our account."
 
 
@@ -84,6 +84,7 @@ class XWiki(Integration):
             answer = ask_page(upstream, candidate)
             if answer.status < 300:
                 _refuse_main_wiki(answer, pasted, wiki_of(source))
+                note_live(upstream, candidate)
                 return read_page(answer, wiki_of(source), source.root)
             statuses.append(answer.status)
         raise NotFound(_HIDDEN if 401 in statuses else f"xWiki has no page “{pasted.candidates[0].local}”.")
@@ -96,6 +97,7 @@ class XWiki(Integration):
         answer = ask_page(upstream, page)
         if answer.status >= 400:
             raise NotFound(_HIDDEN)
+        note_live(upstream, page)
         return replace(read_page(answer, page.wiki, source.root, with_excerpt=with_excerpt), reference=reference)
 
     def fetch_many(self, upstream: Upstream, references: Sequence[str]) -> Mapping[str, Item]:
@@ -110,33 +112,7 @@ class XWiki(Integration):
         return {text: replace(item, reference=text) if item else gone(text, root, wiki) for text, item in items.items()}
 
     def search(self, upstream: Upstream, text: str, *, limit: int) -> Sequence[Item]:
-        number, words = max(1, min(limit, MOST)), text.strip()[:_LONGEST_SEARCH]
-        answer = self._ask_words(upstream, words, number) if words else self._ask_recent(upstream)
-        if answer.status < 300:
-            hits = entries(answer, "searchResults")
-        else:
-            # The search is switched off or broken. The list of pages ("Page resources") does not need it.
-            answer = ask(upstream, "pages", query=[*([("name", words)] if words else []), ("number", str(number))])
-            hits = [_without_script(page) for page in entries(answer, "pageSummaries")]
-        return _items(hits, upstream.source)[:number]
-
-    def _ask_words(self, upstream: Upstream, words: str, number: int) -> Answer:
-        """Each scope is a parameter of its own; xWiki ignores a list of scopes.
-
-        https://www.xwiki.org/xwiki/bin/view/Documentation/UserGuide/Features/XWikiRESTfulAPI, "Search resources".
-        """
-        scopes = [("scope", scope) for scope in ("title", "name", "content")]
-        parameters = [("q", words), *scopes, ("number", str(number)), ("prettyNames", "true")]
-        return ask(upstream, "search", query=parameters, allow={400, 500})
-
-    def _ask_recent(self, upstream: Upstream) -> Answer:
-        """Query the index. The list of modifications includes pages that the account may not see.
-
-        https://www.xwiki.org/xwiki/bin/view/Documentation/UserGuide/Features/XWikiRESTfulAPI, "Query resources".
-        """
-        recent = [("orderField", "date"), ("order", "desc"), ("number", str(MOST))]
-        query = f'type:DOCUMENT AND wiki:"{wiki_of(upstream.source)}"'
-        return ask(upstream, "query", query=[("type", "solr"), ("q", query), *recent], allow={400, 500})
+        return search_pages(upstream, text, max(1, min(limit, MOST)))
 
     # --- writing -------------------------------------------------------------------------------------------------
 
@@ -181,23 +157,6 @@ def _refuse_main_wiki(answer: Answer, pasted: Pasted, wiki: str) -> None:
     address = answer.object().get("xwikiAbsoluteUrl")
     if isinstance(address, str) and f"/wiki/{quote(wiki, safe='')}/" in urlsplit(address).path:
         raise InvalidInput("reference", f"This page is in the main wiki; this source reads the wiki “{wiki}”.")
-
-
-def _items(hits: Iterable[Mapping[str, Any]], source: SourceConfig) -> list[Item]:
-    """Each page once, in the order of the hits, without spaces and objects. A page wins over its translations."""
-    wiki = wiki_of(source)
-    best: dict[PageReference, Mapping[str, Any]] = {}
-    for hit in hits:
-        page = reference_of(hit, wiki) if hit.get("type") in (None, "page") else None
-        if page is not None and page.wiki == wiki and (page not in best or not hit.get("language")):
-            best[page] = hit
-    return [to_item(hit, page, source.root) for page, hit in best.items()]
-
-
-def _without_script(summary: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Drop a title that is a script. The list of pages has titles as they are stored."""
-    title = summary.get("title")
-    return {**summary, "title": None} if isinstance(title, str) and ("$" in title or "#" in title) else summary
 
 
 def _version_at_root(answer: Answer) -> str | None:
