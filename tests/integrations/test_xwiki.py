@@ -37,7 +37,7 @@ def test_descriptor_matches_the_leaf() -> None:
         ("title", "text", True),
         ("content", "textarea", False),
     ]
-    assert [one.name for one in descriptor.options] == ["wiki"]
+    assert [one.name for one in descriptor.options] == ["wiki", "terminal"]
     assert descriptor.reference_aliases == ("reference", "pageReference", "url")
     assert descriptor.sorts == {"updated": "Last edited", "title": "Title", "linked": "Linked"}
 
