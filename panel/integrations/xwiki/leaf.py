@@ -5,22 +5,23 @@ https://www.xwiki.org/xwiki/bin/view/Documentation/UserGuide/Features/XWikiRESTf
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 from urllib.parse import quote, urlsplit
 
 from panel.connector import Answer, SourceConfig, Upstream, unexpected
-from panel.core.domain import Choice, Identity, Item, Problem
+from panel.core.domain import Choices, Identity, Item, Problem
 from panel.core.errors import InvalidInput, NotFound, ProviderUnavailable
 from panel.integrations.contract import Integration
 from panel.integrations.descriptor import Descriptor
 from panel.integrations.xwiki import reference, rest
 from panel.integrations.xwiki.create import create
-from panel.integrations.xwiki.item import gone, read_page, to_row
+from panel.integrations.xwiki.item import gone, path_of, read_page, to_row
 from panel.integrations.xwiki.lookup import find_pages, note_live
+from panel.integrations.xwiki.places import find_places, place_of, visible_spaces
 from panel.integrations.xwiki.reference import BadReference, PageReference, Pasted
-from panel.integrations.xwiki.rest import MOST, REST, ask, ask_page, entries, identify, reported_version, wiki_of
+from panel.integrations.xwiki.rest import MOST, REST, ask_page, identify, reported_version, wiki_of
 from panel.integrations.xwiki.search import search_pages
 
 _HIDDEN = "xWiki does not show this page to our account."
@@ -39,6 +40,12 @@ class XWiki(Integration):
 
     def url_for(self, source: SourceConfig, reference: str) -> str:
         return gone(reference, source.root, wiki_of(source)).url
+
+    def shown_reference(self, reference: str) -> str:
+        return path_of(reference)
+
+    def values_beside(self, reference: str) -> Mapping[str, str]:
+        return {"space": place} if (place := place_of(reference)) else {}
 
     def looks_like_reference(self, source: SourceConfig, text: str) -> bool:
         return reference.looks_like_reference(text, wiki_of(source))
@@ -59,11 +66,11 @@ class XWiki(Integration):
         return identify(upstream)
 
     def probe_reading(self, upstream: Upstream) -> str:
-        spaces = self._spaces(upstream)
-        if not spaces:
+        places = sorted(" › ".join(place) for place in visible_spaces(upstream))
+        if not places:
             return "This account sees no pages in xWiki."
-        count = f"{len(spaces)} or more" if len(spaces) >= MOST else str(len(spaces))
-        return f"This account sees {count} {'space' if len(spaces) == 1 else 'spaces'}, among them {spaces[0]}."
+        count = f"{len(places)} or more" if len(places) >= MOST else str(len(places))
+        return f"This account sees {count} {'space' if len(places) == 1 else 'spaces'}, among them {places[0]}."
 
     def fingerprint(self, upstream: Upstream) -> Mapping[str, str]:
         """The creation time of the wiki's home page, which upgrades and edits do not change.
@@ -119,18 +126,18 @@ class XWiki(Integration):
     def create(self, upstream: Upstream, values: Mapping[str, Any]) -> Item:
         return create(upstream, values)
 
-    def choices(
-        self, upstream: Upstream, field: str, values: Mapping[str, str], *, reference: str | None = None
-    ) -> Iterable[Choice]:
+    def find_choices(
+        self,
+        upstream: Upstream,
+        field: str,
+        values: Mapping[str, str],
+        *,
+        search: str = "",
+        reference: str | None = None,
+    ) -> Choices:
         if field == "space":
-            return [Choice(space, space) for space in self._spaces(upstream)]
-        return super().choices(upstream, field, values, reference=reference)
-
-    def _spaces(self, upstream: Upstream) -> list[str]:
-        """https://www.xwiki.org/xwiki/bin/view/Documentation/UserGuide/Features/XWikiRESTfulAPI, "Space resources"."""
-        spaces = entries(ask(upstream, "spaces", query=[("number", str(MOST))]), "spaces")
-        found = {reference.local_space(reference.names_of_space(space["id"])) for space in spaces if isinstance(space.get("id"), str)}
-        return sorted(found - {""}, key=str.casefold)
+            return find_places(upstream, search, values.get("space", ""))
+        return super().find_choices(upstream, field, values, search=search, reference=reference)
 
     # --- shape ---------------------------------------------------------------------------------------------------
 
