@@ -231,6 +231,24 @@ def test_deleted_pages_take_one_query_together(one_wiki: WikiServer) -> None:
     assert paths(seen) == ["GET /query"]
 
 
+def test_deleted_pages_cost_lists_one_query_a_minute(wiki: WikiServer) -> None:
+    origins: dict[str, int | None] = {}
+    for number in range(50):
+        origins[f"xwiki:Sandbox.Page{number}"] = _made(wiki, f"Page{number}", after=number)
+    source, asked = wiki.source(), []
+    for deleted in (0, 10, 0):
+        for number in range(deleted):
+            wiki.standin.remove_page(f"Sandbox.Page{number}")
+        wiki.standin.index()
+        with wiki.standin.counting() as seen:
+            items = _seen(wiki, origins, source)
+        asked.append([one for one in seen if one.path.endswith("/query")])
+
+    assert [item.state.value for item in items.values()] == ["gone"] * 10 + ["live"] * 40
+    assert [sum("creationdate" in one.query for one in list_) for list_ in asked] == [0, 1, 0]
+    assert max(map(len, asked)) <= 3
+
+
 def test_the_pages_of_a_moved_space_take_a_few_queries_together(one_wiki: WikiServer) -> None:
     origins: dict[str, int | None] = {}
     for number in range(30):
