@@ -19,11 +19,17 @@ from panel.integrations.xwiki import reference, rest
 from panel.integrations.xwiki.create import create
 from panel.integrations.xwiki.item import gone, read_page, reference_of, to_item, to_row
 from panel.integrations.xwiki.lookup import find_pages
-from panel.integrations.xwiki.reference import BadReference, PageReference, Pasted
+from panel.integrations.xwiki.pasted import Pasted, parse_pasted
+from panel.integrations.xwiki.reference import BadReference, PageReference
 from panel.integrations.xwiki.rest import MOST, REST, ask, ask_page, entries, identify, reported_version, wiki_of
+from panel.integrations.xwiki.short_addresses import view_prefix
 
 _LONGEST_SEARCH = 200
 _HIDDEN = "xWiki does not show this page to our account."
+_REFUSED = (
+    "The web server of this xWiki refuses addresses with a slash or backslash in a name (HTTP 400), "
+    "so that such a page cannot be read."
+)
 
 
 class XWiki(Integration):
@@ -78,7 +84,7 @@ class XWiki(Integration):
 
     def resolve(self, upstream: Upstream, text: str) -> Item:
         source = upstream.source
-        pasted = reference.parse_pasted(text, source.root, wiki_of(source))
+        pasted = parse_pasted(text, source.root, wiki_of(source), lambda: view_prefix(upstream))
         statuses = []
         for candidate in pasted.candidates:
             answer = ask_page(upstream, candidate)
@@ -86,6 +92,8 @@ class XWiki(Integration):
                 _refuse_main_wiki(answer, pasted, wiki_of(source))
                 return read_page(answer, wiki_of(source), source.root)
             statuses.append(answer.status)
+        if statuses[0] == 400:
+            raise NotFound(_REFUSED)
         raise NotFound(_HIDDEN if 401 in statuses else f"xWiki has no page “{pasted.candidates[0].local}”.")
 
     def fetch(self, upstream: Upstream, reference: str, *, with_excerpt: bool = False) -> Item:
