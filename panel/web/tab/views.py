@@ -13,6 +13,7 @@ from panel.accounts.principal import Action
 from panel.core.domain import Problem, Row
 from panel.core.errors import ChangedUpstream, InvalidInput, NotFound, NotRecorded, PanelError, ProviderUnavailable
 from panel.core.reasons import Reason
+from panel.core.text import trimmed
 from panel.integrations.contract import Integration
 from panel.links.service import LinkedAll
 from panel.storage.engine import STORAGE_FAILURES, db
@@ -192,8 +193,8 @@ def search(integration: str) -> Response:
 
 
 def _is_reference(leaf: Integration, text: str) -> bool:
-    config = panel().resolver.shown_config(leaf)
-    return config is not None and bool(text) and leaf.looks_like_reference(config, text)
+    config, words = panel().resolver.shown_config(leaf), trimmed(text)
+    return config is not None and bool(words) and leaf.looks_like_reference(config, words)
 
 
 @_post(f"{LEAF}/links")
