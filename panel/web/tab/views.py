@@ -78,7 +78,7 @@ def _on(method: str, rule: str) -> Callable[[View], View]:
 
 def blueprint(name: str, url_prefix: str) -> Blueprint:
     """A blueprint with all views of the tab, below an address that identifies the object."""
-    tab = Blueprint(name, __name__, url_prefix=f"{url_prefix}/<register>/<schema>/<object_id>")
+    tab = Blueprint(name, __name__, url_prefix=f"{url_prefix}/<part:register>/<part:schema>/<part:object_id>")
     tab.url_value_preprocessor(take_object_reference)
     for method, rule, view in _VIEWS:
         tab.add_url_rule(rule, view_func=view, methods=[method])
@@ -157,7 +157,7 @@ def _page_number() -> int:
     return number
 
 
-@_get(f"{LEAF}/items/<path:reference>/excerpt")
+@_get(f"{LEAF}/items/<id:reference>/excerpt")
 def excerpt(integration: str, reference: str) -> Response:
     """The beginning of the text of an item; empty after any failure, because the row is complete without it."""
     here, leaf = visit(), panel().registry.get(integration)
