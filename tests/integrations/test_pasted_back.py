@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Iterator
+from itertools import islice
 
 import pytest
 from openproject_tracker import Tracker, tracker_fixture
 from xwiki_wiki import WikiServer, wiki_fixture
 
 from panel.connector import Upstream
-from panel.core.domain import Item
+from panel.core.domain import Item, State
 from panel.core.errors import InvalidInput, NotFound
 from panel.core.text import trimmed
 from panel.integrations.contract import Integration
-from panel.integrations.xwiki.reference import PageReference
+from panel.integrations.xwiki.reference import HOME, PageReference
 from panel.links.pasted import resolve_pasted
 from panel.web.formatting import short_reference
 from panel.web.mcp.tool import escaped, unescaped
@@ -64,39 +65,52 @@ def wrong(leaf: Integration, upstream: Upstream, items: Iterable[Item]) -> list[
 
 # --- xWiki -----------------------------------------------------------------------------------------------------------
 
-wiki = wiki_fixture("modern")
+wiki = wiki_fixture("18")
+
+ADDRESSES = {
+    "as usual": ("18", "/xwiki/bin/view"),
+    "without the action": ("18", "/xwiki/bin"),
+    "short": ("18", "/wiki"),
+    "without anything": ("18", ""),
+    "of a server without slashes": ("16", "/xwiki/bin/view"),
+}
+"""Profile, and the path before the names of a page in the addresses that the wiki builds."""
+
+AMBIGUOUS = frozenset({"view", "edit", "wiki"})
+"""xWiki adds the action to the address of a space with such a name, the sandbox does not."""
+
+
+def is_served(page: PageReference, profile: str) -> bool:
+    return profile == "18" or not any("/" in name or "\\" in name for name in (*page.spaces, page.name))
 
 
 def random_pages(dice: random.Random) -> Iterator[PageReference]:
     """Pages at all depths, terminal and nested; some are twins such as ``A.B`` and ``A.B.WebHome``."""
     while True:
-        spaces = tuple(dice.choices(NAMES, k=dice.choice((1, 1, 2, 3))))
-        name = dice.choice(NAMES) if dice.random() < 0.6 else "WebHome"
-        if not any("/" in part or "\\" in part for part in (*spaces, name)) and "WebHome" not in spaces:
-            yield PageReference("xwiki", spaces, name)
+        spaces = tuple(dice.choices([name for name in NAMES if name != HOME], k=dice.choice((1, 1, 2, 3))))
+        if spaces[0] not in AMBIGUOUS:
+            yield PageReference("xwiki", spaces, dice.choice(NAMES) if dice.random() < 0.6 else HOME)
 
 
-def fill(wiki: WikiServer, number: int = ROWS) -> list[str]:
-    pages: dict[str, None] = {}
-    for page in random_pages(random.Random(SEED)):
-        pages[str(page)] = None
-        if len(pages) == number:
-            break
-    for reference in pages:
+@pytest.mark.parametrize("spelled", ADDRESSES)
+def test_rows_of_pages_lead_back_to_their_pages(wiki: WikiServer, spelled: str) -> None:
+    profile, path = ADDRESSES[spelled]
+    wiki.standin.behave_like(profile)
+    wiki.standin.public_url, wiki.standin.view_path = wiki.server.url, path
+    pages = (page for page in random_pages(random.Random(spelled)) if is_served(page, profile))
+    references = list(dict.fromkeys(str(page) for page in islice(pages, ROWS // len(ADDRESSES))))
+    for reference in references:
         wiki.standin.add_page(reference, title="Odd")
-    return list(pages)
-
-
-@pytest.mark.parametrize("options", [{}])
-def test_rows_of_pages_lead_back_to_their_pages(wiki: WikiServer, options: dict[str, str]) -> None:
-    references = fill(wiki)
-
     wiki.connector.cache_ttl_s = 60
-    with wiki.open(wiki.source(), deadline_s=120) as upstream:
-        items = wiki.leaf.fetch_many(upstream, references)
 
-        assert {item.state.value for item in items.values()} == {"live"}
-        assert wrong(wiki.leaf, upstream, items.values()) == []
+    with wiki.open(deadline_s=120) as upstream:
+        items = wiki.leaf.fetch_many(upstream, references).values()
+        singly = [wiki.leaf.fetch(upstream, reference) for reference in references]
+
+        assert {item.state for item in items} == {State.LIVE}
+        assert {item.url.startswith(f"{wiki.server.url}{path}/") for item in singly} == {True}
+        assert wrong(wiki.leaf, upstream, items) == []
+        assert wrong(wiki.leaf, upstream, singly) == []
 
 
 # --- OpenProject -----------------------------------------------------------------------------------------------------
@@ -107,7 +121,8 @@ tracker = tracker_fixture("17")
 @pytest.mark.parametrize("are_semantic", [False, True])
 def test_rows_of_work_packages_lead_back_to_their_work_packages(tracker: Tracker, are_semantic: bool) -> None:
     tracker.standin.semantic_display_ids = are_semantic
-    numbers = [str(number) for number in tracker.standin.add_many(ROWS, project_id=1)]
+    tracker.connector.cache_ttl_s = 60
+    numbers = [str(number) for number in tracker.standin.add_many(ROWS // 2, project_id=1)]
 
     with tracker.open(deadline_s=120) as upstream:
         items = tracker.leaf.fetch_many(upstream, numbers)

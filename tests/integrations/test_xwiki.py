@@ -23,6 +23,7 @@ from panel.integrations.xwiki.rest import reported_user
 
 wiki = wiki_fixture("legacy", "modern", "solr-only")
 modern = wiki_fixture("modern")
+recent = wiki_fixture("18")
 legacy = wiki_fixture("legacy")
 
 PAGE = f"{REST}/spaces/Sandbox/pages/TestPage1"
@@ -549,6 +550,43 @@ def test_text_that_is_not_a_page_is_rejected_without_a_request(modern: WikiServe
         modern.leaf.resolve(modern.open(), text.replace("{root}", modern.root))
 
     assert seen == []
+
+
+@pytest.mark.parametrize("name", ["a/b", r"a\\b", "/", r"a/b\\c/"])
+def test_a_name_with_a_slash_is_found_where_the_server_takes_it(recent: WikiServer, name: str) -> None:
+    recent.standin.add_page(f"Sandbox.{name}", title="Odd")
+
+    item = recent.leaf.resolve(recent.open(), f"xwiki:Sandbox.{name}")
+
+    assert (item.reference, item.title) == (f"xwiki:Sandbox.{name}", "Odd")
+    assert recent.leaf.fetch(recent.open(), item.reference).title == "Odd"
+    assert recent.leaf.resolve(recent.open(), item.url).reference == item.reference
+    assert recent.leaf.fetch_many(recent.open(), [item.reference])[item.reference].title == "Odd"
+
+
+@pytest.mark.parametrize("path", ["", "/wiki", "/xwiki/bin", "/a%20b"])
+@pytest.mark.parametrize("is_home_visible", [True, False])
+def test_a_short_address_is_read_as_the_wiki_builds_it(recent: WikiServer, path: str, is_home_visible: bool) -> None:
+    recent.standin.public_url, recent.standin.view_path = recent.server.url, path
+    recent.standin.add_page("Dev.Sub.WebHome", title="Nested")
+    if not is_home_visible:
+        recent.standin.deny_view("Main")
+    upstream = recent.open()
+
+    with recent.standin.counting() as seen:
+        found = [
+            recent.leaf.resolve(upstream, f"{recent.server.url}{path}/{names}?x=1#y").reference
+            for names in ("Sandbox/TestPage1", "Dev/Sub/", "Dev/Sub/")
+        ]
+
+    assert found == ["xwiki:Sandbox.TestPage1", "xwiki:Dev.Sub.WebHome", "xwiki:Dev.Sub.WebHome"]
+    learning = 0 if path == "/xwiki/bin" else 1 if is_home_visible else 3
+    assert len(seen) == 3 + learning
+
+
+def test_an_address_that_the_wiki_does_not_build_is_another_place(recent: WikiServer) -> None:
+    with pytest.raises(WrongHost, match=r"/other\. There is no source for it yet"):
+        recent.leaf.resolve(recent.open(), f"{recent.server.url}/other/Sandbox/TestPage1")
 
 
 @pytest.mark.parametrize("text", ["{root}/bin/view/Sandbox/a%2Fb", r"Sandbox.a\\b", "Sandbox.a/b"])

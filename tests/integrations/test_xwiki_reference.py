@@ -23,7 +23,8 @@ from panel.integrations.xwiki.reference import (
 ROOT = "https://wiki.example.org/xwiki"
 
 names = st.text(st.characters(exclude_categories=("Cc", "Cs")), min_size=1, max_size=20)
-references = st.builds(PageReference, st.just("xwiki"), st.lists(names, min_size=1, max_size=4).map(tuple), names)
+in_all_wikis = st.sampled_from(["xwiki", "docs"])
+references = st.builds(PageReference, in_all_wikis, st.lists(names, min_size=1, max_size=4).map(tuple), names)
 
 
 def candidates(text: str, root: str = ROOT, wiki: str = "xwiki", prefix: Prefix | None = None) -> list[str]:
@@ -40,13 +41,13 @@ def test_parsing_a_formatted_reference_returns_the_reference(reference: PageRefe
 
 @given(references)
 def test_parsing_the_local_form_returns_the_reference(reference: PageReference) -> None:
-    assert PageReference.parse(reference.local, "xwiki") == reference
+    assert PageReference.parse(reference.local, reference.wiki) == reference
     assert tuple(split_names(reference.space)) == reference.spaces
 
 
 @given(references.filter(lambda reference: reference.is_reachable))
 def test_the_url_of_a_page_resolves_to_its_reference(reference: PageReference) -> None:
-    assert reference in parse_pasted(page_url(ROOT, reference), ROOT, "xwiki").candidates
+    assert reference in parse_pasted(page_url(ROOT, reference), ROOT, reference.wiki).candidates
 
 
 @given(st.text(max_size=60))
@@ -394,4 +395,10 @@ def test_a_short_address_of_another_wiki_is_refused_by_the_name_of_that_wiki() -
 def test_the_short_address_of_a_page_resolves_to_its_reference(reference: PageReference, prefix: Prefix) -> None:
     path = "/".join(quote(part, safe="") for part in (*prefix, *reference.spaces, reference.name))
 
-    assert reference in parse_pasted(f"https://wiki.example.org/{path}", ROOT, "xwiki", lambda: prefix).candidates
+    address = f"https://wiki.example.org/{path}"
+    assert reference in parse_pasted(address, ROOT, reference.wiki, lambda: prefix).candidates
+
+
+@given(references.filter(lambda reference: reference.is_reachable and not reference.name[-1].isspace()))
+def test_the_reference_that_is_shown_resolves_to_its_page(reference: PageReference) -> None:
+    assert parse_pasted(str(reference), ROOT, reference.wiki).candidates[0] == reference
