@@ -13,6 +13,7 @@ from panel.accounts.principal import Action
 from panel.core.domain import Problem, Row
 from panel.core.errors import ChangedUpstream, InvalidInput, NotFound, NotRecorded, PanelError, ProviderUnavailable
 from panel.core.reasons import Reason
+from panel.core.text import trimmed
 from panel.integrations.contract import Integration
 from panel.links.service import LinkedAll
 from panel.storage.engine import STORAGE_FAILURES, db
@@ -83,7 +84,7 @@ def _on(method: str, rule: str) -> Callable[[View], View]:
 
 def blueprint(name: str, url_prefix: str) -> Blueprint:
     """A blueprint with all views of the tab, below an address that identifies the object."""
-    tab = Blueprint(name, __name__, url_prefix=f"{url_prefix}/<register>/<schema>/<object_id>")
+    tab = Blueprint(name, __name__, url_prefix=f"{url_prefix}/<part:register>/<part:schema>/<part:object_id>")
     tab.url_value_preprocessor(take_object_reference)
     for method, rule, view in _VIEWS:
         tab.add_url_rule(rule, view_func=view, methods=[method])
@@ -163,7 +164,7 @@ def _page_number() -> int:
     return number
 
 
-@_get(f"{LEAF}/items/<path:reference>/excerpt")
+@_get(f"{LEAF}/items/<id:reference>/excerpt")
 def excerpt(integration: str, reference: str) -> Response:
     """The beginning of the text of an item; empty after any failure, because the row is complete without it."""
     here, leaf = visit(), panel().registry.get(integration)
@@ -199,8 +200,8 @@ def search(integration: str) -> Response:
 
 
 def _is_reference(leaf: Integration, text: str) -> bool:
-    config = panel().resolver.shown_config(leaf)
-    return config is not None and bool(text) and leaf.looks_like_reference(config, text)
+    config, words = panel().resolver.shown_config(leaf), trimmed(text)
+    return config is not None and bool(words) and leaf.looks_like_reference(config, words)
 
 
 @_post(f"{LEAF}/links")
