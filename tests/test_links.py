@@ -59,7 +59,7 @@ def test_links_of_one_object_are_not_those_of_another(links: Links, visitor: Vis
 def test_ten_lists_are_right_and_quick_while_the_index_hangs(
     links: Links, visitor: Visitor, services: Panel, upstreams: Upstreams, count: int
 ) -> None:
-    upstreams.xwiki.use_profile("18")
+    upstreams.xwiki.behave_like("18")
     for number in range(count):
         upstreams.xwiki.add_page(f"Sandbox.Many{number}")
         links.link(visitor, "xwiki", CASE, f"xwiki:Sandbox.Many{number}")

@@ -20,7 +20,7 @@ PAGES = range(1, 4)
 
 @pytest.fixture(params=["16", "18"])
 def wiki(request: pytest.FixtureRequest, upstreams: Upstreams) -> Upstreams:
-    upstreams.xwiki.use_profile(request.param)
+    upstreams.xwiki.behave_like(request.param)
     for reference, title in zip(EXPECTED, TITLES, strict=True):
         upstreams.xwiki.add_page(reference, title=title)
     return upstreams
