@@ -9,7 +9,16 @@ from panel.connector.headers import OauthSigner, check_headers, check_token_head
 from panel.connector.limiter import Breaker, Rate, Traffic, traffic_of
 from panel.connector.response import Answer, unexpected
 from panel.connector.shared_cache import CachedAnswer, SharedCache
-from panel.connector.source import Auth, AuthKind, GrantType, OauthClient, Secret, SourceConfig, origin_of
+from panel.connector.source import (
+    Auth,
+    AuthKind,
+    GrantType,
+    OauthClient,
+    Secret,
+    SourceConfig,
+    is_same_host,
+    origin_of,
+)
 
 __all__ = [
     "Answer",
@@ -34,6 +43,7 @@ __all__ = [
     "check_root",
     "check_token_header",
     "is_header_value",
+    "is_same_host",
     "origin_of",
     "sent_headers",
     "traffic_of",

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from werkzeug.wrappers import Response
 from xwiki_wiki import REST, WikiServer, paths, wiki_fixture
 
 from panel.connector import Answer, Auth, AuthKind, Secret, SourceConfig, Upstream
@@ -17,9 +19,11 @@ from panel.core.reasons import Reason
 from panel.integrations.descriptor import Descriptor
 from panel.integrations.xwiki import leaf as module
 from panel.integrations.xwiki.leaf import XWiki
+from panel.integrations.xwiki.rest import reported_user
 
 wiki = wiki_fixture("legacy", "modern", "solr-only")
 modern = wiki_fixture("modern")
+recent = wiki_fixture("18")
 legacy = wiki_fixture("legacy")
 
 PAGE = f"{REST}/spaces/Sandbox/pages/TestPage1"
@@ -426,6 +430,47 @@ def _facts(wiki: WikiServer, reference: str) -> Any:
     return _item(wiki, reference).facts
 
 
+GUEST = "xWiki answers as a guest: the user name or password is not accepted."
+
+
+# --- accounts ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("header", "user"),
+    [
+        ("xwiki:XWiki.alice", "alice"),
+        (r"xwiki:XWiki.j\.doe", "j.doe"),
+        (r"xwiki:XWiki.jane@example\.org", "jane@example.org"),
+        ("xwiki:XWiki.a:b", "a:b"),
+        ("alice", "alice"),
+        ("xwiki:XWiki.XWikiGuest", None),
+        ("XWiki.XWikiGuest", None),
+        ("", None),
+    ],
+)
+def test_the_name_of_the_account_is_read_with_its_escapes(header: str, user: str | None) -> None:
+    assert reported_user(Answer(200, {"xwiki-user": header}, b"", "GET /")) == user
+
+
+@pytest.mark.parametrize(
+    ("login", "sentence"),
+    [
+        ("alice", GUEST),
+        ("XWiki.alice", GUEST),
+        ("j.doe", f"{GUEST} Of accounts with a dot in the name, xWiki's own cannot sign in with a password here; those of LDAP can."),
+        ("xwiki:XWiki.alice", "Source 'xwiki' has a user name with a colon, which Basic sign-in cannot carry."),
+    ],
+)  # fmt: skip
+def test_a_rejected_login_says_what_may_be_wrong_with_the_name(modern: WikiServer, login: str, sentence: str) -> None:
+    source = replace(modern.source("wrong"), auth=Auth(AuthKind.BASIC, login, secret=Secret("wrong")))
+
+    with pytest.raises(ProviderUnavailable) as refused:
+        modern.leaf.check(modern.open(source))
+
+    assert str(refused.value) == sentence
+
+
 # --- pasted URLs and typed references ------------------------------------------------------------------------------
 
 
@@ -443,6 +488,12 @@ def _facts(wiki: WikiServer, reference: str) -> Any:
         ("{root}/bin/view/07.+Dev", r"07\. Dev.WebHome", 1),
         ("{root}/bin/download/Sandbox/TestPage1/plan.pdf", "Sandbox.TestPage1", 1),
         ("{root}", "Main.WebHome", 1),
+        ("{root}/", "Main.WebHome", 1),
+        ("{root}/Sandbox/TestPage1", "Sandbox.TestPage1", 2),
+        ("Sandbox/TestPage1", "Sandbox.TestPage1", 1),
+        ("[[The page>>doc:xwiki:Sandbox.TestPage1]]", "Sandbox.TestPage1", 1),
+        ("{root}/bin/edit/Sandbox/TestPage1?editor=wiki", "Sandbox.TestPage1", 1),
+        ("{root}/rest/wikis/xwiki/spaces/Sandbox/pages/TestPage1", "Sandbox.TestPage1", 1),
         ("Sandbox.Hid", "Sandbox.Hid", 2),
     ],
 )
@@ -493,12 +544,65 @@ def test_the_error_distinguishes_denied_from_missing_pages(wiki: WikiServer, tex
         wiki.leaf.resolve(wiki.open(), text)
 
 
-@pytest.mark.parametrize("text", ["Sandbox", "{root}/bin/view/A/b%2Fc", "docs:A.B", "A..B", "{root}/bin/login/A/B"])
+@pytest.mark.parametrize("text", ["Sandbox", "docs:A.B", "A..B", "{root}/bin/login/A/B", "{root}/bin/view/A/%2e%2e/B"])
 def test_text_that_is_not_a_page_is_rejected_without_a_request(modern: WikiServer, text: str) -> None:
     with modern.standin.counting() as seen, pytest.raises(InvalidInput):
         modern.leaf.resolve(modern.open(), text.replace("{root}", modern.root))
 
     assert seen == []
+
+
+@pytest.mark.parametrize("name", ["a/b", r"a\\b", "/", r"a/b\\c/"])
+def test_a_name_with_a_slash_is_found_where_the_server_takes_it(recent: WikiServer, name: str) -> None:
+    recent.standin.add_page(f"Sandbox.{name}", title="Odd")
+
+    item = recent.leaf.resolve(recent.open(), f"xwiki:Sandbox.{name}")
+
+    assert (item.reference, item.title) == (f"xwiki:Sandbox.{name}", "Odd")
+    assert recent.leaf.fetch(recent.open(), item.reference).title == "Odd"
+    assert recent.leaf.resolve(recent.open(), item.url).reference == item.reference
+    assert recent.leaf.fetch_many(recent.open(), [item.reference])[item.reference].title == "Odd"
+
+
+@pytest.mark.parametrize("path", ["", "/wiki", "/xwiki/bin", "/a%20b"])
+@pytest.mark.parametrize("is_home_visible", [True, False])
+def test_a_short_address_is_read_as_the_wiki_builds_it(recent: WikiServer, path: str, is_home_visible: bool) -> None:
+    recent.standin.public_url, recent.standin.view_path = recent.server.url, path
+    recent.standin.add_page("Dev.Sub.WebHome", title="Nested")
+    if not is_home_visible:
+        recent.standin.deny_view("Main")
+    upstream = recent.open()
+
+    with recent.standin.counting() as seen:
+        found = [
+            recent.leaf.resolve(upstream, f"{recent.server.url}{path}/{names}?x=1#y").reference
+            for names in ("Sandbox/TestPage1", "Dev/Sub/", "Dev/Sub/")
+        ]
+
+    assert found == ["xwiki:Sandbox.TestPage1", "xwiki:Dev.Sub.WebHome", "xwiki:Dev.Sub.WebHome"]
+    learning = 0 if path == "/xwiki/bin" else 1 if is_home_visible else 3
+    assert len(seen) == 3 + learning
+
+
+def test_an_address_that_the_wiki_does_not_build_is_another_place(recent: WikiServer) -> None:
+    with pytest.raises(WrongHost, match=r"/other\. There is no source for it yet"):
+        recent.leaf.resolve(recent.open(), f"{recent.server.url}/other/Sandbox/TestPage1")
+
+
+@pytest.mark.parametrize("text", ["{root}/bin/view/Sandbox/a%2Fb", r"Sandbox.a\\b", "Sandbox.a/b"])
+def test_a_name_that_the_server_refuses_is_said_to_be_refused(modern: WikiServer, text: str) -> None:
+    with pytest.raises(NotFound, match="refuses addresses with a slash or backslash in a name"):
+        modern.leaf.resolve(modern.open(), text.replace("{root}", modern.root))
+
+
+def test_a_400_of_xwiki_itself_is_no_refusal_of_its_server(modern: WikiServer) -> None:
+    own = {"XWiki-Version": "16.10.2", "XWiki-User": "xwiki:XWiki.alice"}
+    modern.standin.answer = lambda request: Response("", 400, own)  # type: ignore[method-assign]
+
+    with pytest.raises(ProviderUnavailable) as failure:
+        modern.leaf.resolve(modern.open(), "xwiki:Sandbox.a/b")
+
+    assert failure.value.reason is Reason.UNEXPECTED_RESPONSE
 
 
 def test_a_page_of_another_host_is_rejected_without_a_request(modern: WikiServer) -> None:

@@ -19,12 +19,18 @@ from panel.integrations.xwiki import moved, reference, rest
 from panel.integrations.xwiki.create import create
 from panel.integrations.xwiki.item import gone, path_of, read_page, to_row
 from panel.integrations.xwiki.lookup import find_pages, note_live
+from panel.integrations.xwiki.pasted import Pasted, parse_pasted
 from panel.integrations.xwiki.places import find_places, place_of, visible_spaces
-from panel.integrations.xwiki.reference import BadReference, PageReference, Pasted
+from panel.integrations.xwiki.reference import BadReference, PageReference
 from panel.integrations.xwiki.rest import MOST, REST, ask_page, identify, reported_version, wiki_of
 from panel.integrations.xwiki.search import search_pages
+from panel.integrations.xwiki.short_addresses import view_prefix
 
 _HIDDEN = "xWiki does not show this page to our account."
+_REFUSED = (
+    "The web server of this xWiki refuses addresses with a slash or backslash in a name (HTTP 400), "
+    "so that such a page cannot be read."
+)
 
 
 class XWiki(Integration):
@@ -86,7 +92,7 @@ class XWiki(Integration):
 
     def resolve(self, upstream: Upstream, text: str) -> Item:
         source = upstream.source
-        pasted = reference.parse_pasted(text, source.root, wiki_of(source))
+        pasted = parse_pasted(text, source.root, wiki_of(source), lambda: view_prefix(upstream))
         statuses = []
         for candidate in pasted.candidates:
             answer = ask_page(upstream, candidate)
@@ -95,6 +101,8 @@ class XWiki(Integration):
                 note_live(upstream, candidate)
                 return moved.at_end(upstream, candidate, read_page(answer, wiki_of(source), source.root))
             statuses.append(answer.status)
+        if statuses[0] == 400:
+            raise NotFound(_REFUSED)
         raise NotFound(_HIDDEN if 401 in statuses else f"xWiki has no page “{pasted.candidates[0].local}”.")
 
     def fetch(self, upstream: Upstream, reference: str, *, with_excerpt: bool = False) -> Item:

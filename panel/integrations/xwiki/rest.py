@@ -15,7 +15,7 @@ from panel.connector.source import AuthKind
 from panel.core.domain import Identity, Problem
 from panel.core.errors import ProviderUnavailable
 from panel.core.reasons import Reason
-from panel.integrations.xwiki.reference import MAIN_WIKI, PageReference
+from panel.integrations.xwiki.reference import MAIN_WIKI, PageReference, split_names, without_wiki
 
 REST = "rest"
 MOST = 100
@@ -44,7 +44,7 @@ def numbers_of(version: str) -> tuple[int, ...]:
 
 def reported_user(answer: Answer) -> str | None:
     """The name of the account, or None for a guest."""
-    user = answer.headers.get("xwiki-user", "").rpartition(".")[2].rpartition(":")[2]
+    user = split_names(without_wiki(answer.headers.get("xwiki-user", ""))[1])[-1]
     return None if user in ("", "XWikiGuest") else user
 
 
@@ -89,7 +89,17 @@ def _is_root(answer: Answer, source: SourceConfig) -> bool:
 
 def _not_accepted(source: SourceConfig) -> Problem:
     what = "user name or password" if source.auth.kind is AuthKind.BASIC else "token"
-    return Problem(Reason.CREDENTIALS_REJECTED, f"xWiki answers as a guest: the {what} is not accepted.")
+    sentence = f"xWiki answers as a guest: the {what} is not accepted.{_login_hint(source.auth.username)}"
+    return Problem(Reason.CREDENTIALS_REJECTED, sentence)
+
+
+def _login_hint(login: str) -> str:
+    """Why a login with a dot may not be accepted, with the right password."""
+    if "." in login.removeprefix("XWiki."):
+        return (
+            " Of accounts with a dot in the name, xWiki's own cannot sign in with a password here; those of LDAP can."
+        )
+    return ""
 
 
 def _not_xwiki(answer: Answer) -> Problem:
@@ -116,12 +126,17 @@ def ask(upstream: Upstream, *path: str, query: Query = (), allow: Collection[int
 def ask_page(upstream: Upstream, reference: PageReference, *, allow: Collection[int] = ()) -> Answer:
     """GET one page. The answer may be 404 or 401: it does not exist, or the account may not see it.
 
+    It is 400 where the server in front of xWiki refuses the slash or backslash of a name.
+
     https://www.xwiki.org/xwiki/bin/view/Documentation/UserGuide/Features/XWikiRESTfulAPI, "Page resources".
     """
-    answer = upstream.get(REST, *reference.path, query=[("prettyNames", "true")], allow={401, 404, *allow})
-    if answer.status == 404 and not reported_version(answer):
-        # A proxy or a starting server also answers 404. It only counts when xWiki itself answers.
+    allowed = {401, 404, *allow, *({400} if reference.has_separator else ())}
+    answer = upstream.get(REST, *reference.path, query=[("prettyNames", "true")], allow=allowed)
+    if answer.status in (400, 404) and not reported_version(answer):
+        # A proxy or a starting server also answers so. It only counts when xWiki itself answers.
         identify(upstream)
+    if answer.status == 400 and reported_version(answer):
+        raise unexpected(f"{answer.where} answered 400.")
     return answer
 
 
