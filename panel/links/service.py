@@ -30,6 +30,7 @@ from panel.core.text_limits import REFERENCE_LENGTH, refuse_longer
 from panel.integrations.contract import AskedField, Integration, creating
 from panel.integrations.registry import Registry
 from panel.links import idempotency, open_creates, pointers
+from panel.links.locate import located
 from panel.links.upstream import open_upstream
 from panel.logs import audit
 from panel.logs.audit import Actor, AuditAction
@@ -43,7 +44,7 @@ from panel.sources.checks import (
 from panel.sources.instances import Instances
 from panel.sources.resolver import ResolvedSource, SourceResolver
 from panel.storage.engine import STORAGE_FAILURES, db
-from panel.storage.models import CreateIntent, OpenCreate
+from panel.storage.models import CreateIntent, Link, OpenCreate
 
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 200
@@ -169,7 +170,8 @@ class Links:
             if not shown:
                 leaf.check(upstream)
                 return {}
-            return leaf.fetch_many(upstream, [pointer.reference for pointer in shown])
+            items = leaf.fetch_many(upstream, [pointer.reference for pointer in shown])
+            return located(leaf, upstream, items, shown)
 
     def item(self, visitor: Visitor, integration: str, obj: ObjectRef, reference: str) -> Row:
         """One linked item with its excerpt. Raises NotFound when this object does not point there."""
@@ -182,6 +184,8 @@ class Links:
                 item = leaf.fetch(upstream, reference, with_excerpt=True)
             except NotFound:
                 item = Item.gone(reference, pointer.url)
+            item = located(leaf, upstream, {reference: item}, [pointer])[reference]
+        pointers.note_origin(link, item)
         return Row(pointer, item)
 
     def available(
@@ -236,6 +240,8 @@ class Links:
     ) -> Choices:
         """The upstream's choices for a field of the create form, or of the update form of a linked ``reference``."""
         leaf = self._leaf_of_form(visitor, integration, obj, reference)
+        if obj is not None and reference is None and not search:
+            values = {**_beside_newest(visitor, leaf, obj), **{name: text for name, text in values.items() if text}}
         with open_upstream(self._connector, leaf, self._resolver.resolve(leaf), visitor.caller) as upstream:
             return leaf.find_choices(upstream, field, values, search=search, reference=reference)
 
@@ -284,7 +290,7 @@ class Links:
         return self._linked(visitor, leaf, source, obj, item)
 
     def _linked(self, visitor: Visitor, leaf: Integration, source: ResolvedSource, obj: ObjectRef, item: Item) -> Row:
-        link = pointers.add(leaf, obj, item.reference, by=visitor.actor, action=AuditAction.LINK)
+        link = pointers.add(leaf, obj, item.reference, by=visitor.actor, action=AuditAction.LINK, origin=item.origin)
         if link is None:
             raise AlreadyLinked(f"This {leaf.descriptor.noun} is already linked.")
         return Row(pointers.as_pointer(leaf, source.config, link), item)
@@ -382,8 +388,7 @@ class Links:
     ) -> Row:
         open_creates.close(opened, item.reference)
         audit.record(AuditAction.CREATE, visitor.actor, subject=item.reference, obj=obj, integration=leaf.id)
-        # Another request may have linked the new item meanwhile.
-        link = pointers.add(leaf, obj, item.reference, by=visitor.actor) or pointers.find(leaf, obj, item.reference)
+        link = _added(visitor, leaf, obj, item)
         return Row(pointers.as_pointer(leaf, source.config, link), item)
 
     def _create_upstream(
@@ -424,7 +429,7 @@ class Links:
             AuditAction.CREATE_SETTLED, visitor.actor, subject=item.reference, obj=obj, integration=leaf.id,
             detail="linked",
         )  # fmt: skip
-        link = pointers.add(leaf, obj, item.reference, by=visitor.actor) or pointers.find(leaf, obj, item.reference)
+        link = _added(visitor, leaf, obj, item)
         return Row(pointers.as_pointer(leaf, source.config, link), item)
 
     def settle_absent(self, visitor: Visitor, opened: OpenCreate) -> None:
@@ -484,10 +489,24 @@ class Links:
         return pointers.as_pointers(leaf, source.config, links)
 
 
+def _added(visitor: Visitor, leaf: Integration, obj: ObjectRef, item: Item) -> Link:
+    """The link to an item; another request may have made it meanwhile."""
+    link = pointers.add(leaf, obj, item.reference, by=visitor.actor, origin=item.origin)
+    return link or pointers.find(leaf, obj, item.reference)
+
+
 def _asked_in(changes: Mapping[str, Any]) -> list[str]:
     """The names of the fields that the panel's form does not have, for the audit trail."""
     fields = changes.get("fields")
     return [str(name)[:100] for name in list(fields)[:20]] if isinstance(fields, Mapping) else []
+
+
+def _beside_newest(visitor: Visitor, leaf: Integration, obj: ObjectRef) -> Mapping[str, str]:
+    """The values of a form for an item beside the one that was linked last, for those who may see that one."""
+    if not visitor.principal.may(Action.VIEW):
+        return {}
+    links, _ = pointers.read_page(leaf, obj, 1, 1)
+    return leaf.values_beside(links[0].reference) if links else {}
 
 
 def _record_uncertain(
