@@ -92,6 +92,21 @@ def test_an_older_link_gets_its_origin_when_its_page_is_read(
     assert _link().origin == known
 
 
+def test_a_page_is_shown_when_its_origin_cannot_be_stored(
+    connected: Flask, services: Panel, visitor: Visitor, upstreams: Upstreams
+) -> None:
+    services.links.link(visitor, "xwiki", CASE, "Sandbox.TestPage1")
+    db.session.execute(update(Link).values(origin=None))
+    db.session.commit()
+    db.session.connection().exec_driver_sql("PRAGMA query_only = ON")
+
+    row = services.links.item(visitor, "xwiki", CASE, "xwiki:Sandbox.TestPage1")
+
+    assert row.item is not None
+    assert row.item.state is State.LIVE
+    assert _link().origin is None
+
+
 def test_a_list_is_shown_when_moved_items_cannot_be_looked_for(
     wiki: Upstreams, services: Panel, visitor: Visitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
