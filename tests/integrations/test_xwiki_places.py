@@ -72,6 +72,17 @@ def test_a_large_wiki_offers_its_top_level_and_says_that_there_is_more(real: Wik
     assert len(seen) <= 5
 
 
+def test_a_first_page_with_denied_spaces_is_not_taken_for_all(real: WikiServer) -> None:
+    _fill(real, 150)
+    for number in range(40):
+        real.standin.deny_view(f"Cases.Case {number:04}")
+
+    found = _find(real)
+
+    assert found.more
+    assert {"Cases", "Main", "Sandbox"} <= set(_shown(found))
+
+
 def test_a_large_result_says_that_there_is_more(real: WikiServer) -> None:
     _fill(real, 150)
 
