@@ -20,6 +20,7 @@ from panel.integrations.xwiki.reference import (
     LONGEST,
     BadReference,
     PageReference,
+    from_path,
     segments_of,
     split_names,
     web_address,
@@ -102,6 +103,8 @@ def _target(typed: str, wiki: str) -> tuple[str, str]:
 def _typed(typed: str, wiki: str, kind: str) -> Pasted:
     if len(typed) > LONGEST:
         raise BadReference(typed)
+    if (page := from_path(typed, wiki)) is not None:
+        return Pasted((page,))
     prefix, local = without_wiki(typed)
     if prefix is not None and "/" in prefix:
         prefix, local = None, typed

@@ -14,6 +14,7 @@ from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from panel.connector import origin_of
 from panel.core.errors import InvalidInput
+from panel.core.text import one_line
 
 HOME = "WebHome"
 MAIN_WIKI = "xwiki"
@@ -128,6 +129,35 @@ def split_names(text: str) -> list[str]:
 def names_of_space(text: str) -> tuple[str, ...]:
     """The names in a space's id: ``xwiki:A.B``, or ``A.B`` as in search results."""
     return tuple(split_names(without_wiki(text)[1]))
+
+
+_BELOW, _TERMINAL = " › ", " · "
+"""What stands in a path before the name of a space, and before that of a terminal page."""
+
+
+def path_of(reference: PageReference) -> str:
+    """A page without escapes and ``WebHome``: ``Policy › Housing``, ``› Policy``, terminal ones ``Policy · Notes``.
+
+    ``from_path`` reads it. The reference itself for names that a path cannot show.
+    """
+    spaces = _BELOW.join(reference.spaces)
+    if not reference.is_home:
+        path = f"{spaces}{_TERMINAL}{reference.name}"
+    else:
+        path = spaces if len(reference.spaces) > 1 else f"{_BELOW.lstrip()}{spaces}"
+    return path if one_line(path) == path and from_path(path, reference.wiki) == reference else str(reference)
+
+
+def from_path(text: str, wiki: str) -> PageReference | None:
+    """The page of a path; None for other text."""
+    outer, terminal, name = text.rpartition(_TERMINAL)
+    spaces = (outer if terminal else text).removeprefix(_BELOW.lstrip()).split(_BELOW)
+    if not terminal and len(spaces) == 1 and not text.startswith(_BELOW.lstrip()):
+        return None
+    try:
+        return PageReference(wiki, tuple(spaces), name if terminal else HOME)
+    except BadReference:
+        return None
 
 
 def looks_like_reference(text: str, wiki: str) -> bool:
