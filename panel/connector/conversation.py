@@ -301,10 +301,15 @@ class Upstream:
             # A failing log must not turn a successful call into a failure.
             log.exception("A call to source %s could not be recorded", self.source.slug)
 
-    def remember(self, key: str, seconds: float, fetch: Callable[[], T]) -> T:
-        """The value of ``fetch``, cached in this process for ``seconds``, per source and revision."""
+    def remember(
+        self, key: str, seconds: float | Callable[[T], float], fetch: Callable[[], T], *, renew: bool = False
+    ) -> T:
+        """The value of ``fetch``, cached in this process for ``seconds``, per source and revision.
+
+        ``seconds`` may be a function of the value. With ``renew`` a cached value is replaced.
+        """
         whole = (self.source.id, self.source.revision, key)
-        return self._single_flight(self._services.values, whole, seconds, fetch)
+        return self._single_flight(self._services.values, whole, seconds, fetch, renew=renew)
 
     def optional(self, name: str, work: Callable[[Upstream], T], *, share: float = SHARE) -> T | None:
         """The result of ``work`` with a part of the source without which the rest is right; None without it.
@@ -335,8 +340,9 @@ class Upstream:
         return self._services.notes.of(self.source, name)
 
     def _single_flight(
-        self, cache: LocalCache, key: Hashable, seconds: float | Callable[[T], float], fetch: Callable[[], T]
-    ) -> T:
+        self, cache: LocalCache, key: Hashable, seconds: float | Callable[[T], float], fetch: Callable[[], T],
+        *, renew: bool = False,
+    ) -> T:  # fmt: skip
         """Fetch through ``cache``, which shares one fetch between concurrent callers.
 
         A shared failure is raised as a new exception for each caller, because callers set attributes on it.
@@ -346,7 +352,7 @@ class Upstream:
                 return cache.get(
                     key, seconds, fetch, self._deadline,
                     served=lambda waiting: _add_served(records, waiting),
-                    attend=lambda: self._limiter.attend(self.source, self._deadline),
+                    attend=lambda: self._limiter.attend(self.source, self._deadline), renew=renew,
                 )  # fmt: skip
         except DeadlinePassed:
             own = ProviderUnavailable(timed_out(self._endpoint.host, self._deadline.seconds))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from enum import StrEnum
@@ -18,6 +18,8 @@ class State(StrEnum):
 
     LIVE = "live"
     GONE = "gone"
+    MOVED = "moved"
+    """It is shown under another reference than that of the pointer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,11 @@ class Item:
     descriptor show them and a search in the linked items includes their text. Nothing else reads them."""
     excerpt: str | None = None
     """Preview as plain text; None where it was not requested."""
+    origin: int | None = None
+    """Opaque number that the item keeps when its reference changes, and that is stored with the pointer. None where
+    the answer does not show it, and for a kind of item that keeps its reference."""
+    moved_to: tuple[Item, ...] = ()
+    """The items that a moved one may be now, each under its own reference; a single one where that is certain."""
     remarks: tuple[str, ...] = ()
     """Sentences on how a new item differs from what was asked for."""
 
@@ -66,6 +73,11 @@ class Item:
     def gone(cls, reference: str, url: str, *, title: str = "", facts: Mapping[str, Any] | None = None) -> Item:
         """The item of a pointer whose target the upstream does not show."""
         return cls(reference, title or reference, url, State.GONE, facts=facts or {})
+
+    def moved(self, places: Sequence[Item]) -> Item:
+        """This item as moved to ``places``. With a single place, everything but the reference is as it is there."""
+        shown = places[0] if len(places) == 1 else self
+        return replace(shown, reference=self.reference, state=State.MOVED, moved_to=tuple(places), origin=None)
 
     def with_excerpt(self, excerpt: str | None) -> Item:
         return replace(self, excerpt=excerpt)
@@ -79,6 +91,8 @@ class Pointer:
     url: str
     linked_by: str
     linked_at: datetime
+    origin: int | None = None
+    """``Item.origin`` of the target, once an answer has shown it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,6 +52,8 @@ class Integration(ABC):
     descriptor: ClassVar[Descriptor]
     folder: ClassVar[Path | None] = None
     """The folder of the leaf's files, set by the registry. A ``row.html`` in it draws the leaf's rows."""
+    can_move: ClassVar[bool] = False
+    """Whether its items can get another reference. Such a leaf fills ``Item.origin`` and implements ``locate``."""
 
     @property
     def id(self) -> str:
@@ -122,7 +124,10 @@ class Integration(ABC):
 
     @abstractmethod
     def fetch(self, upstream: Upstream, reference: str, *, with_excerpt: bool = False) -> Item:
-        """Fetch one item by its stored reference. Raises NotFound when the upstream no longer shows it."""
+        """Fetch one item by its stored reference. Raises NotFound when the upstream no longer shows it.
+
+        The state of an item that the upstream redirects to another place is ``moved``.
+        """
 
     @abstractmethod
     def fetch_many(self, upstream: Upstream, references: Sequence[str]) -> Mapping[str, Item]:
@@ -131,6 +136,15 @@ class Integration(ABC):
         Uses as few requests as the upstream allows. A bad reference does not affect the others. A failure of the source
         raises ProviderUnavailable; the result never leaves a reference out.
         """
+
+    def locate(self, upstream: Upstream, absent: Sequence[Item], origins: Mapping[str, int]) -> Mapping[str, Item]:
+        """Look for items that ``fetch_many`` or ``fetch`` did not find at their references.
+
+        ``origins`` has the stored ``Item.origin`` of those whose origin is known. The result has, by the old reference,
+        what differs from ``absent``: ``Item.moved`` for those that were found, a gone item for a redirect that leads
+        nowhere. It takes a few requests for all of them together. Without ``can_move`` it is not called.
+        """
+        return {}
 
     @abstractmethod
     def search(self, upstream: Upstream, text: str, *, limit: int) -> Sequence[Item]:

@@ -31,6 +31,7 @@ from panel.core.text_limits import REFERENCE_LENGTH, refuse_longer
 from panel.integrations.contract import AskedField, Integration, creating
 from panel.integrations.registry import Registry
 from panel.links import idempotency, open_creates, pointers
+from panel.links.locate import located
 from panel.links.pasted import resolve_pasted
 from panel.links.upstream import open_upstream
 from panel.logs import audit
@@ -45,7 +46,7 @@ from panel.sources.checks import (
 from panel.sources.instances import Instances
 from panel.sources.resolver import ResolvedSource, SourceResolver
 from panel.storage.engine import STORAGE_FAILURES, db
-from panel.storage.models import CreateIntent, OpenCreate
+from panel.storage.models import CreateIntent, Link, OpenCreate
 
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 200
@@ -171,7 +172,8 @@ class Links:
             if not shown:
                 leaf.check(upstream)
                 return {}
-            return leaf.fetch_many(upstream, [pointer.reference for pointer in shown])
+            items = leaf.fetch_many(upstream, [pointer.reference for pointer in shown])
+            return located(leaf, upstream, items, shown)
 
     def item(self, visitor: Visitor, integration: str, obj: ObjectRef, reference: str) -> Row:
         """One linked item with its excerpt. Raises NotFound when this object does not point there."""
@@ -184,6 +186,8 @@ class Links:
                 item = leaf.fetch(upstream, reference, with_excerpt=True)
             except NotFound:
                 item = Item.gone(reference, pointer.url)
+            item = located(leaf, upstream, {reference: item}, [pointer])[reference]
+        pointers.note_origin(link, item)
         return Row(pointer, item)
 
     def available(
@@ -288,7 +292,7 @@ class Links:
         return self._linked(visitor, leaf, source, obj, item)
 
     def _linked(self, visitor: Visitor, leaf: Integration, source: ResolvedSource, obj: ObjectRef, item: Item) -> Row:
-        link = pointers.add(leaf, obj, item.reference, by=visitor.actor, action=AuditAction.LINK)
+        link = pointers.add(leaf, obj, item.reference, by=visitor.actor, action=AuditAction.LINK, origin=item.origin)
         if link is None:
             raise AlreadyLinked(f"This {leaf.descriptor.noun} is already linked.")
         return Row(pointers.as_pointer(leaf, source.config, link), item)
@@ -386,8 +390,7 @@ class Links:
     ) -> Row:
         open_creates.close(opened, item.reference)
         audit.record(AuditAction.CREATE, visitor.actor, subject=item.reference, obj=obj, integration=leaf.id)
-        # Another request may have linked the new item meanwhile.
-        link = pointers.add(leaf, obj, item.reference, by=visitor.actor) or pointers.find(leaf, obj, item.reference)
+        link = _added(visitor, leaf, obj, item)
         return Row(pointers.as_pointer(leaf, source.config, link), item)
 
     def _create_upstream(
@@ -428,7 +431,7 @@ class Links:
             AuditAction.CREATE_SETTLED, visitor.actor, subject=item.reference, obj=obj, integration=leaf.id,
             detail="linked",
         )  # fmt: skip
-        link = pointers.add(leaf, obj, item.reference, by=visitor.actor) or pointers.find(leaf, obj, item.reference)
+        link = _added(visitor, leaf, obj, item)
         return Row(pointers.as_pointer(leaf, source.config, link), item)
 
     def settle_absent(self, visitor: Visitor, opened: OpenCreate) -> None:
@@ -486,6 +489,12 @@ class Links:
         """The newest pointers of an object, for the body of a failure."""
         links, _ = pointers.read_page(leaf, obj, DEFAULT_LIMIT, 1)
         return pointers.as_pointers(leaf, source.config, links)
+
+
+def _added(visitor: Visitor, leaf: Integration, obj: ObjectRef, item: Item) -> Link:
+    """The link to an item; another request may have made it meanwhile."""
+    link = pointers.add(leaf, obj, item.reference, by=visitor.actor, origin=item.origin)
+    return link or pointers.find(leaf, obj, item.reference)
 
 
 def _asked_in(changes: Mapping[str, Any]) -> list[str]:

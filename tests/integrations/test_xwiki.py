@@ -494,7 +494,7 @@ def test_a_rejected_login_says_what_may_be_wrong_with_the_name(modern: WikiServe
         ("[[The page>>doc:xwiki:Sandbox.TestPage1]]", "Sandbox.TestPage1", 1),
         ("{root}/bin/edit/Sandbox/TestPage1?editor=wiki", "Sandbox.TestPage1", 1),
         ("{root}/rest/wikis/xwiki/spaces/Sandbox/pages/TestPage1", "Sandbox.TestPage1", 1),
-        ("Sandbox.Hid", "Sandbox.Hid", 1),
+        ("Sandbox.Hid", "Sandbox.Hid", 2),
     ],
 )
 def test_a_page_resolves_by_url_or_reference(wiki: WikiServer, text: str, reference: str, requests: int) -> None:

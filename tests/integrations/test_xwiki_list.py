@@ -146,7 +146,9 @@ def test_a_hidden_page_is_live_although_the_index_omits_it(wiki: WikiServer) -> 
 
     assert items["xwiki:Sandbox.Hid"].title == "Hidden test"
     if not _has_database(wiki):
-        assert requests == ["GET /query", "GET /query", "GET /spaces/Sandbox/pages/Hid"]
+        page = "GET /spaces/Sandbox/pages/Hid"
+        redirect = f"{page}/objects/XWiki.RedirectClass/0/properties/location"
+        assert requests == ["GET /query", "GET /query", page, redirect]
 
 
 def test_pages_that_are_not_indexed_yet_come_from_the_database(modern: WikiServer) -> None:

@@ -166,6 +166,7 @@ REACHES = {
     "POST objects.create": "ea",
     "GET objects.edit": "ea",
     "POST objects.update": "ea",
+    "POST objects.follow": "ea",
     "POST objects.unlink": "ea",
     #
     "GET embed.page": "mlp",
@@ -180,6 +181,7 @@ REACHES = {
     "POST embed.create": "mc",
     "GET embed.edit": "m",
     "POST embed.update": "m",
+    "POST embed.follow": "m",
     "POST embed.unlink": "m",
 }
 """Who reaches a route. Where it names an object, that is the own object of the embed tokens and of ``g``."""
@@ -210,6 +212,7 @@ REACHES_FOREIGN = {
     "POST objects.create": "ea",
     "GET objects.edit": "ea",
     "POST objects.update": "ea",
+    "POST objects.follow": "ea",
     "POST objects.unlink": "ea",
     #
     "GET embed.page": "",
@@ -224,6 +227,7 @@ REACHES_FOREIGN = {
     "POST embed.create": "",
     "GET embed.edit": "",
     "POST embed.update": "",
+    "POST embed.follow": "",
     "POST embed.unlink": "",
 }
 """Who reaches the routes that name an object for an object of another application."""
@@ -376,7 +380,7 @@ def test_each_action_of_the_tool_needs_its_right() -> None:
     rights = {
         "list-integrations": "view", "list": "view", "get": "view", "search": {"link", "create"},
         "choices": {"link", "create"}, "health": "view", "link": "link", "create": "create", "update": "update",
-        "unlink": "unlink",
+        "unlink": "unlink", "follow": "link",
     }  # fmt: skip
 
     assert rights == TOOL

@@ -15,7 +15,7 @@ from panel.core.domain import Choices, Identity, Item, Problem
 from panel.core.errors import InvalidInput, NotFound, ProviderUnavailable
 from panel.integrations.contract import Integration
 from panel.integrations.descriptor import Descriptor
-from panel.integrations.xwiki import reference, rest
+from panel.integrations.xwiki import moved, reference, rest
 from panel.integrations.xwiki.create import create
 from panel.integrations.xwiki.item import gone, read_page, to_row
 from panel.integrations.xwiki.lookup import find_pages, note_live
@@ -35,6 +35,7 @@ _REFUSED = (
 
 class XWiki(Integration):
     descriptor: ClassVar[Descriptor]
+    can_move: ClassVar[bool] = True
 
     # --- addresses -----------------------------------------------------------------------------------------------
 
@@ -99,7 +100,7 @@ class XWiki(Integration):
             if answer.status < 300:
                 _refuse_main_wiki(answer, pasted, wiki_of(source))
                 note_live(upstream, candidate)
-                return read_page(answer, wiki_of(source), source.root)
+                return moved.at_end(upstream, candidate, read_page(answer, wiki_of(source), source.root))
             statuses.append(answer.status)
         if statuses[0] == 400:
             raise NotFound(_REFUSED)
@@ -114,7 +115,8 @@ class XWiki(Integration):
         if answer.status >= 400:
             raise NotFound(_HIDDEN)
         note_live(upstream, page)
-        return replace(read_page(answer, page.wiki, source.root, with_excerpt=with_excerpt), reference=reference)
+        item = read_page(answer, page.wiki, source.root, with_excerpt=with_excerpt)
+        return replace(moved.shown(upstream, page, item), reference=reference)
 
     def fetch_many(self, upstream: Upstream, references: Sequence[str]) -> Mapping[str, Item]:
         root, wiki = upstream.source.root, wiki_of(upstream.source)
@@ -123,9 +125,12 @@ class XWiki(Integration):
         if references and not valid:
             # Without a page to request, nothing else would prove that xWiki answers.
             identify(upstream)
-        found = find_pages(upstream, valid)
+        found = moved.without_redirects(upstream, find_pages(upstream, valid))
         items = {text: found.get(page) if page else None for text, page in pages.items()}
         return {text: replace(item, reference=text) if item else gone(text, root, wiki) for text, item in items.items()}
+
+    def locate(self, upstream: Upstream, absent: Sequence[Item], origins: Mapping[str, int]) -> Mapping[str, Item]:
+        return moved.locate(upstream, absent, origins)
 
     def search(self, upstream: Upstream, text: str, *, limit: int) -> Sequence[Item]:
         return search_pages(upstream, text, max(1, min(limit, MOST)))

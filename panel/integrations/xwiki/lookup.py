@@ -15,6 +15,7 @@ from panel.connector import Answer, Upstream, unexpected
 from panel.core.domain import Item
 from panel.core.errors import ProviderUnavailable
 from panel.core.reasons import Reason
+from panel.integrations.xwiki import redirect
 from panel.integrations.xwiki.item import bare_item, read_page, reference_of, to_item
 from panel.integrations.xwiki.query import (
     DATABASE,
@@ -108,7 +109,8 @@ class _Lookup:
 
         def ask(chunk: Sequence[PageReference]) -> bool:
             names = ",".join("'" + reference.local.replace("'", "''") + "'" for reference in chunk)
-            answer = ask_query(part, DATABASE, f"where doc.fullName in ({names})", number=_HITS)
+            more = [("className", redirect.CLASS)]
+            answer = ask_query(part, DATABASE, f"where doc.fullName in ({names})", number=_HITS, more=more)
             if answer.status < 300:
                 self._take(entries(answer, "searchResults"), chunk)
                 self._absent.update(self._unknown(chunk))
@@ -128,11 +130,15 @@ class _Lookup:
         self._indexed.update(one for one in unknown if one in self._found)
 
     def _ask_index(self, part: Upstream, chunks: Sequence[Sequence[PageReference]]) -> None:
-        """Query by the field ``fullname``, which is exact. The path does not restrict a query to the wiki."""
+        """Query by the field ``fullname``, which is exact. The path does not restrict a query to the wiki.
+
+        Hidden pages are left to single requests, which show whether they only redirect.
+        """
 
         def ask(chunk: Sequence[PageReference]) -> Answer:
             names = " OR ".join(phrase(reference.local) for reference in chunk)
-            answer = ask_query(part, INDEX, f"wiki:{phrase(self._wiki)} AND fullname:({names})", number=_HITS)
+            query = f"wiki:{phrase(self._wiki)} AND hidden:false AND fullname:({names})"
+            answer = ask_query(part, INDEX, query, number=_HITS)
             if answer.status < 300:
                 self._take(entries(answer, "searchResults"), chunk)
             return answer

@@ -110,8 +110,19 @@ def _item(register: str, schema: str, object_id: str, integration: str, entity_i
 def _update(register: str, schema: str, object_id: str, integration: str, entity_id: str) -> Response:
     who, leaf = json_visitor(), panel().registry.get(integration)
     obj = object_ref(register, schema, object_id)
-    changes = field_texts(_payload())
+    payload = _payload()
+    if leaf.can_move and "reference" in payload:
+        return _follow(who, leaf, obj, entity_id, payload)
+    changes = field_texts(payload)
     return jsonify(row_json(leaf, panel().links.update(who, integration, obj, entity_id, changes)))
+
+
+def _follow(who: Visitor, leaf: Integration, obj: ObjectRef, entity_id: str, payload: dict[str, Any]) -> Response:
+    """Point the link of a moved item to its new place."""
+    if any(field.name in payload for field in leaf.descriptor.update):
+        raise InvalidInput("reference", "“reference” points the link elsewhere: give it without fields to change.")
+    text = reference_in(leaf, payload)
+    return jsonify(row_json(leaf, panel().moves.follow(who, leaf.id, obj, entity_id, text)))
 
 
 def _unlink(register: str, schema: str, object_id: str, integration: str, entity_id: str) -> tuple[str, int]:

@@ -187,6 +187,8 @@ def _card(call: ToolCall, leaf: Integration) -> Body:
 def _may(call: ToolCall, leaf: Integration, action: str) -> bool:
     if action == "update" and not leaf.descriptor.update:
         return False
+    if action == "follow" and not leaf.can_move:
+        return False
     return call.who.principal.may(TOOL[action])
 
 
@@ -263,6 +265,15 @@ def _unlink(call: ToolCall) -> Body:
     return {"unlinked": True, "reference": entity}
 
 
+def _follow(call: ToolCall) -> Body:
+    leaf = call.leaf
+    obj, entity, text = call.object, call.entity, call.reference(leaf)
+    if call.is_dry_run:
+        item = panel().moves.rehearse(call.who, leaf.id, obj, entity, text)
+        return {"dryRun": True, "action": "follow", "wouldLink": leaf_row_json(leaf, item)}
+    return row_json(leaf, panel().moves.follow(call.who, leaf.id, obj, entity, text))
+
+
 _ACTIONS: dict[str, Callable[[ToolCall], Body]] = {
     "list-integrations": _list_integrations,
     "list": _list,
@@ -272,6 +283,7 @@ _ACTIONS: dict[str, Callable[[ToolCall], Body]] = {
     "search": _search,
     "choices": _choices,
     "unlink": _unlink,
+    "follow": _follow,
     "update": _update,
     "health": _health,
 }

@@ -145,7 +145,8 @@ def _banner_after_redirect(here: Visit, shown: ListView) -> Banner | None:
     """The banner after a redirect, for linked references that the list really contains."""
     rows = [row for row in shown.rows if row.fresh]
     if not rows:
-        return Banner("Unlinked.") if request.args.get("done") == "unlinked" else None
+        done = {"unlinked": "Unlinked.", "followed": "Link updated."}.get(request.args.get("done", ""))
+        return Banner(done) if done else None
     return _linked_banner(here, shown.leaf, [Row(row.pointer, row.item) for row in rows])
 
 
@@ -430,6 +431,24 @@ def update(integration: str, reference: str) -> Any:
             return _not_updated(here, leaf, reference, exc)
     with _told_anyway(NotRecorded(f"The change was made in {leaf.descriptor.upstream}. {_NO_LIST}")):
         return _updated(here, leaf, reference, Banner(what_changed(leaf, row, request.form, changed)))
+
+
+@_post(f"{LEAF}/items/<path:reference>/follow")
+def follow(integration: str, reference: str) -> Any:
+    """Point the link of a moved item to its new place. After a failure the list shows the reason."""
+    here, leaf = visit(), panel().registry.get(integration)
+    text = request.form.get("to", "")
+    try:
+        row = panel().moves.follow(here.visitor, leaf.id, here.object, reference, text)
+    except PanelError as exc:
+        problem = exc.problem if isinstance(exc, ProviderUnavailable) else None
+        shown = list_view(here, leaf, sort=request.args.get("sort"), problem=problem)
+        return show_list(here, leaf, shown, status=status_of(exc), problem_view=problem_view(here, leaf, exc))
+    reference = row.pointer.reference
+    if _redirects(here):
+        return redirect(f"{here.url('listing', integration=leaf.id, done='followed')}#row-{row_key(reference)}", 303)
+    banner = Banner("Link updated", row_view(here, leaf, row).title)
+    return show_list(here, leaf, banner=banner, focus=f"title-{row_key(reference)}")
 
 
 def _editor(integration: str) -> tuple[Visit, Integration]:
