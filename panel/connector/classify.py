@@ -16,7 +16,7 @@ from urllib.parse import urljoin
 import urllib3.exceptions
 
 from panel.connector.body import BodyTooLarge, MalformedBody
-from panel.connector.endpoint import Endpoint, shown_origin
+from panel.connector.endpoint import Endpoint, shown_origin, shown_path
 from panel.connector.sockets import BudgetExceeded
 from panel.core.clock import now
 from panel.core.domain import Problem
@@ -148,12 +148,16 @@ def problem_of_status(status: int, headers: Mapping[str, str], endpoint: Endpoin
 
 def _redirected(headers: Mapping[str, str], endpoint: Endpoint) -> Problem:
     target = redirect_origin(headers, endpoint)
-    where = f"to {target}" if target else "to an address that cannot be read"
+    if target == endpoint.origin:
+        path = shown_path(urljoin(f"{endpoint.origin}/", headers["location"]))
+        where = f"to another path of itself, {path}: most often a sign-in page or a missing slash"
+    else:
+        where = f"to {target}" if target else "to an address that cannot be read"
     return Problem(Reason.UNEXPECTED_REDIRECT, f"{endpoint.host} redirects {where}; redirects are never followed.")
 
 
 def redirect_origin(headers: Mapping[str, str], endpoint: Endpoint) -> str | None:
-    """Scheme and host of the Location header. Its path and query may hold secrets and are never shown."""
+    """Scheme and host of the Location header. Its query may hold secrets and is never shown."""
     location = headers.get("location", "")
     try:
         return shown_origin(urljoin(f"{endpoint.origin}/", location)) if location else None

@@ -26,6 +26,7 @@ _SHAPE = re.compile(
 _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?", re.ASCII)
 _BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _ROOT_SAFE = "/%:@!$&'()*+,;=~"
+_LONGEST_SHOWN = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,3 +174,10 @@ def shown_origin(url: str) -> str | None:
 
 def _bad(message: str) -> InvalidInput:
     return InvalidInput("location", message)
+def shown_path(url: str) -> str:
+    """The path of an absolute address from an upstream, without query and session id; a long one is shortened."""
+    rest = url.partition("://")[2]
+    path = quote("/" + re.split(r"[?#;]", rest, maxsplit=1)[0].partition("/")[2], safe="/%~:@+")
+    return path if len(path) <= _LONGEST_SHOWN else f"{path[:_LONGEST_SHOWN]}…"
+
+

@@ -45,7 +45,7 @@ LONG_LINES = [(name, Reason.UNEXPECTED_RESPONSE) for name in ("long-chunk-line",
 REDIRECTS = [
     (name, Reason.UNEXPECTED_REDIRECT)
     for name in (
-        "300", "301", "302", "303", "307", "308", "302-nowhere", "302-odd", "302-broken", "302-markup", "302-bomb",
+        "300", "301", "302", "303", "307", "308", "302-sign-in", "302-nowhere", "302-odd", "302-broken", "302-markup", "302-bomb",
     )
 ]  # fmt: skip
 STATUSES = [
