@@ -69,7 +69,8 @@ def _classified(exc: BaseException, endpoint: Endpoint, within_s: float) -> Prob
         case ssl.SSLError():
             return Problem(Reason.TLS, f"No TLS connection could be made to {endpoint.host_port}.")
         case ConnectionRefusedError():
-            return Problem(Reason.CONNECT, f"{endpoint.host_port} refused the connection.")
+            message = f"{endpoint.host_port} refused the connection."
+            return Problem(Reason.CONNECT, message, field=endpoint.setting or None)
         case MalformedBody() | urllib3.exceptions.InvalidChunkLength() | urllib3.exceptions.InvalidHeader():
             return Problem(Reason.UNEXPECTED_RESPONSE, f"{endpoint.host} sent a body that cannot be decoded.")
         case http.client.IncompleteRead() | ConnectionError():
@@ -80,7 +81,8 @@ def _classified(exc: BaseException, endpoint: Endpoint, within_s: float) -> Prob
             # http.client raises the bare class only for too many headers.
             return _too_large(endpoint)
         case OSError():
-            return Problem(Reason.CONNECT, f"{endpoint.host_port} could not be reached.")
+            message = f"{endpoint.host_port} could not be reached."
+            return Problem(Reason.CONNECT, message, field=endpoint.setting or None)
     return None
 
 

@@ -171,6 +171,7 @@ class Upstream:
             body,
             self.source.sends_secret,
             self.source.ca_file,
+            self.source.connection_endpoint(self._endpoint),
             reads=reads or method in SAFE_METHODS,
         )
         return self._read(request, allow) if request.reads else self._write(request, allow)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
 from typing import Any
 from urllib.parse import urlsplit
 
-from panel.connector.endpoint import Endpoint, parse_endpoint
+from panel.connector.endpoint import Endpoint, parse_endpoint, parse_host_port
 
 
 class Secret:
@@ -99,6 +99,8 @@ class SourceConfig:
     """Grows with every save and is part of cache keys, so that a change invalidates cached answers."""
 
     @property
+    connect_to: str = ""
+    """``host:port`` that connections for the origin go to; "" for the origin itself."""
     def origin(self) -> str:
         return origin_of(self.root)
 
@@ -110,6 +112,16 @@ class SourceConfig:
     @property
     def signs_in(self) -> bool:
         return self.auth.kind is not AuthKind.NONE
+
+    def connection_endpoint(self, endpoint: Endpoint) -> Endpoint:
+        """Where the connection for a request to ``endpoint`` goes; scheme, Host header and TLS name stay its own.
+
+        Raises InvalidInput for a ``connect_to`` that was not checked.
+        """
+        if not self.connect_to or endpoint.origin != self.endpoint.origin:
+            return endpoint
+        host, port = parse_host_port(self.connect_to)
+        return replace(endpoint, host=host, port=port, setting="connect_to")
 
     @property
     def sends_secret(self) -> bool:
