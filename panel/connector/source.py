@@ -23,6 +23,10 @@ class Secret:
     def reveal(self) -> str:
         return self._value
 
+    def begins_with(self, text: str) -> bool:
+        """Whether the secret is of the kind whose secrets begin with ``text``."""
+        return self._value.startswith(text)
+
     def __repr__(self) -> str:
         return "Secret(…)"
 
@@ -95,12 +99,12 @@ class SourceConfig:
     timeout_s: float | None = None
     """Deadline in seconds for one conversation; None means the deployment's default."""
     ca_file: str = ""
+    connect_to: str = ""
+    """``host:port`` that connections for the origin go to; "" for the origin itself."""
     revision: int = 0
     """Grows with every save and is part of cache keys, so that a change invalidates cached answers."""
 
     @property
-    connect_to: str = ""
-    """``host:port`` that connections for the origin go to; "" for the origin itself."""
     def origin(self) -> str:
         return origin_of(self.root)
 
@@ -108,10 +112,6 @@ class SourceConfig:
     def endpoint(self) -> Endpoint:
         """The root, parsed once. Raises InvalidInput("location", …) for anything but a plain http(s) address."""
         return parse_endpoint(self.root)
-
-    @property
-    def signs_in(self) -> bool:
-        return self.auth.kind is not AuthKind.NONE
 
     def connection_endpoint(self, endpoint: Endpoint) -> Endpoint:
         """Where the connection for a request to ``endpoint`` goes; scheme, Host header and TLS name stay its own.
@@ -122,6 +122,10 @@ class SourceConfig:
             return endpoint
         host, port = parse_host_port(self.connect_to)
         return replace(endpoint, host=host, port=port, setting="connect_to")
+
+    @property
+    def signs_in(self) -> bool:
+        return self.auth.kind is not AuthKind.NONE
 
     @property
     def sends_secret(self) -> bool:

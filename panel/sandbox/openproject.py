@@ -44,6 +44,7 @@ HAL_JSON = "application/hal+json; charset=utf-8"
 JSON_TYPES = ("application/json", "application/hal+json")
 REALM = 'realm="OpenProject API"'
 HIDDEN_PROJECT = 990
+OWN_REFUSALS = {"unauthorized": ApiError(401, "Unauthenticated", "wrong-credentials"), "forbidden": unauthorized()}
 OAUTH_CLIENT, OAUTH_SECRET = "leafpanel-demo", "leafpanel-demo-secret"
 
 
@@ -130,6 +131,11 @@ class OpenProjectStandIn(StandIn):
             return self.world.touch(work_package_id, **changes)
 
     # --- one request ---------------------------------------------------------------------------------------
+
+    def failing(self, fault: str, request: Request) -> Response:
+        """The response of a fault. Refusals of the API are error objects."""
+        error = OWN_REFUSALS.get(fault) if request.path.startswith("/api/") else None
+        return super().failing(fault, request) if error is None else _json(error.body("en"), error.status)
 
     def answer(self, request: Request) -> Response:
         if re.fullmatch("/api/v3(/.*)?", request.path):

@@ -13,6 +13,7 @@ from werkzeug.wrappers import Request, Response
 
 from panel.connector import Auth, AuthKind, Caller, Connector, Secret, SourceConfig, Upstream
 from panel.integrations.openproject.leaf import OpenProject
+from panel.integrations.registry import load_registry
 from panel.sandbox.openproject import OpenProjectStandIn
 from panel.sandbox.standin import Recorded, RunningServer, mounted
 
@@ -30,7 +31,9 @@ class Tracker:
     standin: OpenProjectStandIn
     server: RunningServer
     connector: Connector
-    leaf: OpenProject = field(default_factory=OpenProject)
+    leaf: OpenProject = field(
+        default_factory=lambda: load_registry().get("openproject")  # type: ignore[arg-type,return-value]
+    )
     revision: int = 0
 
     @property
@@ -48,7 +51,7 @@ class Tracker:
 
     def open(self, source: SourceConfig | None = None, *, deadline_s: float = 20) -> Upstream:
         caller = Caller("test", "alice")
-        return self.connector.open(source or self.source(), caller, classify=self.leaf.classify, deadline_s=deadline_s)
+        return self.connector.open(source or self.source(), caller, classify=self.leaf.problem_of, deadline_s=deadline_s)
 
     def reply(self, status: int, body: Any, *, path: str, method: str = "GET", kind: str = HAL) -> None:
         """Replace the response to ``path``."""

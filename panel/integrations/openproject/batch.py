@@ -11,11 +11,17 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from panel.connector import Answer, Upstream, unexpected
-from panel.integrations.openproject.answer import ask, collection, is_error, is_not_found, refuse_unexpected
+from panel.core.errors import ProviderUnavailable
+from panel.core.reasons import Reason
+from panel.integrations.openproject.answer import HAL, ask, collection, is_error, is_not_found, refuse_unexpected
 from panel.integrations.openproject.item import number_of
+from panel.integrations.openproject.reference import API
 
 CHUNK = 100
 """Numbers per request. Keeps the address below 4 kB, which every proxy accepts."""
+
+SMALLER = (50, 25, 12)
+"""Numbers per request where something in front of OpenProject refuses the long address of ``CHUNK`` numbers."""
 
 ONE_BY_ONE = 3
 """Groups of at most this size are requested one by one and not split further."""
@@ -30,8 +36,35 @@ def fetch_known(upstream: Upstream, numbers: Sequence[str]) -> Found:
 
     Raises ProviderUnavailable for a failure of the source, and for an answer that is shorter than it claims.
     """
+    try:
+        return _fetch(upstream, numbers, CHUNK)
+    except ProviderUnavailable as exc:
+        smaller = [size for size in SMALLER if size < len(numbers)]
+        if not smaller or not _is_refused_for_length(exc):
+            raise
+    return _fetch_smaller(upstream, numbers, smaller)
+
+
+def _is_refused_for_length(exc: ProviderUnavailable) -> bool:
+    """Whether a shorter address may pass: it was too long, or a firewall refused it."""
+    return exc.reason is Reason.UNEXPECTED_RESPONSE and exc.status in (403, 413, 414, 431)
+
+
+def _fetch_smaller(upstream: Upstream, numbers: Sequence[str], sizes: Sequence[int]) -> Found:
+    """Request one group of each size until one passes, and then the rest in groups of that size."""
+    size, *rest = sizes
+    try:
+        found = _fetch(upstream, numbers[:size], size)
+    except ProviderUnavailable as exc:
+        if not rest or not _is_refused_for_length(exc):
+            raise
+        return _fetch_smaller(upstream, numbers, rest)
+    return found | _fetch(upstream, numbers[size:], size)
+
+
+def _fetch(upstream: Upstream, numbers: Sequence[str], size: int) -> Found:
     found: Found = {}
-    groups = [numbers[start : start + CHUNK] for start in range(0, len(numbers), CHUNK)]
+    groups = [numbers[start : start + size] for start in range(0, len(numbers), size)]
     refused = _gather(upstream, _all_of, groups, found)
     refused = _gather(upstream, _shown_of, refused, found)
     while refused:
@@ -96,14 +129,39 @@ def _single(upstream: Upstream, numbers: Group) -> Found:
 def _elements(upstream: Upstream, numbers: Group, **extra: str) -> list[Any] | None:
     """The elements of all pages, or None when the filter was refused.
 
+    If a work package was deleted between two pages, all pages are requested once more.
+    """
+    try:
+        return _pages(upstream, numbers, extra)
+    except _ChangedMeanwhile:
+        pass
+    try:
+        return _pages(upstream, numbers, extra, fresh=True)
+    except _ChangedMeanwhile:
+        raise unexpected("GET /api/v3/work_packages answered with a total that keeps changing.") from None
+
+
+class _ChangedMeanwhile(Exception):
+    """The total of a page is another one than that of the page before."""
+
+
+def _pages(
+    upstream: Upstream, numbers: Group, extra: Mapping[str, str], *, fresh: bool = False
+) -> list[Any] | None:
+    """See ``_elements``. Raises _ChangedMeanwhile.
+
     A total above the number of requested elements means that the server dropped the filter; one page is enough then.
     """
     elements: list[Any] = []
+    total: int | None = None
     for offset in range(1, len(numbers) + 1):
-        answer = _page(upstream, numbers, offset, extra)
-        if offset == 1 and _is_refusal(answer):
+        answer = _page(upstream, numbers, offset, extra, fresh=fresh)
+        if _is_refusal(answer):
             return None
         page = collection(answer, "WorkPackageCollection")
+        if total not in (None, page.total):
+            raise _ChangedMeanwhile
+        total = page.total
         elements += page.elements
         is_unfiltered = page.total > len(numbers)
         if page.total == len(elements) or (is_unfiltered and page.elements and extra):
@@ -113,10 +171,12 @@ def _elements(upstream: Upstream, numbers: Group, **extra: str) -> list[Any] | N
     raise unexpected(f"GET /api/v3/work_packages answered with {len(elements)} elements and ended before its total.")
 
 
-def _page(upstream: Upstream, numbers: Group, offset: int, extra: Mapping[str, str]) -> Answer:
+def _page(upstream: Upstream, numbers: Group, offset: int, extra: Mapping[str, str], *, fresh: bool) -> Answer:
     """https://www.openproject.org/docs/api/endpoints/work-packages/#list-work-packages"""
     filters = json.dumps([{"id": {"operator": "=", "values": list(numbers)}}], separators=(",", ":"))
     query = {"filters": filters, "pageSize": str(len(numbers)), "offset": str(offset), **extra}
+    if fresh:
+        return upstream.send("GET", *API, "work_packages", query=tuple(query.items()), accept=HAL, allow=(400, 422))
     return ask(upstream, "work_packages", query=query, allow=(400, 422))
 
 

@@ -16,21 +16,23 @@ from panel.core.reasons import Reason
 from panel.integrations.contract import Integration
 from panel.integrations.openproject import choices as offered
 from panel.integrations.openproject import reference as address
-from panel.integrations.openproject import write
+from panel.integrations.openproject import sign_in, write
 from panel.integrations.openproject.answer import (
     ask,
     collection,
     error_of,
-    is_error,
-    is_not_found,
     refuse_unexpected,
     statuses_of,
 )
 from panel.integrations.openproject.batch import fetch_known
 from panel.integrations.openproject.item import gone, has_own_status, number_of, plain, to_item, to_row
+from panel.integrations.openproject.sign_in import account, as_account, require_account
 
 MOST_AT_ONCE = 100
 LONGEST_SEARCH = 200
+
+_NO_PROJECT = "OpenProject knows the account, but lets it see work packages in no project."
+_NOTHING_PUBLIC = "Nobody is signed in, and OpenProject shows work packages of no project to everybody."
 
 
 class OpenProject(Integration):
@@ -54,32 +56,21 @@ class OpenProject(Integration):
     # --- reading -------------------------------------------------------------------------------------------------
 
     def check(self, upstream: Upstream) -> Identity:
-        """https://www.openproject.org/docs/api/endpoints/users/
-
-        The API root proves nothing: a public instance serves it for any credential.
-        """
-        answer = ask(upstream, "users", "me", allow=(404,))
-        if is_not_found(answer):
-            return _no_user(answer, upstream.source)
-        refuse_unexpected(answer)
-        body = answer.object()
-        if not isinstance(body.get("id"), int):
-            raise unexpected(f"{answer.where} answered without a user.")
-        return Identity(plain(body.get("name")) or plain(body.get("login")) or None, None)
+        identity = account(upstream)
+        self.probe_reading(upstream)
+        return identity
 
     def probe_product(self, upstream: Upstream) -> str:
         """https://www.openproject.org/docs/api/endpoints/root/"""
         try:
-            answer = ask(upstream, allow=(401, 403))
+            answer = ask(upstream, allow=(401,))
         except ProviderUnavailable as exc:
             if exc.reason is Reason.FORBIDDEN:
-                # ``classify`` raised this for an error of OpenProject, so the product is proven.
+                # Only a refusal of OpenProject itself has this reason, so the product is proven.
                 return ""
             raise
-        if is_error(answer, 401, "Unauthenticated"):
-            return ""
         if answer.status == 401:
-            raise ProviderUnavailable.because(Reason.CREDENTIALS_REJECTED, f"{answer.where} answered 401.")
+            return ""
         refuse_unexpected(answer)
         body = answer.object()
         if body.get("_type") != "Root":
@@ -87,10 +78,16 @@ class OpenProject(Integration):
         return plain(body.get("coreVersion"))
 
     def probe_identity(self, upstream: Upstream) -> Identity:
-        return self.check(upstream)
+        return account(upstream)
 
     def probe_reading(self, upstream: Upstream) -> str:
-        total = collection(_list(upstream, [], page_size=1), "WorkPackageCollection").total
+        try:
+            total = collection(_list(upstream, [], page_size=1), "WorkPackageCollection").total
+        except ProviderUnavailable as exc:
+            if exc.reason is Reason.FORBIDDEN and exc.status == 403:
+                message = _NO_PROJECT if upstream.source.signs_in else _NOTHING_PUBLIC
+                raise ProviderUnavailable.because(Reason.FORBIDDEN, message) from None
+            raise
         if total == 0:
             return "This account sees no work packages."
         return f"This account sees {total} work package{'' if total == 1 else 's'}."
@@ -98,7 +95,8 @@ class OpenProject(Integration):
     def resolve(self, upstream: Upstream, text: str) -> Item:
         reference = address.work_package_in(text, upstream.source.root)
         try:
-            return _item(upstream, offered.read_work_package(upstream, reference))
+            with as_account(upstream):
+                return _item(upstream, offered.read_work_package(upstream, reference))
         except NotFound:
             shown = f"#{reference}" if address.is_number(reference) else reference
             raise NotFound(f"OpenProject does not show work package {shown} to our account.") from None
@@ -118,7 +116,8 @@ class OpenProject(Integration):
     def fetch(self, upstream: Upstream, reference: str, *, with_excerpt: bool = False) -> Item:
         if not address.is_number(reference):
             raise NotFound("This is no work package number.")
-        return _item(upstream, offered.read_work_package(upstream, reference), with_excerpt=with_excerpt)
+        with as_account(upstream):
+            return _item(upstream, offered.read_work_package(upstream, reference), with_excerpt=with_excerpt)
 
     def fetch_many(self, upstream: Upstream, references: Sequence[str]) -> Mapping[str, Item]:
         numbers = [reference for reference in dict.fromkeys(references) if address.is_number(reference)]
@@ -126,6 +125,8 @@ class OpenProject(Integration):
             # Without a number to request, nothing else would prove that OpenProject answers.
             self.check(upstream)
         found = fetch_known(upstream, numbers)
+        if len(found) < len(numbers):
+            require_account(upstream)
         items = _items(upstream, found.values())
         root = upstream.source.root
         return {reference: items.get(reference) or gone(reference, root) for reference in references}
@@ -142,28 +143,33 @@ class OpenProject(Integration):
     # --- writing -------------------------------------------------------------------------------------------------
 
     def create(self, upstream: Upstream, values: Mapping[str, Any]) -> Item:
-        return _item(upstream, write.create(upstream, values))
+        with as_account(upstream):
+            return _item(upstream, write.create(upstream, values))
 
     def update(self, upstream: Upstream, reference: str, changes: Mapping[str, Any]) -> Item:
         if not address.is_number(reference):
             raise NotFound("This is no work package number.")
-        return _item(upstream, write.update(upstream, reference, changes))
+        with as_account(upstream):
+            return _item(upstream, write.update(upstream, reference, changes))
 
     def choices(
         self, upstream: Upstream, field: str, values: Mapping[str, str], *, reference: str | None = None
     ) -> Iterable[Choice]:
-        return [offer.choice for offer in _offers(upstream, field, values, reference)]
+        with as_account(upstream):
+            return [offer.choice for offer in _offers(upstream, field, values, reference)]
 
     # --- shape ---------------------------------------------------------------------------------------------------
 
     def row(self, item: Item) -> dict[str, Any]:
         return to_row(item)
 
+    def lacks(self, answer: Answer) -> str:
+        if answer.status < 300:
+            return "" if answer.is_json or not answer.body else "JSON"
+        return "" if error_of(answer) else "an error identifier of OpenProject"
+
     def classify(self, answer: Answer, source: SourceConfig) -> Problem | None:
-        """OpenProject refuses a token without the scope ``api_v3`` with 403 and the identifier of a 401."""
-        if answer.status == 403 and error_of(answer) == "Unauthenticated":
-            return Problem(Reason.FORBIDDEN, f"{answer.where} answered 403: the token lacks the scope api_v3.")
-        return None
+        return sign_in.classify(answer, source)
 
 
 def _offers(
@@ -185,15 +191,6 @@ def _offers(
 
 def _value(answer: Answer, key: str) -> str:
     return plain(answer.object().get(key)) if answer.status < 300 else ""
-
-
-def _no_user(answer: Answer, source: SourceConfig) -> Identity:
-    """No user: expected for a public instance without an account, else the credential was not accepted."""
-    if source.signs_in:
-        raise ProviderUnavailable.because(
-            Reason.CREDENTIALS_REJECTED, f"{answer.where} answered 404: no user behind the credential."
-        )
-    return Identity(None, None)
 
 
 def _list(upstream: Upstream, filters: list[Any], *, page_size: int) -> Answer:
