@@ -3,20 +3,34 @@
 from __future__ import annotations
 
 import signal
-import sys
 import threading
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
 
-from panel.sandbox.openproject import OpenProjectStandIn
+from panel.sandbox import openproject_options
 from panel.sandbox.standin import RunningServer, mounted
 from panel.sandbox.xwiki import XWikiStandIn
 
 
+def _parser() -> ArgumentParser:
+    parser = ArgumentParser(
+        prog="python -m panel.sandbox",
+        description="Serve stand-ins of xWiki and OpenProject with demo content at /xwiki and /openproject.",
+        epilog=openproject_options.HELP,
+        formatter_class=RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("port", type=int, metavar="PORT", help="port on 127.0.0.1")
+    openproject_options.add_options(parser)
+    return parser
+
+
 def main() -> None:
+    options = _parser().parse_args()
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    app = mounted(xwiki=XWikiStandIn(seed="demo"), openproject=OpenProjectStandIn(seed="demo"))
-    server = RunningServer(app, int(sys.argv[1]))
+    openproject = openproject_options.from_options(options)
+    app = mounted(xwiki=XWikiStandIn(seed="demo"), openproject=openproject)
+    server = RunningServer(app, options.port)
     stop.wait()
     server.close()
 

@@ -64,8 +64,9 @@ def test_a_wrong_key_and_a_locked_account_are_rejected_credentials(tracker: Trac
 
 
 def test_an_ignored_credential_is_rejected_on_a_public_instance(tracker: Tracker) -> None:
-    """OpenProject ignores a credential in this header and handles the request as anonymous: root 200, "me" 404."""
+    """OpenProject ignores a credential in this header and handles the request as anonymous: root 200, here "me" 404."""
     tracker.standin.login_required = False
+    tracker.reply(404, error("NotFound"), path="/api/v3/users/me")
     source = tracker.source("T", kind=AuthKind.TOKEN, header="X-Api-Key")
 
     with tracker.open(source) as upstream:
@@ -78,6 +79,7 @@ def test_an_ignored_credential_is_rejected_on_a_public_instance(tracker: Tracker
 
 def test_a_public_instance_can_be_read_without_an_account(tracker: Tracker) -> None:
     tracker.standin.login_required = False
+    tracker.reply(404, error("NotFound"), path="/api/v3/users/me")
 
     with tracker.open(tracker.source(None)) as upstream:
         assert tracker.leaf.check(upstream) == Identity(None, None)
@@ -279,14 +281,22 @@ def test_a_milestone_is_due_on_its_date(tracker: Tracker) -> None:
         assert tracker.leaf.fetch(upstream, str(created.id)).due == day
 
 
-def test_an_undisclosed_project_is_none(tracker: Tracker) -> None:
+def test_a_shared_work_package_has_its_project(tracker: Tracker) -> None:
     tracker.standin.world.share(5, 201)
 
     with tracker.open() as upstream:
         items = tracker.leaf.fetch_many(upstream, ["201"])
 
-    assert (items["201"].title, items["201"].facts["project"]) == ("Secret tunnel", None)
+    assert (items["201"].title, items["201"].facts["project"]) == ("Secret tunnel", "Beta")
     assert items["201"].can_update is False
+
+
+def test_an_undisclosed_project_is_none(tracker: Tracker) -> None:
+    undisclosed = {"href": "urn:openproject-org:api:v3:undisclosed", "title": "Undisclosed"}
+    tracker.rewrite(lambda body: body["_links"].update(project=undisclosed), path=f"{LIST}/101")
+
+    with tracker.open() as upstream:
+        assert tracker.leaf.fetch(upstream, "101").facts["project"] is None
 
 
 def test_a_new_display_id_is_shown_and_the_number_stays_the_reference(recent: Tracker) -> None:
