@@ -73,9 +73,7 @@ class Probes:
 def _bare_request(source: SourceConfig, endpoint: Endpoint) -> OutgoingRequest:
     headers = {**extra_headers(source), "User-Agent": USER_AGENT, "Accept": "*/*", "Connection": "close"}
     connection = source.connection_endpoint(endpoint)
-    return OutgoingRequest(
-        "GET", endpoint, endpoint.target(()), headers, ca_file=source.ca_file, connection=connection
-    )
+    return OutgoingRequest("GET", endpoint, endpoint.target(()), headers, ca_file=source.ca_file, connection=connection)
 
 
 def _with_kind(raw: RawResponse) -> str:

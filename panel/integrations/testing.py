@@ -25,7 +25,7 @@ from jinja2 import Environment, nodes
 
 from panel.connector import Auth, Caller, Connector, SourceConfig, Upstream
 from panel.core.domain import Choice, Item, State
-from panel.core.errors import NotFound, NotSupported, PanelError, ProviderUnavailable, Uncertain, WrongHost
+from panel.core.errors import Forbidden, NotFound, NotSupported, PanelError, ProviderUnavailable, Uncertain, WrongHost
 from panel.core.reasons import Reason
 from panel.integrations.contract import Integration
 from panel.integrations.descriptor import Field
@@ -170,11 +170,14 @@ _REFUSING = ("unauthorized", "forbidden", "wall", "rate-limited", "not-found", "
 """Faults that answer with a 4xx or a redirect."""
 
 
+_FAILED_CREATES = (ProviderUnavailable, Uncertain, Forbidden)
+
+
 def _create_fault(fault: str) -> Check:
     def run(subject: Subject) -> None:
         subject.standin.fault = fault
         with subject.standin.counting() as requests:
-            _failure(lambda: subject.leaf.create(subject.upstream(), subject.new), ProviderUnavailable, Uncertain)
+            _failure(lambda: subject.leaf.create(subject.upstream(), subject.new), *_FAILED_CREATES)
         writes = [request.method for request in requests if request.method in _WRITES]
         _require(len(writes) <= 1, f"a create that failed was sent again: {writes}")
 

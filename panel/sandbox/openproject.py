@@ -20,7 +20,7 @@ from panel.sandbox.openproject_oauth import OAuthServer
 from panel.sandbox.openproject_pages import page_for
 from panel.sandbox.openproject_profiles import Profile
 from panel.sandbox.openproject_query import unpacked
-from panel.sandbox.openproject_responses import HAL_JSON, Middleware
+from panel.sandbox.openproject_responses import HAL_JSON, Middleware, json_response
 from panel.sandbox.openproject_seeds import Seed
 from panel.sandbox.openproject_state import ANONYMOUS, Principal, Project, WorkPackage
 from panel.sandbox.standin import StandIn
@@ -91,7 +91,7 @@ class OpenProjectStandIn(StandIn, Instance):
     def failing(self, fault: str, request: Request) -> Response:
         """The response of a fault. Refusals of the API are error objects."""
         error = OWN_REFUSALS.get(fault) if request.path.startswith("/api/") else None
-        return super().failing(fault, request) if error is None else _json(error.body("en"), error.status)
+        return super().failing(fault, request) if error is None else json_response(error.body("en"), error.status)
 
     def answer(self, request: Request) -> Response:
         if not self.answers_to(request.headers.get("Host", "")):

@@ -57,7 +57,9 @@ FAULTS: dict[str, Callable[[Request], Response]] = {
     "not-found": lambda _: Response("<h1>Not Found</h1>", 404, content_type="text/html"),
     "unauthorized": lambda _: Response("", 401),
     "forbidden": lambda _: Response("", 403),
-    "wall": lambda _: Response("<title>Just a moment...</title>", 403, {"cf-mitigated": "challenge"}, mimetype="text/html"),
+    "wall": lambda _: Response(
+        "<title>Just a moment...</title>", 403, {"cf-mitigated": "challenge"}, mimetype="text/html"
+    ),
     "rate-limited": lambda _: Response("slow down", 429, {"Retry-After": "7"}),
     "overloaded": lambda _: Response("busy", 503, {"Retry-After": "9"}),
     "server-error": lambda _: Response("<h1>Internal error</h1>", 500, content_type="text/html"),

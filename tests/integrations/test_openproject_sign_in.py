@@ -90,7 +90,7 @@ def test_a_source_without_an_account_is_told_that_it_needs_one(tracker: Tracker)
 
 @every_read
 def test_a_token_of_nobody_is_never_an_account(tracker: Tracker, read: Read) -> None:
-    tracker.standin.login_required = False
+    tracker.open_to_everybody()
     ignored = tracker.source("T", kind=AuthKind.TOKEN, header="X-Api-Key")
 
     problem = failing(lambda: read(tracker.leaf, tracker.open(ignored)))
@@ -100,7 +100,7 @@ def test_a_token_of_nobody_is_never_an_account(tracker: Tracker, read: Read) -> 
 
 
 def test_without_sign_in_everybody_reads_what_is_public(tracker: Tracker) -> None:
-    tracker.standin.login_required = False
+    tracker.open_to_everybody()
 
     with tracker.open(tracker.source(None)) as upstream:
         assert tracker.leaf.check(upstream) == Identity(None, None)
@@ -130,6 +130,15 @@ def test_an_account_without_a_project_is_not_healthy(tracker: Tracker) -> None:
 
     assert problem.reason is Reason.FORBIDDEN
     assert problem.message == "OpenProject knows the account, but lets it see work packages in no project."
+
+
+def test_where_nothing_is_public_a_source_without_an_account_is_not_healthy(tracker: Tracker) -> None:
+    tracker.standin.login_required = False
+
+    problem = failing(lambda: tracker.leaf.check(tracker.open(tracker.source(None))))
+
+    assert problem.reason is Reason.FORBIDDEN
+    assert problem.message == "Nobody is signed in, and OpenProject shows work packages of no project to everybody."
 
 
 # --- something else answers ------------------------------------------------------------------------------------------
@@ -173,7 +182,7 @@ def test_json_of_a_gateway_is_no_error_of_openproject(tracker: Tracker) -> None:
 
 
 def test_another_host_name_is_named_with_both_remedies(tracker: Tracker) -> None:
-    tracker.standin.answers_to = lambda host: False  # type: ignore[method-assign]
+    tracker.standin.hosts = frozenset({"projects.example.org"})
 
     for read in (tracker.leaf.probe_product, tracker.leaf.check):
         problem = failing(lambda read=read: read(tracker.open()))  # type: ignore[misc]

@@ -170,7 +170,9 @@ def test_a_401_without_an_account_is_forbidden(modern: WikiServer) -> None:
 def test_a_response_that_is_not_from_xwiki_is_unexpected(modern: WikiServer) -> None:
     modern.reply(200, {"id": "xwiki:Sandbox.TestPage1"}, path=PAGE, kind="application/json", bare=True)
 
-    with pytest.raises(ProviderUnavailable, match="without the headers of xWiki \\(XWiki-Version, XWiki-User\\)") as caught:
+    with pytest.raises(
+        ProviderUnavailable, match="without the headers of xWiki \\(XWiki-Version, XWiki-User\\)"
+    ) as caught:
         modern.leaf.fetch(modern.open(), "xwiki:Sandbox.TestPage1")
 
     assert caught.value.reason is Reason.UNEXPECTED_RESPONSE

@@ -145,9 +145,7 @@ class _ChangedMeanwhile(Exception):
     """The total of a page is another one than that of the page before."""
 
 
-def _pages(
-    upstream: Upstream, numbers: Group, extra: Mapping[str, str], *, fresh: bool = False
-) -> list[Any] | None:
+def _pages(upstream: Upstream, numbers: Group, extra: Mapping[str, str], *, fresh: bool = False) -> list[Any] | None:
     """See ``_elements``. Raises _ChangedMeanwhile.
 
     A total above the number of requested elements means that the server dropped the filter; one page is enough then.

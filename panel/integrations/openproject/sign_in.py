@@ -10,7 +10,7 @@ from panel.connector import Answer, AuthKind, SourceConfig, Upstream, unexpected
 from panel.core.domain import Identity, Problem
 from panel.core.errors import Forbidden, NotFound, ProviderUnavailable, Rejected
 from panel.core.reasons import Reason
-from panel.integrations.openproject.answer import ask, error_of, is_not_found, refuse_unexpected
+from panel.integrations.openproject.answer import ask, error_of
 from panel.integrations.openproject.item import plain
 from panel.integrations.openproject.reference import API
 
@@ -94,10 +94,7 @@ def account(upstream: Upstream) -> Identity:
     The API root proves nothing: a public instance serves it for any credential. Raises ProviderUnavailable, also when
     the source signs in and OpenProject answers as to everybody.
     """
-    answer = ask(upstream, "users", "me", allow=(404,))
-    if is_not_found(answer):
-        return _nobody(upstream.source)
-    refuse_unexpected(answer)
+    answer = ask(upstream, "users", "me")
     body = answer.object()
     if not isinstance(body.get("id"), int):
         raise unexpected(f"{answer.where} answered without a user.")

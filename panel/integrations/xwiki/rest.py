@@ -62,7 +62,9 @@ def reported_user(answer: Answer) -> str | None:
 
 def lacks(answer: Answer) -> str:
     """See ``Integration.lacks``: the headers prove xWiki, or the JSON, because some proxies remove headers."""
-    return "" if _has_own_header(answer) or _has_own_json(answer) else f"the headers of xWiki ({', '.join(_HEADERS[:2])})"
+    if _has_own_header(answer) or _has_own_json(answer):
+        return ""
+    return f"the headers of xWiki ({', '.join(_HEADERS[:2])})"
 
 
 def _has_own_header(answer: Answer) -> bool:
