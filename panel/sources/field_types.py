@@ -190,7 +190,7 @@ class HostPort(Text):
         try:
             return host_port_text(*parse_host_port(value))
         except InvalidInput:
-            message = f"“{path}” must be a host and a port, such as openproject:8080 or [::1]:8080."
+            message = f"“{path}” must be a host and a port, such as tracker:8080 or [::1]:8080."
             raise InvalidInput(path, message) from None
 
 

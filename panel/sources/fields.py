@@ -183,7 +183,7 @@ FIELDS: tuple[SourceField, ...] = (
             Section.OPTIONS,
             note="optional",
             help="If the panel reaches the server under another address than people do.",
-            placeholder="openproject:8080",
+            placeholder="tracker:8080",
             code=True,
             attributes={"spellcheck": "false", "autocapitalize": "none"},
         ),
