@@ -13,6 +13,7 @@ from panel.connector.endpoint import Endpoint, parse_endpoint
 from panel.connector.headers import OauthSigner, form_headers
 from panel.connector.limiter import Limiter, NoLimits, RetryBudget
 from panel.connector.local_cache import LocalCache
+from panel.connector.optional import NotesOfSources, Pauses
 from panel.connector.probes import Probes
 from panel.connector.resolve import Resolver
 from panel.connector.response import Answer
@@ -58,6 +59,7 @@ class Connector:
         self.values = LocalCache()
         self.answers = LocalCache(max_entries=MAX_ANSWERS)
         self.retries = RetryBudget()
+        self.pauses, self.notes = Pauses(), NotesOfSources()
         self._probes = Probes(self._guard, self.transport)
 
     def open(

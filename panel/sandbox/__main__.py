@@ -6,9 +6,19 @@ import signal
 import threading
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 
-from panel.sandbox import openproject_options
+from panel.sandbox import openproject_options, xwiki_options
 from panel.sandbox.standin import RunningServer, mounted
-from panel.sandbox.xwiki import XWikiStandIn
+
+
+def main() -> None:
+    options = _parser().parse_args()
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    app = mounted(xwiki=xwiki_options.xwiki(options), openproject=openproject_options.from_options(options))
+    server = RunningServer(app, options.port)
+    stop.wait()
+    server.close()
 
 
 def _parser() -> ArgumentParser:
@@ -20,19 +30,8 @@ def _parser() -> ArgumentParser:
     )
     parser.add_argument("port", type=int, metavar="PORT", help="port on 127.0.0.1")
     openproject_options.add_options(parser)
+    xwiki_options.add_options(parser)
     return parser
-
-
-def main() -> None:
-    options = _parser().parse_args()
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    openproject = openproject_options.from_options(options)
-    app = mounted(xwiki=XWikiStandIn(seed="demo"), openproject=openproject)
-    server = RunningServer(app, options.port)
-    stop.wait()
-    server.close()
 
 
 if __name__ == "__main__":

@@ -6,17 +6,17 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from panel.sandbox.xwiki_demo import PAGES
-from panel.sandbox.xwiki_state import moment
+from panel.sandbox.xwiki_page import moment
 
 if TYPE_CHECKING:
-    from panel.sandbox.xwiki import XWikiStandIn
+    from panel.sandbox.xwiki_content import XWikiContent
 
 
 SET_UP = datetime(2024, 3, 1, 9, 12, 44, 318000, tzinfo=UTC)
 """Creation time of the home page. It is constant, so a restarted stand-in is recognised as the same wiki."""
 
 
-def fill_with_cases(standin: XWikiStandIn) -> None:
+def fill_with_cases(standin: XWikiContent) -> None:
     """Add one page of each kind: nested, terminal, with a dot in its name, denied and hidden."""
     standin.add_user("alice", "secret", name="Alice Liddell", edits=["Sandbox"])
     standin.add_user("bob", "builder", name="Bob Jansen", edits=["Dev"])
@@ -30,9 +30,10 @@ def fill_with_cases(standin: XWikiStandIn) -> None:
     standin.deny_view("Secret")
 
 
-def fill_with_demo(standin: XWikiStandIn) -> None:
+def fill_with_demo(standin: XWikiContent) -> None:
     """Add a fictional municipality: cases, permits, policy, templates and a knowledge base for the front desk."""
     standin.add_user("leafpanel", "leafpanel-demo", name="Leafpanel", edits=["Zaken", "Sandbox"])
+    standin.add_user("viewer", "viewer-demo", name="Viewer")
     standin.add_user("alice", "secret", name="Alice de Vries", edits=["Sandbox"])
     now = moment()
     for page in PAGES:
@@ -47,3 +48,5 @@ def fill_with_demo(standin: XWikiStandIn) -> None:
             created=SET_UP if page.reference == "Main.WebHome" else None,
         )
     standin.deny_view("Personeel", except_for=["alice"])
+    # A denied space is refused whether it has pages or not.
+    standin.deny_view("Secret")

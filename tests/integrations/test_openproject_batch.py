@@ -65,3 +65,16 @@ def test_the_tries_with_shorter_addresses_end(recent: Tracker) -> None:
         recent.leaf.fetch_many(upstream, numbers)
 
     assert len(seen) == 4
+
+
+def test_a_refused_size_is_not_tried_again_by_the_next_list(recent: Tracker) -> None:
+    numbers = [str(number) for number in recent.standin.add_many(100, 1)]
+    refuse_more_than(recent, 60, 414)
+    source, counts = recent.source(), []
+
+    for _ in range(2):
+        with recent.standin.counting() as seen, recent.open(source) as upstream:
+            recent.leaf.fetch_many(upstream, numbers)
+        counts.append([one.status for one in seen if one.path.endswith(LIST)])
+
+    assert counts == [[414, 200, 200], [200, 200]]

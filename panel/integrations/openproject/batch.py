@@ -1,7 +1,8 @@
 """Fetches many work packages by number in as few requests as OpenProject allows.
 
 OpenProject refuses the whole ``id`` filter for one number that the account may not see, without naming it. Newer
-servers can skip such numbers (``valid_subset``). On older servers the list of numbers is split in halves.
+servers can skip such numbers (``valid_subset``). On older servers the list of numbers is split in halves, and what was
+found in this way not to be visible is noted, so that the next lists do not search for it again.
 """
 
 from __future__ import annotations
@@ -20,11 +21,23 @@ from panel.integrations.openproject.reference import API
 CHUNK = 100
 """Numbers per request. Keeps the address below 4 kB, which every proxy accepts."""
 
-SMALLER = (50, 25, 12)
-"""Numbers per request where something in front of OpenProject refuses the long address of ``CHUNK`` numbers."""
+SIZES = (CHUNK, 50, 25, 12)
+"""Numbers per request. Something in front of OpenProject may refuse the long address of more of them."""
+TOO_LONG = "refused sizes"
+"""The name of the notes about the sizes that were refused."""
+TOO_LONG_S = 600.0
+"""How long a refused size is not tried again."""
+TOO_LONG_STATUSES = (403, 413, 414, 431)
+"""The statuses of such a refusal. Firewalls answer 403."""
 
 ONE_BY_ONE = 3
 """Groups of at most this size are requested one by one and not split further."""
+
+HIDDEN = "not visible"
+"""The name of the notes (``Upstream.notes``) about numbers that the account may not see."""
+HIDDEN_S = 60.0
+"""How long a noted number is not requested. Afterwards it is requested by itself, as few at a time as there are chunks:
+then a list takes at most twice the requests of one in which all are visible."""
 
 Found = dict[str, Mapping[str, Any]]
 Group = Sequence[str]
@@ -36,43 +49,70 @@ def fetch_known(upstream: Upstream, numbers: Sequence[str]) -> Found:
 
     Raises ProviderUnavailable for a failure of the source, and for an answer that is shorter than it claims.
     """
+    notes = upstream.notes(HIDDEN)
+    noted = {} if upstream.fresh else notes.ages(numbers)
+    wanted = [number for number in numbers if number not in noted]
+    found = _fetch_in_groups(upstream, wanted)
+    due = _due(noted, at_least=0 if wanted else 1, at_most=len(_groups(numbers, CHUNK)))
+    _fetch_singly(upstream, due, found)
+    notes.discard(found)
+    return found
+
+
+def _groups(numbers: Sequence[str], size: int) -> list[Group]:
+    return [numbers[start : start + size] for start in range(0, len(numbers), size)]
+
+
+def _due(noted: Mapping[str, float], *, at_least: int, at_most: int) -> list[str]:
+    """The numbers to request again, those noted longest ago first. ``at_least`` one proves that the source answers."""
+    due = [number for number, age in noted.items() if age > HIDDEN_S]
+    return due[:at_most] or list(noted)[:at_least]
+
+
+def _fetch_in_groups(upstream: Upstream, numbers: Sequence[str]) -> Found:
+    """Request all numbers in groups of ``CHUNK``, or of the first smaller size whose address is not refused."""
+    refused = upstream.notes(TOO_LONG).ages(map(str, SIZES))
+    size, *smaller = [size for size in SIZES if refused.get(str(size), TOO_LONG_S) >= TOO_LONG_S] or SIZES[-1:]
     try:
-        return _fetch(upstream, numbers, CHUNK)
+        return _fetch_groups(upstream, _groups(numbers, size))
     except ProviderUnavailable as exc:
-        smaller = [size for size in SMALLER if size < len(numbers)]
-        if not smaller or not _is_refused_for_length(exc):
-            raise
-    return _fetch_smaller(upstream, numbers, smaller)
+        return _fetch_smaller(upstream, numbers, size, smaller, exc)
 
 
-def _is_refused_for_length(exc: ProviderUnavailable) -> bool:
-    """Whether a shorter address may pass: it was too long, or a firewall refused it."""
-    return exc.reason is Reason.UNEXPECTED_RESPONSE and exc.status in (403, 413, 414, 431)
+def _fetch_smaller(
+    upstream: Upstream, numbers: Sequence[str], refused: int, sizes: Sequence[int], refusal: ProviderUnavailable
+) -> Found:
+    """Request one group of each size until one passes, and then the rest in groups of that size.
 
-
-def _fetch_smaller(upstream: Upstream, numbers: Sequence[str], sizes: Sequence[int]) -> Found:
-    """Request one group of each size until one passes, and then the rest in groups of that size."""
-    size, *rest = sizes
+    Raises ``refusal`` when it does not mean that the address was too long, or no smaller size is left.
+    """
+    sizes = [size for size in sizes if size < len(numbers)]
+    if not sizes or refusal.reason is not Reason.UNEXPECTED_RESPONSE or refusal.status not in TOO_LONG_STATUSES:
+        raise refusal
+    upstream.notes(TOO_LONG).add([str(refused)])
+    size, *smaller = sizes
     try:
-        found = _fetch(upstream, numbers[:size], size)
+        found = _fetch_groups(upstream, [numbers[:size]])
     except ProviderUnavailable as exc:
-        if not rest or not _is_refused_for_length(exc):
-            raise
-        return _fetch_smaller(upstream, numbers, rest)
-    return found | _fetch(upstream, numbers[size:], size)
+        return _fetch_smaller(upstream, numbers, size, smaller, exc)
+    return found | _fetch_groups(upstream, _groups(numbers[size:], size))
 
 
-def _fetch(upstream: Upstream, numbers: Sequence[str], size: int) -> Found:
+def _fetch_groups(upstream: Upstream, groups: Sequence[Group]) -> Found:
     found: Found = {}
-    groups = [numbers[start : start + size] for start in range(0, len(numbers), size)]
     refused = _gather(upstream, _all_of, groups, found)
     refused = _gather(upstream, _shown_of, refused, found)
     while refused:
-        few = [[number] for group in refused if len(group) <= ONE_BY_ONE for number in group]
-        _gather(upstream, _single, few, found)
+        _fetch_singly(upstream, [number for group in refused if len(group) <= ONE_BY_ONE for number in group], found)
         halves = [half for group in refused if len(group) > ONE_BY_ONE for half in _halves(group)]
         refused = _gather(upstream, _all_of, halves, found)
     return found
+
+
+def _fetch_singly(upstream: Upstream, numbers: Sequence[str], found: Found) -> None:
+    """Request each number by itself, add what was found, and note the others."""
+    _gather(upstream, _single, [[number] for number in numbers], found)
+    upstream.notes(HIDDEN).add(number for number in numbers if number not in found)
 
 
 def _gather(upstream: Upstream, fetch: Fetch, groups: Sequence[Group], found: Found) -> list[Group]:

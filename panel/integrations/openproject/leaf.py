@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from panel.connector import Answer, SourceConfig, Upstream, unexpected
-from panel.core.domain import Choice, Identity, Item, Problem
+from panel.core.domain import Choice, Choices, Identity, Item, Problem
 from panel.core.errors import InvalidInput, NotFound, ProviderUnavailable
 from panel.core.reasons import Reason
-from panel.integrations.contract import Integration
+from panel.integrations.contract import AskedField, Integration
 from panel.integrations.openproject import choices as offered
+from panel.integrations.openproject import fields, sign_in, write
 from panel.integrations.openproject import reference as address
-from panel.integrations.openproject import sign_in, write
 from panel.integrations.openproject.answer import (
     ask,
     collection,
@@ -25,11 +26,14 @@ from panel.integrations.openproject.answer import (
     statuses_of,
 )
 from panel.integrations.openproject.batch import fetch_known
+from panel.integrations.openproject.form import Form, change_form, create_form
 from panel.integrations.openproject.item import gone, has_own_status, number_of, plain, to_item, to_row
 from panel.integrations.openproject.sign_in import account, as_account, require_account
 
 MOST_AT_ONCE = 100
 LONGEST_SEARCH = 200
+FINGERPRINT_SHARE = 0.4
+"""The share of the deadline for the fingerprint, which takes up to two calls."""
 
 _NO_PROJECT = "OpenProject knows the account, but lets it see work packages in no project."
 _NOTHING_PUBLIC = "Nobody is signed in, and OpenProject shows work packages of no project to everybody."
@@ -107,11 +111,7 @@ class OpenProject(Integration):
         https://www.openproject.org/docs/api/endpoints/configuration/ and
         https://www.openproject.org/docs/api/endpoints/root/
         """
-        host = _value(ask(upstream, "configuration", allow=(401, 403, 404)), "hostName")
-        if host:
-            return {"host": host.casefold()}
-        name = _value(ask(upstream, allow=(401, 403, 404)), "instanceName")
-        return {"name": name} if name else {}
+        return upstream.optional("configuration", _fingerprint, share=FINGERPRINT_SHARE) or {}
 
     def fetch(self, upstream: Upstream, reference: str, *, with_excerpt: bool = False) -> Item:
         if not address.is_number(reference):
@@ -123,7 +123,7 @@ class OpenProject(Integration):
         numbers = [reference for reference in dict.fromkeys(references) if address.is_number(reference)]
         if references and not numbers:
             # Without a number to request, nothing else would prove that OpenProject answers.
-            self.check(upstream)
+            self.probe_reading(upstream)
         found = fetch_known(upstream, numbers)
         if len(found) < len(numbers):
             require_account(upstream)
@@ -132,7 +132,10 @@ class OpenProject(Integration):
         return {reference: items.get(reference) or gone(reference, root) for reference in references}
 
     def search(self, upstream: Upstream, text: str, *, limit: int) -> Sequence[Item]:
-        """Filter as OpenProject's own picker does: each word in subject, project, type or status, or part of the id."""
+        """Filter as OpenProject's own picker does: each word in subject or project, or part of the number.
+
+        Up to 16.1 the server looks nowhere else; later versions also look at type and status.
+        """
         words, limit = plain(text, limit=LONGEST_SEARCH), max(1, min(limit, MOST_AT_ONCE))
         # OpenProject refuses an empty value. Without any filter the list includes closed work packages.
         filters = [{"typeahead": {"operator": "**", "values": [words]}}] if words else []
@@ -144,7 +147,8 @@ class OpenProject(Integration):
 
     def create(self, upstream: Upstream, values: Mapping[str, Any]) -> Item:
         with as_account(upstream):
-            return _item(upstream, write.create(upstream, values))
+            created = write.create(upstream, values)
+        return replace(_item(upstream, created), remarks=write.differences(values, created))
 
     def update(self, upstream: Upstream, reference: str, changes: Mapping[str, Any]) -> Item:
         if not address.is_number(reference):
@@ -157,6 +161,31 @@ class OpenProject(Integration):
     ) -> Iterable[Choice]:
         with as_account(upstream):
             return [offer.choice for offer in _offers(upstream, field, values, reference)]
+
+    def find_choices(
+        self,
+        upstream: Upstream,
+        field: str,
+        values: Mapping[str, str],
+        *,
+        search: str = "",
+        reference: str | None = None,
+    ) -> Choices:
+        """Projects are searched in OpenProject: there may be thousands."""
+        if field == "projectId":
+            with as_account(upstream):
+                return offered.projects(upstream, search, chosen=values.get("projectId", "")).choices
+        if fields.is_custom_field(field):
+            asked = self.asked_fields(upstream, [field], values, reference=reference)
+            return asked[0].choices if asked else Choices.whole(())
+        return super().find_choices(upstream, field, values, search=search, reference=reference)
+
+    def asked_fields(
+        self, upstream: Upstream, names: Sequence[str], values: Mapping[str, str], *, reference: str | None = None
+    ) -> Sequence[AskedField]:
+        """Custom fields that a type requires."""
+        found = _form(upstream, values, reference)
+        return fields.described(found, names) if found is not None else ()
 
     # --- shape ---------------------------------------------------------------------------------------------------
 
@@ -176,7 +205,7 @@ def _offers(
     upstream: Upstream, field: str, values: Mapping[str, str], reference: str | None
 ) -> Sequence[offered.Offer]:
     if field == "projectId":
-        return offered.projects(upstream)
+        return offered.projects(upstream).offers
     if field == "type":
         project = values.get("projectId", "")
         return offered.types(upstream, project) if address.is_project(project) else []
@@ -187,6 +216,22 @@ def _offers(
     if field == "status":
         return offered.next_statuses(upstream, reference)
     return offered.assignees(upstream, reference)
+
+
+def _form(upstream: Upstream, values: Mapping[str, str], reference: str | None) -> Form | None:
+    if reference is not None:
+        return change_form(upstream, reference, offered.lock_version_of(upstream, reference))
+    project, kind = values.get("projectId", ""), values.get("type", "")
+    type_href = f"/api/v3/types/{kind}" if address.is_number(kind) else None
+    return create_form(upstream, project, type_href) if address.is_project(project) else None
+
+
+def _fingerprint(upstream: Upstream) -> Mapping[str, str]:
+    host = _value(ask(upstream, "configuration", allow=(401, 403, 404)), "hostName")
+    if host:
+        return {"host": host.casefold()}
+    name = _value(ask(upstream, allow=(401, 403, 404)), "instanceName")
+    return {"name": name} if name else {}
 
 
 def _value(answer: Answer, key: str) -> str:

@@ -16,7 +16,7 @@ from panel.core.errors import InvalidInput, NotFound, ProviderUnavailable
 from panel.core.reasons import Reason
 from panel.integrations.contract import Integration
 from panel.integrations.descriptor import Descriptor
-from panel.integrations.xwiki import reference, rest
+from panel.integrations.xwiki import moved, reference, rest
 from panel.integrations.xwiki.create import create
 from panel.integrations.xwiki.item import gone, read_page, reference_of, to_item, to_row
 from panel.integrations.xwiki.lookup import find_pages
@@ -29,6 +29,7 @@ _HIDDEN = "xWiki does not show this page to our account."
 
 class XWiki(Integration):
     descriptor: ClassVar[Descriptor]
+    can_move: ClassVar[bool] = True
 
     # --- addresses -----------------------------------------------------------------------------------------------
 
@@ -90,7 +91,7 @@ class XWiki(Integration):
             answer = ask_page(upstream, candidate)
             if answer.status < 300:
                 _refuse_main_wiki(answer, pasted, wiki_of(source))
-                return read_page(answer, wiki_of(source), source.root)
+                return moved.at_end(upstream, candidate, read_page(answer, wiki_of(source), source.root))
             statuses.append(answer.status)
         raise NotFound(_HIDDEN if 401 in statuses else f"xWiki has no page “{pasted.candidates[0].local}”.")
 
@@ -102,7 +103,8 @@ class XWiki(Integration):
         answer = ask_page(upstream, page)
         if answer.status >= 400:
             raise NotFound(_HIDDEN)
-        return replace(read_page(answer, page.wiki, source.root, with_excerpt=with_excerpt), reference=reference)
+        item = read_page(answer, page.wiki, source.root, with_excerpt=with_excerpt)
+        return replace(moved.shown(upstream, page, item), reference=reference)
 
     def fetch_many(self, upstream: Upstream, references: Sequence[str]) -> Mapping[str, Item]:
         root, wiki = upstream.source.root, wiki_of(upstream.source)
@@ -111,9 +113,12 @@ class XWiki(Integration):
         if references and not valid:
             # Without a page to request, nothing else would prove that xWiki answers.
             identify(upstream)
-        found = find_pages(upstream, valid)
+        found = moved.without_redirects(upstream, find_pages(upstream, valid))
         items = {text: found.get(page) if page else None for text, page in pages.items()}
         return {text: replace(item, reference=text) if item else gone(text, root, wiki) for text, item in items.items()}
+
+    def locate(self, upstream: Upstream, absent: Sequence[Item], origins: Mapping[str, int]) -> Mapping[str, Item]:
+        return moved.locate(upstream, absent, origins)
 
     def search(self, upstream: Upstream, text: str, *, limit: int) -> Sequence[Item]:
         number, words = max(1, min(limit, MOST)), text.strip()[:_LONGEST_SEARCH]
