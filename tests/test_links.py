@@ -200,18 +200,28 @@ def test_a_reader_neither_searches_nor_sees_choices(links: Links, upstreams: Ups
     assert requests == []
 
 
-def test_whoever_may_change_a_linked_item_sees_the_choices_of_its_form(links: Links) -> None:
+def test_whoever_may_change_a_linked_item_sees_the_choices_of_its_form(links: Links, visitor: Visitor) -> None:
+    links.link(visitor, "openproject", CASE, "101")
     changer = Visitor(Principal("bob", "embed:1", frozenset({Action.UPDATE}), Limits(CASE)), Caller("test", "bob"))
 
-    assert links.choices(changer, "openproject", "status", {}, obj=CASE, reference="101")
+    assert links.choices(changer, "openproject", "status", {}, obj=CASE, reference="101").items
     with pytest.raises(NotFound):
         links.choices(changer, "openproject", "status", {}, obj=OTHER, reference="101")
+
+
+def test_an_item_that_is_not_linked_has_no_choices(links: Links, visitor: Visitor, upstreams: Upstreams) -> None:
+    with upstreams.openproject.counting() as requests:
+        with pytest.raises(NotFound):
+            links.choices(visitor, "openproject", "assignee", {}, obj=CASE, reference="101")
+        with pytest.raises(InvalidInput):
+            links.choices(visitor, "openproject", "assignee", {}, reference="101")
+    assert requests == []
 
 
 def test_choices_are_for_objects_within_the_limits(links: Links) -> None:
     writer = Visitor(Principal("bob", "embed:1", SCOPES["write"], Limits(CASE)), Caller("test", "bob"))
 
-    assert links.choices(writer, "openproject", "projectId", {}, obj=CASE)
+    assert links.choices(writer, "openproject", "projectId", {}, obj=CASE).items
     with pytest.raises(NotFound):
         links.choices(writer, "openproject", "projectId", {}, obj=OTHER)
 

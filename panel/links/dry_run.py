@@ -64,7 +64,7 @@ class DryRun:
         known = [field.name for field in leaf.descriptor.update]
         if not known:
             raise NotSupported(f"{leaf.descriptor.label} cannot be changed from here.")
-        if not any(name in changes for name in known):
+        if not any(name in changes for name in (*known, "fields")):
             raise InvalidInput("changes", f"Nothing to change: give {' or '.join(known)}.")
         self._instances.require_known(leaf.id, leaf.descriptor.upstream)
         link, source = pointers.find(leaf, obj, reference), self._resolver.resolve(leaf)

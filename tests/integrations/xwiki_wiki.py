@@ -44,7 +44,9 @@ class WikiServer:
 
     def open(self, source: SourceConfig | None = None, *, deadline_s: float = 20) -> Upstream:
         caller = Caller("test", "alice")
-        return self.connector.open(source or self.source(), caller, classify=self.leaf.classify, deadline_s=deadline_s)
+        return self.connector.open(
+            source or self.source(), caller, classify=self.leaf.problem_of, deadline_s=deadline_s
+        )
 
     def reply(
         self,

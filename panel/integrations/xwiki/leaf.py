@@ -13,9 +13,10 @@ from urllib.parse import quote, urlsplit
 from panel.connector import Answer, SourceConfig, Upstream, unexpected
 from panel.core.domain import Choice, Identity, Item, Problem
 from panel.core.errors import InvalidInput, NotFound, ProviderUnavailable
+from panel.core.reasons import Reason
 from panel.integrations.contract import Integration
 from panel.integrations.descriptor import Descriptor
-from panel.integrations.xwiki import reference, rest
+from panel.integrations.xwiki import moved, reference, rest
 from panel.integrations.xwiki.create import create
 from panel.integrations.xwiki.item import gone, read_page, reference_of, to_item, to_row
 from panel.integrations.xwiki.lookup import find_pages
@@ -34,6 +35,7 @@ _REFUSED = (
 
 class XWiki(Integration):
     descriptor: ClassVar[Descriptor]
+    can_move: ClassVar[bool] = True
 
     # --- addresses -----------------------------------------------------------------------------------------------
 
@@ -56,7 +58,12 @@ class XWiki(Integration):
 
     def probe_product(self, upstream: Upstream) -> str:
         """https://www.xwiki.org/xwiki/bin/view/Documentation/UserGuide/Features/XWikiRESTfulAPI, "Root resources"."""
-        version = _version_at_root(upstream.get(REST, allow={401, 403, 404}))
+        try:
+            version = _version_at_root(upstream.get(REST, allow={401, 403}))
+        except ProviderUnavailable as exc:
+            if exc.reason is not Reason.UNEXPECTED_RESPONSE or exc.status in (403, None):
+                raise
+            version = None
         if version is None:
             raise unexpected(f"That address does not answer as an xWiki.{_hint(upstream)}")
         return version
@@ -90,7 +97,7 @@ class XWiki(Integration):
             answer = ask_page(upstream, candidate)
             if answer.status < 300:
                 _refuse_main_wiki(answer, pasted, wiki_of(source))
-                return read_page(answer, wiki_of(source), source.root)
+                return moved.at_end(upstream, candidate, read_page(answer, wiki_of(source), source.root))
             statuses.append(answer.status)
         if statuses[0] == 400:
             raise NotFound(_REFUSED)
@@ -104,7 +111,8 @@ class XWiki(Integration):
         answer = ask_page(upstream, page)
         if answer.status >= 400:
             raise NotFound(_HIDDEN)
-        return replace(read_page(answer, page.wiki, source.root, with_excerpt=with_excerpt), reference=reference)
+        item = read_page(answer, page.wiki, source.root, with_excerpt=with_excerpt)
+        return replace(moved.shown(upstream, page, item), reference=reference)
 
     def fetch_many(self, upstream: Upstream, references: Sequence[str]) -> Mapping[str, Item]:
         root, wiki = upstream.source.root, wiki_of(upstream.source)
@@ -113,9 +121,12 @@ class XWiki(Integration):
         if references and not valid:
             # Without a page to request, nothing else would prove that xWiki answers.
             identify(upstream)
-        found = find_pages(upstream, valid)
+        found = moved.without_redirects(upstream, find_pages(upstream, valid))
         items = {text: found.get(page) if page else None for text, page in pages.items()}
         return {text: replace(item, reference=text) if item else gone(text, root, wiki) for text, item in items.items()}
+
+    def locate(self, upstream: Upstream, absent: Sequence[Item], origins: Mapping[str, int]) -> Mapping[str, Item]:
+        return moved.locate(upstream, absent, origins)
 
     def search(self, upstream: Upstream, text: str, *, limit: int) -> Sequence[Item]:
         number, words = max(1, min(limit, MOST)), text.strip()[:_LONGEST_SEARCH]
@@ -168,6 +179,9 @@ class XWiki(Integration):
 
     def row(self, item: Item) -> dict[str, Any]:
         return to_row(item)
+
+    def lacks(self, answer: Answer) -> str:
+        return rest.lacks(answer)
 
     def classify(self, answer: Answer, source: SourceConfig) -> Problem | None:
         return rest.classify(answer, source)

@@ -14,6 +14,7 @@ from panel.connector import Answer, Upstream
 from panel.core.domain import Item
 from panel.core.errors import ProviderUnavailable
 from panel.core.reasons import Reason
+from panel.integrations.xwiki import redirect
 from panel.integrations.xwiki.item import bare_item, read_page, reference_of, to_item
 from panel.integrations.xwiki.reference import PageReference
 from panel.integrations.xwiki.rest import MOST, ask, ask_page, entries, numbers_of, reported_version, wiki_of
@@ -56,7 +57,7 @@ class _Lookup:
     def _ask_index(self, chunk: Sequence[PageReference]) -> list[Mapping[str, Any]]:
         """Query Solr by the field ``reference``. The path does not restrict it to the wiki, so the query does."""
         references = " OR ".join(_quoted(f"document:{reference}") for reference in chunk)
-        return self._ask("solr", f"wiki:{_quoted(self._wiki)} AND reference:({references})") or []
+        return self._ask("solr", f"wiki:{_quoted(self._wiki)} AND hidden:false AND reference:({references})") or []
 
     def _from_database(self, missing: Sequence[PageReference]) -> None:
         """Query with XWQL, which includes hidden pages and recent changes."""
@@ -87,6 +88,9 @@ class _Lookup:
         https://www.xwiki.org/xwiki/bin/view/Documentation/UserGuide/Features/XWikiRESTfulAPI, "Query resources".
         """
         parameters = [("type", kind), ("q", query), ("number", str(MOST))]
+        if kind != "solr":
+            # A database knows hidden pages too, some of which only redirect.
+            parameters.append(("className", redirect.CLASS))
         answer = ask(self._upstream, "query", query=parameters, allow={400, 500})
         self._version = reported_version(answer) or self._version
         return entries(answer, "searchResults") if answer.status < 300 else None
