@@ -242,6 +242,8 @@ class Links:
     ) -> Choices:
         """The upstream's choices for a field of the create form, or of the update form of a linked ``reference``."""
         leaf = self._leaf_of_form(visitor, integration, obj, reference)
+        if obj is not None and reference is None and not search:
+            values = {**_beside_newest(visitor, leaf, obj), **{name: text for name, text in values.items() if text}}
         with open_upstream(self._connector, leaf, self._resolver.resolve(leaf), visitor.caller) as upstream:
             return leaf.find_choices(upstream, field, values, search=search, reference=reference)
 
@@ -499,6 +501,14 @@ def _asked_in(changes: Mapping[str, Any]) -> list[str]:
     """The names of the fields that the panel's form does not have, for the audit trail."""
     fields = changes.get("fields")
     return [str(name)[:100] for name in list(fields)[:20]] if isinstance(fields, Mapping) else []
+
+
+def _beside_newest(visitor: Visitor, leaf: Integration, obj: ObjectRef) -> Mapping[str, str]:
+    """The values of a form for an item beside the one that was linked last, for those who may see that one."""
+    if not visitor.principal.may(Action.VIEW):
+        return {}
+    links, _ = pointers.read_page(leaf, obj, 1, 1)
+    return leaf.values_beside(links[0].reference) if links else {}
 
 
 def _record_uncertain(

@@ -15,8 +15,8 @@ from panel.integrations.xwiki.reference import (
     PageReference,
     instance_root,
     looks_like_reference,
+    names_of_space,
     page_url,
-    space_of_id,
     split_names,
 )
 
@@ -95,11 +95,11 @@ def test_names_that_no_rest_url_can_contain_are_unreachable(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("identifier", "space"),
-    [("xwiki:A.B", "A.B"), (r"xwiki:07\. Dev", r"07\. Dev"), ("A.B", "A.B"), (r"A\:b", r"A\:b")],
+    ("identifier", "names"),
+    [("xwiki:A.B", ("A", "B")), (r"xwiki:07\. Dev", ("07. Dev",)), ("A.B", ("A", "B")), (r"A\:b", ("A:b",))],
 )
-def test_parses_the_id_of_a_space(identifier: str, space: str) -> None:
-    assert space_of_id(identifier) == space
+def test_parses_the_id_of_a_space(identifier: str, names: tuple[str, ...]) -> None:
+    assert names_of_space(identifier) == names
 
 
 @pytest.mark.parametrize(

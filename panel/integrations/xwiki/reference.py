@@ -73,6 +73,11 @@ class PageReference:
         return self.name == HOME
 
     @property
+    def outer(self) -> tuple[str, ...]:
+        """The spaces above the page. A home page is shown as its space, so the space is not above it."""
+        return self.spaces[:-1] if self.is_home else self.spaces
+
+    @property
     def label(self) -> str:
         """The name to show for a page without a title."""
         return self.spaces[-1] if self.is_home else self.name
@@ -125,9 +130,9 @@ def split_names(text: str) -> list[str]:
     return [*names, "".join(name)]
 
 
-def space_of_id(text: str) -> str:
-    """The local reference of a space's id: ``xwiki:A.B``, or ``A.B`` as in search results."""
-    return local_space(split_names(without_wiki(text)[1]))
+def names_of_space(text: str) -> tuple[str, ...]:
+    """The names in a space's id: ``xwiki:A.B``, or ``A.B`` as in search results."""
+    return tuple(split_names(without_wiki(text)[1]))
 
 
 def looks_like_reference(text: str, wiki: str) -> bool:
