@@ -17,7 +17,6 @@ from panel.core.text import trimmed
 from panel.integrations.contract import Integration
 from panel.integrations.xwiki.reference import HOME, PageReference
 from panel.links.pasted import resolve_pasted
-from panel.web.formatting import short_reference
 from panel.web.mcp.tool import escaped, unescaped
 from panel.web.tab.columns import Columns
 
@@ -39,7 +38,7 @@ def shown(leaf: Integration, item: Item, upstream: Upstream) -> list[str]:
     """What rows, pages and answers show of an item, and each can be copied from there."""
     row = leaf.row(item)
     columns = Columns(leaf)
-    short = columns.number(item) if columns.layout == "ticket" else short_reference(item.reference, leaf)
+    short = columns.number(item) if columns.layout == "ticket" else item.reference.removeprefix(f"{leaf.id}:")
     texts = [item.reference, item.url, leaf.url_for(upstream.source, item.reference), short]
     texts += [str(row[name]) for name in ("id", "reference", "displayId", "url") if name in row]
     texts += [unescaped(str(escaped(text))) for text in texts]

@@ -501,7 +501,7 @@ def test_the_name_of_the_account_is_read_with_its_escapes(header: str, user: str
     [
         ("alice", GUEST),
         ("XWiki.alice", GUEST),
-        ("j.doe", f"{GUEST} Of accounts with a dot in the name, xWiki's own cannot sign in with a password here; those of LDAP can."),
+        ("j.doe", f"{GUEST} Its own accounts with a dot in their name cannot sign in here; those of LDAP or single sign-on can."),
         ("xwiki:XWiki.alice", "Source 'xwiki' has a user name with a colon, which Basic sign-in cannot carry."),
     ],
 )  # fmt: skip
@@ -534,6 +534,7 @@ def test_a_rejected_login_says_what_may_be_wrong_with_the_name(modern: WikiServe
         ("{root}/", "Main.WebHome", 1),
         ("{root}/Sandbox/TestPage1", "Sandbox.TestPage1", 2),
         ("Sandbox/TestPage1", "Sandbox.TestPage1", 1),
+        ("Sandbox › TestPage1", "Sandbox.TestPage1", 1),
         ("[[The page>>doc:xwiki:Sandbox.TestPage1]]", "Sandbox.TestPage1", 1),
         ("{root}/bin/edit/Sandbox/TestPage1?editor=wiki", "Sandbox.TestPage1", 1),
         ("{root}/rest/wikis/xwiki/spaces/Sandbox/pages/TestPage1", "Sandbox.TestPage1", 1),

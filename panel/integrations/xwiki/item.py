@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from panel.connector import Answer, origin_of, unexpected
 from panel.core.domain import Item
 from panel.integrations.xwiki.redirect import redirect_in
-from panel.integrations.xwiki.reference import BadReference, PageReference, page_url
+from panel.integrations.xwiki.reference import PATH_SEPARATOR, BadReference, PageReference, page_url
 from panel.integrations.xwiki.text import preview
 from panel.integrations.xwiki.titles import label_of, line_of, title_of
 
@@ -81,7 +81,7 @@ def path_of(text: str) -> str:
         reference = PageReference.parse(text)
     except BadReference:
         return line_of(text)
-    return line_of(" › ".join((*reference.outer, reference.label)))
+    return line_of(PATH_SEPARATOR.join((*reference.outer, reference.label)))
 
 
 def to_row(item: Item) -> dict[str, Any]:

@@ -18,6 +18,9 @@ from panel.core.errors import InvalidInput
 HOME = "WebHome"
 MAIN_WIKI = "xwiki"
 
+PATH_SEPARATOR = " › "
+"""Between the names of a page as people read them."""
+
 LONGEST = 1000
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 ADDRESS = re.compile(r"https?://", re.IGNORECASE)
@@ -138,7 +141,7 @@ def names_of_space(text: str) -> tuple[str, ...]:
 def looks_like_reference(text: str, wiki: str) -> bool:
     """Whether typed text is an address or a reference, and not words to search for."""
     typed = text.strip()
-    if ADDRESS.match(typed) or (typed.startswith("[[") and typed.endswith("]]")):
+    if ADDRESS.match(typed) or PATH_SEPARATOR in typed or (typed.startswith("[[") and typed.endswith("]]")):
         return True
     if typed.startswith(f"{wiki}:"):
         return re.match(r"\S", typed.removeprefix(f"{wiki}:")) is not None
