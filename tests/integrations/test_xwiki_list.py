@@ -371,7 +371,9 @@ def test_a_name_cannot_end_its_quoted_string(wiki: WikiServer) -> None:
 
     items = _many(wiki, [*(f"xwiki:{name}" for name in names), "xwiki:Secret.WebHome"])
 
-    assert [item.state.value for item in items.values()] == ["live", "live", "live", "gone", "gone"]
+    # A page that is in no index, with a backslash in its name, is only seen where the server accepts it in an address.
+    last = "live" if wiki.standin.profile.serves_slashes else "gone"
+    assert [item.state.value for item in items.values()] == ["live", "live", "live", last, "gone"]
     assert items[f"xwiki:{names[0]}"].title == names[0]
 
 

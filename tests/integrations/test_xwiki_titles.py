@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import Any
 
 import pytest
+from odd_titles import TITLES
 from xwiki_wiki import WikiServer, wiki_fixture
 
 from panel.core.text import one_line
@@ -13,36 +13,6 @@ from panel.integrations.xwiki.titles import label_of, title_of
 
 wiki = wiki_fixture("16", "18")
 
-_PARTS = (
-    "A <b>bold</b> & co",
-    "R&amp;D",
-    "5 < 6 > 4",
-    "&lt;script&gt;alert(1)&lt;/script&gt;",
-    "<script>alert(1)</script>",
-    "<i>",
-    "&nbsp;",
-    "&#x41;&#66;&copy",
-    "**bold** [[link>>Main.WebHome]]",
-    "{{html}}x{{/html}}",
-    "Now #set($x = 3)$x",
-    "$services.query",
-    "🌳 Boom 👩‍🚒 🏴󠁧󠁢󠁥󠁮󠁧󠁿",
-    "עברית ושלום",
-    "العربية ‏نص",
-    "Überprüfung — Straße",
-    "文書管理規程",
-    'it\'s "quoted" \\ back/slash',
-    "100% _under_ ~tilde",
-    "<!-- hidden -->",
-)
-TITLES = [
-    *_PARTS,
-    *(f"{one} {other}" for one, other in pairwise(_PARTS)),
-    *(f"{one}{other}" for one, other in zip(_PARTS, _PARTS[2:], strict=False)),
-    *(f"  {one}   twice {one} " for one in _PARTS),
-    *(one[::-1] for one in _PARTS),
-    *("<", ">", "&"),
-]
 EXPECTED = {f"xwiki:Sandbox.Odd{number}": one_line(title) for number, title in enumerate(TITLES)}
 
 

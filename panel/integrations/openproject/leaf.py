@@ -26,7 +26,7 @@ from panel.integrations.openproject.answer import (
     refuse_unexpected,
     statuses_of,
 )
-from panel.integrations.openproject.batch import fetch_known
+from panel.integrations.openproject.batch import HIDDEN, fetch_known
 from panel.integrations.openproject.form import Form, change_form, create_form
 from panel.integrations.openproject.item import gone, has_own_status, number_of, plain, to_item, to_row
 from panel.integrations.openproject.sign_in import account, as_account, require_account
@@ -258,5 +258,8 @@ def _items(upstream: Upstream, payloads: Iterable[Mapping[str, Any]]) -> dict[st
 
 
 def _item(upstream: Upstream, payload: Mapping[str, Any], *, with_excerpt: bool = False) -> Item:
+    """The item of one work package. Lists show it again, if they noted it as not visible."""
     statuses = {} if has_own_status(payload) else statuses_of(upstream)
-    return to_item(payload, upstream.source.root, statuses, with_excerpt=with_excerpt)
+    item = to_item(payload, upstream.source.root, statuses, with_excerpt=with_excerpt)
+    upstream.notes(HIDDEN).discard([item.reference])
+    return item

@@ -13,7 +13,7 @@ from panel.core.errors import AlreadyExists, Conflict, Forbidden, InvalidInput, 
 from panel.integrations.contract import creating
 from panel.integrations.xwiki.item import bare_item, read_page
 from panel.integrations.xwiki.lookup import note_live
-from panel.integrations.xwiki.reference import BadReference, PageReference, is_unusable, local_space, split_names
+from panel.integrations.xwiki.reference import BadReference, PageReference, local_space, split_names
 from panel.integrations.xwiki.rest import REST, ask_page, reported_version, wiki_of
 
 LONGEST_NAME = 255
@@ -64,7 +64,7 @@ def _free_page(upstream: Upstream, spaces: tuple[str, ...], title: str) -> PageR
 
 def _ask_free(upstream: Upstream, page: PageReference) -> int | None:
     """The status of a page; None when the server, or a proxy, does not accept a slash or backslash in its name."""
-    if not any(is_unusable(name) for name in (*page.spaces, page.name)):
+    if not page.has_separator:
         return ask_page(upstream, page).status
     # https://www.xwiki.org/xwiki/bin/view/Documentation/UserGuide/Features/XWikiRESTfulAPI, "Page resources".
     answer = upstream.get(REST, *page.path, allow={400, 401, 404, 500})

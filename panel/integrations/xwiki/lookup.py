@@ -85,10 +85,10 @@ class _Lookup:
         return self._found
 
     def in_bulk(self, references: Sequence[PageReference], *, least: int = 1) -> dict[PageReference, Item]:
-        """Query for the pages, as long as there are ``least`` of them, or one that cannot be requested by itself."""
+        """Query for the pages, as long as there are ``least`` of them, or one whose address a server may refuse."""
         for step in (self._from_database, self._from_index):
             unknown = self._unknown(references)
-            if len(unknown) >= least or not all(one.is_reachable for one in unknown):
+            if len(unknown) >= least or any(one.has_separator or not one.is_reachable for one in unknown):
                 step(unknown)
         return self._found
 
@@ -211,7 +211,7 @@ class _Lookup:
         if answer.status < 300:
             self._found[reference] = read_page(answer, self._wiki, self._root)
             note_live(self._upstream, reference)
-        elif answer.status != 500:
+        elif answer.status != 500 and not (answer.status == 400 and reference in self._found):
             self._found.pop(reference, None)
             self._absent.add(reference)
             self._upstream.notes(_GONE).add([str(reference)])

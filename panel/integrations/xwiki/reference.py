@@ -107,11 +107,6 @@ class PageReference:
         return ("wikis", self.wiki, *spaces, "pages", self.name)
 
 
-def is_unusable(name: str) -> bool:
-    """Whether a name cannot be one segment of an address."""
-    return name in (".", "..") or "/" in name or "\\" in name
-
-
 def local_space(spaces: Sequence[str]) -> str:
     return ".".join(_escaped(name, ".:") for name in spaces)
 
