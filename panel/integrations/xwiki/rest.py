@@ -112,8 +112,7 @@ def classify(answer: Answer, source: SourceConfig) -> Problem | None:
 def _classify_refusal(answer: Answer, source: SourceConfig) -> Problem | None:
     """Classify a 401. To an accepted account it means that the page is not visible; the caller handles that."""
     if not source.signs_in:
-        needs = f"{answer.where} needs an account, and this source has none."
-        return None if _has_own_header(answer) else Problem(Reason.FORBIDDEN, needs)
+        return None
     if reported_version(answer) and not _reports_user(answer):
         challenged = answer.headers.get("www-authenticate", "").lower().startswith("basic")
         return _not_accepted(source) if challenged else None
