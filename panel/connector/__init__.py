@@ -9,7 +9,16 @@ from panel.connector.headers import OauthSigner, check_headers, check_token_head
 from panel.connector.limiter import Breaker, Rate, Traffic, traffic_of
 from panel.connector.response import Answer, unexpected
 from panel.connector.shared_cache import CachedAnswer, SharedCache
-from panel.connector.source import Auth, AuthKind, GrantType, OauthClient, Secret, SourceConfig, origin_of
+from panel.connector.source import (
+    Auth,
+    AuthKind,
+    GrantType,
+    OauthClient,
+    Secret,
+    SourceConfig,
+    is_same_host,
+    origin_of,
+)
 
 __all__ = [
     "Answer",
@@ -35,6 +44,7 @@ __all__ = [
     "check_token_header",
     "host_port_text",
     "is_header_value",
+    "is_same_host",
     "origin_of",
     "parse_host_port",
     "sent_headers",

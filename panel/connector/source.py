@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
 from typing import Any
 from urllib.parse import urlsplit
 
-from panel.connector.endpoint import Endpoint, parse_endpoint, parse_host_port
+from panel.connector.endpoint import DEFAULT_PORTS, Endpoint, host_of, parse_endpoint, parse_host_port
+from panel.core.errors import InvalidInput
 
 
 class Secret:
@@ -80,6 +82,22 @@ def origin_of(url: str) -> str:
     default = {"http": 80, "https": 443}.get(scheme)
     host = f"[{host}]" if ":" in host else host
     return f"{scheme}://{host}" if parts.port in (None, default) else f"{scheme}://{host}:{parts.port}"
+
+
+def is_same_host(one: str, other: str) -> bool:
+    """Whether two http(s) URLs name one host, whatever their schemes: default ports are equal, and so are spellings.
+
+    For addresses that people paste, of which only a path is read. No request goes to such an address.
+    """
+    return _host_and_port(one) == _host_and_port(other)
+
+
+def _host_and_port(url: str) -> tuple[str, int | None]:
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    with suppress(InvalidInput):
+        host = host_of(f"[{host}]" if ":" in host else host)
+    return host, None if parts.port in DEFAULT_PORTS.values() else parts.port
 
 
 @dataclass(frozen=True)

@@ -213,6 +213,8 @@ class Choices:
     items: tuple[Choice, ...]
     total: int
     """How many there are, with those that are not among ``items``."""
+    at_least: bool = False
+    """Whether the upstream does not count them, and there may be more than ``total``."""
 
     @classmethod
     def whole(cls, choices: Iterable[Choice]) -> Choices:

@@ -77,6 +77,14 @@ class Integration(ABC):
     def url_for(self, source: SourceConfig, reference: str) -> str:
         """The browser address of a stored reference, built without a request. Never an API address."""
 
+    def shown_reference(self, reference: str) -> str:
+        """A stored reference as people read it, for a row without a title."""
+        return reference.removeprefix(f"{self.id}:")
+
+    def values_beside(self, reference: str) -> Mapping[str, str]:
+        """Values of the create form for a new item at the place of a stored reference, built without a request."""
+        return {}
+
     @abstractmethod
     def looks_like_reference(self, source: SourceConfig, text: str) -> bool:
         """Whether typed text is an address, an id or a reference, and not words to search for."""

@@ -321,7 +321,7 @@ def _descriptor_fits(subject: Subject) -> None:
 def _selects_have_choices(subject: Subject) -> None:
     def check_field(one: Field, reference: str | None) -> None:
         values = {name: str(value) for name, value in subject.new.items()}
-        found = list(subject.leaf.choices(subject.upstream(), one.name, values, reference=reference))
+        found = subject.leaf.find_choices(subject.upstream(), one.name, values, reference=reference).items
         _require(bool(found), f"choices: none for {one.name}")
         _require(all(isinstance(choice, Choice) for choice in found), f"choices: {one.name} has other values")
 

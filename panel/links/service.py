@@ -26,11 +26,13 @@ from panel.core.errors import (
     ProviderUnavailable,
     Uncertain,
 )
+from panel.core.text import trimmed
 from panel.core.text_limits import REFERENCE_LENGTH, refuse_longer
 from panel.integrations.contract import AskedField, Integration, creating
 from panel.integrations.registry import Registry
 from panel.links import idempotency, open_creates, pointers
 from panel.links.locate import located
+from panel.links.pasted import resolve_pasted
 from panel.links.upstream import open_upstream
 from panel.logs import audit
 from panel.logs.audit import Actor, AuditAction
@@ -198,7 +200,7 @@ class Links:
         obj = visitor.principal.require_search(obj, integration)
         leaf = self._registry.get(integration)
         with open_upstream(self._connector, leaf, self._resolver.resolve(leaf), visitor.caller) as upstream:
-            items = _candidates(leaf, upstream, text.strip(), max(1, min(limit, 100)))
+            items = _candidates(leaf, upstream, text, max(1, min(limit, 100)))
         linked = pointers.linked_among(leaf, obj, [item.reference for item in items]) if obj else None
         return [Found(item, None if linked is None else item.reference in linked) for item in items]
 
@@ -240,6 +242,8 @@ class Links:
     ) -> Choices:
         """The upstream's choices for a field of the create form, or of the update form of a linked ``reference``."""
         leaf = self._leaf_of_form(visitor, integration, obj, reference)
+        if obj is not None and reference is None and not search:
+            values = {**_beside_newest(visitor, leaf, obj), **{name: text for name, text in values.items() if text}}
         with open_upstream(self._connector, leaf, self._resolver.resolve(leaf), visitor.caller) as upstream:
             return leaf.find_choices(upstream, field, values, search=search, reference=reference)
 
@@ -309,7 +313,7 @@ class Links:
                 while left:
                     try:
                         refuse_longer("reference", left[0].strip(), REFERENCE_LENGTH)
-                        item = leaf.resolve(upstream, left[0].strip())
+                        item = resolve_pasted(leaf, upstream, left[0])
                         result.rows.append(self._linked(visitor, leaf, source, obj, item))
                     except ProviderUnavailable:
                         raise
@@ -332,14 +336,14 @@ class Links:
 
     def _look_up(self, visitor: Visitor, leaf: Integration, obj: ObjectRef, text: str) -> tuple[ResolvedSource, Item]:
         """The item of typed text, read past caches."""
-        if not text.strip():
+        if not trimmed(text):
             raise InvalidInput("reference", "“reference” is missing: give an address, id or reference.")
         refuse_longer("reference", text.strip(), REFERENCE_LENGTH)
         self._instances.require_known(leaf.id, leaf.descriptor.upstream)
         source = self._resolver.resolve(leaf)
         shown = self._first_pointers(leaf, source, obj)
         with open_upstream(self._connector, leaf, source, visitor.caller, pointers=shown, fresh=True) as upstream:
-            return source, leaf.resolve(upstream, text.strip())
+            return source, resolve_pasted(leaf, upstream, text)
 
     def create(
         self, visitor: Visitor, integration: str, obj: ObjectRef, values: Mapping[str, Any], *, key: str | None = None
@@ -499,6 +503,14 @@ def _asked_in(changes: Mapping[str, Any]) -> list[str]:
     return [str(name)[:100] for name in list(fields)[:20]] if isinstance(fields, Mapping) else []
 
 
+def _beside_newest(visitor: Visitor, leaf: Integration, obj: ObjectRef) -> Mapping[str, str]:
+    """The values of a form for an item beside the one that was linked last, for those who may see that one."""
+    if not visitor.principal.may(Action.VIEW):
+        return {}
+    links, _ = pointers.read_page(leaf, obj, 1, 1)
+    return leaf.values_beside(links[0].reference) if links else {}
+
+
 def _record_uncertain(
     action: AuditAction, visitor: Visitor, leaf: Integration, obj: ObjectRef, *, subject: str = "", detail: str = "",
     opened: int | None = None,
@@ -535,14 +547,15 @@ def _note_created(visitor: Visitor, opened: int, reference: str, cause: Exceptio
 
 
 def _candidates(leaf: Integration, upstream: Upstream, text: str, limit: int) -> Sequence[Item]:
-    if text and leaf.looks_like_reference(upstream.source, text):
+    words = trimmed(text)
+    if words and leaf.looks_like_reference(upstream.source, words):
         try:
-            return [leaf.resolve(upstream, text)]
+            return [resolve_pasted(leaf, upstream, text)]
         except NotFound:
             # What looks like a reference may still be words ("A.B" in a title).
-            if "://" in text:
+            if "://" in words:
                 return []
-    return leaf.search(upstream, text, limit=limit)
+    return leaf.search(upstream, words, limit=limit)
 
 
 def _matches(item: Item, words: Sequence[str]) -> bool:

@@ -1,7 +1,7 @@
 """Stand-in of xWiki: its REST API over in-memory state, with the quirks of the real server, and browser pages.
 
 ``mounted(xwiki=XWikiStandIn())`` serves it at ``/xwiki``; served alone it is an instance at the server's root.
-``XWikiStandIn("16")`` behaves as the version that this profile of ``xwiki_profiles`` describes, and ``use_profile``
+``XWikiStandIn("16")`` behaves as the version that this profile of ``xwiki_profiles`` describes, and ``behave_like``
 changes it later. Its attributes, and those of ``XWikiContent``, are switches for tests and demonstrations.
 """
 
@@ -42,7 +42,7 @@ class XWikiStandIn(XWikiContent):
         solr_lag: float | None = 2.0,
     ) -> None:
         super().__init__(solr_lag)
-        self.use_profile(profile)
+        self.behave_like(profile)
         self.delays: dict[str, float] = {}
         """Seconds before a request of a kind is answered, by the names of ``xwiki_routes``."""
         self.missing_page_s = 0.0
@@ -64,7 +64,7 @@ class XWikiStandIn(XWikiContent):
 
     # --- switches --------------------------------------------------------------------------------------------
 
-    def use_profile(self, name: str) -> None:
+    def behave_like(self, name: str) -> None:
         """Behave as another version from now on. The content stays."""
         self.profile = PROFILES[name]
         self.query_types = set(self.profile.query_types)

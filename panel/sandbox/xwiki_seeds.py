@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from panel.sandbox.xwiki_content import XWikiContent
 
 
+DEMO_ACCOUNTS = {"leafpanel": "leafpanel-demo", "alice": "secret", "viewer": "viewer-demo"}
+"""Login → password. The viewer may not edit anything."""
+
 SET_UP = datetime(2024, 3, 1, 9, 12, 44, 318000, tzinfo=UTC)
 """Creation time of the home page. It is constant, so a restarted stand-in is recognised as the same wiki."""
 
@@ -32,9 +35,10 @@ def fill_with_cases(standin: XWikiContent) -> None:
 
 def fill_with_demo(standin: XWikiContent) -> None:
     """Add a fictional municipality: cases, permits, policy, templates and a knowledge base for the front desk."""
-    standin.add_user("leafpanel", "leafpanel-demo", name="Leafpanel", edits=["Zaken", "Sandbox"])
-    standin.add_user("viewer", "viewer-demo", name="Viewer")
-    standin.add_user("alice", "secret", name="Alice de Vries", edits=["Sandbox"])
+    names = {"leafpanel": "Leafpanel", "alice": "Alice de Vries", "viewer": "Viewer"}
+    edits = {"leafpanel": ["Zaken", "Sandbox"], "alice": ["Sandbox"]}
+    for login, password in DEMO_ACCOUNTS.items():
+        standin.add_user(login, password, name=names[login], edits=edits.get(login, ()))
     now = moment()
     for page in PAGES:
         standin.add_page(

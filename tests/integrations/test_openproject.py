@@ -348,7 +348,10 @@ def test_resolves_typed_numbers_and_pasted_urls(tracker: Tracker, typed: str) ->
     assert paths(seen) == ["GET /work_packages/101"]
 
 
-@pytest.mark.parametrize("typed", ["ALPHA-1", "{root}/projects/alpha/work_packages/ALPHA-1"])
+@pytest.mark.parametrize(
+    "typed",
+    ["ALPHA-1", "#ALPHA-1", "alpha-1", "#Alpha-1", "{root}/projects/alpha/work_packages/ALPHA-1", "{root}/wp/alpha-1"],
+)
 def test_a_semantic_id_resolves_to_the_number_on_recent_servers_only(tracker: Tracker, typed: str) -> None:
     with tracker.open() as upstream:
         if tracker.standin.profile.display_ids:
@@ -362,6 +365,13 @@ def test_a_semantic_id_resolves_to_the_number_on_recent_servers_only(tracker: Tr
 def test_resolve_names_the_number_that_is_not_found(tracker: Tracker, typed: str) -> None:
     with tracker.open() as upstream, pytest.raises(NotFound, match=f"#{typed.strip('#')} "):
         tracker.leaf.resolve(upstream, typed)
+
+
+def test_a_short_name_is_requested_in_upper_case_and_then_as_it_was_typed(recent: Tracker) -> None:
+    with recent.standin.counting() as seen, recent.open() as upstream, pytest.raises(NotFound, match=" GONE-1 "):
+        recent.leaf.resolve(upstream, "gone-1")
+
+    assert paths(seen) == ["GET /work_packages/GONE-1", "GET /work_packages/gone-1"]
 
 
 def test_resolve_sends_no_request_for_invalid_input(tracker: Tracker) -> None:

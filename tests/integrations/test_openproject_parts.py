@@ -205,6 +205,19 @@ def test_a_refreshed_list_asks_again_for_dead_links(early: Tracker) -> None:
     assert listed(early, source, numbers)[numbers[4]].state is State.LIVE
 
 
+def test_a_work_package_that_was_read_by_itself_is_no_longer_called_dead(early: Tracker) -> None:
+    source = early.source()
+    numbers = [str(number) for number in early.standin.add_many(10, 1)]
+    early.standin.hide(int(numbers[4]))
+    listed(early, source, numbers)
+    early.standin.touch(int(numbers[4]), project_id=1)
+
+    with early.open(source) as upstream:
+        early.leaf.resolve(upstream, numbers[4])
+
+    assert listed(early, source, numbers)[numbers[4]].state is State.LIVE
+
+
 def test_a_recent_server_is_asked_for_dead_links_with_each_list(recent: Tracker) -> None:
     numbers, source = [str(number) for number in recent.standin.add_many(10, 1)], recent.source()
     recent.standin.hide(int(numbers[4]))

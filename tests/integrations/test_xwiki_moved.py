@@ -141,12 +141,20 @@ def test_a_copy_is_not_taken_for_a_page_that_was_deleted(wiki: WikiServer) -> No
     assert _seen(wiki, {OLD: origin})[OLD].state is State.GONE
 
 
-def test_a_translation_is_not_taken_for_its_page(wiki: WikiServer) -> None:
+def test_a_translation_of_the_same_second_is_not_taken_for_a_page(wiki: WikiServer) -> None:
     origin = _made(wiki)
-    wiki.standin.add_translation("Sandbox.Draft", "nl", title="Over het concept")
-    _move(wiki, "Draft", "Permit")
+    wiki.standin.add_translation("Sandbox.TestPage1", "nl", title="Proefpagina", created=MADE)
+    wiki.standin.remove_page("Sandbox.Draft")
+    wiki.standin.index()
 
-    assert _places(_seen(wiki, {OLD: origin})[OLD]) == [NEW]
+    assert _seen(wiki, {OLD: origin})[OLD].state is State.GONE
+
+
+def test_an_index_that_is_late_gives_no_place(wiki: WikiServer) -> None:
+    origin = _made(wiki)
+    wiki.standin.rename_page("Sandbox.Draft", "Sandbox.Permit")
+
+    assert wiki.leaf.locate(wiki.open(), [Item.gone(OLD, "")], {OLD: origin}) == {}
 
 
 def test_a_page_of_the_same_second_by_another_maker_is_not_offered(wiki: WikiServer) -> None:
@@ -221,6 +229,24 @@ def test_deleted_pages_take_one_query_together(one_wiki: WikiServer) -> None:
 
     assert found == {}
     assert paths(seen) == ["GET /query"]
+
+
+def test_deleted_pages_cost_lists_one_query_a_minute(wiki: WikiServer) -> None:
+    origins: dict[str, int | None] = {}
+    for number in range(50):
+        origins[f"xwiki:Sandbox.Page{number}"] = _made(wiki, f"Page{number}", after=number)
+    source, asked = wiki.source(), []
+    for deleted in (0, 10, 0):
+        for number in range(deleted):
+            wiki.standin.remove_page(f"Sandbox.Page{number}")
+        wiki.standin.index()
+        with wiki.standin.counting() as seen:
+            items = _seen(wiki, origins, source)
+        asked.append([one for one in seen if one.path.endswith("/query")])
+
+    assert [item.state.value for item in items.values()] == ["gone"] * 10 + ["live"] * 40
+    assert [sum("creationdate" in one.query for one in list_) for list_ in asked] == [0, 1, 0]
+    assert max(map(len, asked)) <= 3
 
 
 def test_the_pages_of_a_moved_space_take_a_few_queries_together(one_wiki: WikiServer) -> None:

@@ -13,7 +13,7 @@ from werkzeug.test import Client, TestResponse
 from panel.sandbox.__main__ import _parser
 from panel.sandbox.standin import mounted
 from panel.sandbox.xwiki import XWikiStandIn
-from panel.sandbox.xwiki_options import xwiki
+from panel.sandbox.xwiki_options import from_options
 
 WIKI = "/wikis/xwiki"
 SANDBOX = f"{WIKI}/spaces/Sandbox/pages"
@@ -74,7 +74,7 @@ def new() -> Site:
 
 
 def test_another_profile_keeps_the_content(old: Site) -> None:
-    old.standin.use_profile("18")
+    old.standin.behave_like("18")
 
     response = old.get(TESTPAGE)
 
@@ -472,10 +472,19 @@ def test_calls_are_counted_and_delayed_by_their_kind(site: Site) -> None:
 
 
 def test_command_line_chooses_version_and_behaviour() -> None:
-    words = ["8001", "--xwiki", "16", "--xwiki-database", "closed", "--xwiki-index-hangs", "6", "--xwiki-hides-version"]
+    words = "8001 --xwiki 16 --xwiki-database closed --xwiki-index-hangs 6 --xwiki-delay page=20 --xwiki-hides-version"
 
-    standin = xwiki(_parser().parse_args(words))
+    standin = from_options(_parser().parse_args(words.split()))
 
     assert standin.profile.version == "16.2.0"
-    assert (standin.xwql_enabled, standin.delays["index"], standin.hides_version) == (False, 6, True)
-    assert xwiki(_parser().parse_args(["8001"])).profile.version == "18.5.0-SNAPSHOT"
+    assert (standin.xwql_enabled, standin.hides_version) == (False, True)
+    assert (standin.delays["index"], standin.delays["page"]) == (6, 0.02)
+    assert from_options(_parser().parse_args(["8001"])).profile.version == "18.5.0-SNAPSHOT"
+
+
+@pytest.mark.parametrize("delay", ["page", "page=soon", "moon=5"])
+def test_command_line_refuses_a_delay_of_no_kind(delay: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        _parser().parse_args(["8001", "--xwiki-delay", delay])
+
+    assert "KIND=MS was expected" in capsys.readouterr().err

@@ -84,7 +84,7 @@ def projects(upstream: Upstream, search: str = "", *, chosen: str = "") -> Proje
     answer = _ask_projects(upstream, words)
     refuse_missing_permission(answer, "OpenProject does not let our account create work packages in any project.")
     page = selected_collection(answer)
-    offers = sorted(_offers(page.elements, "projects"), key=lambda offer: offer.name.casefold())
+    offers = sorted(_offers(page.elements, "projects"), key=lambda offer: (offer.name.casefold(), offer.identifier))
     is_cut = len(offers) < page.total
     return Projects([*(_missing(upstream, chosen, offers) if is_cut and not words else ()), *offers], page.total)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -25,7 +26,7 @@ from panel.integrations.openproject.answer import (
     refuse_unexpected,
     statuses_of,
 )
-from panel.integrations.openproject.batch import fetch_known
+from panel.integrations.openproject.batch import HIDDEN, fetch_known
 from panel.integrations.openproject.form import Form, change_form, create_form
 from panel.integrations.openproject.item import gone, has_own_status, number_of, plain, to_item, to_row
 from panel.integrations.openproject.sign_in import account, as_account, require_account
@@ -97,13 +98,12 @@ class OpenProject(Integration):
         return f"This account sees {total} work package{'' if total == 1 else 's'}."
 
     def resolve(self, upstream: Upstream, text: str) -> Item:
-        reference = address.work_package_in(text, upstream.source.root)
-        try:
-            with as_account(upstream):
-                return _item(upstream, offered.read_work_package(upstream, reference))
-        except NotFound:
-            shown = f"#{reference}" if address.is_number(reference) else reference
-            raise NotFound(f"OpenProject does not show work package {shown} to our account.") from None
+        asked = address.spellings(address.work_package_in(text, upstream.source.root))
+        for spelling in asked:
+            with suppress(NotFound), as_account(upstream):
+                return _item(upstream, offered.read_work_package(upstream, spelling))
+        shown = f"#{asked[0]}" if address.is_number(asked[0]) else asked[0]
+        raise NotFound(f"OpenProject does not show work package {shown} to our account.")
 
     def fingerprint(self, upstream: Upstream) -> Mapping[str, str]:
         """The host name of the settings, else the name of the instance.
@@ -258,5 +258,8 @@ def _items(upstream: Upstream, payloads: Iterable[Mapping[str, Any]]) -> dict[st
 
 
 def _item(upstream: Upstream, payload: Mapping[str, Any], *, with_excerpt: bool = False) -> Item:
+    """The item of one work package. Lists show it again, if they noted it as not visible."""
     statuses = {} if has_own_status(payload) else statuses_of(upstream)
-    return to_item(payload, upstream.source.root, statuses, with_excerpt=with_excerpt)
+    item = to_item(payload, upstream.source.root, statuses, with_excerpt=with_excerpt)
+    upstream.notes(HIDDEN).discard([item.reference])
+    return item

@@ -15,9 +15,10 @@ from panel.connector import Upstream, unexpected
 from panel.core.domain import Item, State
 from panel.core.errors import NotFound
 from panel.integrations.xwiki.item import bare_item, gone, read_page, reference_of, to_item
+from panel.integrations.xwiki.query import INDEX, ask_query, phrase
 from panel.integrations.xwiki.redirect import Redirect, redirect_of
 from panel.integrations.xwiki.reference import BadReference, PageReference
-from panel.integrations.xwiki.rest import ask, ask_page, entries, wiki_of
+from panel.integrations.xwiki.rest import ask_page, entries, wiki_of
 
 _REMEMBERED_S = 60.0
 """How long what was found, or not found, is used again by other lists."""
@@ -229,15 +230,11 @@ def _made_in(upstream: Upstream, seconds: Sequence[int]) -> dict[int, list[Item]
 
 
 def _ask_index(upstream: Upstream, seconds: Sequence[int]) -> dict[PageReference, Item]:
-    """The pages of the wiki that were made in one of the seconds. Raises ProviderUnavailable.
-
-    https://www.xwiki.org/xwiki/bin/view/Documentation/UserGuide/Features/XWikiRESTfulAPI, "Query resources".
-    """
+    """The pages of the wiki that were made in one of the seconds. Raises ProviderUnavailable."""
     wiki, root = wiki_of(upstream.source), upstream.source.root
     times = " OR ".join(f'"{datetime.fromtimestamp(second, UTC):%Y-%m-%dT%H:%M:%SZ}"' for second in seconds)
-    query = f'wiki:"{wiki}" AND type:DOCUMENT AND creationdate:({times})'
-    parameters = [("type", "solr"), ("q", query), ("number", str(_MOST_HITS))]
-    answer = ask(upstream, "query", query=parameters, allow={400, 500})
+    query = f"wiki:{phrase(wiki)} AND type:DOCUMENT AND creationdate:({times})"
+    answer = ask_query(upstream, INDEX, query, number=_MOST_HITS)
     if answer.status >= 300:
         raise unexpected(f"{answer.where} answered {answer.status}.")
     pages = {reference_of(hit, wiki): hit for hit in entries(answer, "searchResults") if _is_page(hit)}

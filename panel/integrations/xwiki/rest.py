@@ -15,7 +15,7 @@ from panel.connector.source import AuthKind
 from panel.core.domain import Identity, Problem
 from panel.core.errors import ProviderUnavailable
 from panel.core.reasons import Reason
-from panel.integrations.xwiki.reference import MAIN_WIKI, PageReference
+from panel.integrations.xwiki.reference import MAIN_WIKI, PageReference, split_names, without_wiki
 
 REST = "rest"
 MOST = 100
@@ -53,7 +53,7 @@ def numbers_of(version: str) -> tuple[int, ...]:
 
 def reported_user(answer: Answer) -> str | None:
     """The name of the account, or None for a guest."""
-    user = answer.headers.get("xwiki-user", "").rpartition(".")[2].rpartition(":")[2]
+    user = split_names(without_wiki(answer.headers.get("xwiki-user", ""))[1])[-1]
     return None if user in ("", "XWikiGuest") else user
 
 
@@ -62,7 +62,7 @@ def reported_user(answer: Answer) -> str | None:
 
 def lacks(answer: Answer) -> str:
     """See ``Integration.lacks``: the headers prove xWiki, or the JSON, because some proxies remove headers."""
-    if _has_own_header(answer) or _has_own_json(answer):
+    if _has_own_header(answer) or _has_own_json(answer) or _refuses_path(answer):
         return ""
     return f"the headers of xWiki ({', '.join(_HEADERS[:2])})"
 
@@ -72,6 +72,11 @@ def _has_own_header(answer: Answer) -> bool:
         return True
     # Authenticators of xWiki that refuse a call themselves do it before its REST API sets a header.
     return answer.status == 401 and 'realm="xwiki"' in answer.headers.get("www-authenticate", "").lower()
+
+
+def _refuses_path(answer: Answer) -> bool:
+    """Whether the web server refused a slash or backslash in a name, before xWiki saw the request."""
+    return answer.status == 400 and not _has_own_header(answer) and re.search("%2F|%5C", answer.where) is not None
 
 
 def _has_own_json(answer: Answer) -> bool:
@@ -91,7 +96,9 @@ def _has_own_json(answer: Answer) -> bool:
 
 def classify(answer: Answer, source: SourceConfig) -> Problem | None:
     """See ``Integration.classify``."""
-    if answer.status >= 500 or 300 <= answer.status < 400 or answer.status == 429 or _is_root(answer, source):
+    if answer.status >= 500 or 300 <= answer.status < 400 or answer.status == 429:
+        return None
+    if _is_root(answer, source) or _refuses_path(answer):
         return None
     if answer.status == 401:
         return _classify_refusal(answer, source)
@@ -168,9 +175,18 @@ def ask(upstream: Upstream, *path: str, query: Query = (), allow: Collection[int
 def ask_page(upstream: Upstream, reference: PageReference, *, allow: Collection[int] = ()) -> Answer:
     """GET one page. The answer may be 404 or 401: it does not exist, or the account may not see it.
 
+    It is 400 where the server in front of xWiki refuses the slash or backslash of a name.
+
     https://www.xwiki.org/xwiki/bin/view/Documentation/UserGuide/Features/XWikiRESTfulAPI, "Page resources".
     """
-    return upstream.get(REST, *reference.path, query=[("prettyNames", "true")], allow={401, 404, *allow})
+    allowed = {401, 404, *allow, *({400} if reference.has_separator else ())}
+    answer = upstream.get(REST, *reference.path, query=[("prettyNames", "true")], allow=allowed)
+    if _refuses_path(answer):
+        # It has nothing of xWiki, so it only counts when xWiki itself answers there.
+        identify(upstream)
+    elif answer.status == 400 and 400 not in allow:
+        raise unexpected(f"{answer.where} answered 400.")
+    return answer
 
 
 def identify(upstream: Upstream) -> Identity:

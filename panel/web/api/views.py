@@ -37,7 +37,7 @@ from panel.web.serialize import found_json, health_json, item_json, known_health
 bp = Blueprint("api", __name__, url_prefix="/api")
 bp.register_error_handler(Unauthorized, unauthorized)
 
-OBJECT = "/objects/<register>/<schema>/<object_id>"
+OBJECT = "/objects/<part:register>/<part:schema>/<part:object_id>"
 
 
 # --- request ---------------------------------------------------------------------------------------------------------
@@ -148,7 +148,7 @@ def create(register: str, schema: str, object_id: str, integration: str) -> Any:
     return _create(register, schema, object_id, integration)
 
 
-@bp.route(f"{OBJECT}/integrations/<integration>/<path:entity_id>", methods=["GET", "PATCH", "DELETE"])
+@bp.route(f"{OBJECT}/integrations/<integration>/<id:entity_id>", methods=["GET", "PATCH", "DELETE"])
 def entity(register: str, schema: str, object_id: str, integration: str, entity_id: str) -> Any:
     act = {"PATCH": _update, "DELETE": _unlink}.get(request.method, _item)
     return act(register, schema, object_id, integration, entity_id)
@@ -164,7 +164,7 @@ def older_create(register: str, schema: str, object_id: str, integration: str) -
     return _create(register, schema, object_id, _older(integration))
 
 
-@bp.route(f"{OBJECT}/<integration>/<path:entity_id>", methods=["GET", "PATCH", "DELETE"])
+@bp.route(f"{OBJECT}/<integration>/<id:entity_id>", methods=["GET", "PATCH", "DELETE"])
 def older_entity(register: str, schema: str, object_id: str, integration: str, entity_id: str) -> Any:
     return entity(register, schema, object_id, _older(integration), entity_id)
 

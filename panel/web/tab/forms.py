@@ -46,6 +46,8 @@ class Input:
     """The words by which the choices were searched."""
     total: int = 0
     """How many choices there are, with those that are not among ``choices``."""
+    at_least: bool = False
+    """Whether there may be more than ``total``."""
 
     @property
     def name(self) -> str:
@@ -130,7 +132,8 @@ def inputs(
                 error = error or _first_sentence(exc)
         waits, decides = labels.get(waits, ""), one.name in decisive
         value = values.get(one.name, "")
-        drawn.append(Input(one, value, error, choices.items, waits, decides, search, choices.total))
+        counted = (choices.total, choices.at_least)
+        drawn.append(Input(one, value, error, choices.items, waits, decides, search, *counted))
     return drawn
 
 

@@ -13,6 +13,7 @@ from panel.accounts.principal import Action
 from panel.core.domain import Problem, Row
 from panel.core.errors import ChangedUpstream, InvalidInput, NotFound, NotRecorded, PanelError, ProviderUnavailable
 from panel.core.reasons import Reason
+from panel.core.text import trimmed
 from panel.integrations.contract import Integration
 from panel.links.service import LinkedAll
 from panel.storage.engine import STORAGE_FAILURES, db
@@ -22,7 +23,7 @@ from panel.web.failure_log import log_storage_failure
 from panel.web.formatting import key as row_key
 from panel.web.htmx import wants_fragment
 from panel.web.parsing import PICKER_LENGTH, SEARCH_LENGTH, field_texts, positive, search_text
-from panel.web.tab.asked_fields import asked_inputs, submitted_asked
+from panel.web.tab.asked_fields import asked_inputs, submitted_asked, with_asked
 from panel.web.tab.forms import (
     ASKED,
     SEARCH,
@@ -83,7 +84,7 @@ def _on(method: str, rule: str) -> Callable[[View], View]:
 
 def blueprint(name: str, url_prefix: str) -> Blueprint:
     """A blueprint with all views of the tab, below an address that identifies the object."""
-    tab = Blueprint(name, __name__, url_prefix=f"{url_prefix}/<register>/<schema>/<object_id>")
+    tab = Blueprint(name, __name__, url_prefix=f"{url_prefix}/<part:register>/<part:schema>/<part:object_id>")
     tab.url_value_preprocessor(take_object_reference)
     for method, rule, view in _VIEWS:
         tab.add_url_rule(rule, view_func=view, methods=[method])
@@ -164,7 +165,7 @@ def _page_number() -> int:
     return number
 
 
-@_get(f"{LEAF}/items/<path:reference>/excerpt")
+@_get(f"{LEAF}/items/<id:reference>/excerpt")
 def excerpt(integration: str, reference: str) -> Response:
     """The beginning of the text of an item; empty after any failure, because the row is complete without it."""
     here, leaf = visit(), panel().registry.get(integration)
@@ -200,8 +201,8 @@ def search(integration: str) -> Response:
 
 
 def _is_reference(leaf: Integration, text: str) -> bool:
-    config = panel().resolver.shown_config(leaf)
-    return config is not None and bool(text) and leaf.looks_like_reference(config, text)
+    config, words = panel().resolver.shown_config(leaf), trimmed(text)
+    return config is not None and bool(words) and leaf.looks_like_reference(config, words)
 
 
 @_post(f"{LEAF}/links")
@@ -328,10 +329,8 @@ def create(integration: str) -> Any:
     errors = missing(leaf.descriptor.create, values)
     if errors:
         return _create_page(here, leaf, _form_again(here, leaf, values, errors, incomplete(errors), key), status=422)
-    given: dict[str, Any] = dict(filled(leaf.descriptor.create, values))
-    asked = submitted_asked(request.form)
-    given |= {"fields": field_texts(asked)} if asked else {}
     try:
+        given = with_asked(filled(leaf.descriptor.create, values), request.form)
         row = panel().links.create(here.visitor, leaf.id, here.object, given, key=key or None)
     except STORAGE_FAILURES as exc:
         _roll_back(exc)
@@ -380,9 +379,11 @@ def _form_again(
     errors: Mapping[str, str],
     form_errors: FormErrors | None,
     key: str,
-    asked: Sequence[Input] = (),
+    asked: Sequence[Input] | None = None,
 ) -> CreateForm:
     """The form with the submitted values; without choices while the upstream is unavailable."""
+    if asked is None:
+        asked = asked_inputs(here, leaf, None, values, submitted_asked(request.form), known=leaf.descriptor.create)
     unavailable = form_errors is not None and (form_errors.notice is not None or form_errors.uncertain)
     again: dict[str, Any] = {"errors": errors, "key": key, "asked": asked}
     try:
@@ -416,9 +417,10 @@ def update(integration: str, reference: str) -> Any:
     if not changed and not asked:
         return _updated(here, leaf, reference, Banner("Nothing was changed."))
     lock = request.form.get("lockVersion", "")
-    sent = {**changed, **({"lockVersion": lock} if lock else {}), **({"fields": field_texts(asked)} if asked else {})}
+    sent = {**changed, **({"lockVersion": lock} if lock else {})}
     try:
-        row = panel().links.update(here.visitor, leaf.id, here.object, reference, field_texts(sent))
+        sent = with_asked(field_texts(sent), request.form)
+        row = panel().links.update(here.visitor, leaf.id, here.object, reference, sent)
     except ChangedUpstream:
         return _edit_conflict(here, leaf, reference, changed, asked)
     except STORAGE_FAILURES as exc:
@@ -489,9 +491,12 @@ def _not_updated(here: Visit, leaf: Integration, reference: str, exc: PanelError
 
 def _edit_again(
     here: Visit, leaf: Integration, reference: str, form_errors: FormErrors, errors: Mapping[str, str], status: int,
-    asked: Sequence[Input] = (),
+    asked: Sequence[Input] | None = None,
 ) -> Response:  # fmt: skip
     """The form with the submitted values; without it while the item cannot be read."""
+    if asked is None:
+        submitted, known = submitted_asked(request.form), leaf.descriptor.update
+        asked = asked_inputs(here, leaf, None, {}, submitted, known=known, reference=reference)
     try:
         row = panel().links.item(here.visitor, leaf.id, here.object, reference)
         values = typed(leaf.descriptor.update, request.form)
