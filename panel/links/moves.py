@@ -6,10 +6,12 @@ from panel.accounts.principal import Action
 from panel.connector import Connector, Upstream
 from panel.core.domain import Item, ObjectRef, Pointer, Row, State
 from panel.core.errors import Conflict, InvalidInput, NotFound, NotSupported
+from panel.core.text import trimmed
 from panel.core.text_limits import REFERENCE_LENGTH, refuse_longer
 from panel.integrations.contract import Integration
 from panel.integrations.registry import Registry
 from panel.links import pointers
+from panel.links.pasted import resolve_pasted
 from panel.links.service import Visitor
 from panel.links.upstream import open_upstream
 from panel.sources.instances import Instances
@@ -52,14 +54,14 @@ class Moves:
         leaf = self._registry.get(integration)
         if not leaf.can_move:
             raise NotSupported(f"A {leaf.descriptor.noun} never moves to another reference.")
-        if not text.strip():
+        if not trimmed(text):
             raise InvalidInput("reference", "“reference” is missing: give one of “movedTo”.")
         refuse_longer("reference", text.strip(), REFERENCE_LENGTH)
         self._instances.require_known(leaf.id, leaf.descriptor.upstream)
         link, source = pointers.find(leaf, obj, reference), self._resolver.resolve(leaf)
         pointer = pointers.as_pointer(leaf, source.config, link)
         with open_upstream(self._connector, leaf, source, visitor.caller, pointers=[pointer], fresh=True) as upstream:
-            item = leaf.resolve(upstream, text.strip())
+            item = resolve_pasted(leaf, upstream, text)
             _require_moved(leaf, upstream, pointer, item)
         return leaf, source, item
 

@@ -188,6 +188,15 @@ def test_a_page_of_the_same_second_that_was_never_renamed_is_not_offered(wiki: W
     assert _places(_seen(wiki, {OLD: origin})[OLD]) == [NEW]
 
 
+def test_a_deleted_page_is_not_taken_for_one_that_was_imported_with_it(wiki: WikiServer) -> None:
+    origin = _made(wiki)
+    _made(wiki, "Imported")
+    wiki.standin.remove_page("Sandbox.Draft")
+    wiki.standin.index()
+
+    assert _seen(wiki, {OLD: origin})[OLD].state is State.GONE
+
+
 def test_at_most_ten_pages_are_offered(one_wiki: WikiServer) -> None:
     origin = _made(one_wiki)
     for number in range(15):

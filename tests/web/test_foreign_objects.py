@@ -24,8 +24,10 @@ from panel.core.domain import ObjectRef
 OWN, FOREIGN, ABSENT = (ObjectRef("demo", "case", name) for name in ("1", "2", "9"))
 NEW_EACH_TIME = (
     r"LP-\w{4}-\d\d|CSRFToken\": \"[^\"]+\"|(?<=name=\"csrf_token\" value=\")[^\"]+|(?<=name=\"kept\" value=\")[^\"]+"
+    r"|<time datetime=\"[^\"]+\" data-ago>[\d:]+"
 )
-"""The reference of the request, proofs of a form, and the form that waits, sealed, for its writer to sign in."""
+"""The reference of the request, proofs of a form, the form that waits, sealed, for its writer to sign in, and when a
+list was read."""
 LINKED_THERE = "xwiki:Cases.Deploy.WebHome"
 """Linked to the foreign object alone, so that its name is the sign of a leak."""
 

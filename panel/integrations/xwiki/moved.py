@@ -52,21 +52,21 @@ class _Found:
 
 def without_redirects(upstream: Upstream, found: Mapping[PageReference, Item]) -> dict[PageReference, Item]:
     """The pages that were read; one that only redirects as moved, and left out when it leads to another wiki."""
-    suspects = [page for page, item in found.items() if _may_redirect(item)]
+    redirects = {page: item.facts["redirect"] for page, item in found.items() if "redirect" in item.facts}
+    hidden = [page for page, item in found.items() if item.facts.get("hidden") and page not in redirects]
 
     def ask(part: Upstream) -> list[Redirect | None]:
-        return part.each(lambda page: _remembered(part, page, found[page]), suspects)
+        return part.each(lambda page: _remembered(part, page), hidden)
 
-    redirects = upstream.optional(_PAGES, ask) or [None] * len(suspects) if suspects else []
-    moved = {page: _moved(upstream, found[page], one) for page, one in zip(suspects, redirects, strict=True) if one}
-    items = {**found, **moved}
+    asked = upstream.optional(_PAGES, ask) if hidden else None
+    redirects |= dict(zip(hidden, asked or (), strict=False))
+    items = {page: _unless_redirect(upstream, item, redirects.get(page)) for page, item in found.items()}
     return {page: item for page, item in items.items() if item is not None}
 
 
 def shown(upstream: Upstream, page: PageReference, item: Item) -> Item:
     """A page that was read by itself, as moved when it only redirects. Raises NotFound for another wiki."""
-    redirect = upstream.optional(_PAGES, lambda part: _redirect(part, page, item))
-    seen = item if redirect is None else _moved(upstream, item, redirect)
+    seen = without_redirects(upstream, {page: item}).get(page)
     if seen is None:
         raise NotFound(_NOWHERE)
     return seen
@@ -99,22 +99,20 @@ def _read(upstream: Upstream, page: PageReference) -> Item | None:
     return read_page(answer, page.wiki, upstream.source.root) if answer is not None and answer.status < 300 else None
 
 
-def _may_redirect(item: Item) -> bool:
-    return bool(item.facts.get("hidden") or item.facts.get("redirect"))
-
-
 def _redirect(upstream: Upstream, page: PageReference, item: Item) -> Redirect | None:
-    known: Redirect | None = item.facts.get("redirect")
-    return known or (redirect_of(upstream, page) if _may_redirect(item) else None)
+    return redirect_of(upstream, page) if item.facts.get("hidden") else None
 
 
-def _remembered(upstream: Upstream, page: PageReference, item: Item) -> Redirect | None:
+def _remembered(upstream: Upstream, page: PageReference) -> Redirect | None:
     return upstream.remember(
-        f"redirect {page}", _REMEMBERED_S, lambda: _redirect(upstream, page, item), renew=upstream.fresh
+        f"redirect {page}", _REMEMBERED_S, lambda: redirect_of(upstream, page), renew=upstream.fresh
     )
 
 
-def _moved(upstream: Upstream, item: Item, redirect: Redirect) -> Item | None:
+def _unless_redirect(upstream: Upstream, item: Item, redirect: Redirect | None) -> Item | None:
+    """The item, as moved when it has a redirect; None when that leads to another wiki."""
+    if redirect is None:
+        return item
     return item.moved([bare_item(redirect.target, upstream.source.root)]) if redirect.target is not None else None
 
 
@@ -132,11 +130,18 @@ def locate(upstream: Upstream, absent: Sequence[Item], origins: Mapping[str, int
 
 
 def _locate(upstream: Upstream, absent: Sequence[Item], origins: Mapping[str, int]) -> _Found:
-    places = upstream.optional(_INDEX, lambda part: _by_origin(part, absent, origins))
-    known = places or {}
+    sought = {item.reference: origins[item.reference] for item in absent if item.reference in origins}
+    sought = dict(list(sought.items())[:_MOST_SOUGHT])
+    seconds = sorted({origin // 1000 for origin in sought.values()})
+    made = upstream.optional(_INDEX, lambda part: _made_in(part, seconds)) if seconds else {}
+    places = {one: _others((made or {}).get(origin // 1000, ()), one) for one, origin in sought.items()}
+    several = any(len(found) > 1 for found in places.values())
+    sure = upstream.optional(_PAGES, lambda part: _of_the_maker(part, places, sought)) if several else places
+    known: Places = places if sure is None else sure
     redirects = [item for item in absent if item.state is State.MOVED and len(known.get(item.reference, ())) != 1]
     ends = upstream.optional(_PAGES, lambda part: _at_ends(part, redirects[:_MOST_READ], known)) if redirects else {}
-    return _Found({**_at_places(upstream, known), **(ends or {})}, places is not None and ends is not None)
+    items = {**_at_places(upstream, known), **(ends or {})}
+    return _Found(items, is_complete=None not in (made, sure, ends))
 
 
 def _at_places(upstream: Upstream, places: Places) -> dict[str, Item]:
@@ -153,24 +158,14 @@ def _at_ends(upstream: Upstream, redirects: Sequence[Item], places: Places) -> d
     return {**found, **{reference: gone(reference, root, wiki) for reference in lost}}
 
 
-def _by_origin(upstream: Upstream, absent: Sequence[Item], origins: Mapping[str, int]) -> dict[str, list[Item]]:
-    """The pages that were made in the same second as each sought one, by the same maker if several were."""
-    sought = {item.reference: origins[item.reference] for item in absent if item.reference in origins}
-    sought = dict(list(sought.items())[:_MOST_SOUGHT])
-    made = _made_in(upstream, sorted({origin // 1000 for origin in sought.values()}))
-    places = {reference: _others(made.get(origin // 1000, ()), reference) for reference, origin in sought.items()}
-    return _of_the_maker(upstream, places, sought)
-
-
 def _others(made: Iterable[Item], reference: str) -> list[Item]:
     """The pages but the sought one, whose old place the index may still have; the likeliest first.
 
-    A rename adds a version, so a page in its first one is left out where there are others.
+    A rename adds a version, so a page in its first one never was another.
     """
     wiki, _, _ = reference.partition(":")
     old = _parsed(reference, wiki)
-    found = [item for item in made if item.reference != reference]
-    found = [item for item in found if item.facts.get("version") != _FIRST_VERSION] or found
+    found = [item for item in made if item.reference != reference and item.facts.get("version") != _FIRST_VERSION]
     return sorted(found, key=lambda item: _unlike(old, _parsed(item.reference, wiki)))[:_MOST_READ]
 
 
