@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -365,6 +366,15 @@ def test_a_semantic_id_resolves_to_the_number_on_recent_servers_only(tracker: Tr
 def test_resolve_names_the_number_that_is_not_found(tracker: Tracker, typed: str) -> None:
     with tracker.open() as upstream, pytest.raises(NotFound, match=f"#{typed.strip('#')} "):
         tracker.leaf.resolve(upstream, typed)
+
+
+def test_a_short_name_of_before_a_renaming_is_found(recent: Tracker) -> None:
+    recent.standin.world.projects[1] = replace(recent.standin.world.projects[1], former_keys=("old-alpha",))
+
+    with recent.open() as upstream:
+        found = [recent.leaf.resolve(upstream, typed).reference for typed in ("old-alpha-1", "#old-alpha-1")]
+
+    assert found == ["101", "101"]
 
 
 def test_a_short_name_is_requested_in_upper_case_and_then_as_it_was_typed(recent: Tracker) -> None:
