@@ -13,6 +13,7 @@ from urllib.parse import quote, urlsplit
 from panel.connector import Answer, SourceConfig, Upstream, unexpected
 from panel.core.domain import Choices, Identity, Item, Problem
 from panel.core.errors import InvalidInput, NotFound, ProviderUnavailable
+from panel.core.reasons import Reason
 from panel.integrations.contract import Integration
 from panel.integrations.descriptor import Descriptor
 from panel.integrations.xwiki import moved, reference, rest
@@ -65,7 +66,12 @@ class XWiki(Integration):
 
     def probe_product(self, upstream: Upstream) -> str:
         """https://www.xwiki.org/xwiki/bin/view/Documentation/UserGuide/Features/XWikiRESTfulAPI, "Root resources"."""
-        version = _version_at_root(upstream.get(REST, allow={401, 403, 404}))
+        try:
+            version = _version_at_root(upstream.get(REST, allow={401, 403}))
+        except ProviderUnavailable as exc:
+            if exc.reason is not Reason.UNEXPECTED_RESPONSE or exc.status in (403, None):
+                raise
+            version = None
         if version is None:
             raise unexpected(f"That address does not answer as an xWiki.{_hint(upstream)}")
         return version
@@ -157,6 +163,9 @@ class XWiki(Integration):
 
     def row(self, item: Item) -> dict[str, Any]:
         return to_row(item)
+
+    def lacks(self, answer: Answer) -> str:
+        return rest.lacks(answer)
 
     def classify(self, answer: Answer, source: SourceConfig) -> Problem | None:
         return rest.classify(answer, source)
