@@ -43,22 +43,22 @@ def failing(work: Callable[[], object]) -> Problem:
 
 
 @pytest.mark.parametrize(
-    ("username", "password", "sentence", "field"),
+    ("username", "password", "sentence"),
     [
-        ("uma", "hunter2", "the user name is the word apikey", "auth.username"),
-        ("uma", "T", "the user name is the word apikey", "auth.username"),
-        ("apikey", "wrong", "does not know this API key, or its account is locked", "auth"),
-        ("apikey", "L", "does not know this API key, or its account is locked", "auth"),
+        ("uma", "hunter2", "the user name is the word apikey"),
+        ("uma", "T", "the user name is the word apikey"),
+        ("apikey", "wrong", "does not know this API key, or its account is locked"),
+        ("apikey", "L", "does not know this API key, or its account is locked"),
     ],
 )
 def test_a_refused_password_is_told_by_its_near_miss(
-    tracker: Tracker, username: str, password: str, sentence: str, field: str
+    tracker: Tracker, username: str, password: str, sentence: str
 ) -> None:
     source = replace(tracker.source(), auth=Auth(AuthKind.BASIC, username, secret=Secret(password)))
 
     problem = failing(lambda: tracker.leaf.check(tracker.open(source)))
 
-    assert (problem.reason, problem.setting) == (Reason.CREDENTIALS_REJECTED, field)
+    assert (problem.reason, problem.setting) == (Reason.CREDENTIALS_REJECTED, "auth")
     assert sentence in problem.message
 
 
@@ -71,6 +71,14 @@ def test_a_refused_token_is_told_by_its_near_miss(tracker: Tracker, token: str, 
 
     assert problem.reason is Reason.CREDENTIALS_REJECTED
     assert sentence in problem.message
+
+
+def test_a_token_in_another_header_is_told_as_such(tracker: Tracker) -> None:
+    ignored = tracker.source("T", kind=AuthKind.TOKEN, header="X-Api-Key")
+
+    problem = failing(lambda: tracker.leaf.check(tracker.open(ignored)))
+
+    assert problem.message == "OpenProject reads a token in the header Authorization only."
 
 
 def test_an_early_server_takes_a_key_as_a_password_only(early: Tracker) -> None:
