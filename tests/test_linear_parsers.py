@@ -55,7 +55,7 @@ PARSERS: dict[str, Callable[[str], object]] = {
     "space": lambda typed: create._spaces({"space": typed}, "xwiki"),
     "title": lambda typed: create._title({"title": typed}),
     "content": create._without_macros,
-    "plain text": text.plain,
+    "plain text": text.from_xhtml,
     "preview": lambda typed: text.preview(typed, "xwiki/2.1"),
     "preview of Markdown": lambda typed: text.preview(typed, "markdown/1.2"),
     "one line": one_line,

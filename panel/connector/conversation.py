@@ -175,6 +175,7 @@ class Upstream:
             body,
             self.source.sends_secret,
             self.source.ca_file,
+            self.source.connection_endpoint(self._endpoint),
             reads=reads or method in SAFE_METHODS,
         )
         return self._read(request, allow) if request.reads else self._write(request, allow)
@@ -218,7 +219,7 @@ class Upstream:
             return answer
         assert refusal is not None  # noqa: S101  (one of the two is always there)
         failure = ProviderUnavailable(signer.refusal(self.source, refusal.problem))
-        failure.in_doubt = refusal.in_doubt
+        failure.in_doubt, failure.status = refusal.in_doubt, refusal.status
         raise failure
 
     def _perform_or_refusal(
@@ -256,6 +257,7 @@ class Upstream:
         in_doubt = self._note_write(request, sent=True, status=raw.status)
         if problem is not None:
             failure = ProviderUnavailable(problem)
+            failure.status = raw.status
             # A 5xx whose body is cut off may come from a proxy, so the call may have taken effect.
             failure.unanswered = raw.body is None and raw.status >= 500
             failure.in_doubt = in_doubt
@@ -358,7 +360,7 @@ class Upstream:
             own = ProviderUnavailable(timed_out(self._endpoint.host, self._deadline.seconds))
         except ProviderUnavailable as exc:
             own = ProviderUnavailable(exc.problem)
-            own.unanswered = exc.unanswered
+            own.unanswered, own.status = exc.unanswered, exc.status
         raise own
 
     @contextmanager

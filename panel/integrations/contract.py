@@ -20,6 +20,7 @@ from panel.connector import Answer, SourceConfig, Upstream
 from panel.core.domain import Choice, Choices, Identity, Item, Problem
 from panel.core.errors import NotSupported, ProviderUnavailable, Uncertain
 from panel.integrations.descriptor import Descriptor, Field
+from panel.integrations.in_front import problem_in_front
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,10 +221,25 @@ class Integration(ABC):
         own = {"id": item.reference, "reference": item.reference, "title": item.title, **facts}
         return {**own, "url": item.url, "updated": item.updated, "state": item.state}
 
-    def classify(self, answer: Answer, source: SourceConfig) -> Problem | None:
-        """The problem of an answer whose status does not show it (a 200 as guest, a 401 for forbidden).
+    # --- answers ---------------------------------------------------------------------------------------------
+
+    def problem_of(self, answer: Answer, source: SourceConfig) -> Problem | None:
+        """The problem of an answer whose status does not show it, or shows it wrongly.
 
         The connector calls this for every complete answer before it classifies by status. None leaves the answer to
         its status.
         """
+        lacking = self.lacks(answer)
+        in_front = problem_in_front(answer, self.descriptor.upstream, lacking) if lacking else None
+        return in_front or self.classify(answer, source)
+
+    def lacks(self, answer: Answer) -> str:
+        """What proves that the upstream itself sent an answer, and this one lacks; "" for an answer of its own.
+
+        By default a page in HTML is not the upstream's own: its API answers in JSON.
+        """
+        return "JSON" if answer.media_type == "text/html" else ""
+
+    def classify(self, answer: Answer, source: SourceConfig) -> Problem | None:
+        """The problem of an answer that only this upstream gives (a 200 as guest, a 401 for forbidden)."""
         return None

@@ -219,7 +219,7 @@ class Links:
         source = self._resolver.resolve(leaf)
         try:
             with open_upstream(self._connector, leaf, source, visitor.caller, fresh=True) as upstream:
-                health = health_of_identity(leaf.check(upstream))
+                health = health_of_identity(leaf.check(upstream), signs_in=upstream.source.signs_in)
                 facts = upstream.remember("fingerprint", FINGERPRINT_S, lambda: instance_facts(leaf, upstream))
             other_instance = self._instances.note(leaf.id, facts)
             health = health if other_instance is None else health_of_other_instance(health, other_instance, leaf)

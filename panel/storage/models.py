@@ -66,6 +66,7 @@ class Source(Model):
     max_concurrency: Mapped[int] = mapped_column(default=8)
     timeout_s: Mapped[float | None] = mapped_column()
     ca_file: Mapped[str] = mapped_column(String(1000), default="")
+    connect_to: Mapped[str] = mapped_column(String(300), default="")
     revision: Mapped[int] = mapped_column(default=1)
     created_at: Mapped[datetime] = mapped_column(Moment, default=now)
     updated_at: Mapped[datetime] = mapped_column(Moment, default=now)

@@ -124,7 +124,7 @@ def test_malformed_references_are_gone_after_one_check_of_the_upstream(tracker: 
         items = tracker.leaf.fetch_many(upstream, ["007", "ALPHA-1", "abc", "", "0", "9" * 40])
 
     assert {item.state for item in items.values()} == {State.GONE}
-    assert [request.path for request in seen] == ["/openproject/api/v3/users/me"]
+    assert [request.path for request in seen] == ["/openproject/api/v3/work_packages"]
 
 
 def test_reads_further_pages_if_the_server_clamps_the_page_size(tracker: Tracker) -> None:

@@ -39,8 +39,9 @@ def shown(leaf: Integration, item: Item, upstream: Upstream) -> list[str]:
     """What rows, pages and answers show of an item, and each can be copied from there."""
     row = leaf.row(item)
     columns = Columns(leaf)
-    short = columns.number(item) if columns.layout == "ticket" else short_reference(item.reference, leaf)
+    short = columns.number(item) if columns.layout == "ticket" else item.reference.removeprefix(f"{leaf.id}:")
     texts = [item.reference, item.url, leaf.url_for(upstream.source, item.reference), short]
+    texts += [short_reference(item.reference, leaf)]
     texts += [str(row[name]) for name in ("id", "reference", "displayId", "url") if name in row]
     texts += [unescaped(str(escaped(text))) for text in texts]
     return list(dict.fromkeys(texts))

@@ -13,7 +13,7 @@ from werkzeug.wrappers import Response
 from xwiki_wiki import REST, WikiServer, paths, wiki_fixture
 
 from panel.connector import Answer, Auth, AuthKind, Secret, SourceConfig, Upstream
-from panel.core.domain import Identity, Item, Problem
+from panel.core.domain import Identity, Item, Problem, State
 from panel.core.errors import InvalidInput, NotFound, NotSupported, ProviderUnavailable, WrongHost
 from panel.core.reasons import Reason
 from panel.integrations.descriptor import Descriptor
@@ -138,6 +138,7 @@ def test_a_source_without_an_account_reads_public_pages(wiki: WikiServer) -> Non
     [
         ("unauthorized", Reason.CREDENTIALS_REJECTED),
         ("forbidden", Reason.FORBIDDEN),
+        ("wall", Reason.UNEXPECTED_RESPONSE),
         ("rate-limited", Reason.RATE_LIMITED),
         ("overloaded", Reason.RATE_LIMITED),
         ("server-error", Reason.SERVER_ERROR),
@@ -161,11 +162,20 @@ def test_a_fault_of_the_server_is_never_a_result(modern: WikiServer, read: str, 
     assert caught.value.reason is reason
 
 
-def test_a_401_without_an_account_is_forbidden(modern: WikiServer) -> None:
+def test_a_401_of_something_in_front_is_no_page_that_is_gone(modern: WikiServer) -> None:
+    modern.reply(401, path=f"{REST}/spaces/Main/pages/WebHome", bare=True)
+
+    with pytest.raises(ProviderUnavailable, match="asks for a sign-in of its own") as caught:
+        modern.leaf.fetch_many(modern.open(modern.source(None)), ["xwiki:Main.WebHome"])
+
+    assert caught.value.reason is Reason.UNEXPECTED_RESPONSE
+
+
+def test_a_wiki_that_needs_an_account_says_so(modern: WikiServer) -> None:
     modern.standin.fault = "unauthorized"
 
-    with pytest.raises(ProviderUnavailable) as caught:
-        modern.leaf.fetch_many(modern.open(modern.source(None)), ["xwiki:Main.WebHome"])
+    with pytest.raises(ProviderUnavailable, match="xWiki needs an account, and there is none") as caught:
+        modern.leaf.check(modern.open(modern.source(None)))
 
     assert caught.value.reason is Reason.FORBIDDEN
 
@@ -173,7 +183,9 @@ def test_a_401_without_an_account_is_forbidden(modern: WikiServer) -> None:
 def test_a_response_that_is_not_from_xwiki_is_unexpected(modern: WikiServer) -> None:
     modern.reply(200, {"id": "xwiki:Sandbox.TestPage1"}, path=PAGE, kind="application/json", bare=True)
 
-    with pytest.raises(ProviderUnavailable, match="did not answer as an xWiki") as caught:
+    with pytest.raises(
+        ProviderUnavailable, match="without the headers of xWiki \\(XWiki-Version, XWiki-User\\)"
+    ) as caught:
         modern.leaf.fetch(modern.open(), "xwiki:Sandbox.TestPage1")
 
     assert caught.value.reason is Reason.UNEXPECTED_RESPONSE
@@ -189,11 +201,51 @@ def test_a_404_of_a_starting_server_does_not_mean_that_a_page_is_missing(modern:
     assert caught.value.reason is Reason.UNEXPECTED_RESPONSE
 
 
-def test_a_404_without_xwiki_headers_is_not_found_if_the_wiki_responds(modern: WikiServer) -> None:
-    modern.reply(404, path=PAGE, bare=True)
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_a_refusal_by_something_in_front_says_nothing_about_a_page(modern: WikiServer, status: int) -> None:
+    modern.reply(status, "<h1>No</h1>", path=PAGE, kind="text/html", bare=True)
 
-    with pytest.raises(NotFound):
-        modern.leaf.fetch(modern.open(), "xwiki:Sandbox.TestPage1")
+    for read in (modern.leaf.fetch, modern.leaf.resolve):
+        with pytest.raises(ProviderUnavailable, match="in front of") as caught:
+            read(modern.open(), "xwiki:Sandbox.TestPage1")
+        assert caught.value.reason is Reason.UNEXPECTED_RESPONSE
+
+
+def test_a_hidden_version_header_changes_nothing_but_the_version(modern: WikiServer) -> None:
+    modern.standin.removed_headers = frozenset({"XWiki-Version"})
+    pages = ["xwiki:Sandbox.TestPage1", "xwiki:Sandbox.Nowhere"]
+
+    assert modern.leaf.check(modern.open()) == Identity("alice", None)
+    assert modern.leaf.probe_product(modern.open()) == modern.standin.profile.version
+    assert [item.state for item in modern.leaf.fetch_many(modern.open(), pages).values()] == [State.LIVE, State.GONE]
+    with pytest.raises(ProviderUnavailable, match="the user name or password is not accepted"):
+        modern.leaf.check(modern.open(modern.source("wrong")))
+
+
+@every_read
+def test_a_hidden_user_header_is_named(modern: WikiServer, read: Read) -> None:
+    modern.standin.removed_headers = frozenset({"XWiki-Version", "XWiki-User", "XWiki-Form-Token"})
+
+    with pytest.raises(ProviderUnavailable, match="XWiki-User") as caught:
+        read(modern.leaf, modern.open())
+
+    assert caught.value.reason is Reason.UNEXPECTED_RESPONSE
+
+
+def test_a_source_without_an_account_is_read_without_the_headers(modern: WikiServer) -> None:
+    modern.standin.removed_headers = frozenset({"XWiki-Version", "XWiki-User", "XWiki-Form-Token"})
+
+    assert modern.leaf.fetch(modern.open(modern.source(None)), "xwiki:Main.WebHome").title == "Home"
+
+
+@pytest.mark.parametrize(
+    ("username", "hinted"), [("john.doe", True), ("XWiki.john.doe", True), ("XWiki.alice", False), ("alice", False)]
+)
+def test_a_refused_name_with_a_dot_is_explained(username: str, hinted: bool) -> None:
+    problem = _classified(200, {"xwiki-version": "16.10"}, username)
+
+    assert problem is not None
+    assert ("a dot in their name cannot sign in" in problem.message) is hinted
 
 
 def test_the_error_of_an_unknown_wiki_names_the_option(wiki: WikiServer) -> None:
@@ -239,8 +291,8 @@ def test_server_errors_are_classified_by_the_connector(status: int) -> None:
     assert _classified(status, {}) is None
 
 
-def _classified(status: int, headers: dict[str, str]) -> Problem | None:
-    source = SourceConfig("1", "xwiki", "Wiki", "https://w", Auth(AuthKind.BASIC, "alice", secret=Secret("secret")))
+def _classified(status: int, headers: dict[str, str], username: str = "alice") -> Problem | None:
+    source = SourceConfig("1", "xwiki", "Wiki", "https://w", Auth(AuthKind.BASIC, username, secret=Secret("secret")))
     response = Answer(status, {"content-type": "application/json", **headers}, b"{}", "GET /rest/wikis/xwiki")
     return XWiki().classify(response, source)
 
@@ -458,7 +510,7 @@ def test_the_name_of_the_account_is_read_with_its_escapes(header: str, user: str
     [
         ("alice", GUEST),
         ("XWiki.alice", GUEST),
-        ("j.doe", f"{GUEST} Of accounts with a dot in the name, xWiki's own cannot sign in with a password here; those of LDAP can."),
+        ("j.doe", f"{GUEST} Its own accounts with a dot in their name cannot sign in here; those of LDAP or single sign-on can."),
         ("xwiki:XWiki.alice", "Source 'xwiki' has a user name with a colon, which Basic sign-in cannot carry."),
     ],
 )  # fmt: skip
@@ -491,6 +543,7 @@ def test_a_rejected_login_says_what_may_be_wrong_with_the_name(modern: WikiServe
         ("{root}/", "Main.WebHome", 1),
         ("{root}/Sandbox/TestPage1", "Sandbox.TestPage1", 2),
         ("Sandbox/TestPage1", "Sandbox.TestPage1", 1),
+        ("Sandbox › TestPage1", "Sandbox.TestPage1", 2),
         ("[[The page>>doc:xwiki:Sandbox.TestPage1]]", "Sandbox.TestPage1", 1),
         ("{root}/bin/edit/Sandbox/TestPage1?editor=wiki", "Sandbox.TestPage1", 1),
         ("{root}/rest/wikis/xwiki/spaces/Sandbox/pages/TestPage1", "Sandbox.TestPage1", 1),

@@ -44,7 +44,7 @@ class WikiServer:
 
     def open(self, source: SourceConfig | None = None, *, deadline_s: float = 20, fresh: bool = False) -> Upstream:
         caller, source = Caller("test", "alice"), source or self.source()
-        return self.connector.open(source, caller, classify=self.leaf.classify, deadline_s=deadline_s, fresh=fresh)
+        return self.connector.open(source, caller, classify=self.leaf.problem_of, deadline_s=deadline_s, fresh=fresh)
 
     def reply(
         self,

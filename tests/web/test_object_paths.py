@@ -11,9 +11,9 @@ import pytest
 from agents import TOOL, Served
 from flask import Flask
 from flask.testing import FlaskClient
-from support import signed_in_client
+from support import Upstreams, signed_in_client
 
-from panel.web.object_paths import SLASH, parts_of, routed_path, segment
+from panel.web.object_paths import SLASH, IdConverter, PartConverter, parts_of, routed_path, segment
 
 Bearer = Callable[[str], dict[str, str]]
 
@@ -86,6 +86,47 @@ def test_an_item_with_a_slash_in_its_id_is_read_and_removed(api: FlaskClient, be
         missing = api.get(f"{path}/{as_host(entity)}", headers=headers)
         assert missing.status_code == 404
         assert "not linked" in missing.json["message"], entity  # type: ignore[index]
+
+
+def test_every_route_of_an_item_reads_a_slash_in_its_id(connected: Flask) -> None:
+    """Only these converters know how a slash is spelled."""
+    own = {"register", "schema", "object_id", "entity_id", "reference"}
+    found = {
+        (name, type(converter))
+        for rule in connected.url_map.iter_rules()
+        for name, converter in rule._converters.items()
+        if name in own
+    }
+
+    assert found == {
+        *((name, PartConverter) for name in ("register", "schema", "object_id")),
+        *((name, IdConverter) for name in ("entity_id", "reference")),
+    }
+
+
+@pytest.mark.parametrize("name", ["a/b", "a//b", "/b/"])
+def test_a_page_with_a_slash_in_its_name_is_linked_read_and_removed(
+    api: FlaskClient, bearer: Bearer, upstreams: Upstreams, name: str
+) -> None:
+    upstreams.xwiki.behave_like("18")
+    upstreams.xwiki.add_page(f"Sandbox.{name}", title="Odd", content="Text of it")
+    path, headers = collection(OBJECTS[0], as_host, "xwiki"), bearer("write")
+    editor = signed_in_client(api.application, "eve", "editor")
+
+    linked = api.post(path, json={"reference": f"xwiki:Sandbox.{name}"}, headers=headers)
+    row = linked.json or {}
+    listed = api.get(path, headers=headers).json or {}
+    page = editor.get(f"/objects/{'/'.join(map(as_host, OBJECTS[0]))}/integrations/xwiki").text
+    excerpts = re.findall(r'hx-get="([^"]+/excerpt[^"]*)"', page)
+
+    assert (linked.status_code, row["url"]) == (201, listed["items"][0]["url"]), linked.text
+    assert [editor.get(address).status_code for address in excerpts] == [200]
+    assert "Text of it" in editor.get(excerpts[0]).text
+    assert api.post(path, json={"reference": row["url"]}, headers=headers).status_code == 409
+    for spell in (as_host, segment):
+        shown = api.get(f"{path}/{spell(row['id'])}", headers=headers)
+        assert (shown.status_code, (shown.json or {})["content"]) == (200, "Text of it")
+    assert api.delete(f"{path}/{as_host(row['id'])}", headers=headers).status_code == 204
 
 
 @pytest.mark.parametrize("parts", OBJECTS, ids="·".join)

@@ -12,11 +12,23 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from panel.connector import Answer, Upstream, unexpected
-from panel.integrations.openproject.answer import ask, collection, is_error, is_not_found, refuse_unexpected
+from panel.core.errors import ProviderUnavailable
+from panel.core.reasons import Reason
+from panel.integrations.openproject.answer import HAL, ask, collection, is_error, is_not_found, refuse_unexpected
 from panel.integrations.openproject.item import number_of
+from panel.integrations.openproject.reference import API
 
 CHUNK = 100
 """Numbers per request. Keeps the address below 4 kB, which every proxy accepts."""
+
+SIZES = (CHUNK, 50, 25, 12)
+"""Numbers per request. Something in front of OpenProject may refuse the long address of more of them."""
+TOO_LONG = "refused sizes"
+"""The name of the notes about the sizes that were refused."""
+TOO_LONG_S = 600.0
+"""How long a refused size is not tried again."""
+TOO_LONG_STATUSES = (403, 413, 414, 431)
+"""The statuses of such a refusal. Firewalls answer 403."""
 
 ONE_BY_ONE = 3
 """Groups of at most this size are requested one by one and not split further."""
@@ -39,22 +51,51 @@ def fetch_known(upstream: Upstream, numbers: Sequence[str]) -> Found:
     """
     notes = upstream.notes(HIDDEN)
     noted = {} if upstream.fresh else notes.ages(numbers)
-    groups = _chunks([number for number in numbers if number not in noted])
-    found = _fetch_groups(upstream, groups)
-    due = _due(noted, at_least=0 if groups else 1, at_most=len(_chunks(numbers)))
+    wanted = [number for number in numbers if number not in noted]
+    found = _fetch_in_groups(upstream, wanted)
+    due = _due(noted, at_least=0 if wanted else 1, at_most=len(_groups(numbers, CHUNK)))
     _fetch_singly(upstream, due, found)
     notes.discard(found)
     return found
 
 
-def _chunks(numbers: Sequence[str]) -> list[Group]:
-    return [numbers[start : start + CHUNK] for start in range(0, len(numbers), CHUNK)]
+def _groups(numbers: Sequence[str], size: int) -> list[Group]:
+    return [numbers[start : start + size] for start in range(0, len(numbers), size)]
 
 
 def _due(noted: Mapping[str, float], *, at_least: int, at_most: int) -> list[str]:
     """The numbers to request again, those noted longest ago first. ``at_least`` one proves that the source answers."""
     due = [number for number, age in noted.items() if age > HIDDEN_S]
     return due[:at_most] or list(noted)[:at_least]
+
+
+def _fetch_in_groups(upstream: Upstream, numbers: Sequence[str]) -> Found:
+    """Request all numbers in groups of ``CHUNK``, or of the first smaller size whose address is not refused."""
+    refused = upstream.notes(TOO_LONG).ages(map(str, SIZES))
+    size, *smaller = [size for size in SIZES if refused.get(str(size), TOO_LONG_S) >= TOO_LONG_S] or SIZES[-1:]
+    try:
+        return _fetch_groups(upstream, _groups(numbers, size))
+    except ProviderUnavailable as exc:
+        return _fetch_smaller(upstream, numbers, size, smaller, exc)
+
+
+def _fetch_smaller(
+    upstream: Upstream, numbers: Sequence[str], refused: int, sizes: Sequence[int], refusal: ProviderUnavailable
+) -> Found:
+    """Request one group of each size until one passes, and then the rest in groups of that size.
+
+    Raises ``refusal`` when it does not mean that the address was too long, or no smaller size is left.
+    """
+    sizes = [size for size in sizes if size < len(numbers)]
+    if not sizes or refusal.reason is not Reason.UNEXPECTED_RESPONSE or refusal.status not in TOO_LONG_STATUSES:
+        raise refusal
+    upstream.notes(TOO_LONG).add([str(refused)])
+    size, *smaller = sizes
+    try:
+        found = _fetch_groups(upstream, [numbers[:size]])
+    except ProviderUnavailable as exc:
+        return _fetch_smaller(upstream, numbers, size, smaller, exc)
+    return found | _fetch_groups(upstream, _groups(numbers[size:], size))
 
 
 def _fetch_groups(upstream: Upstream, groups: Sequence[Group]) -> Found:
@@ -128,14 +169,37 @@ def _single(upstream: Upstream, numbers: Group) -> Found:
 def _elements(upstream: Upstream, numbers: Group, **extra: str) -> list[Any] | None:
     """The elements of all pages, or None when the filter was refused.
 
+    If a work package was deleted between two pages, all pages are requested once more.
+    """
+    try:
+        return _pages(upstream, numbers, extra)
+    except _ChangedMeanwhile:
+        pass
+    try:
+        return _pages(upstream, numbers, extra, fresh=True)
+    except _ChangedMeanwhile:
+        raise unexpected("GET /api/v3/work_packages answered with a total that keeps changing.") from None
+
+
+class _ChangedMeanwhile(Exception):
+    """The total of a page is another one than that of the page before."""
+
+
+def _pages(upstream: Upstream, numbers: Group, extra: Mapping[str, str], *, fresh: bool = False) -> list[Any] | None:
+    """See ``_elements``. Raises _ChangedMeanwhile.
+
     A total above the number of requested elements means that the server dropped the filter; one page is enough then.
     """
     elements: list[Any] = []
+    total: int | None = None
     for offset in range(1, len(numbers) + 1):
-        answer = _page(upstream, numbers, offset, extra)
-        if offset == 1 and _is_refusal(answer):
+        answer = _page(upstream, numbers, offset, extra, fresh=fresh)
+        if _is_refusal(answer):
             return None
         page = collection(answer, "WorkPackageCollection")
+        if total not in (None, page.total):
+            raise _ChangedMeanwhile
+        total = page.total
         elements += page.elements
         is_unfiltered = page.total > len(numbers)
         if page.total == len(elements) or (is_unfiltered and page.elements and extra):
@@ -145,10 +209,12 @@ def _elements(upstream: Upstream, numbers: Group, **extra: str) -> list[Any] | N
     raise unexpected(f"GET /api/v3/work_packages answered with {len(elements)} elements and ended before its total.")
 
 
-def _page(upstream: Upstream, numbers: Group, offset: int, extra: Mapping[str, str]) -> Answer:
+def _page(upstream: Upstream, numbers: Group, offset: int, extra: Mapping[str, str], *, fresh: bool) -> Answer:
     """https://www.openproject.org/docs/api/endpoints/work-packages/#list-work-packages"""
     filters = json.dumps([{"id": {"operator": "=", "values": list(numbers)}}], separators=(",", ":"))
     query = {"filters": filters, "pageSize": str(len(numbers)), "offset": str(offset), **extra}
+    if fresh:
+        return upstream.send("GET", *API, "work_packages", query=tuple(query.items()), accept=HAL, allow=(400, 422))
     return ask(upstream, "work_packages", query=query, allow=(400, 422))
 
 

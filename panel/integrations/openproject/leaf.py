@@ -17,25 +17,27 @@ from panel.core.errors import InvalidInput, NotFound, ProviderUnavailable
 from panel.core.reasons import Reason
 from panel.integrations.contract import AskedField, Integration
 from panel.integrations.openproject import choices as offered
-from panel.integrations.openproject import fields, write
+from panel.integrations.openproject import fields, sign_in, write
 from panel.integrations.openproject import reference as address
 from panel.integrations.openproject.answer import (
     ask,
     collection,
     error_of,
-    is_error,
-    is_not_found,
     refuse_unexpected,
     statuses_of,
 )
 from panel.integrations.openproject.batch import HIDDEN, fetch_known
 from panel.integrations.openproject.form import Form, change_form, create_form
 from panel.integrations.openproject.item import gone, has_own_status, number_of, plain, to_item, to_row
+from panel.integrations.openproject.sign_in import account, as_account, require_account
 
 MOST_AT_ONCE = 100
 LONGEST_SEARCH = 200
 FINGERPRINT_SHARE = 0.4
 """The share of the deadline for the fingerprint, which takes up to two calls."""
+
+_NO_PROJECT = "OpenProject knows the account, but lets it see work packages in no project."
+_NOTHING_PUBLIC = "Nobody is signed in, and OpenProject shows work packages of no project to everybody."
 
 
 class OpenProject(Integration):
@@ -59,32 +61,21 @@ class OpenProject(Integration):
     # --- reading -------------------------------------------------------------------------------------------------
 
     def check(self, upstream: Upstream) -> Identity:
-        """https://www.openproject.org/docs/api/endpoints/users/
-
-        The API root proves nothing: a public instance serves it for any credential.
-        """
-        answer = ask(upstream, "users", "me", allow=(404,))
-        if is_not_found(answer):
-            return _no_user(answer, upstream.source)
-        refuse_unexpected(answer)
-        body = answer.object()
-        if not isinstance(body.get("id"), int):
-            raise unexpected(f"{answer.where} answered without a user.")
-        return Identity(plain(body.get("name")) or plain(body.get("login")) or None, None)
+        identity = account(upstream)
+        self.probe_reading(upstream)
+        return identity
 
     def probe_product(self, upstream: Upstream) -> str:
         """https://www.openproject.org/docs/api/endpoints/root/"""
         try:
-            answer = ask(upstream, allow=(401, 403))
+            answer = ask(upstream, allow=(401,))
         except ProviderUnavailable as exc:
             if exc.reason is Reason.FORBIDDEN:
-                # ``classify`` raised this for an error of OpenProject, so the product is proven.
+                # Only a refusal of OpenProject itself has this reason, so the product is proven.
                 return ""
             raise
-        if is_error(answer, 401, "Unauthenticated"):
-            return ""
         if answer.status == 401:
-            raise ProviderUnavailable.because(Reason.CREDENTIALS_REJECTED, f"{answer.where} answered 401.")
+            return ""
         refuse_unexpected(answer)
         body = answer.object()
         if body.get("_type") != "Root":
@@ -92,10 +83,16 @@ class OpenProject(Integration):
         return plain(body.get("coreVersion"))
 
     def probe_identity(self, upstream: Upstream) -> Identity:
-        return self.check(upstream)
+        return account(upstream)
 
     def probe_reading(self, upstream: Upstream) -> str:
-        total = collection(_list(upstream, [], page_size=1), "WorkPackageCollection").total
+        try:
+            total = collection(_list(upstream, [], page_size=1), "WorkPackageCollection").total
+        except ProviderUnavailable as exc:
+            if exc.reason is Reason.FORBIDDEN and exc.status == 403:
+                message = _NO_PROJECT if upstream.source.signs_in else _NOTHING_PUBLIC
+                raise ProviderUnavailable.because(Reason.FORBIDDEN, message) from None
+            raise
         if total == 0:
             return "This account sees no work packages."
         return f"This account sees {total} work package{'' if total == 1 else 's'}."
@@ -103,7 +100,7 @@ class OpenProject(Integration):
     def resolve(self, upstream: Upstream, text: str) -> Item:
         asked = address.spellings(address.work_package_in(text, upstream.source.root))
         for spelling in asked:
-            with suppress(NotFound):
+            with suppress(NotFound), as_account(upstream):
                 return _item(upstream, offered.read_work_package(upstream, spelling))
         shown = f"#{asked[0]}" if address.is_number(asked[0]) else asked[0]
         raise NotFound(f"OpenProject does not show work package {shown} to our account.")
@@ -119,14 +116,17 @@ class OpenProject(Integration):
     def fetch(self, upstream: Upstream, reference: str, *, with_excerpt: bool = False) -> Item:
         if not address.is_number(reference):
             raise NotFound("This is no work package number.")
-        return _item(upstream, offered.read_work_package(upstream, reference), with_excerpt=with_excerpt)
+        with as_account(upstream):
+            return _item(upstream, offered.read_work_package(upstream, reference), with_excerpt=with_excerpt)
 
     def fetch_many(self, upstream: Upstream, references: Sequence[str]) -> Mapping[str, Item]:
         numbers = [reference for reference in dict.fromkeys(references) if address.is_number(reference)]
         if references and not numbers:
             # Without a number to request, nothing else would prove that OpenProject answers.
-            self.check(upstream)
+            self.probe_reading(upstream)
         found = fetch_known(upstream, numbers)
+        if len(found) < len(numbers):
+            require_account(upstream)
         items = _items(upstream, found.values())
         root = upstream.source.root
         return {reference: items.get(reference) or gone(reference, root) for reference in references}
@@ -146,18 +146,21 @@ class OpenProject(Integration):
     # --- writing -------------------------------------------------------------------------------------------------
 
     def create(self, upstream: Upstream, values: Mapping[str, Any]) -> Item:
-        created = write.create(upstream, values)
+        with as_account(upstream):
+            created = write.create(upstream, values)
         return replace(_item(upstream, created), remarks=write.differences(values, created))
 
     def update(self, upstream: Upstream, reference: str, changes: Mapping[str, Any]) -> Item:
         if not address.is_number(reference):
             raise NotFound("This is no work package number.")
-        return _item(upstream, write.update(upstream, reference, changes))
+        with as_account(upstream):
+            return _item(upstream, write.update(upstream, reference, changes))
 
     def choices(
         self, upstream: Upstream, field: str, values: Mapping[str, str], *, reference: str | None = None
     ) -> Iterable[Choice]:
-        return [offer.choice for offer in _offers(upstream, field, values, reference)]
+        with as_account(upstream):
+            return [offer.choice for offer in _offers(upstream, field, values, reference)]
 
     def find_choices(
         self,
@@ -170,7 +173,8 @@ class OpenProject(Integration):
     ) -> Choices:
         """Projects are searched in OpenProject: there may be thousands."""
         if field == "projectId":
-            return offered.projects(upstream, search, chosen=values.get("projectId", "")).choices
+            with as_account(upstream):
+                return offered.projects(upstream, search, chosen=values.get("projectId", "")).choices
         if fields.is_custom_field(field):
             asked = self.asked_fields(upstream, [field], values, reference=reference)
             return asked[0].choices if asked else Choices.whole(())
@@ -188,11 +192,13 @@ class OpenProject(Integration):
     def row(self, item: Item) -> dict[str, Any]:
         return to_row(item)
 
+    def lacks(self, answer: Answer) -> str:
+        if answer.status < 300:
+            return "" if answer.is_json or not answer.body else "JSON"
+        return "" if error_of(answer) else "an error identifier of OpenProject"
+
     def classify(self, answer: Answer, source: SourceConfig) -> Problem | None:
-        """OpenProject refuses a token without the scope ``api_v3`` with 403 and the identifier of a 401."""
-        if answer.status == 403 and error_of(answer) == "Unauthenticated":
-            return Problem(Reason.FORBIDDEN, f"{answer.where} answered 403: the token lacks the scope api_v3.")
-        return None
+        return sign_in.classify(answer, source)
 
 
 def _offers(
@@ -230,15 +236,6 @@ def _fingerprint(upstream: Upstream) -> Mapping[str, str]:
 
 def _value(answer: Answer, key: str) -> str:
     return plain(answer.object().get(key)) if answer.status < 300 else ""
-
-
-def _no_user(answer: Answer, source: SourceConfig) -> Identity:
-    """No user: expected for a public instance without an account, else the credential was not accepted."""
-    if source.signs_in:
-        raise ProviderUnavailable.because(
-            Reason.CREDENTIALS_REJECTED, f"{answer.where} answered 404: no user behind the credential."
-        )
-    return Identity(None, None)
 
 
 def _list(upstream: Upstream, filters: list[Any], *, page_size: int) -> Answer:

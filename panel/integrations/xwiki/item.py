@@ -75,15 +75,6 @@ def gone(text: str, root: str, wiki: str) -> Item:
     return Item.gone(text, page_url(root, reference), title=line_of(reference.local), facts=facts)
 
 
-def path_of(text: str) -> str:
-    """A stored reference as people read it: ``Outer › Page``, without escapes and the name of home pages."""
-    try:
-        reference = PageReference.parse(text)
-    except BadReference:
-        return line_of(text)
-    return line_of(" › ".join((*reference.outer, reference.label)))
-
-
 def to_row(item: Item) -> dict[str, Any]:
     """The row, every key always present."""
     own = {name: item.facts.get(name) for name in ("space", "page", "breadcrumb")}

@@ -1,7 +1,7 @@
 """Finds the page that a pasted address or typed reference names, without a request.
 
 Besides references and addresses of pages these are read: addresses of actions (``/bin/edit/…``) and of the REST API,
-short addresses, ``Space/Page``, ``doc:…`` and links of the wiki syntax (``[[label>>Space.Page]]``).
+short addresses, ``Space/Page``, ``Space › Page``, ``doc:…`` and links of the wiki syntax (``[[label>>Space.Page]]``).
 https://www.xwiki.org/xwiki/bin/view/Documentation/UserGuide/Features/XWikiSyntax/
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from urllib.parse import SplitResult, unquote, urlsplit
 
@@ -18,8 +19,10 @@ from panel.integrations.xwiki.reference import (
     ADDRESS,
     HOME,
     LONGEST,
+    PATH_SEPARATOR,
     BadReference,
     PageReference,
+    from_path,
     segments_of,
     split_names,
     web_address,
@@ -102,19 +105,36 @@ def _target(typed: str, wiki: str) -> tuple[str, str]:
 def _typed(typed: str, wiki: str, kind: str) -> Pasted:
     if len(typed) > LONGEST:
         raise BadReference(typed)
+    if (page := from_path(typed, wiki)) is not None:
+        # A path that somebody wrote may name a terminal page too.
+        others = _in_path(typed, wiki) if page.is_home else ()
+        return Pasted(tuple(dict.fromkeys((page, *others))))
     prefix, local = without_wiki(typed)
-    if prefix is not None and "/" in prefix:
+    if prefix is not None and ("/" in prefix or PATH_SEPARATOR in prefix):
         prefix, local = None, typed
-    if prefix is not None and not _WIKI_ID.fullmatch(prefix):
+    if (prefix is not None and not _WIKI_ID.fullmatch(prefix)) or not local:
         raise BadReference(typed)
-    candidates = list(_dotted(local, prefix or wiki)) if kind != "page" else []
-    if prefix is None or not candidates:
-        candidates += _slashed(local, prefix or wiki)
-    if not local:
-        raise BadReference(typed)
-    if not candidates:
+    candidates = _readings(local, prefix or wiki, is_path=kind == "page", is_complete=prefix is not None)
+    if not candidates and len(split_names(local)) == 1 and "/" not in local:
         raise InvalidInput("reference", f"“{_short(typed)}” has no space: write Space.Page, or search for it.")
+    if not candidates:
+        raise BadReference(typed)
     return Pasted(tuple(dict.fromkeys(candidates)))
+
+
+def _readings(local: str, wiki: str, *, is_path: bool, is_complete: bool) -> tuple[PageReference, ...]:
+    """The pages that a text can name. ``is_complete`` is a reference with its wiki, as xWiki and the panel write it."""
+    by_dots: tuple[PageReference, ...] = ()
+    by_path: tuple[PageReference, ...] = ()
+    with suppress(BadReference):
+        by_dots = _dotted(local, wiki)
+    with suppress(BadReference):
+        by_path = _in_path(local, wiki)
+    if is_path or not by_dots:
+        return by_path
+    if is_complete:
+        return by_dots
+    return (*by_path, *by_dots) if PATH_SEPARATOR in local else (*by_dots, *by_path)
 
 
 def _dotted(local: str, wiki: str) -> tuple[PageReference, ...]:
@@ -126,9 +146,11 @@ def _dotted(local: str, wiki: str) -> tuple[PageReference, ...]:
     return (reference,) if reference.is_home else (reference, reference.nested)
 
 
-def _slashed(local: str, wiki: str) -> tuple[PageReference, ...]:
-    """``Space/Page``, in which a name may have a dot."""
-    return _pages(local.rstrip("/").split("/"), wiki, open_end=local.endswith("/")) if "/" in local else ()
+def _in_path(local: str, wiki: str) -> tuple[PageReference, ...]:
+    """``Space/Page``, or ``Space › Page`` as the panel shows it. A name may have a dot."""
+    separator = PATH_SEPARATOR if PATH_SEPARATOR in local else "/"
+    names = local.rstrip(separator).split(separator)
+    return _pages(names, wiki, open_end=local.endswith(separator)) if separator in local else ()
 
 
 # --- addresses -------------------------------------------------------------------------------------------------------

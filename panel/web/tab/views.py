@@ -330,7 +330,7 @@ def create(integration: str) -> Any:
     if errors:
         return _create_page(here, leaf, _form_again(here, leaf, values, errors, incomplete(errors), key), status=422)
     try:
-        given = with_asked(filled(leaf.descriptor.create, values), request.form)
+        given = with_asked(filled(leaf.descriptor.create, values), request.form, blank=False)
         row = panel().links.create(here.visitor, leaf.id, here.object, given, key=key or None)
     except STORAGE_FAILURES as exc:
         _roll_back(exc)
@@ -400,7 +400,7 @@ def _create_page(here: Visit, leaf: Integration, form: CreateForm, *, status: in
 # --- changing --------------------------------------------------------------------------------------------------------
 
 
-@_get(f"{LEAF}/items/<path:reference>/edit")
+@_get(f"{LEAF}/items/<id:reference>/edit")
 def edit(integration: str, reference: str) -> Response:
     here, leaf = _editor(integration)
     try:
@@ -410,7 +410,7 @@ def edit(integration: str, reference: str) -> Response:
     return _edit_page(here, leaf, reference, form)
 
 
-@_post(f"{LEAF}/items/<path:reference>/update")
+@_post(f"{LEAF}/items/<id:reference>/update")
 def update(integration: str, reference: str) -> Any:
     here, leaf = _editor(integration)
     changed, asked = dict(changes(leaf, request.form)), submitted_asked(request.form)
@@ -433,7 +433,7 @@ def update(integration: str, reference: str) -> Any:
         return _updated(here, leaf, reference, Banner(what_changed(leaf, row, request.form, changed)))
 
 
-@_post(f"{LEAF}/items/<path:reference>/follow")
+@_post(f"{LEAF}/items/<id:reference>/follow")
 def follow(integration: str, reference: str) -> Any:
     """Point the link of a moved item to its new place. After a failure the list shows the reason."""
     here, leaf = visit(), panel().registry.get(integration)
