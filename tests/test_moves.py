@@ -275,7 +275,7 @@ def test_the_tab_shows_a_moved_page_and_follows_it_without_scripts(wiki: Upstrea
 
     assert page.texts(".lp-summary") == ["1 page , 1 moved"]
     assert page.texts(".lp-title") == ["Permit of 2026"]
-    assert page.texts(".lp-gone") == ["Moved in xWiki. The link still points to Sandbox › Draft ."]
+    assert page.texts(".lp-gone") == ["Moved in xWiki. The link still points to Sandbox/Draft ."]
 
     after = follow(editor, send(editor, page, ".lp-follow"))
 
