@@ -270,12 +270,15 @@ def editor(connected: Flask) -> FlaskClient:
     return signed_in_client(connected, "Noor V.", "editor")
 
 
-def test_the_tab_shows_a_moved_page_and_follows_it_without_scripts(wiki: Upstreams, editor: FlaskClient) -> None:
+def test_the_tab_shows_a_moved_page_and_follows_it_without_scripts(
+    wiki: Upstreams, editor: FlaskClient, services: Panel
+) -> None:
     page = get(editor, leaf("xwiki"))
 
     assert page.texts(".lp-summary") == ["1 page , 1 moved"]
     assert page.texts(".lp-title") == ["Permit of 2026"]
-    assert page.texts(".lp-gone") == ["Moved in xWiki. The link still points to Sandbox/Draft ."]
+    shown = services.registry.get("xwiki").shown_reference(OLD)
+    assert page.texts(".lp-gone") == [f"Moved in xWiki. The link still points to {shown} ."]
 
     after = follow(editor, send(editor, page, ".lp-follow"))
 
