@@ -25,6 +25,7 @@ class AuditAction(StrEnum):
     UPDATE = "update"
     UPDATE_UNCERTAIN = "update-uncertain"
     UNLINK = "unlink"
+    FOLLOW = "follow"
 
     SOURCE_CREATED = "source-created"
     SOURCE_CHANGED = "source-changed"

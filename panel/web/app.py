@@ -6,7 +6,7 @@ from flask import Flask
 from flask_bootstrap import Bootstrap5
 from flask_wtf import CSRFProtect
 
-from panel.web import error_pages, formatting, log_lines
+from panel.web import error_pages, formatting, log_lines, object_paths
 from panel.web.admin import blueprint as admin
 from panel.web.api import views as api
 from panel.web.auth import proxies, rules, same_origin
@@ -23,6 +23,7 @@ def install(app: Flask) -> None:
     """Install everything. Hooks run in the order in which they are registered here."""
     with_bearer_token = (api.bp, mcp.bp, embed.bp)
     Bootstrap5(app)
+    object_paths.install(app)
     app.before_request(begin_request)
     log_lines.install(app)
     same_origin.install(
