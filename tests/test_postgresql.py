@@ -15,7 +15,7 @@ import pytest
 import time_machine
 from flask import Flask
 from servers import Postgresql
-from sqlalchemy import Engine, create_engine, event, make_url
+from sqlalchemy import Engine, create_engine, event, make_url, select
 from sqlalchemy.exc import DBAPIError, OperationalError
 from support import CASE, CASE_PATH, CONSOLE, MakeApp, Upstreams, signs_in
 from test_audit import (
@@ -76,7 +76,7 @@ from panel.config import load
 from panel.connector import Connector, SourceConfig
 from panel.connector.limiter import Limiter
 from panel.core.clock import now
-from panel.core.errors import Conflict
+from panel.core.errors import AlreadyLinked, Conflict, NotFound
 from panel.links.service import Links, Visitor
 from panel.logs.call_query import hours, outcomes
 from panel.sandbox.openproject_oauth import OAuthServer
@@ -307,6 +307,36 @@ def test_creating_under_one_key_at_the_same_moment_creates_once(
     posts = [r for r in upstreams.openproject.requests if r.method == "POST" and r.path.endswith("/work_packages")]
     assert len(posts) == 1
     assert len(set(outcomes) - {"refused"}) == 1
+
+
+def test_a_moved_page_is_followed_once_at_the_same_moment(
+    connected: Flask, visitor: Visitor, upstreams: Upstreams
+) -> None:
+    services = connected.extensions["leafpanel"]
+    upstreams.xwiki.add_page("Sandbox.Draft")
+    with connected.app_context():
+        services.links.link(visitor, "xwiki", CASE, "Sandbox.Draft")
+    for old, new in (("Draft", "Between"), ("Between", "Permit")):
+        upstreams.xwiki.rename_page(f"Sandbox.{old}", f"Sandbox.{new}", redirect=True)
+
+    def follow() -> str:
+        with connected.app_context():
+            try:
+                row = services.moves.follow(visitor, "xwiki", CASE, "xwiki:Sandbox.Draft", "Sandbox.Permit")
+                return str(row.pointer.reference)
+            except NotFound:
+                return "refused"
+
+    outcomes = at_once(4, follow)
+
+    assert sorted(outcomes) == ["refused"] * 3 + ["xwiki:Sandbox.Permit"]
+    with connected.app_context():
+        assert [line.deed for line in db.session.scalars(select(AuditEntry))].count("follow") == 1
+        upstreams.xwiki.rename_page("Sandbox.Permit", "Sandbox.Last")
+        services.links.link(visitor, "xwiki", CASE, "Sandbox.Last")
+        with pytest.raises(AlreadyLinked):
+            services.moves.follow(visitor, "xwiki", CASE, "xwiki:Sandbox.Permit", "Sandbox.Last")
+        assert services.links.counts(CASE) == {"xwiki": 2}
 
 
 def test_no_connection_is_held_while_an_upstream_is_waited_for(

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from xwiki_wiki import REST, WikiServer, paths, wiki_fixture
 
 from panel.core.domain import Choice, Choices
 from panel.core.errors import ProviderUnavailable
 from panel.integrations.xwiki.leaf import XWiki
+from panel.integrations.xwiki.reference import BadReference, PageReference, from_path, path_of
 
 wiki = wiki_fixture("legacy", "16", "18")
 real = wiki_fixture("16", "18")
@@ -70,6 +73,17 @@ def test_a_large_wiki_offers_its_top_level_and_says_that_there_is_more(real: Wik
     assert not any(choice.value.startswith("Cases.") for choice in found.items)
     assert found.more
     assert len(seen) <= 5
+
+
+def test_a_first_page_with_denied_spaces_is_not_taken_for_all(real: WikiServer) -> None:
+    _fill(real, 150)
+    for number in range(40):
+        real.standin.deny_view(f"Cases.Case {number:04}")
+
+    found = _find(real)
+
+    assert found.more
+    assert {"Cases", "Main", "Sandbox"} <= set(_shown(found))
 
 
 def test_a_large_result_says_that_there_is_more(real: WikiServer) -> None:
@@ -161,11 +175,26 @@ def test_the_place_of_a_linked_page_is_known_without_a_request(reference: str, p
     ("reference", "shown"),
     [
         ("xwiki:Sandbox.Created one.WebHome", "Sandbox › Created one"),
-        ("xwiki:Main.WebHome", "Main"),
-        (r"xwiki:07\. Dev.WebHome", "07. Dev"),
-        (r"xwiki:07\. Dev.v1\.2", "07. Dev › v1.2"),
+        ("xwiki:Main.WebHome", "› Main"),
+        (r"xwiki:07\. Dev.WebHome", "› 07. Dev"),
+        (r"xwiki:07\. Dev.v1\.2", "07. Dev · v1.2"),
+        ("xwiki:A.B.Page", "A › B · Page"),
+        ("xwiki:A › B.Page.WebHome", "xwiki:A › B.Page.WebHome"),
+        ("xwiki:A.two  blanks", "xwiki:A.two  blanks"),
         ("junk", "junk"),
     ],
 )
 def test_a_reference_is_shown_without_escapes_and_home_pages(reference: str, shown: str) -> None:
     assert XWiki().shown_reference(reference) == shown
+
+
+@given(st.lists(st.text(min_size=1, max_size=8), min_size=1, max_size=3), st.text(min_size=1, max_size=8))
+def test_what_is_shown_leads_back_to_the_reference(spaces: list[str], name: str) -> None:
+    try:
+        page = PageReference("xwiki", tuple(spaces), name)
+    except BadReference:
+        return
+
+    for one in (page, page.nested):
+        shown = path_of(one)
+        assert (from_path(shown, "xwiki") or PageReference.parse(shown)) == one

@@ -74,6 +74,13 @@ def test_every_special_character_is_escaped() -> None:
     )
 
 
+@pytest.mark.parametrize("text", ["Building › permit file", "building - permit", "Sandbox · File"])
+def test_signs_between_words_are_no_words(wiki: WikiServer, text: str) -> None:
+    wiki.standin.add_page("Sandbox.File", title="Building the permit file")
+
+    assert "Sandbox.File" in _search(wiki, text)
+
+
 @pytest.mark.parametrize("text", ["test", "secret", "hid", ""])
 @pytest.mark.parametrize("has_index", [True, False])
 def test_denied_pages_are_never_found(wiki: WikiServer, text: str, has_index: bool) -> None:

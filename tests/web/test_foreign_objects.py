@@ -323,9 +323,9 @@ NEEDED = {
     "GET embed.edit": "update",
     "POST embed.update": "update", "POST embed.follow": "link", "GET api.collection": "view",
     "POST api.collection": "link", "POST api.create": "create", "GET api.entity": "view",
-    "PATCH api.entity": "update or link", "DELETE api.entity": "unlink", "GET api.older_collection": "view",
+    "PATCH api.entity": "update", "DELETE api.entity": "unlink", "GET api.older_collection": "view",
     "POST api.older_collection": "link", "POST api.older_create": "create", "GET api.older_entity": "view",
-    "PATCH api.older_entity": "update or link", "DELETE api.older_entity": "unlink",
+    "PATCH api.older_entity": "update", "DELETE api.older_entity": "unlink",
 }  # fmt: skip
 SUBSETS = [list(some) for count in range(1, len(ALL) + 1) for some in itertools.combinations(ALL, count)]
 

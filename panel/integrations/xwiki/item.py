@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from panel.connector import Answer, origin_of, unexpected
 from panel.core.domain import Item
 from panel.integrations.xwiki.redirect import redirect_in
-from panel.integrations.xwiki.reference import PATH_SEPARATOR, BadReference, PageReference, page_url
+from panel.integrations.xwiki.reference import BadReference, PageReference, page_url
 from panel.integrations.xwiki.text import preview
 from panel.integrations.xwiki.titles import label_of, line_of, title_of
 
@@ -73,15 +73,6 @@ def gone(text: str, root: str, wiki: str) -> Item:
         return Item.gone(text, f"{root}/", facts={"space": None, "page": None, "breadcrumb": [], "version": None})
     facts = _facts(reference, _places({}, reference), line_of(reference.label), None)
     return Item.gone(text, page_url(root, reference), title=line_of(reference.local), facts=facts)
-
-
-def path_of(text: str) -> str:
-    """A stored reference as people read it: ``Outer › Page``, without escapes and the name of home pages."""
-    try:
-        reference = PageReference.parse(text)
-    except BadReference:
-        return line_of(text)
-    return line_of(PATH_SEPARATOR.join((*reference.outer, reference.label)))
 
 
 def to_row(item: Item) -> dict[str, Any]:

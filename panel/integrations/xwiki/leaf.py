@@ -18,11 +18,11 @@ from panel.integrations.contract import Integration
 from panel.integrations.descriptor import Descriptor
 from panel.integrations.xwiki import moved, reference, rest
 from panel.integrations.xwiki.create import create
-from panel.integrations.xwiki.item import gone, path_of, read_page, to_row
+from panel.integrations.xwiki.item import gone, read_page, to_row
 from panel.integrations.xwiki.lookup import find_pages, note_live
 from panel.integrations.xwiki.pasted import Pasted, parse_pasted
 from panel.integrations.xwiki.places import find_places, place_of, visible_spaces
-from panel.integrations.xwiki.reference import BadReference, PageReference
+from panel.integrations.xwiki.reference import MAIN_WIKI, BadReference, PageReference, path_of
 from panel.integrations.xwiki.rest import MOST, REST, ask_page, identify, reported_version, wiki_of
 from panel.integrations.xwiki.search import search_pages
 from panel.integrations.xwiki.short_addresses import view_prefix
@@ -50,7 +50,8 @@ class XWiki(Integration):
         return gone(reference, source.root, wiki_of(source)).url
 
     def shown_reference(self, reference: str) -> str:
-        return path_of(reference)
+        page = _parsed(reference)
+        return path_of(page) if page is not None else reference
 
     def values_beside(self, reference: str) -> Mapping[str, str]:
         return {"space": place} if (place := place_of(reference)) else {}
@@ -170,18 +171,23 @@ class XWiki(Integration):
         return rest.classify(answer, source)
 
 
-def _stored(reference: str, wiki: str) -> PageReference | None:
-    """The page of a stored reference; None when it is not a page of the source's wiki."""
+def _parsed(reference: str, wiki: str = MAIN_WIKI) -> PageReference | None:
+    """The page of a stored reference; None when it names none."""
     try:
-        page = PageReference.parse(reference, wiki)
+        return PageReference.parse(reference, wiki)
     except BadReference:
         return None
-    return page if page.wiki == wiki else None
+
+
+def _stored(reference: str, wiki: str) -> PageReference | None:
+    """The page of a stored reference; None when it is not a page of the source's wiki."""
+    page = _parsed(reference, wiki)
+    return page if page is not None and page.wiki == wiki else None
 
 
 def _refuse_main_wiki(answer: Answer, pasted: Pasted, wiki: str) -> None:
     """Raise InvalidInput when an address without a wiki is of the main wiki and the source reads another one."""
-    if not pasted.omits_wiki or wiki == reference.MAIN_WIKI:
+    if not pasted.omits_wiki or wiki == MAIN_WIKI:
         return
     address = answer.object().get("xwikiAbsoluteUrl")
     if isinstance(address, str) and f"/wiki/{quote(wiki, safe='')}/" in urlsplit(address).path:

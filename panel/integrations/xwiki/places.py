@@ -25,6 +25,8 @@ from panel.integrations.xwiki.reference import HOME, BadReference, PageReference
 from panel.integrations.xwiki.rest import MOST, REST, ask, entries, wiki_of
 
 _SHOWN = 50
+_PROBED = 10
+"""How many spaces after the first page are requested to see whether there are more."""
 _LONGEST_SEARCH = 200
 
 Place = tuple[str, ...]
@@ -50,19 +52,20 @@ def place_of(reference: str) -> str:
     return local_space(page.outer)
 
 
-def visible_spaces(upstream: Upstream) -> list[Place]:
-    """The first spaces by name, at most ``MOST``.
+def visible_spaces(upstream: Upstream, *, start: int = 0, number: int = MOST) -> list[Place]:
+    """A page of the spaces by name. It is shorter than ``number`` where some are not visible.
 
     https://www.xwiki.org/xwiki/bin/view/Documentation/UserGuide/Features/XWikiRESTfulAPI, "Space resources".
     """
-    spaces = entries(ask(upstream, "spaces", query=[("number", str(MOST))]), "spaces")
+    query = [("start", str(start)), ("number", str(number))]
+    spaces = entries(ask(upstream, "spaces", query=query), "spaces")
     return _places(space.get("id") for space in spaces)
 
 
 def _outermost(upstream: Upstream) -> tuple[list[Place], bool]:
     """Places for an empty search, and whether there are no others."""
     first = visible_spaces(upstream)
-    if len(first) < MOST:
+    if len(first) < MOST and not visible_spaces(upstream, start=MOST, number=_PROBED):
         return sorted(first, key=lambda place: (len(place) > 1, local_space(place).casefold())), True
     top = upstream.optional("places", _top_level)
     return top or [place for place in first if len(place) == 1], False

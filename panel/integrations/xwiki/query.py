@@ -35,8 +35,13 @@ def phrase(text: str) -> str:
 
 
 def all_words(text: str) -> str:
-    """Clauses of the index for pages with every word of the text, or with words that begin like them, in any order."""
-    return " ".join(f"+({word} OR {word}*)" for word in map(_escaped, text.split()))
+    """Clauses of the index for pages with every word of the text, or with words that begin like them, in any order.
+
+    The index has no words without letters and digits, such as a dash, so they only count where there are no others.
+    """
+    words = text.split()
+    real = [word for word in words if any(char.isalnum() for char in word)] or words
+    return " ".join(f"+({word} OR {word}*)" for word in map(_escaped, real))
 
 
 def _escaped(word: str) -> str:

@@ -25,9 +25,12 @@ def submitted_asked(form: Mapping[str, str]) -> dict[str, str]:
     return {name.removeprefix(ASKED): form[name].replace("\r\n", "\n") for name in names}
 
 
-def with_asked(values: Mapping[str, Any], form: Mapping[str, str]) -> dict[str, Any]:
-    """The values of a create or a change, with the fields that the upstream asked for. Raises InvalidInput."""
-    asked = submitted_asked(form)
+def with_asked(values: Mapping[str, Any], form: Mapping[str, str], *, blank: bool = True) -> dict[str, Any]:
+    """The values of a create or a change, with the fields that the upstream asked for. Raises InvalidInput.
+
+    ``blank`` values clear a field; a create leaves them out.
+    """
+    asked = {name: text for name, text in submitted_asked(form).items() if blank or text.strip()}
     return {**values, "fields": field_texts(asked)} if asked else dict(values)
 
 
@@ -64,5 +67,5 @@ def _described(
 
 
 def _input(one: AskedField, value: str | None, error: str) -> Input:
-    field = replace(one.field, name=f"{ASKED}{one.field.name}")
+    field = replace(one.field, name=f"{ASKED}{one.field.name}", required=False)
     return Input(field, one.value if value is None else value, error, one.choices.items, total=one.choices.total)

@@ -54,6 +54,11 @@ class Input:
         return self.field.name
 
     @property
+    def asked(self) -> bool:
+        """Whether the upstream asked for the field. It also decides what is required: that depends on other fields."""
+        return self.name.startswith(ASKED)
+
+    @property
     def searches(self) -> bool:
         """Whether the choices are searched as the user types, since there are too many to list."""
         return bool(self.search) or self.total > len(self.choices)

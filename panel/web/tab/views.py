@@ -330,7 +330,7 @@ def create(integration: str) -> Any:
     if errors:
         return _create_page(here, leaf, _form_again(here, leaf, values, errors, incomplete(errors), key), status=422)
     try:
-        given = with_asked(filled(leaf.descriptor.create, values), request.form)
+        given = with_asked(filled(leaf.descriptor.create, values), request.form, blank=False)
         row = panel().links.create(here.visitor, leaf.id, here.object, given, key=key or None)
     except STORAGE_FAILURES as exc:
         _roll_back(exc)
