@@ -38,6 +38,7 @@ from oauth_flow import (
 )
 from sqlalchemy import text
 from support import ALICE, Upstreams
+from werkzeug.wrappers import Response
 
 from panel.connector import Connector, Deadline, SourceConfig
 from panel.core.clock import now
@@ -866,6 +867,22 @@ def _listening(seen: list[str]) -> Any:
 
 def test_the_row_is_one_per_source(services: Panel, given: SourceConfig) -> None:
     assert db.session.query(OauthGrant).count() == 1
+
+
+def test_a_401_of_something_in_front_costs_no_token(
+    services: Panel, given: SourceConfig, provider: OAuthServer, leaf: Integration, upstreams: Upstreams
+) -> None:
+    real = upstreams.openproject.answer
+    page = Response("<h1>Sign in</h1>", 401, content_type="text/html")
+    upstreams.openproject.answer = lambda request: page  # type: ignore[method-assign]
+
+    connector = services.sources._connector
+    with connector.open(given, CALLER, classify=leaf.problem_of, fresh=True) as upstream:
+        problem = failing(lambda: leaf.check(upstream))
+    upstreams.openproject.answer = real  # type: ignore[method-assign]
+
+    assert (problem.reason, who(services, given)) == (Reason.UNEXPECTED_RESPONSE, "Uma User")
+    assert provider.counts == {"authorization_code": 1}
 
 
 # --- how the client proves itself ------------------------------------------------------------------------------------

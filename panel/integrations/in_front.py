@@ -11,12 +11,12 @@ from panel.connector import Answer
 from panel.core.domain import Problem
 from panel.core.reasons import Reason
 
-_REFUSALS: Mapping[int, tuple[Reason, str]] = {
-    401: (Reason.CREDENTIALS_REJECTED, "something in front of {upstream} asks for a sign-in of its own"),
-    403: (Reason.UNEXPECTED_RESPONSE, "something in front of {upstream}, such as a firewall, refuses the call"),
-    404: (Reason.UNEXPECTED_RESPONSE, "{upstream} is not at this address, or something in front of it answered"),
+_REFUSALS: Mapping[int, str] = {
+    401: "something in front of {upstream} asks for a sign-in of its own",
+    403: "something in front of {upstream}, such as a firewall, refuses the call",
+    404: "{upstream} is not at this address, or something in front of it answered",
 }
-"""Reason and explanation by status. Every other status means the same whoever sends it."""
+"""Explanations by status. Every status that is not here means the same whoever sends it."""
 
 _PAGE = "something in front of {upstream} shows a page instead, most often to sign in"
 _OTHER = "something else answers in place of {upstream}"
@@ -31,12 +31,12 @@ def problem_in_front(answer: Answer, upstream: str, lacking: str) -> Problem | N
     None for a status that means the same whoever sends it: a redirect, a rate limit, a server error.
     """
     if 200 <= answer.status < 300:
-        reason, what = Reason.UNEXPECTED_RESPONSE, _PAGE if answer.media_type == "text/html" else _OTHER
+        what = _PAGE if answer.media_type == "text/html" else _OTHER
     elif answer.status in _REFUSALS:
-        reason, what = _REFUSALS[answer.status]
+        what = _REFUSALS[answer.status]
     else:
         return None
     if _CHALLENGE_HEADER in answer.headers:
         what = _CHALLENGE
-    explanation = what.format(upstream=upstream)
-    return Problem(reason, f"{answer.where} answered {answer.status} without {lacking}: {explanation}.")
+    message = f"{answer.where} answered {answer.status} without {lacking}: {what.format(upstream=upstream)}."
+    return Problem(Reason.UNEXPECTED_RESPONSE, message)

@@ -162,11 +162,20 @@ def test_a_fault_of_the_server_is_never_a_result(modern: WikiServer, read: str, 
     assert caught.value.reason is reason
 
 
-def test_a_401_without_an_account_is_forbidden(modern: WikiServer) -> None:
+def test_a_401_of_something_in_front_is_no_page_that_is_gone(modern: WikiServer) -> None:
+    modern.reply(401, path=f"{REST}/spaces/Main/pages/WebHome", bare=True)
+
+    with pytest.raises(ProviderUnavailable, match="asks for a sign-in of its own") as caught:
+        modern.leaf.fetch_many(modern.open(modern.source(None)), ["xwiki:Main.WebHome"])
+
+    assert caught.value.reason is Reason.UNEXPECTED_RESPONSE
+
+
+def test_a_wiki_that_needs_an_account_says_so(modern: WikiServer) -> None:
     modern.standin.fault = "unauthorized"
 
-    with pytest.raises(ProviderUnavailable) as caught:
-        modern.leaf.fetch_many(modern.open(modern.source(None)), ["xwiki:Main.WebHome"])
+    with pytest.raises(ProviderUnavailable, match="xWiki needs an account, and there is none") as caught:
+        modern.leaf.check(modern.open(modern.source(None)))
 
     assert caught.value.reason is Reason.FORBIDDEN
 
@@ -199,7 +208,7 @@ def test_a_refusal_by_something_in_front_says_nothing_about_a_page(modern: WikiS
     for read in (modern.leaf.fetch, modern.leaf.resolve):
         with pytest.raises(ProviderUnavailable, match="in front of") as caught:
             read(modern.open(), "xwiki:Sandbox.TestPage1")
-        assert caught.value.reason is not Reason.FORBIDDEN
+        assert caught.value.reason is Reason.UNEXPECTED_RESPONSE
 
 
 def test_a_hidden_version_header_changes_nothing_but_the_version(modern: WikiServer) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
-from panel.connector import Answer, AuthKind, SourceConfig, Upstream, unexpected
+from panel.connector import Answer, Auth, AuthKind, SourceConfig, Upstream, unexpected
 from panel.core.domain import Identity, Problem
 from panel.core.errors import Forbidden, NotFound, ProviderUnavailable, Rejected
 from panel.core.reasons import Reason
@@ -32,6 +32,7 @@ _UNKNOWN_TOKEN = (
     "OpenProject does not know this token. An API key sent as a token begins with opapi-; an older key is the password "  # noqa: S105
     "of the user name apikey."
 )
+_OTHER_HEADER = "OpenProject reads a token in the header Authorization only."
 _NO_ACCOUNT = "OpenProject requires an account, and this source signs in with none."
 _ENDED_TOKEN = "OpenProject does not accept the access token."  # noqa: S105
 _NOBODY = "OpenProject answers as to everybody: no account stands behind the credential."
@@ -44,7 +45,8 @@ def classify(answer: Answer, source: SourceConfig) -> Problem | None:
         # A token without the scope ``api_v3`` is refused with the identifier of a 401.
         return Problem(Reason.FORBIDDEN, f"{answer.where} answered 403: the token lacks the scope api_v3.")
     if answer.status == 401 and error_of(answer) and not _is_root(answer, source):
-        return _refusal(answer, source)
+        sentence = _refusal(source, answer.headers.get("www-authenticate", ""))
+        return Problem(Reason.CREDENTIALS_REJECTED, sentence)
     if answer.status == 400 and answer.body.startswith(_BAD_NAME):
         return _other_name(source)
     return None
@@ -55,15 +57,8 @@ def _is_root(answer: Answer, source: SourceConfig) -> bool:
     return answer.where == f"GET {urlsplit(source.root).path}/{'/'.join(API)}"
 
 
-def _refusal(answer: Answer, source: SourceConfig) -> Problem:
+def _refusal(source: SourceConfig, challenge: str) -> str:
     """Which near miss a 401 is: https://www.openproject.org/docs/api/introduction/#authentication."""
-    auth, challenge = source.auth, answer.headers.get("www-authenticate", "")
-    if auth.kind is AuthKind.BASIC and auth.username != _KEY_USER:
-        return Problem(Reason.CREDENTIALS_REJECTED, _NOT_A_LOGIN, field="auth.username")
-    return Problem(Reason.CREDENTIALS_REJECTED, _sentence(source, challenge))
-
-
-def _sentence(source: SourceConfig, challenge: str) -> str:
     auth = source.auth
     if auth.kind is AuthKind.NONE:
         return _NO_ACCOUNT
@@ -72,7 +67,13 @@ def _sentence(source: SourceConfig, challenge: str) -> str:
     if "account is locked" in challenge:
         return _LOCKED
     if auth.kind is AuthKind.BASIC:
-        return _UNKNOWN_KEY
+        return _UNKNOWN_KEY if auth.username == _KEY_USER else _NOT_A_LOGIN
+    return _refusal_of_token(auth, challenge)
+
+
+def _refusal_of_token(auth: Auth, challenge: str) -> str:
+    if auth.header.lower() != "authorization":
+        return _OTHER_HEADER
     if auth.secret is None or not auth.secret.begins_with(_KEY_PREFIX):
         return _UNKNOWN_TOKEN
     # Servers that accept keys as tokens say in each challenge where their metadata is.
