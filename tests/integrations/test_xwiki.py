@@ -545,6 +545,7 @@ def test_a_rejected_login_says_what_may_be_wrong_with_the_name(modern: WikiServe
         ("Sandbox/TestPage1", "Sandbox.TestPage1", 1),
         ("Sandbox · TestPage1", "Sandbox.TestPage1", 1),
         ("Dev › Sub", "Dev.Sub.WebHome", 1),
+        ("Sandbox › TestPage1", "Sandbox.TestPage1", 2),
         ("[[The page>>doc:xwiki:Sandbox.TestPage1]]", "Sandbox.TestPage1", 1),
         ("{root}/bin/edit/Sandbox/TestPage1?editor=wiki", "Sandbox.TestPage1", 1),
         ("{root}/rest/wikis/xwiki/spaces/Sandbox/pages/TestPage1", "Sandbox.TestPage1", 1),

@@ -197,4 +197,5 @@ def test_what_is_shown_leads_back_to_the_reference(spaces: list[str], name: str)
 
     for one in (page, page.nested):
         shown = path_of(one)
+        assert "WebHome" not in shown or shown == str(one)
         assert (from_path(shown, "xwiki") or PageReference.parse(shown)) == one

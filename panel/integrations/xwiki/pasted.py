@@ -115,9 +115,9 @@ def _typed(typed: str, wiki: str, kind: str) -> Pasted:
 
 def _readings(typed: str, wiki: str, kind: str) -> list[PageReference]:
     """The pages that a text can name, the likeliest first."""
-    on_path = from_path(typed, wiki)
+    on_path = _on_path(typed, wiki)
     prefix, local = without_wiki(typed)
-    if prefix != wiki and (on_path is not None or "/" in (prefix or "")):
+    if prefix != wiki and (on_path or "/" in (prefix or "")):
         # The colon is part of a name.
         prefix, local = None, typed
     if prefix is not None and not _WIKI_ID.fullmatch(prefix):
@@ -126,7 +126,18 @@ def _readings(typed: str, wiki: str, kind: str) -> list[PageReference]:
     if prefix is not None and by_dots:
         # Complete, as xWiki and the panel write references: a slash is part of a name.
         return by_dots
-    return [*([on_path] if on_path else []), *by_dots, *_attempt(_slashed, local, prefix or wiki)]
+    if on_path and any(name != name.strip() for name in split_names(local)):
+        by_dots = []
+    return [*on_path, *by_dots, *_attempt(_slashed, local, prefix or wiki)]
+
+
+def _on_path(typed: str, wiki: str) -> tuple[PageReference, ...]:
+    """``Space › Page``, as the panel shows a nested page. Others write a terminal page in this way too."""
+    page = from_path(typed, wiki)
+    if page is None:
+        return ()
+    outer = page.outer
+    return (page, PageReference(wiki, outer, page.spaces[-1])) if page.is_home and outer else (page,)
 
 
 def _attempt(read: Callable[[str, str], tuple[PageReference, ...]], local: str, wiki: str) -> list[PageReference]:

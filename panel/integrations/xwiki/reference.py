@@ -150,6 +150,8 @@ def path_of(reference: PageReference) -> str:
 
 def from_path(text: str, wiki: str) -> PageReference | None:
     """The page of a path; None for other text."""
+    if text.startswith(f"{wiki}:"):
+        return None
     outer, terminal, name = text.rpartition(_TERMINAL)
     spaces = (outer if terminal else text).removeprefix(_BELOW.lstrip()).split(_BELOW)
     if not terminal and len(spaces) == 1 and not text.startswith(_BELOW.lstrip()):
