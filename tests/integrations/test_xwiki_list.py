@@ -66,6 +66,17 @@ def test_fifty_new_pages_take_at_most_two_requests(wiki: WikiServer) -> None:
     assert [requests for _, requests in lists] == [["GET /query"] * first, ["GET /query"], ["GET /query"]]
 
 
+def test_new_pages_are_in_the_index_by_their_name(modern: WikiServer) -> None:
+    """The field ``reference`` of a page that was saved once ends in a semicolon there."""
+    modern.standin.xwql_enabled = False
+    references, source = _add_pages(modern, 50), modern.source()
+
+    lists = [_count(modern, modern.open(source), references) for _ in range(2)]
+
+    assert {item.state for items, _ in lists for item in items.values()} == {State.LIVE}
+    assert [requests for _, requests in lists] == [["GET /query"] * 2, ["GET /query"]]
+
+
 def test_dead_links_are_not_requested_again_by_each_list(wiki: WikiServer) -> None:
     references, source = _add_pages(wiki, 50), wiki.source()
     for reference in references[::5]:
