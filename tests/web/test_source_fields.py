@@ -281,3 +281,63 @@ def test_a_stored_unknown_option_is_read_as_json_and_a_listing_answers_503(conne
     assert read.json["options"] == WRONG
     assert (listing.status_code, listing.json["details"]["reason"]) == (503, "source-invalid")
     assert "options.wkii" in json.dumps(listing.json, ensure_ascii=False)
+
+
+# --- stored by another version ---------------------------------------------------------------------------------------
+
+OTHER_AUTH: dict[str, tuple[str, dict[str, str], str]] = {
+    "kind": ("kerberos", {"realm": "EXAMPLE"}, "“auth.type” must be one of none, basic, token, oauth2."),
+    "grant": ("oauth2", {"grantType": "device", "tokenUrl": "https://t.example", "clientId": "c"}, "“auth.grantType”"),
+    "key": ("oauth2", {"grantType": "client_credentials", "tokenUrl": "https://t.example"}, "“auth.clientId”"),
+}
+
+
+@pytest.fixture(params=OTHER_AUTH)
+def stored_elsewhere(request: pytest.FixtureRequest, connected: Flask) -> str:
+    """The source of the wiki with an auth block that this version does not know. Returns what is said about it."""
+    kind, fields, sentence = OTHER_AUTH[request.param]
+    with connected.app_context():
+        source = connected.extensions["leafpanel"].sources.get("xwiki")
+        source.auth_kind, source.auth_fields = kind, fields
+        db.session.commit()
+    return sentence
+
+
+def test_a_source_of_another_version_is_listed_as_broken(
+    connected: Flask, as_admin: FlaskClient, bearer: Bearer, stored_elsewhere: str
+) -> None:
+    client = connected.test_client()
+
+    listed = client.get("/api/sources", headers=bearer("admin")).json["items"]
+    page, form = as_admin.get("/admin/sources"), as_admin.get(XWIKI)
+    listing = client.get("/api/objects/demo/case/1/integrations/xwiki", headers=bearer("read"))
+    tested = client.post("/api/sources/xwiki/test", headers=bearer("admin"))
+
+    (wiki,) = (source for source in listed if source["slug"] == "xwiki")
+    (tracker,) = (source for source in listed if source["slug"] == "openproject")
+    assert ("problem" in tracker, stored_elsewhere in wiki["problem"]) == (False, True)
+    assert (page.status_code, stored_elsewhere in page.text) == (200, True)
+    assert (form.status_code, stored_elsewhere in form.text) == (200, True)
+    assert (listing.status_code, listing.json["details"]["reason"]) == (503, "source-invalid")
+    assert (tested.status_code, tested.json["reason"]) == (200, "source-invalid")
+
+
+def test_a_source_of_another_version_does_not_end_the_other_commands(
+    connected: Flask, as_admin: FlaskClient, stored_elsewhere: str
+) -> None:
+    run = connected.test_cli_runner().invoke
+
+    assert run(args=["source", "list"]).exit_code == 0
+    assert "openproject  The source answers." in run(args=["doctor"]).output
+    assert as_admin.get("/admin/").status_code == 200
+    assert as_admin.get("/objects/demo/case/1").status_code in (200, 503)
+
+
+def test_a_source_of_another_version_can_be_mended(connected: Flask, bearer: Bearer, stored_elsewhere: str) -> None:
+    client, headers = connected.test_client(), bearer("admin")
+    auth = {"type": "basic", "username": "alice", "password": "secret"}
+
+    mended = client.patch("/api/sources/xwiki", json={"auth": auth}, headers=headers)
+    tested = client.post("/api/sources/xwiki/test", headers=headers)
+
+    assert (mended.status_code, "problem" in mended.json, tested.json["ok"]) == (200, False, True), mended.json
