@@ -22,6 +22,7 @@ from panel.web.failure_log import log_storage_failure
 from panel.web.formatting import key as row_key
 from panel.web.htmx import wants_fragment
 from panel.web.parsing import PICKER_LENGTH, field_texts, positive, search_text
+from panel.web.storage_words import retry_header
 from panel.web.tab.forms import (
     CreateForm,
     EditForm,
@@ -93,6 +94,11 @@ def _roll_back(exc: Exception) -> None:
     """Log a storage failure and make the session usable, so that a form can be drawn with what was typed."""
     log_storage_failure(exc)
     db.session.rollback()
+
+
+def _with_wait(response: Response, exc: Exception) -> Response:
+    response.headers.update(retry_header(exc))
+    return response
 
 
 @contextmanager
@@ -306,7 +312,8 @@ def create(integration: str) -> Any:
         row = panel().links.create(here.visitor, leaf.id, here.object, given, key=key or None)
     except STORAGE_FAILURES as exc:
         _roll_back(exc)
-        return _create_page(here, leaf, _form_again(here, leaf, values, {}, storage_failed("created"), key), status=503)
+        form = _form_again(here, leaf, values, {}, storage_failed("created", exc), key)
+        return _with_wait(_create_page(here, leaf, form, status=503), exc)
     except PanelError as exc:
         with _told_anyway(exc):
             return _not_created(here, leaf, values, key, exc)
@@ -390,7 +397,7 @@ def update(integration: str, reference: str) -> Any:
         return _edit_conflict(here, leaf, reference, changed)
     except STORAGE_FAILURES as exc:
         _roll_back(exc)
-        return _edit_again(here, leaf, reference, storage_failed("changed"), {}, 503)
+        return _with_wait(_edit_again(here, leaf, reference, storage_failed("changed", exc), {}, 503), exc)
     except PanelError as exc:
         with _told_anyway(exc):
             return _not_updated(here, leaf, reference, exc)
