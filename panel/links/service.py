@@ -7,7 +7,7 @@ Nothing of the upstream is stored; a link is a pointer.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
@@ -29,7 +29,7 @@ from panel.core.errors import (
 from panel.core.text_limits import REFERENCE_LENGTH, refuse_longer
 from panel.integrations.contract import Integration, creating
 from panel.integrations.registry import Registry
-from panel.links import idempotency, open_creates, pointers
+from panel.links import idempotency, open_creates, open_updates, pointers
 from panel.links.upstream import open_upstream
 from panel.logs import audit
 from panel.logs.audit import Actor, AuditAction
@@ -43,7 +43,7 @@ from panel.sources.checks import (
 from panel.sources.instances import Instances
 from panel.sources.resolver import ResolvedSource, SourceResolver
 from panel.storage.engine import STORAGE_FAILURES, db
-from panel.storage.models import CreateIntent, OpenCreate
+from panel.storage.models import CreateIntent, OpenCreate, OpenUpdate
 
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 200
@@ -330,12 +330,14 @@ class Links:
             item = self._create_upstream(visitor, leaf, source, obj, values)
         except Uncertain:
             # The open create and its key stay: a second try with the same key must not create a second item.
-            _record_uncertain(AuditAction.CREATE_UNCERTAIN, visitor, leaf, obj, opened=opened)
+            _record_uncertain(
+                AuditAction.CREATE_UNCERTAIN, visitor, leaf, obj, also=lambda: open_creates.mark_unanswered(opened)
+            )
             raise
         except Exception as exc:
             if isinstance(exc, PanelError) and exc.in_doubt:
                 _record_uncertain(AuditAction.CREATE_UNCERTAIN, visitor, leaf, obj)
-            _abandon(visitor, opened)
+            _abandon(visitor, lambda: open_creates.abandon(opened))
             raise
         try:
             return self._linked_new(visitor, leaf, obj, source, item, opened)
@@ -413,6 +415,7 @@ class Links:
         link, source = pointers.find(leaf, obj, reference), self._resolver.resolve(leaf)
         pointer = pointers.as_pointer(leaf, source.config, link)
         named = ", ".join(field.name for field in leaf.descriptor.update if field.name in changes)
+        opened = open_updates.begin(visitor.actor, leaf.id, obj, reference, named)
         try:
             with open_upstream(
                 self._connector, leaf, source, visitor.caller, pointers=[pointer], fresh=True
@@ -420,19 +423,37 @@ class Links:
                 item = leaf.update(upstream, reference, changes)
         except PanelError as exc:
             if exc.in_doubt:
-                _record_uncertain(AuditAction.UPDATE_UNCERTAIN, visitor, leaf, obj, subject=reference, detail=named)
+                _record_uncertain(
+                    AuditAction.UPDATE_UNCERTAIN, visitor, leaf, obj, subject=reference, detail=named,
+                    also=lambda: open_updates.close(opened),
+                )  # fmt: skip
+            else:
+                _abandon(visitor, lambda: open_updates.close(opened))
             raise
         try:
+            open_updates.close(opened)
             audit.record(
                 AuditAction.UPDATE, visitor.actor, subject=reference, obj=obj, integration=leaf.id, detail=named
             )
             db.session.commit()
         except SQLAlchemyError as exc:
-            db.session.rollback()
             log.error("the audit trail lacks update of %s: %s", visitor.caller.request_id, type(exc).__name__)
+            _note(lambda: open_updates.note_made(opened))
             sentence = f"The change was made in {leaf.descriptor.upstream}; it could not be recorded here."
             raise NotRecorded(sentence) from exc
         return Row(pointer, item)
+
+    def settle_update(self, visitor: Visitor, opened: OpenUpdate, *, is_made: bool) -> None:
+        """Record a change that the audit trail lacks, as an administrator found it in the upstream."""
+        visitor.principal.require(Action.ADMIN)
+        found = "changed" if is_made else "not changed"
+        audit.record(
+            AuditAction.UPDATE_SETTLED, visitor.actor, subject=opened.reference, integration=opened.integration,
+            obj=ObjectRef(opened.register, opened.schema, opened.object_id),
+            detail=f"{found}: {opened.fields}; {opened.who}, {opened.started_at:%Y-%m-%d %H:%M} UTC",
+        )  # fmt: skip
+        open_updates.close(opened.id)
+        db.session.commit()
 
     def unlink(self, visitor: Visitor, integration: str, obj: ObjectRef, reference: str) -> None:
         """Remove the pointer. No request goes upstream and nothing changes there. Raises NotFound."""
@@ -451,12 +472,14 @@ class Links:
 
 def _record_uncertain(
     action: AuditAction, visitor: Visitor, leaf: Integration, obj: ObjectRef, *, subject: str = "", detail: str = "",
-    opened: int | None = None,
+    also: Callable[[], object] = lambda: None,
 ) -> None:  # fmt: skip
-    """Record a write that was sent and got no complete answer. A failure of our storage does not hide that failure."""
+    """Record a write that was sent and got no complete answer. A failure of our storage does not hide that failure.
+
+    ``also`` changes the record of the open write in the same transaction.
+    """
     try:
-        if opened is not None:
-            open_creates.mark_unanswered(opened)
+        also()
         audit.record(action, visitor.actor, subject=subject, obj=obj, integration=leaf.id, detail=detail)
         db.session.commit()
     except STORAGE_FAILURES as exc:
@@ -464,22 +487,28 @@ def _record_uncertain(
         log.error("the audit trail lacks %s of %s: %s", action.value, visitor.caller.request_id, type(exc).__name__)
 
 
-def _abandon(visitor: Visitor, opened: int) -> None:
-    """Remove the open create of a failed create. A failure of our storage leaves it and does not hide that failure."""
+def _abandon(visitor: Visitor, close: Callable[[], object]) -> None:
+    """Remove the record of a failed write. A failure of our storage leaves it and does not hide that failure."""
     try:
         db.session.rollback()
-        open_creates.abandon(opened)
+        close()
+        db.session.commit()
     except STORAGE_FAILURES as exc:
         db.session.rollback()
-        log.error("the open create of %s stays: %s", visitor.caller.request_id, type(exc).__name__)
+        log.error("the record of the open write of %s stays: %s", visitor.caller.request_id, type(exc).__name__)
 
 
 def _note_created(visitor: Visitor, opened: int, reference: str, cause: Exception) -> None:
     """Note what was created but could not be linked, in the log and, if our storage takes it, in the open create."""
     log.error("%s created %s and could not link it: %s", visitor.caller.request_id, reference, type(cause).__name__)
+    _note(lambda: open_creates.note_reference(opened, reference))
+
+
+def _note(work: Callable[[], object]) -> None:
+    """Do ``work`` if our storage takes it, after it has failed."""
     try:
         db.session.rollback()
-        open_creates.note_reference(opened, reference)
+        work()
     except SQLAlchemyError:
         db.session.rollback()
 

@@ -24,6 +24,7 @@ class AuditAction(StrEnum):
     CREATE_SETTLED = "create-settled"
     UPDATE = "update"
     UPDATE_UNCERTAIN = "update-uncertain"
+    UPDATE_SETTLED = "update-settled"
     UNLINK = "unlink"
 
     SOURCE_CREATED = "source-created"
