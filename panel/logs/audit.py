@@ -49,6 +49,8 @@ class AuditAction(StrEnum):
     CONNECTOR_ON = "connector-on"
     CONNECTOR_OFF = "connector-off"
     KEYS_ROTATED = "keys-rotated"
+    BACKUP_MADE = "backup-made"
+    BACKUP_RESTORED = "backup-restored"
 
     TOKEN_ISSUED = "token-issued"  # noqa: S105
     TOKEN_REVOKED = "token-revoked"  # noqa: S105

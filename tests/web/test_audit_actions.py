@@ -143,6 +143,15 @@ def settle_update(world: World) -> None:
     world.press("/admin/creates/updates/1", value="changed")
 
 
+def backed_up(world: World) -> None:
+    world.command("backup", str(world.folder / "backup.tar.gz"))
+
+
+def restored(world: World) -> None:
+    backed_up(world)
+    world.command("restore", str(world.folder / "backup.tar.gz"), "--replace")
+
+
 def link_in_the_tab(world: World) -> None:
     world.tab("links", reference="101")
 
@@ -351,6 +360,8 @@ ROWS: list[tuple[AuditAction, Callable[[World], object], dict[str, Any]]] = [
         {**COMMAND, "detail": re.compile(r"key \w+, 2 sealed anew, retired \w+")},
     ),
     #
+    (AuditAction.BACKUP_MADE, backed_up, {**COMMAND, "subject": "backup.tar.gz"}),
+    (AuditAction.BACKUP_RESTORED, restored, {**COMMAND, "subject": "backup.tar.gz"}),
     #
     (AuditAction.TOKEN_ISSUED, lambda w: w.press("/admin/tokens", name="agent", scope="read"), {**PERSON, "subject": "agent"}),
     (AuditAction.TOKEN_ISSUED, lambda w: w.command("token", "create", "agent", "--scope", "read"), {**COMMAND, "subject": "agent"}),

@@ -58,10 +58,12 @@ LABELS_BY_GROUP: Mapping[str, Mapping[AuditAction, str]] = {
         AuditAction.SECRET_REMOVED: "Secret removed",
         AuditAction.OAUTH_CONNECTED: "OAuth connected",
     },
-    "Connector and keys": {
+    "Connector, keys and backups": {
         AuditAction.CONNECTOR_ON: "Connector turned on",
         AuditAction.CONNECTOR_OFF: "Connector turned off",
         AuditAction.KEYS_ROTATED: "Keys rotated",
+        AuditAction.BACKUP_MADE: "Backup made",
+        AuditAction.BACKUP_RESTORED: "Backup restored",
     },
     "Embedding": {
         AuditAction.EMBED_APP_CREATED: "Application created",
