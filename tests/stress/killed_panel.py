@@ -21,9 +21,11 @@ from served import Server, request
 from support import Upstreams
 from werkzeug.wrappers import Request, Response
 
-MOMENTS = {"sent": 6, "received": 6, "written": 2, "delivered": 6, "answered": 5}
-"""When a process is killed: at the n-th event of a kind, with the largest n. All but ``sent`` and ``answered``, which
-the clients see, are events of the upstreams: a request arrives, a create was carried out, an answer was sent."""
+MOMENTS = {"sent": 6, "received": 6, "created": 2, "delivered": 6, "create delivered": 2, "answered": 5}
+"""When a process is killed: after the n-th event of a kind, with the largest n. All but ``sent`` and ``answered``, which
+the clients see, are events of the upstreams: a request arrives, a create was carried out, an answer was taken."""
+LATEST_S = 0.02
+"""How long after its event a process is killed at the latest: about as long as the panel then works on an answer."""
 
 Pointer = tuple[str, str, str]
 """Object id, integration, reference."""
@@ -53,31 +55,35 @@ class Moments:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._armed: tuple[str, int, Callable[[], object]] | None = None
+        self._armed: tuple[str, int] | None = None
+        self._timer = threading.Timer(0, lambda: None)
         self._seen: Counter[str] = Counter()
 
-    def arm(self, kind: str, number: int, kill: Callable[[], object]) -> None:
+    def arm(self, seeded: random.Random, kill: Callable[[], object]) -> None:
+        """Choose the moment of the next kill."""
+        kind = seeded.choice(tuple(MOMENTS))
+        delay_s = seeded.choice((0.0, seeded.uniform(0, LATEST_S)))
         with self._lock:
-            self._armed, self._seen = (kind, number, kill), Counter()
+            self._armed, self._seen = (kind, seeded.randint(1, MOMENTS[kind])), Counter()
+            self._timer = threading.Timer(delay_s, kill)
 
     def reach(self, kind: str) -> None:
         with self._lock:
             self._seen[kind] += 1
-            if self._armed is not None and (kind, self._seen[kind]) == self._armed[:2]:
-                self._fire()
+            if (kind, self._seen[kind]) == self._armed:
+                self._armed = None
+                self._timer.start()
+                if not self._timer.interval:
+                    self._timer.join()  # What comes after this event, such as the answer, must not come.
 
     def end(self) -> bool:
-        """Kill now if the moment has not come. Whether it had come."""
+        """Wait for the kill, and start it if its event has not come. Whether it had come."""
         with self._lock:
-            was_reached = self._armed is None
-            if not was_reached:
-                self._fire()
-            return was_reached
-
-    def _fire(self) -> None:
-        assert self._armed is not None
-        self._armed[2]()
-        self._armed = None
+            was_reached, self._armed = self._armed is None, None
+        if not was_reached:
+            self._timer.start()
+        self._timer.join()
+        return was_reached
 
     def watch(self, upstreams: Upstreams) -> None:
         """Let the events of both upstreams count."""
@@ -87,7 +93,8 @@ class Moments:
 
     def _finish(self, request: Request, response: Response) -> Response:
         if response.status_code == 201:
-            self.reach("written")
+            self.reach("created")
+            response.call_on_close(lambda: self.reach("create delivered"))
         response.call_on_close(lambda: self.reach("delivered"))
         return response
 

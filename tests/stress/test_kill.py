@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 from flask import Flask
-from killed_panel import MOMENTS, Asked, Batches, Client, Moments, Processes, Stored
+from killed_panel import Asked, Batches, Client, Moments, Processes, Stored
 from served import served
 from support import ALICE, Upstreams, api_token
 
@@ -112,9 +112,9 @@ class Run:
         """The last one kills the whole group."""
         client = Client(processes.server.port, self.token, self.moments)
         for left in range(count, 0, -1):
-            batch, kind = self.ledger.batches.next(), self.random.choice(tuple(MOMENTS))
+            batch = self.ledger.batches.next()
             kill = processes.kill_workers if left > 1 else processes.kill_group
-            self.moments.arm(kind, self.random.randint(1, MOMENTS[kind]), kill)
+            self.moments.arm(self.random, kill)
             client.send_all(batch)
             self.hit += self.moments.end()
             self.ledger.check(batch)
