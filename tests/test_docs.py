@@ -206,7 +206,7 @@ def in_process(tmp_path: Path, applications: Applications, monkeypatch: pytest.M
         app.extensions["leafpanel"].people.first_admin_password(by=CONSOLE)
     monkeypatch.chdir(running.folder)
     with ExitStack() as stack:
-        sandbox = mounted(xwiki=XWikiStandIn(seed="demo"), openproject=OpenProjectStandIn(seed="demo"))
+        sandbox = mounted(xwiki=XWikiStandIn("18", seed="demo"), openproject=OpenProjectStandIn(seed="demo"))
         for served, port in ((sandbox, sandbox_port), (app, panel_port)):
             stack.callback(RunningServer(served, port).close)
         note.write(app.extensions["leafpanel"].config.sandbox_note, f"127.0.0.1:{sandbox_port}")

@@ -866,3 +866,46 @@ def _listening(seen: list[str]) -> Any:
 
 def test_the_row_is_one_per_source(services: Panel, given: SourceConfig) -> None:
     assert db.session.query(OauthGrant).count() == 1
+
+
+# --- how the client proves itself ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("grant", ["client_credentials", "authorization_code"])
+def test_a_provider_that_takes_the_secret_in_the_form_only_is_asked_that_way_from_then_on(
+    services: Panel, upstreams: Upstreams, provider: OAuthServer, grant: str
+) -> None:
+    provider.client_auth = frozenset({"form"})
+    if grant == "authorization_code":
+        source = connected(services, upstreams)
+    else:
+        services.sources.create(oauth_values(upstreams), by=ALICE)
+        source = config_of(services)
+
+    for _ in range(2):
+        assert who(services, source) == "Uma User"
+        age()
+    requests = [one for one in upstreams.openproject.requests if one.path.endswith("/oauth/token")]
+
+    assert [one.status for one in requests] == [401, 200, 200]
+    assert "authorization" not in requests[-1].headers
+
+
+def test_a_wrong_client_secret_is_tried_both_ways_and_no_more(
+    services: Panel, upstreams: Upstreams, provider: OAuthServer
+) -> None:
+    services.sources.create(oauth_values(upstreams, clientSecret="wrong"), by=ALICE)
+    with upstreams.openproject.counting() as seen:
+        problem = failing(lambda: who(services, config_of(services)))
+
+    assert (problem.reason, problem.setting) == (Reason.CREDENTIALS_REJECTED, "auth.clientId")
+    assert len(seen) == 2
+
+
+def test_a_provider_that_changes_its_way_is_followed(
+    services: Panel, client_only: SourceConfig, provider: OAuthServer
+) -> None:
+    for way in ("form", "basic", "form"):
+        provider.client_auth = frozenset({way})
+        age()
+        assert who(services, client_only) == "Uma User"

@@ -570,12 +570,12 @@ def test_a_post_that_only_reads_leaves_what_was_remembered(
         links = cached.extensions["leafpanel"].links
         links.link(visitor, "openproject", CASE, "101")
         links.listing(visitor, "openproject", CASE)
-        offered = links.choices(visitor, "openproject", "status", {}, reference="101")
+        offered = links.choices(visitor, "openproject", "status", {}, obj=CASE, reference="101")
 
         with upstreams.openproject.counting() as requests:
             links.listing(visitor, "openproject", CASE)
 
-    assert offered
+    assert offered.items
     assert any(request.method == "POST" for request in upstreams.openproject.requests)
     assert requests == []
 

@@ -26,6 +26,7 @@ class AuditAction(StrEnum):
     UPDATE_UNCERTAIN = "update-uncertain"
     UPDATE_SETTLED = "update-settled"
     UNLINK = "unlink"
+    FOLLOW = "follow"
 
     SOURCE_CREATED = "source-created"
     SOURCE_CHANGED = "source-changed"

@@ -72,13 +72,9 @@ MESSAGES: dict[str, tuple[str, str]] = {
         "{attribute} filter has invalid values.",
         "{attribute} filter heeft ongeldige waarden.",
     ),
-    "filter-blank": (
-        "{attribute} Values can't be blank.",
-        "{attribute} Waarden mag niet leeg zijn.",
-    ),
     "sort-column": (
-        "Can't sort by column: {attribute}.",
-        "Kan niet sorteren op kolom: {attribute}.",
+        "Can't sort by column: {attribute}",
+        "Kan niet sorteren op kolom: {attribute}",
     ),
     "plain": ("{text}", "{text}"),
     "blank": (
@@ -98,8 +94,8 @@ MESSAGES: dict[str, tuple[str, str]] = {
         "{attribute} bestaat niet.",
     ),
     "not-assignable": (
-        "{attribute} The chosen user is not allowed to be '{attribute}' for this work package.",
-        "{attribute} De gekozen gebruiker mag geen '{attribute}' zijn voor dit werkpakket.",
+        "The chosen user is not allowed to be '{attribute}' for this work package.",
+        "De gekozen gebruiker mag geen '{attribute}' zijn voor dit werkpakket.",
     ),
     "transition": (
         "{attribute} is invalid because no valid transition exists from old to new status"
@@ -211,6 +207,10 @@ def conflict() -> ApiError:
 
 def bad_request(message: str, **texts: str) -> ApiError:
     return ApiError(400, "BadRequest", message, texts=texts)
+
+
+def internal_error() -> ApiError:
+    return ApiError(500, "InternalServerError", "internal")
 
 
 def invalid_query(message: str, *, attribute: str = "", **texts: str) -> ApiError:

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 from markupsafe import escape
 
-from panel.sandbox.openproject_errors import ApiError
+from panel.sandbox.openproject_profiles import Profile
 from panel.sandbox.openproject_query import Page
 from panel.sandbox.openproject_state import (
     ANONYMOUS,
@@ -18,7 +18,6 @@ from panel.sandbox.openproject_state import (
     CustomField,
     Principal,
     Priority,
-    Profile,
     Project,
     Right,
     Status,
@@ -31,6 +30,8 @@ Document = dict[str, Any]
 Offers = Literal["both", "embedded", "linked"]
 UNDISCLOSED = "urn:openproject-org:api:v3:undisclosed"
 WRITABLE_BY_STATUS_CHANGE = frozenset({"status"})
+INSTALLED = "2026-01-05T08:00:00.000Z"
+"""When accounts, types and projects were made."""
 
 
 def iso_time(timestamp: datetime) -> str:
@@ -65,15 +66,14 @@ class Hal:
     def project_link(self, project: Project | None) -> Document:
         if project is None:
             return {"href": None}
-        if not self.world.sees_project(self.user, project):
-            return {
-                "href": UNDISCLOSED,
-                "title": "Undisclosed - The project is invisible because of lacking permissions.",
-            }
         return self.resource_link(self.project_namespace(project), project)
 
     def project_namespace(self, project: Project) -> str:
         return project.kind if self.profile.workspaces else "projects"
+
+    def below_project(self, number: int, name: str) -> str:
+        """Return the path of a list that belongs to a project."""
+        return f"/{'workspaces' if self.profile.workspaces else 'projects'}/{number}/{name}"
 
     def principal_link(self, number: int | None) -> Document:
         person = self.world.principals.get(number or 0)
@@ -94,6 +94,7 @@ class Hal:
 
     def root(self) -> Document:
         """The root of the API. Only administrators see the version."""
+        known = self.user is not ANONYMOUS
         links = {
             "self": self.link(""),
             "configuration": self.link("/configuration"),
@@ -102,30 +103,36 @@ class Hal:
             "statuses": self.link("/statuses"),
             "time_entries": self.link("/time_entries"),
             "types": self.link("/types"),
+            "userPreferences": self.link(f"/users/{self.user.id}/preferences"),
             "workPackages": self.link("/work_packages"),
         }
-        if self.user is not ANONYMOUS:
+        if known:
             links["user"] = self.link(f"/users/{self.user.id}", self.user.name)
-            links["userPreferences"] = self.link(f"/users/{self.user.id}/preferences")
-        if self.world.may_anywhere(self.user, *Right):
+        if known and self.world.may_anywhere(self.user, *Right):
             links["memberships"] = self.link("/memberships")
         version = {"coreVersion": self.profile.version} if self.user.admin else {}
         return {"_type": "Root", "instanceName": "OpenProject", **version, "_links": links}
 
     def principal(self, person: Principal) -> Document:
         """A user, group or placeholder user. Only the user and administrators see login, email and language."""
-        path = f"/{person.kind}/{person.id}"
-        links = {"self": self.link(path, person.name)}
+        links = {"self": self.link(f"/{person.kind}/{person.id}", person.name)}
         document: Document = {"_type": person.type_name, "id": person.id, "name": person.name}
         if person.kind != "users" or not (self.user.admin or self.user.id == person.id):
             return {**document, "_links": links}
         first, last = person.first_and_last
         return {
-            **document, "login": person.login, "admin": person.admin, "firstName": first, "lastName": last,
-            "email": f"{person.login}@example.org", "avatar": "", "language": person.language or "en",
-            "status": "locked" if person.locked else "active", "identityUrl": None,
-            "createdAt": "2026-01-05T08:00:00.000Z", "updatedAt": "2026-01-05T08:00:00.000Z", "_links": links,
+            **document, "login": person.login, "firstName": first, "lastName": last, "avatar": None,
+            "language": person.language or "en", "status": "locked" if person.locked else "active",
+            "identityUrl": None, "createdAt": INSTALLED, "updatedAt": INSTALLED, **self._known_only(person),
+            "_links": links,
         }  # fmt: skip
+
+    def _known_only(self, person: Principal) -> Document:
+        """What the anonymous user does not have."""
+        if person is ANONYMOUS:
+            return {"language": ""}
+        admin = {"admin": person.admin} if self.user.admin else {}
+        return {"email": f"{person.login}@example.org", "avatar": "", **admin}
 
     def status(self, one: Status) -> Document:
         return {
@@ -138,7 +145,7 @@ class Hal:
         return {
             "_type": "Type", "id": one.id, "name": one.name, "color": one.color, "position": one.position,
             "isDefault": one.is_default, "isMilestone": one.is_milestone,
-            "createdAt": "2026-01-05T08:00:00.000Z", "updatedAt": "2026-01-05T08:00:00.000Z",
+            "createdAt": INSTALLED, "updatedAt": INSTALLED,
             "_links": {"self": self.resource_link("types", one)},
         }  # fmt: skip
 
@@ -149,25 +156,32 @@ class Hal:
         }  # fmt: skip
 
     def project(self, one: Project) -> Document:
+        """A project. One that is visible only because of a shared work package has no lists and no description."""
         namespace = self.project_namespace(one)
+        opened = self.world.opens_project(self.user, one)
+        kind = {"portfolios": "Portfolio", "programs": "Program"}.get(namespace, "Project")
+        description = {"description": self.formatted("")} if opened else {}
+        lists = self._project_links(one) if opened else {}
+        return {
+            "_type": kind, "id": one.id, "identifier": one.identifier, "name": one.name, "active": True,
+            "public": one.public, **description, "createdAt": INSTALLED, "updatedAt": INSTALLED,
+            "_links": {"self": self.resource_link(namespace, one), **lists},
+        }  # fmt: skip
+
+    def _project_links(self, one: Project) -> Document:
+        work_packages = self.below_project(one.id, "work_packages")
         links = {
-            "self": self.resource_link(namespace, one),
-            "workPackages": self.link(f"/projects/{one.id}/work_packages"),
-            "types": self.link(f"/projects/{one.id}/types"),
+            "workPackages": self.link(work_packages),
+            "types": self.link(self.below_project(one.id, "types")),
         }
         if Right.ADD in self.world.rights(self.user, one.id):
-            links["createWorkPackage"] = self.link(f"/projects/{one.id}/work_packages/form", method="post")
-            links["createWorkPackageImmediately"] = self.link(f"/projects/{one.id}/work_packages", method="post")
-        return {
-            "_type": {"portfolios": "Portfolio", "programs": "Program"}.get(namespace, "Project"),
-            "id": one.id, "identifier": one.identifier, "name": one.name, "active": True, "public": one.public,
-            "description": self.formatted(""), "createdAt": "2026-01-05T08:00:00.000Z",
-            "updatedAt": "2026-01-05T08:00:00.000Z", "_links": links,
-        }  # fmt: skip
+            links["createWorkPackage"] = self.link(f"{work_packages}/form", method="post")
+            links["createWorkPackageImmediately"] = self.link(work_packages, method="post")
+        return links
 
     def formatted(self, raw: str | None) -> Document:
         html = f'<p class="op-uc-p">{escape(raw)}</p>' if raw else ""
-        return {"format": "markdown", "raw": raw, "html": html}
+        return {"format": "markdown", "raw": raw or "", "html": html}
 
     # --- collections ---------------------------------------------------------------------------------------
 
@@ -199,31 +213,6 @@ class Hal:
             "offset": page.offset, "_embedded": {"elements": list(elements)}, "_links": links,
         }  # fmt: skip
 
-    def work_packages(
-        self, path: str, rows: Sequence[WorkPackage], *, total: int, page: Page, params: Mapping[str, str],
-        project: Project | None,
-    ) -> Document:  # fmt: skip
-        elements = [self.work_package(row) for row in rows]
-        document = self.paginated(path, elements, total=total, page=page, params=params)
-        links = document["_links"]
-        if self._has_right(Right.ADD, project):
-            links["createWorkPackage"] = self.link("/work_packages/form", method="post")
-            links["createWorkPackageImmediate"] = self.link("/work_packages", method="post")
-        if self._has_right(Right.EDIT, project):
-            links["editWorkPackage"] = self.link("/work_packages/{work_package_id}/form", method="post", templated=True)
-        pairs = sorted({(row.project_id, row.type_id) for row in rows})
-        if pairs:
-            schemas = [self.schema(project_id, type_id) for project_id, type_id in pairs]
-            links["schemas"] = self.link("/work_packages/schemas")
-            document["_embedded"]["schemas"] = self.collection("/work_packages/schemas", schemas)
-        links["representations"] = []
-        return {**document, "_type": "WorkPackageCollection"}
-
-    def _has_right(self, right: Right, project: Project | None) -> bool:
-        if project is None:
-            return self.world.may_anywhere(self.user, right)
-        return right in self.world.rights(self.user, project.id)
-
     # --- work package --------------------------------------------------------------------------------------
 
     def work_package(self, one: WorkPackage, *, embed: bool = False) -> Document:
@@ -233,26 +222,26 @@ class Hal:
             document["displayId"] = self.world.semantic_id(one) if self.semantic_display_ids else str(one.id)
         document |= {
             "lockVersion": one.lock_version, "subject": one.subject, "description": self.formatted(one.description),
-            "scheduleManually": True, **self._dates(one), "estimatedTime": None, "derivedEstimatedTime": None,
+            "scheduleManually": True, **self.dates(one), "estimatedTime": None, "derivedEstimatedTime": None,
             "ignoreNonWorkingDays": False, "percentageDone": None, "derivedPercentageDone": None,
-            "createdAt": iso_time(one.created_at), "updatedAt": iso_time(one.updated_at), **self._custom_texts(one),
+            "createdAt": iso_time(one.created_at), "updatedAt": iso_time(one.updated_at), **self.custom_texts(one),
         }  # fmt: skip
         if embed:
             document["_embedded"] = self._embedded(one)
         return {**document, "_links": self._links(one)}
 
-    def _dates(self, one: WorkPackage) -> Document:
+    def dates(self, one: WorkPackage) -> Document:
         start, due = (day.isoformat() if day else None for day in (one.start_date, one.due_date))
         kind = self.world.types.get(one.type_id)
         if kind and kind.is_milestone:
             return {"date": due}
         return {"startDate": start, "dueDate": due, "derivedStartDate": None, "derivedDueDate": None, "duration": None}
 
-    def _custom_fields(self, one: WorkPackage) -> list[CustomField]:
+    def custom_fields(self, one: WorkPackage) -> list[CustomField]:
         return self.world.custom_fields_of(one.project_id, one.type_id)
 
-    def _custom_texts(self, one: WorkPackage) -> Document:
-        return {field.key: one.custom.get(field.id) for field in self._custom_fields(one) if not field.options}
+    def custom_texts(self, one: WorkPackage) -> Document:
+        return {field.key: one.custom.get(field.id) for field in self.custom_fields(one) if not field.options}
 
     def option_link(self, field: CustomField, chosen: str | None) -> Document:
         if not chosen:
@@ -262,7 +251,7 @@ class Hal:
     def value_links(self, one: WorkPackage) -> Document:
         """The links that hold values of the work package. The payload of a form contains the same links."""
         world = self.world
-        list_fields = [field for field in self._custom_fields(one) if field.options]
+        list_fields = [field for field in self.custom_fields(one) if field.options]
         return {
             "project": self.project_link(world.projects.get(one.project_id)),
             "type": self._link_or_null("types", world.types.get(one.type_id)),
@@ -296,118 +285,13 @@ class Hal:
         return {**links, **self.value_links(one), "author": self.principal_link(one.author_id), "ancestors": ancestors}
 
     def _embedded(self, one: WorkPackage) -> Document:
-        world, project = self.world, self.world.projects[one.project_id]
+        world = self.world
         embedded = {
             "status": self.status(world.statuses[one.status_id]),
             "type": self.type(world.types[one.type_id]),
             "priority": self.priority(world.priorities[one.priority_id]),
+            "project": self.project(world.projects[one.project_id]),
         }
-        if world.sees_project(self.user, project):
-            embedded["project"] = self.project(project)
         people = {"author": one.author_id, "assignee": one.assignee_id, "responsible": one.responsible_id}
         known = {role: world.principals[number] for role, number in people.items() if number in world.principals}
         return embedded | {role: self.principal(person) for role, person in known.items()}
-
-    # --- schema and form -----------------------------------------------------------------------------------
-
-    def schema(self, project_id: int, type_id: int) -> Document:
-        """The schema of a project and type, without allowed values (those are in a form's schema)."""
-        path = f"/work_packages/schemas/{project_id}-{type_id}"
-        return self._schema(project_id, type_id, None) | {"_links": {"self": self.link(path)}}
-
-    def _schema(self, project_id: int, type_id: int, writable: frozenset[str] | None) -> Document:
-        def attribute(key: str, kind: str, name: str, *, required: bool, **more: Any) -> Document:
-            granted = writable is None or key in writable
-            return {"type": kind, "name": name, "required": required, "hasDefault": False, "writable": granted, **more}
-
-        linked: Document = {"location": "_links"}
-        defaulted: Document = {**linked, "hasDefault": True}
-        fixed: Document = {"required": True, "writable": False, "hasDefault": False}
-        custom_attributes = {
-            field.key: attribute(
-                field.key, "CustomOption" if field.options else "String", field.name, required=field.required,
-                **(linked if field.options else {}),
-            )
-            for field in self.world.custom_fields_of(project_id, type_id)
-        }  # fmt: skip
-        return {
-            "_type": "Schema", "_dependencies": [],
-            "lockVersion": {"type": "Integer", "name": "Lock version", **fixed},
-            "id": {"type": "Integer", "name": "ID", **fixed},
-            "subject": attribute("subject", "String", "Subject", required=True, minLength=1, maxLength=255),
-            "description": attribute("description", "Formattable", "Description", required=False),
-            "startDate": attribute("startDate", "Date", "Start date", required=False),
-            "dueDate": attribute("dueDate", "Date", "Finish date", required=False),
-            "createdAt": {"type": "DateTime", "name": "Created on", **fixed},
-            "updatedAt": {"type": "DateTime", "name": "Updated on", **fixed},
-            "author": {"type": "User", "name": "Author", **fixed, **linked},
-            "project": attribute("project", "Project", "Project", required=True, **linked),
-            "type": attribute("type", "Type", "Type", required=True, **linked),
-            "status": attribute("status", "Status", "Status", required=True, **defaulted),
-            "priority": attribute("priority", "Priority", "Priority", required=True, **defaulted),
-            "assignee": attribute("assignee", "User", "Assignee", required=False, **linked),
-            "responsible": attribute("responsible", "User", "Accountable", required=False, **linked),
-            "parent": attribute("parent", "WorkPackage", "Parent", required=False, **linked),
-            **custom_attributes,
-        }  # fmt: skip
-
-    def form(
-        self, path: str, candidate: WorkPackage, statuses: Sequence[Status], errors: Sequence[ApiError], *, new: bool
-    ) -> Document:
-        """A form for a candidate: its payload, its schema with allowed values, and its validation errors."""
-        can_edit = new or Right.EDIT in self.world.rights_in(self.user, candidate)
-        schema = self._schema(candidate.project_id, candidate.type_id, None if can_edit else WRITABLE_BY_STATUS_CHANGE)
-        self._add_allowed_values(schema, candidate, statuses)
-        parent_path = f"/projects/{candidate.project_id}" if new else f"/work_packages/{candidate.id}"
-        schema["project"]["_links"] = {"allowedValues": self.link("/work_packages/available_projects")}
-        if candidate.project_id in self.world.projects:
-            for role in ("assignee", "responsible"):
-                schema[role]["_links"] = {"allowedValues": self.link(f"{parent_path}/available_assignees")}
-        return {
-            "_type": "Form",
-            "_embedded": {
-                "payload": self._payload(candidate, new=new), "schema": schema,
-                "validationErrors": {(error.details or {})["attribute"]: error.body(self.language) for error in errors},
-            },
-            "_links": self._form_links(path, candidate, valid=not errors, new=new),
-        }  # fmt: skip
-
-    def _add_allowed_values(self, schema: Document, candidate: WorkPackage, statuses: Sequence[Status]) -> None:
-        world = self.world
-        priorities = sorted(world.priorities.values(), key=lambda one: one.position)
-        types = world.types_of(candidate.project_id)
-        allowed: dict[str, list[tuple[Document, Document]]] = {
-            "status": [(self.resource_link("statuses", one), self.status(one)) for one in statuses],
-            "type": [(self.resource_link("types", one), self.type(one)) for one in types],
-            "priority": [(self.resource_link("priorities", one), self.priority(one)) for one in priorities],
-        }
-        for field in self._custom_fields(candidate):
-            if field.options:
-                allowed[field.key] = [self._option(field, number) for number in field.options]
-        for key, choices in allowed.items():
-            self._set_allowed_values(schema[key], choices)
-
-    def _option(self, field: CustomField, number: int) -> tuple[Document, Document]:
-        link = self.option_link(field, str(number))
-        return link, {"_type": "CustomOption", "id": number, "value": field.options[number], "_links": {"self": link}}
-
-    def _set_allowed_values(self, attribute: Document, choices: Sequence[tuple[Document, Document]]) -> None:
-        if self.offers in ("both", "linked"):
-            attribute["_links"] = {"allowedValues": [link for link, _ in choices]}
-        if self.offers in ("both", "embedded"):
-            attribute["_embedded"] = {"allowedValues": [resource for _, resource in choices]}
-
-    def _payload(self, candidate: WorkPackage, *, new: bool) -> Document:
-        dates = {key: value for key, value in self._dates(candidate).items() if key in ("date", "startDate", "dueDate")}
-        lock = {} if new else {"lockVersion": candidate.lock_version}
-        return {
-            **lock, "subject": candidate.subject, "description": self.formatted(candidate.description), **dates,
-            **self._custom_texts(candidate), "_links": self.value_links(candidate),
-        }  # fmt: skip
-
-    def _form_links(self, path: str, candidate: WorkPackage, *, valid: bool, new: bool) -> Document:
-        links = {"self": self.link(path, method="post"), "validate": self.link(path, method="post")}
-        if valid:
-            target = "/work_packages" if new else f"/work_packages/{candidate.id}"
-            links["commit"] = self.link(target, method="post" if new else "patch")
-        return links

@@ -52,7 +52,7 @@ def find(world: World, viewer: Principal, text: str) -> WorkPackage | None:
     """Find a visible work package by its number or its semantic id (``VERG-7``)."""
     if re.fullmatch("[0-9]{1,18}", text):
         return world.sees(viewer, int(text))
-    return next((one for one in world.visible(viewer) if world.semantic_id(one) == text), None)
+    return next((one for one in world.visible(viewer) if text in world.semantic_ids(one)), None)
 
 
 def show(title: str, body: Markup, status: int = 200) -> Response:

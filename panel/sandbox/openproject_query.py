@@ -1,4 +1,4 @@
-"""Parameters of a work package list: ``filters``, ``sortBy``, paging, ``select`` and ``eprops``."""
+"""Parameters of a work package list: ``filters``, ``sortBy``, paging and ``eprops``."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ import re
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any, TypeVar
 
 from panel.sandbox.openproject_errors import ApiError, bad_request, invalid_query, one_or_many
-from panel.sandbox.openproject_state import Principal, Profile, WorkPackage, World
+from panel.sandbox.openproject_profiles import Profile
+from panel.sandbox.openproject_state import Principal, WorkPackage, World
 
 T = TypeVar("T")
 
@@ -31,9 +33,10 @@ OPERATORS: dict[str, tuple[str, ...]] = {
     "typeahead": ("**",),
     "subject_or_id": ("**",),
     "search": ("**",),
+    "updated_at": ("<>d",),
 }
 WITHOUT_VALUES = frozenset({"o", "c", "*", "!*"})
-FILTER_LABELS = {"id": "ID", "subject_or_id": "Subject or ID", "typeahead": "Type ahead", "search": "Search"}
+FILTER_LABELS = {"id": "Id", "subject_or_id": "Subject or ID", "search": "Search", "updated_at": "Updated on"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +48,10 @@ class Filter:
     operator: str
     values: tuple[str, ...]
 
-    @property
-    def label(self) -> str:
+    def label(self, profile: Profile) -> str:
+        """Return the name in messages."""
+        if self.name == "typeahead":
+            return profile.typeahead_label
         return FILTER_LABELS.get(self.name, self.name if self.name in OPERATORS else self.raw_name.capitalize())
 
 
@@ -174,18 +179,42 @@ def _filter(entry: Any) -> Filter:
 
 def error_of(one: Filter, scope: Scope) -> ApiError | None:
     """Return the error of a filter, or ``None``. One invalid value fails a list filter; the error does not name it."""
+    label = one.label(scope.profile)
     if one.name not in OPERATORS:
-        return invalid_query("unknown-filter", attribute=one.label)
+        return invalid_query("unknown-filter", attribute=label)
     if one.operator not in OPERATORS[one.name]:
-        return invalid_query("filter-operator", attribute=one.label)
+        return invalid_query("filter-operator", attribute=label)
     if one.operator in WITHOUT_VALUES:
         return None
     if not any(value.strip() for value in one.values):
-        return invalid_query("filter-blank", attribute=one.label)
+        return invalid_query("blank", attribute=label)
+    if one.name == "updated_at" and not _are_moments(one.values):
+        return invalid_query("filter-values", attribute=label)
     allowed = scope.allowed(one.name)
     if allowed is not None and not set(one.values) <= allowed:
-        return invalid_query("filter-values", attribute=one.label)
+        return invalid_query("filter-values", attribute=label)
     return None
+
+
+def _are_moments(values: Sequence[str]) -> bool:
+    """Whether the values are the two ends of a range; an end can be empty."""
+    try:
+        return len([_moment(value) for value in values]) == 2
+    except ValueError:
+        return False
+
+
+def _moment(text: str) -> datetime | None:
+    """Parse an end of a range; ``None`` is an open end. Raises ValueError."""
+    if not text:
+        return None
+    moment = datetime.fromisoformat(text)
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+
+
+def _in_range(moment: datetime, values: Sequence[str]) -> bool:
+    start, end = (_moment(value) for value in values)
+    return (start is None or moment >= start) and (end is None or moment <= end)
 
 
 def valid_subset_of(filters: Sequence[Filter], scope: Scope) -> list[Filter]:
@@ -207,6 +236,8 @@ def matches(one: Filter, work_package: WorkPackage, scope: Scope) -> bool:
         return (work_package.assignee_id is not None) == (one.operator == "*")
     if one.name in ("subject", "typeahead", "subject_or_id", "search"):
         return _matches_words(one, work_package, scope)
+    if one.name == "updated_at":
+        return _in_range(work_package.updated_at, one.values)
     values = {str(scope.user.id) if value == "me" else value for value in one.values}
     return (_value(one.name, work_package) in values) == (one.operator == "=")
 
@@ -306,56 +337,3 @@ def found(params: Mapping[str, str], scope: Scope) -> list[WorkPackage]:
         raise one_or_many(errors)
     rows = [row for row in scope.visible if all(matches(one, row, scope) for one in filters)]
     return in_order(scope.world, rows, sorts)
-
-
-# --- select ----------------------------------------------------------------------------------------------------
-
-COLLECTION_SELECTS = (
-    "*", "_type", "total", "count", "pageSize", "offset", "self", "jumpTo", "changeSize", "previousByOffset",
-    "nextByOffset",
-)  # fmt: skip
-ELEMENT_SELECTS = (
-    "*", "_type", "id", "subject", "startDate", "dueDate", "date", "self", "project", "author", "assignee",
-    "responsible",
-)  # fmt: skip
-MODERN_ELEMENT_SELECTS = ("displayId", "status", "type")
-
-
-@dataclass(frozen=True, slots=True)
-class Select:
-    """The parts of a list that a client selects."""
-
-    collection: frozenset[str]
-    elements: frozenset[str]
-
-    @classmethod
-    def parse(cls, text: str, profile: Profile) -> Select:
-        """Parse ``select``. Raises InvalidSignal, which names the unsupported and the supported parts."""
-        element_selects = ELEMENT_SELECTS + (MODERN_ELEMENT_SELECTS if profile.selects_status_and_type else ())
-        supported = [*COLLECTION_SELECTS, *(f"elements/{name}" for name in element_selects)]
-        requested = [part.strip() for part in text.split(",") if part.strip()]
-        unknown = [part for part in requested if part not in supported]
-        if unknown:
-            texts = {"asked": ", ".join(unknown), "supported": ", ".join(supported)}
-            raise ApiError(400, "InvalidSignal", "select", texts=texts)
-        elements = {part.removeprefix("elements/") for part in requested if part.startswith("elements/")}
-        collection = {part for part in requested if "/" not in part}
-        return cls(_expanded(collection, COLLECTION_SELECTS), _expanded(elements, element_selects))
-
-    def reduced(self, document: dict[str, Any]) -> dict[str, Any]:
-        """Return a list document reduced to the selected parts."""
-        reduced_document = _only(document, self.collection)
-        if self.elements:
-            rows = document["_embedded"]["elements"]
-            reduced_document["_embedded"] = {"elements": [_only(row, self.elements) for row in rows]}
-        return reduced_document
-
-
-def _expanded(names: set[str], supported: tuple[str, ...]) -> frozenset[str]:
-    return frozenset(supported) if "*" in names else frozenset(names)
-
-
-def _only(document: dict[str, Any], names: frozenset[str]) -> dict[str, Any]:
-    reduced_document = {key: value for key, value in document.items() if key in names}
-    links = {key: value for key, value in document["_links"].items() if key in names}
-    return reduced_document | {"_links": links} if links else reduced_document

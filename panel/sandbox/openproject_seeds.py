@@ -21,6 +21,8 @@ from panel.sandbox.openproject_state import (
 Seed = Callable[[World], None]
 
 DEMO_API_KEY = "opapi-leafpanel-demo"
+DEMO_ACCOUNTS = {name: f"opapi-leafpanel-{name}" for name in ("viewer", "nobody", "admin", "locked")}
+"""API keys of further demo accounts: reads one project, is in no project, administrator, locked."""
 
 TASK, MILESTONE, REQUEST, DEFECT = 1, 2, 3, 4
 LOW, NORMAL, HIGH = 7, 8, 9
@@ -75,18 +77,24 @@ def fixture(world: World) -> None:
 
 # --- demo ------------------------------------------------------------------------------------------------------
 
-PERMITS, PUBLIC_SPACE, COUNCIL, SECRET = 11, 12, 13, 14
+PERMITS, PUBLIC_SPACE, COUNCIL, SECRET, OBJECTIONS = 11, 12, 13, 14, 15
+PROGRAMME = 1550
 NEW, IN_PROGRESS, ON_HOLD, TESTED, REJECTED, CLOSED = 1, 7, 13, 9, 14, 12
 LEAFPANEL, NOOR, SAM, ILSE, BUILDING_TEAM, ADMIN = 21, 4, 5, 6, 30, 3
+VIEWER, NOBODY, LOCKED, VACANCY = 22, 23, 24, 31
 
 
 def demo(world: World) -> None:
-    """A fictional Dutch municipality. The account ``leafpanel`` has the API key ``opapi-leafpanel-demo``."""
+    """A fictional Dutch municipality. The account ``leafpanel`` has the API key ``opapi-leafpanel-demo``.
+
+    Open to everybody, it shows the work packages of the project Bestuur.
+    """
     _add_types_and_priorities(world)
     _add_demo_statuses(world)
     _add_demo_users(world)
     _add_demo_projects(world)
     _add_demo_work_packages(world)
+    _add_unusual_work_packages(world)
 
 
 def _add_demo_statuses(world: World) -> None:
@@ -110,29 +118,43 @@ def _add_demo_statuses(world: World) -> None:
 def _add_demo_users(world: World) -> None:
     world.add(
         Principal(LEAFPANEL, "leafpanel", login="leafpanel", tokens=(DEMO_API_KEY,), language="en"),
-        Principal(ADMIN, "Beheer", login="beheer", admin=True, language="nl"),
+        Principal(ADMIN, "Beheer", login="beheer", tokens=(DEMO_ACCOUNTS["admin"],), admin=True, language="nl"),
+        Principal(VIEWER, "Kim L.", login="kim", tokens=(DEMO_ACCOUNTS["viewer"],)),
+        Principal(NOBODY, "Robin N.", login="robin", tokens=(DEMO_ACCOUNTS["nobody"],)),
+        Principal(LOCKED, "Alex O.", login="alex", tokens=(DEMO_ACCOUNTS["locked"],), locked=True),
         Principal(NOOR, "Noor V.", login="noor", language="nl"),
         Principal(SAM, "Sam B.", login="sam", language="nl"),
         Principal(ILSE, "Ilse K.", login="ilse", language="nl"),
         Principal(BUILDING_TEAM, "Team Bouwtoezicht", "groups"),
+        Principal(VACANCY, "Nog aan te stellen", "placeholder_users"),
     )
 
 
 def _add_demo_projects(world: World) -> None:
     options = {1: "Omgevingsplanactiviteit bouwwerk", 2: "Parkeerontheffing", 3: "Evenement", 4: "Kapvergunning"}
     requests = CustomField(1, "Zaaktype", frozenset({PUBLIC_SPACE}), frozenset({REQUEST}), options=options)
+    case_number = CustomField(2, "Zaaknummer", frozenset({OBJECTIONS}), frozenset({TASK}))
+    channels = {11: "Balie", 12: "Post", 13: "Website"}
+    channel = CustomField(3, "Kanaal", frozenset({OBJECTIONS}), frozenset({TASK}), options=channels)
     world.add(
         Project(PERMITS, "vergunningen-2026", "Vergunningen 2026", (TASK, MILESTONE, REQUEST), key="VERG"),
         Project(PUBLIC_SPACE, "openbare-ruimte", "Openbare ruimte", (TASK, REQUEST, DEFECT), key="OR"),
-        Project(COUNCIL, "bestuur", "Bestuur", (TASK, MILESTONE), key="BEST"),
+        Project(COUNCIL, "bestuur", "Bestuur", (TASK, MILESTONE), public=True, key="BEST"),
         Project(SECRET, "integriteit", "Integriteit", (TASK,), key="INT"),
+        Project(OBJECTIONS, "bezwaar-en-beroep", "Bezwaar en beroep", (TASK,), key="BEZW"),
+        Project(PROGRAMME, "binnenstad", "Programma Binnenstad", (TASK, MILESTONE), kind="programs", key="BIN"),
         requests,
+        case_number,
+        channel,
     )
-    for project in (PERMITS, PUBLIC_SPACE, COUNCIL):
+    world.non_member_rights = frozenset()
+    for project in (PERMITS, PUBLIC_SPACE, COUNCIL, OBJECTIONS, PROGRAMME):
         world.join(LEAFPANEL, project, MEMBER - {Right.ASSIGNABLE})
         for person in (NOOR, SAM, ILSE):
             world.join(person, project)
     world.join(BUILDING_TEAM, PERMITS, {Right.VIEW, Right.ASSIGNABLE})
+    world.join(VACANCY, PERMITS, {Right.VIEW, Right.ASSIGNABLE})
+    world.join(VIEWER, PERMITS, {Right.VIEW})
     world.join(ILSE, SECRET)
 
 
@@ -171,6 +193,15 @@ def _add_demo_work_packages(world: World) -> None:
     add(1538, PERMITS, "Advies brandweer opvragen: dakkapel Kerkstraat 12", NEW, age=0, due=0, assignee_id=NOOR,
         description="Graag advies over de vluchtroute via de dakkapel aan de voorzijde.")  # fmt: skip
     add(1500, SECRET, "Vertrouwelijk onderzoek", IN_PROGRESS, age=3, author_id=ILSE, assignee_id=ILSE)
+
+
+def _add_unusual_work_packages(world: World) -> None:
+    """Shared from a hidden project, assigned to a placeholder, without required values, and in a programme."""
+    shared = world.add_work_package("Meldcode opgesteld", SECRET, id=1544, author_id=ILSE)
+    world.share(LEAFPANEL, shared.id)
+    world.add_work_package("Toezicht inplannen", PERMITS, id=1545, author_id=NOOR, assignee_id=VACANCY)
+    world.add_work_package("Hoorzitting voorbereiden", OBJECTIONS, id=1547, author_id=NOOR, assignee_id=NOOR)
+    world.add_work_package("Plan van aanpak", PROGRAMME, id=PROGRAMME, author_id=NOOR)
 
 
 SEEDS: dict[str, Seed] = {"fixture": fixture, "demo": demo}

@@ -12,42 +12,6 @@ from enum import StrEnum
 from typing import Any
 
 
-@dataclass(frozen=True, slots=True)
-class Profile:
-    """The behaviour of one OpenProject version, as far as clients of work packages depend on it."""
-
-    version: str
-    display_ids: bool
-    """Work packages have a ``displayId``, and paths accept semantic ids such as ``VERG-7``."""
-    valid_subset: bool
-    """``valid_subset`` drops invalid filter values; an older server ignores the parameter and rejects the filter."""
-    bearer_api_tokens: bool
-    bearer_challenge: bool
-    """Whether a request without credentials gets a Bearer challenge instead of a Basic one."""
-    service_desc_link: bool
-    workspaces: bool
-    wide_typeahead: bool
-    """Whether type-ahead also matches type, status and the words "open" and "closed"."""
-    selects_status_and_type: bool
-    rechecks_required_fields: bool
-    """Whether each update validates all required custom fields, sent or not."""
-    delete_needs_content_type: bool
-
-
-PROFILES = {
-    "17": Profile(
-        version="17.6.0", display_ids=True, valid_subset=True, bearer_api_tokens=True, bearer_challenge=True,
-        service_desc_link=True, workspaces=True, wide_typeahead=True, selects_status_and_type=True,
-        rechecks_required_fields=False, delete_needs_content_type=False,
-    ),
-    "12": Profile(
-        version="12.5.8", display_ids=False, valid_subset=False, bearer_api_tokens=False, bearer_challenge=False,
-        service_desc_link=False, workspaces=False, wide_typeahead=False, selects_status_and_type=False,
-        rechecks_required_fields=True, delete_needs_content_type=True,
-    ),
-}  # fmt: skip
-
-
 class Right(StrEnum):
     """The permissions that affect clients of work packages."""
 
@@ -99,7 +63,10 @@ ANONYMOUS = Principal(2, "Anonymous")
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """``kind`` is the namespace in links (portfolios and programs on newer servers); ``key`` prefixes semantic ids."""
+    """``kind`` is the namespace in links (portfolios and programs on newer servers); ``key`` prefixes semantic ids.
+
+    Semantic ids with a former key stay valid.
+    """
 
     id: int
     identifier: str
@@ -108,6 +75,7 @@ class Project:
     kind: str = "projects"
     public: bool = False
     key: str = ""
+    former_keys: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +166,10 @@ class World:
         """(principal, work package) → rights in that single work package."""
         self.transitions: dict[int, frozenset[int]] = {}
         """Status → the statuses that the workflow allows next."""
+        self.anonymous_rights = frozenset({Right.VIEW})
+        """The rights in public projects of requests without an account."""
+        self.non_member_rights = frozenset({Right.VIEW})
+        """The rights in public projects of accounts that are no members."""
         self.work_packages: dict[int, WorkPackage] = {}
         self._last_id = 0
         self._sequences: Counter[int] = Counter()
@@ -220,6 +192,15 @@ class World:
     def share(self, principal_id: int, work_package_id: int, rights: Iterable[Right] = (Right.VIEW,)) -> None:
         """Grant rights in one work package, independently of its project."""
         self.shares[principal_id, work_package_id] = frozenset(rights)
+
+    def add_projects(self, count: int, member_id: int, name: str = "Dossier {n}") -> None:
+        """Add projects with one member; ``{n}`` in the name becomes a number from 1."""
+        first, types = max(self.projects, default=0) + 1, tuple(self.types)[:1]
+        for number in range(1, count + 1):
+            title = name.format(n=number)
+            project = Project(first + number - 1, title.lower().replace(" ", "-"), title, types, key=f"D{number}")
+            self.projects[project.id] = project
+            self.memberships[member_id, project.id] = MEMBER
 
     def add_work_package(self, subject: str, project_id: int, **values: Any) -> WorkPackage:
         """Store a new work package; missing values are the instance's defaults."""
@@ -295,14 +276,25 @@ class World:
     def rights(self, user: Principal, project_id: int) -> frozenset[Right]:
         if user.admin:
             return frozenset(Right)
-        rights = self.memberships.get((user.id, project_id), frozenset())
-        return rights | {Right.VIEW} if self.projects[project_id].public else rights
+        if (user.id, project_id) in self.memberships:
+            return self.memberships[user.id, project_id]
+        if not self.projects[project_id].public:
+            return frozenset()
+        return self.anonymous_rights if user is ANONYMOUS else self.non_member_rights
 
     def rights_in(self, user: Principal, work_package: WorkPackage) -> frozenset[Right]:
         return self.rights(user, work_package.project_id) | self.shares.get((user.id, work_package.id), frozenset())
 
     def sees_project(self, user: Principal, project: Project) -> bool:
+        """Whether the project is visible. A shared work package makes its project visible, but nothing else in it."""
+        return self.opens_project(user, project) or project.id in self._projects_of_shares(user)
+
+    def opens_project(self, user: Principal, project: Project) -> bool:
         return user.admin or project.public or (user.id, project.id) in self.memberships
+
+    def _projects_of_shares(self, user: Principal) -> set[int]:
+        shared = (number for principal_id, number in self.shares if principal_id == user.id)
+        return {self.work_packages[number].project_id for number in shared if number in self.work_packages}
 
     def may_anywhere(self, user: Principal, *wanted: Right) -> bool:
         shared = (rights for (principal_id, _), rights in self.shares.items() if principal_id == user.id)
@@ -328,3 +320,8 @@ class World:
 
     def semantic_id(self, work_package: WorkPackage) -> str:
         return f"{self.projects[work_package.project_id].key}-{work_package.sequence}"
+
+    def semantic_ids(self, work_package: WorkPackage) -> set[str]:
+        """Return the semantic id and those with a former key of the project."""
+        project = self.projects[work_package.project_id]
+        return {f"{key}-{work_package.sequence}" for key in (project.key, *project.former_keys)}

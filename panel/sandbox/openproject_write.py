@@ -8,15 +8,23 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any
 
-from panel.sandbox.openproject_errors import ApiError, bad_request, conflict, read_only, unauthorized, violation
+from panel.sandbox.openproject_errors import (
+    ApiError,
+    bad_request,
+    conflict,
+    internal_error,
+    read_only,
+    unauthorized,
+    violation,
+)
 from panel.sandbox.openproject_json import UNDISCLOSED, WRITABLE_BY_STATUS_CHANGE
+from panel.sandbox.openproject_profiles import Profile
 from panel.sandbox.openproject_state import (
     NOT_SET,
     UNKNOWN,
     UPDATING,
     CustomField,
     Principal,
-    Profile,
     Right,
     WorkPackage,
     World,
@@ -50,8 +58,9 @@ class Sent:
     validate_custom_fields: bool = False
 
 
-def read(body: Mapping[str, Any], world: World) -> Sent:
+def read(body: Mapping[str, Any], world: World, profile: Profile) -> Sent:
     """Parse a body. Raises BadRequest, ResourceTypeMismatch or PropertyFormatError, before any validation."""
+    _check_links(body.get("_links", {}), profile)
     values: dict[str, Any] = {}
     if "subject" in body:
         values["subject"] = "" if body["subject"] is None else str(body["subject"])
@@ -101,28 +110,39 @@ def _day(key: str, value: Any) -> date | None:
         raise ApiError(422, "PropertyFormatError", "date-format", details=details, texts=texts) from exc
 
 
-def _links(links: Any, world: World) -> tuple[dict[str, Any], dict[int, str]]:
+def _check_links(links: Any, profile: Profile) -> None:
+    """Raise BadRequest for links that are no objects; older servers fail with an internal error."""
+    error = _links_error(links)
+    if error is not None:
+        raise error if profile.checks_links else internal_error()
+
+
+def _links_error(links: Any) -> ApiError | None:
     if not isinstance(links, Mapping):
-        raise bad_request("links-no-object")
+        return bad_request("links-no-object")
+    known = (key for key in links if key in NAMESPACES or key.startswith("customField"))
+    wrong = next((key for key in known if not isinstance(links[key], Mapping)), None)
+    return None if wrong is None else bad_request("link-invalid", key=wrong)
+
+
+def _links(links: Mapping[str, Mapping[str, Any]], world: World) -> tuple[dict[str, Any], dict[int, str]]:
     values: dict[str, Any] = {}
     for key in NAMESPACES:
         if key in links:
-            href = _href(key, links[key])
+            href = _href(links[key])
             if href != UNDISCLOSED:
                 values[f"{key}_id"] = _resource(key, href, world)
     lists = [one for one in world.custom_fields.values() if one.options and one.key in links]
     return values, {one.id: _option(one, links[one.key]) for one in lists}
 
 
-def _href(key: str, link: Any) -> str | None:
-    if not isinstance(link, Mapping):
-        raise bad_request("link-invalid", key=key)
+def _href(link: Mapping[str, Any]) -> str | None:
     href = link.get("href")
     return None if href is None else str(href)
 
 
-def _option(one: CustomField, link: Any) -> str:
-    href = _href(one.key, link)
+def _option(one: CustomField, link: Mapping[str, Any]) -> str:
+    href = _href(link)
     return "" if href is None else _id_in(one.key, ("custom_options",), href)
 
 
@@ -136,7 +156,7 @@ def _id_in(key: str, namespaces: tuple[str, ...], href: str) -> str:
         "expected": "' or '".join(f"/api/v3/{namespace}/:id" for namespace in namespaces),
         "actual": href,
     }
-    raise ApiError(422, "ResourceTypeMismatch", "resource-type", details={"attribute": key}, texts=texts)
+    raise ApiError(422, "ResourceTypeMismatch", "resource-type", texts=texts)
 
 
 def _resource(key: str, href: str | None, world: World) -> int | None:
@@ -154,10 +174,14 @@ def _resource(key: str, href: str | None, world: World) -> int | None:
 
 
 def new_candidate(world: World, user: Principal, sent: Sent, project_id: int | None) -> WorkPackage:
-    """Return the new work package with the instance's defaults. ``project_id`` is the project in the path."""
+    """Return the new work package with the instance's defaults. ``project_id`` is the project in the path.
+
+    A type that does not exist is replaced by the project's first type, without an error.
+    """
     project = project_id or sent.values.get("project_id", NOT_SET)
     values = {key: value for key, value in sent.values.items() if key not in ("author_id", "project_id")}
-    type_id = values.pop("type_id", NOT_SET) or world.first_type(project)
+    type_id = values.pop("type_id", NOT_SET)
+    type_id = type_id if type_id in world.types else world.first_type(project)
     status_id = values.pop("status_id", NOT_SET) or world.default_status().id
     priority_id = values.pop("priority_id", NOT_SET) or world.default_priority().id
     subject = values.pop("subject", "")
@@ -261,9 +285,7 @@ def _subject_error(subject: str) -> str | None:
 
 
 def _reference_error(number: int, existing: Mapping[int, Any]) -> str | None:
-    if number == NOT_SET:
-        return "blank"
-    return None if number in existing else "inexistent"
+    return None if number in existing else "blank"
 
 
 def _type_error(world: World, one: WorkPackage) -> str | None:

@@ -1,46 +1,35 @@
 """Stand-in of xWiki: its REST API over in-memory state, with the quirks of the real server, and browser pages.
 
 ``mounted(xwiki=XWikiStandIn())`` serves it at ``/xwiki``; served alone it is an instance at the server's root.
-The members below ``__init__`` are switches for tests and demonstrations.
+``XWikiStandIn("16")`` behaves as the version that this profile of ``xwiki_profiles`` describes, and ``behave_like``
+changes it later. Its attributes, and those of ``XWikiContent``, are switches for tests and demonstrations.
 """
 
 from __future__ import annotations
 
 import contextlib
-import secrets
-import threading
+import time
+from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import replace
 from typing import Any, Literal
-from urllib.parse import unquote_plus
 
 from werkzeug.wrappers import Request, Response
 
-from panel.sandbox import xwiki_seeds
-from panel.sandbox.standin import StandIn
-from panel.sandbox.xwiki_html import index_document, message, page_document
+from panel.sandbox import xwiki_rest, xwiki_seeds
+from panel.sandbox.xwiki_addresses import Addresses
+from panel.sandbox.xwiki_call import Call, Refused
+from panel.sandbox.xwiki_content import XWikiContent
+from panel.sandbox.xwiki_html import browser_page, message
+from panel.sandbox.xwiki_login import Authentication, Login
+from panel.sandbox.xwiki_page import User
+from panel.sandbox.xwiki_paths import raw_path, refused_by_container, segments
 from panel.sandbox.xwiki_profiles import PROFILES
-from panel.sandbox.xwiki_rest import FORM, TEXT, Refused, RestCall
-from panel.sandbox.xwiki_state import HOME, Page, Reference, Translation, User, Wiki, moment
+from panel.sandbox.xwiki_routes import ROUTES, route_name
 from panel.sandbox.xwiki_views import Views
 
-SIMPLE_TYPES = (FORM, "multipart/form-data", TEXT)
-"""Content types that a form of another site can send. A POST with one requires the form token (CSRF)."""
 
-VIEW_ACTIONS = ("view", "edit", "inline", "get", "viewrev")
-
-
-@dataclass(frozen=True, slots=True)
-class Authentication:
-    """The user of a request; ``None`` is a guest."""
-
-    user: User | None
-    session: str | None = None
-    """The session cookie to set after a login."""
-
-
-class XWikiStandIn(StandIn):
+class XWikiStandIn(XWikiContent):
     """The stand-in. Searches find a change after ``solr_lag`` seconds; with ``None`` only after ``index()``."""
 
     product = "xWiki"
@@ -52,133 +41,37 @@ class XWikiStandIn(StandIn):
         *,
         solr_lag: float | None = 2.0,
     ) -> None:
-        super().__init__()
-        self.profile = PROFILES[profile]
-        self.wiki = Wiki(solr_lag)
-        self.query_types = set(self.profile.query_types)
-        self.bearer_tokens: dict[str, str] = {}
-        """Token → login, as in the OpenID Connect provider extension. Unknown Bearer tokens are ignored."""
+        super().__init__(solr_lag)
+        self.behave_like(profile)
+        self.delays: dict[str, float] = {}
+        """Seconds before a request of a kind is answered, by the names of ``xwiki_routes``."""
+        self.missing_page_s = 0.0
+        """Seconds that the page of a 404 takes in addition."""
+        self.public_url: str | None = None
+        """What the addresses of pages start with; without it they have the host that the client used."""
+        self.view_path = "/bin/view"
+        """Between ``public_url`` and the names of a page: ``""`` and ``/bin`` are short URLs."""
+        self.hides_version = False
+        """Whether the header ``XWiki-Version`` is missing, as behind some proxies."""
         self.fail_put_after_commit = False
         """Whether a PUT is executed and the connection then closed without a response."""
-        self._state = threading.RLock()
-        self._sessions: dict[str, str] = {}
-        self._form_tokens: dict[str | None, str] = {}
+        self.login = Login(self.wiki.users)
+        self.bearer_tokens = self.login.bearer_tokens
         if seed == "cases":
             xwiki_seeds.fill_with_cases(self)
         elif seed == "demo":
-            self.seed_demo()
+            xwiki_seeds.fill_with_demo(self)
 
     # --- switches --------------------------------------------------------------------------------------------
 
-    def seed_demo(self) -> None:
-        """Add the wiki of a fictional municipality, with the accounts ``leafpanel`` and ``alice``."""
-        xwiki_seeds.fill_with_demo(self)
-
-    def add_user(
-        self, login: str, password: str, *, name: str = "", edits: Iterable[str] = (), programming: bool = False
-    ) -> User:
-        with self._state:
-            user = self.wiki.users[login] = User(login, password, name or login, frozenset(edits), programming)
-        return user
-
-    def grant_programming(self, login: str, *, granted: bool = True) -> None:
-        """Grant or revoke the programming right, which gives access to every space and to hidden pages in Solr."""
-        with self._state:
-            self.wiki.users[login] = replace(self.wiki.users[login], programming=granted)
-
-    def add_page(
-        self,
-        reference: str,
-        *,
-        title: str = "",
-        content: str = "",
-        hidden: bool = False,
-        version: str = "1.1",
-        author: str = "XWiki.alice",
-        modified: datetime | None = None,
-        created: datetime | None = None,
-        syntax: str = "xwiki/2.1",
-        parent: str = "",
-        indexed: bool = True,
-    ) -> Page:
-        """Store or replace a page without checking rights."""
-        when = modified or moment()
-        major, _, minor = version.partition(".")
-        page = Page(
-            Reference.parse(reference),
-            title,
-            content,
-            creator=author,
-            created=created or when,
-            author=author,
-            date=when,
-            content_date=when,
-            syntax=syntax,
-            parent=parent,
-            hidden=hidden,
-            major=int(major),
-            minor=int(minor),
-        )
-        with self._state:
-            self.wiki.store(page)
-            if indexed:
-                self.wiki.index_now(page.reference)
-        return page
-
-    def add_translation(self, reference: str, language: str, *, title: str, content: str = "") -> None:
-        with self._state:
-            page = self.page(reference)
-            translations = {**page.translations, language: Translation(title, content)}
-            self.wiki.store(replace(page, translations=translations))
-            self.wiki.index_now(page.reference)
-
-    def page(self, reference: str) -> Page:
-        """Return the current version of a page. Raises KeyError."""
-        with self._state:
-            return self.wiki.pages[Reference.parse(reference)]
-
-    def has_page(self, reference: str) -> bool:
-        with self._state:
-            return Reference.parse(reference) in self.wiki.pages
-
-    def remove_page(self, reference: str) -> None:
-        with self._state:
-            self.wiki.remove(Reference.parse(reference))
-
-    def rename_page(self, old: str, new: str) -> None:
-        with self._state:
-            self.wiki.rename(Reference.parse(old), Reference.parse(new))
-
-    def lock_page(self, reference: str, *, locked: bool = True) -> None:
-        """Lock a page, as an open editor does, or unlock it."""
-        with self._state:
-            (self.wiki.locked.add if locked else self.wiki.locked.discard)(Reference.parse(reference))
-
-    def deny_view(self, prefix: str, *, except_for: Iterable[str] = ()) -> None:
-        """Deny view on a page, or on a space with everything below it, except for the given logins."""
-        with self._state:
-            self.wiki.private[prefix] = frozenset(except_for)
-
-    def allow_view(self, prefix: str) -> None:
-        with self._state:
-            self.wiki.private.pop(prefix, None)
-
-    def index(self) -> None:
-        """Index all pending changes."""
-        with self._state:
-            self.wiki.index()
-
-    @property
-    def guests_may_view(self) -> bool:
-        return self.wiki.guests_may_view
-
-    @guests_may_view.setter
-    def guests_may_view(self, allowed: bool) -> None:
-        self.wiki.guests_may_view = allowed
+    def behave_like(self, name: str) -> None:
+        """Behave as another version from now on. The content stays."""
+        self.profile = PROFILES[name]
+        self.query_types = set(self.profile.query_types)
 
     @property
     def xwql_enabled(self) -> bool:
-        """Whether ``/query`` accepts database queries; if not, they are 400."""
+        """Whether ``/query`` accepts database queries, HQL and XWQL; if not, they are 400."""
         return "xwql" in self.query_types
 
     @xwql_enabled.setter
@@ -186,133 +79,82 @@ class XWikiStandIn(StandIn):
         database = {"xwql", "hql"}
         self.query_types = self.query_types | database if enabled else self.query_types - database
 
+    def hang_index(self, seconds: float) -> None:
+        """Let everything that asks the index wait; 0 ends it."""
+        self.delays["index"] = seconds
+        if self.profile.keyword_source == "index":
+            self.delays["search"] = seconds
+
+    @property
+    def calls(self) -> Counter[str]:
+        """How many requests of each kind were received, by the names of ``xwiki_routes``."""
+        return Counter(route_name(_parts(one.path), dict(one.params).get("type", "")) for one in self.requests)
+
     # --- one request -----------------------------------------------------------------------------------------
 
-    def answer(self, request: Request) -> Response:
-        raw = _raw_path(request)
-        if any(separator in raw.lower() for separator in ("%2f", "%5c")):
-            # https://tomcat.apache.org/tomcat-10.1-doc/config/http.html (encodedSolidusHandling)
-            return message("HTTP Status 400 – Bad Request", 400)
-        names = [part.partition(";")[0] for part in raw.split("/")]
-        segments = [unquote_plus(name) for index, name in enumerate(names) if name or index == len(names) - 1]
-        if any(segment in (".", "..") for segment in segments):
-            return message("HTTP Status 400 – Bad Request", 400)
-        with self._state:
-            if segments and segments[0] == "rest":
-                return self._rest(request, segments[1:], raw)
-            return self._browser_page(request, segments)
+    def failing(self, fault: str, request: Request) -> Response:
+        """The response of a fault. Refusals of REST have xWiki's headers."""
+        response = super().failing(fault, request)
+        if fault in ("unauthorized", "forbidden"):
+            response.headers["XWiki-Version"] = self.profile.version
+        if fault == "forbidden":
+            response.headers["XWiki-User"] = "xwiki:XWiki.alice"
+        return response
 
-    def _rest(self, request: Request, segments: list[str], raw: str) -> Response:
+    def answer(self, request: Request) -> Response:
+        raw = raw_path(request)
+        if refused_by_container(request, raw, self.profile):
+            return message("HTTP Status 400 – Bad Request", 400)
+        parts = segments(raw, self.profile)
+        route = route_name(parts, request.args.get("type", ""))
+        time.sleep(self.delays.get(route, 0))
+        with self._state:
+            response = self._rest(request, parts[1:], raw) if parts[0] == "rest" else self._browser(request, parts)
+        if response.status_code == 404 and route in ROUTES:
+            time.sleep(self.missing_page_s)
+        return response
+
+    def _rest(self, request: Request, parts: list[str], raw: str) -> Response:
         try:
-            authentication = self._authenticate(request)
+            authentication = self.login.authenticate(request, self.profile)
         except Refused as refused:
-            response = refused.response()
+            response = refused.response(self.profile)
             response.headers["WWW-Authenticate"] = 'Basic realm="XWiki"'
             return self._with_headers(request, response, Authentication(None))
         try:
-            self._require_form_token(request, authentication.user)
-            response = self._call(request, segments, raw, authentication.user).answer()
+            if self.profile.form_token:
+                self.login.require_form_token(request, authentication.user)
+            response = xwiki_rest.answer(self._call(request, parts, raw, authentication.user))
         except Refused as refused:
-            response = refused.response()
+            response = refused.response(self.profile)
         if self.fail_put_after_commit and response.status_code in (201, 202):
             response = DroppedConnection(status=response.status_code)
         return self._with_headers(request, response, authentication)
 
-    def _call(self, request: Request, segments: list[str], raw: str, user: User | None) -> RestCall:
+    def _call(self, request: Request, parts: list[str], raw: str, user: User | None) -> Call:
         views = self._views(request)
         method = request.method
         if method == "POST":
             method = request.args.get("method", method).upper()
-        address = f"{views.base}/{raw.lstrip('/')}"
-        return RestCall(request, method, segments, address, user, self.wiki, self.profile, self.query_types, views)
+        path = parts[:-1] if parts and not parts[-1] else parts
+        address = f"{views.addresses.base}/{raw}"
+        return Call(request, method, path, address, user, self.wiki, self.profile, self.query_types, views)
 
     def _views(self, request: Request) -> Views:
         context = request.environ.get("SCRIPT_NAME", "").rstrip("/")
         base = f"{request.scheme}://{request.host}{context}"
-        return Views(self.wiki, self.profile, base, context, request.args.get("prettyNames") == "true")
-
-    # --- authentication --------------------------------------------------------------------------------------
-
-    def _authenticate(self, request: Request) -> Authentication:
-        """Authenticate a request. Wrong credentials make it a guest; old servers reject them. Raises Refused."""
-        session_login = self._sessions.get(request.cookies.get("JSESSIONID", ""))
-        if session_login is not None:
-            return Authentication(self.wiki.users.get(session_login))
-        authorization = request.authorization
-        if authorization is None:
-            return Authentication(None)
-        if authorization.type == "bearer":
-            return Authentication(self.wiki.users.get(self.bearer_tokens.get(authorization.token or "", "")))
-        user = self._by_password(authorization.username or "", authorization.password or "")
-        if user is None and self.profile.rejects_wrong_password:
-            raise Refused(401)
-        if user is None or not self.profile.starts_session:
-            return Authentication(user)
-        return Authentication(user, self._session_of(user))
-
-    def _by_password(self, login: str, password: str) -> User | None:
-        # Basic ends the user name at the colon, so an absolute reference (``xwiki:XWiki.alice``) cannot work.
-        user = self.wiki.users.get(login.removeprefix("XWiki."))
-        # The real server also strips whitespace around a password.
-        return user if user is not None and user.password == password.strip() else None
-
-    def _session_of(self, user: User) -> str:
-        for session, login in self._sessions.items():
-            if login == user.login:
-                return session
-        session = secrets.token_hex(16).upper()
-        self._sessions[session] = user.login
-        return session
-
-    def _form_token(self, user: User | None) -> str:
-        return self._form_tokens.setdefault(user.login if user else None, secrets.token_urlsafe(16))
-
-    def _require_form_token(self, request: Request, user: User | None) -> None:
-        content_type = request.headers.get("Content-Type", "").lower()
-        if not self.profile.form_token or request.method != "POST" or not content_type.startswith(SIMPLE_TYPES):
-            return
-        if request.headers.get("XWiki-Form-Token") != self._form_token(user):
-            raise Refused(403, "Invalid or missing form token.")
+        shown = base if self.public_url is None else self.public_url
+        addresses = Addresses(base, context, f"{shown}{self.view_path}", self.profile.links_lack_spaces)
+        return Views(self.wiki, self.profile, addresses, request.args.get("prettyNames") == "true")
 
     def _with_headers(self, request: Request, response: Response, authentication: Authentication) -> Response:
-        response.headers["XWiki-Version"] = self.profile.version
-        if not self.profile.sends_user:
-            response.headers["XWiki-User"] = "XWiki.XWikiGuest"
-        elif authentication.user is not None:
-            response.headers["XWiki-User"] = authentication.user.reference
-        if self.profile.form_token:
-            response.headers["XWiki-Form-Token"] = self._form_token(authentication.user)
-        if authentication.session is not None:
-            response.set_cookie(
-                "JSESSIONID", authentication.session, path=request.root_path.rstrip("/") or "/", httponly=True
-            )
+        self.login.with_headers(request, response, authentication, self.profile)
+        if self.hides_version:
+            del response.headers["XWiki-Version"]
         return response
 
-    # --- browser pages ---------------------------------------------------------------------------------------
-
-    def _browser_page(self, request: Request, segments: list[str]) -> Response:
-        views = self._views(request)
-        views = replace(views, pretty_names=True)
-        if segments in ([], [""]):
-            visible = [page for page in self.wiki.in_order() if self.wiki.may_view(None, page.reference)]
-            return index_document((page for page in visible if not page.hidden), views)
-        if len(segments) < 2 or segments[0] != "bin" or segments[1] not in VIEW_ACTIONS:
-            return message("Not in this sandbox", 404)
-        page = self._page_at(segments[2:])
-        if page is None:
-            return message("The requested page could not be found", 404)
-        if not self.wiki.may_view(None, page.reference):
-            return message("You are not allowed to view this page", 401)
-        return page_document(page, views)
-
-    def _page_at(self, names: list[str]) -> Page | None:
-        """Find the terminal page, otherwise the home page of the space with that name."""
-        if names and names[-1] != "":
-            terminal = Reference(tuple(names[:-1]), names[-1])
-            if terminal in self.wiki.pages:
-                return self.wiki.pages[terminal]
-        spaces = tuple(name for name in names if name) or ("Main",)
-        return self.wiki.pages.get(Reference(spaces, HOME))
+    def _browser(self, request: Request, parts: list[str]) -> Response:
+        return browser_page(parts, replace(self._views(request), pretty_names=True), self.view_path)
 
 
 class DroppedConnection(Response):
@@ -326,12 +168,7 @@ class DroppedConnection(Response):
         raise ConnectionAbortedError("The stand-in dropped the connection.")
 
 
-def _raw_path(request: Request) -> str:
-    """Return the undecoded path below the mount point: decoding it as a whole would lose ``%2F`` and ``+``."""
-    environ = request.environ
-    raw: str = environ.get("REQUEST_URI") or environ.get("RAW_URI") or request.full_path
-    path = raw.partition("?")[0]
-    if path.startswith(("http://", "https://")):
-        path = "/" + path.split("/", 3)[3]
-    path = path.removeprefix(environ.get("SCRIPT_NAME", ""))
-    return path.lstrip("/")
+def _parts(path: str) -> list[str]:
+    """The path of a recorded request below the instance, which is wherever ``rest`` first stands."""
+    parts = path.split("/")
+    return parts[parts.index("rest") :] if "rest" in parts else parts

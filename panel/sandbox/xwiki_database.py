@@ -1,45 +1,37 @@
-"""xWiki's database, as far as REST gives access to it: XWQL fragments over documents, and LIKE patterns."""
+"""xWiki's database, as far as REST gives access to it: HQL and XWQL fragments over documents, and LIKE patterns."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Any
 
-from panel.sandbox.xwiki_state import Page
+from panel.sandbox.xwiki_page import Page
 
 
 class BadFragment(ValueError):
     """The query has a syntax error or names an unknown property."""
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One document or one translation of it."""
-
-    page: Page
-    language: str
-
-
-Value = Callable[[Row], Any]
+Value = Callable[[Page], Any]
 
 PROPERTIES: dict[str, Value] = {
-    "fullName": lambda row: row.page.reference.full_name,
-    "name": lambda row: row.page.reference.name,
-    "space": lambda row: row.page.reference.space,
-    "title": lambda row: row.page.title,
-    "content": lambda row: row.page.content,
-    "parent": lambda row: row.page.parent,
-    "author": lambda row: row.page.author,
-    "contentAuthor": lambda row: row.page.author,
-    "creator": lambda row: row.page.creator,
-    "language": lambda row: row.language,
-    "hidden": lambda row: row.page.hidden,
-    "date": lambda row: row.page.date,
-    "creationDate": lambda row: row.page.created,
-    "contentUpdateDate": lambda row: row.page.content_date,
-    "version": lambda row: row.page.version,
+    "fullName": lambda page: page.reference.full_name,
+    "name": lambda page: page.reference.name,
+    "space": lambda page: page.reference.space,
+    "title": lambda page: page.title,
+    "content": lambda page: page.content,
+    "parent": lambda page: page.parent,
+    "author": lambda page: page.author,
+    "contentAuthor": lambda page: page.author,
+    "creator": lambda page: page.creator,
+    "language": lambda page: page.language,
+    "translation": lambda page: int(page.language != ""),
+    "hidden": lambda page: page.hidden,
+    "date": lambda page: page.date,
+    "creationDate": lambda page: page.created,
+    "contentUpdateDate": lambda page: page.content_date,
+    "version": lambda page: page.version,
 }
 
 
@@ -54,14 +46,18 @@ def contains(substring: str, value: str) -> bool:
     return like(f"%{substring.upper()}%", value.upper())
 
 
-def select(pages: Iterable[Page], fragment: str) -> list[Row]:
-    """Return the rows of ``select … from Document as doc <fragment>``. Raises BadFragment."""
-    rows = [Row(page, language) for page in pages for language in ("", *sorted(page.translations))]
+def select(documents: Iterable[Page], fragment: str) -> list[Page]:
+    """Return the rows of ``select … from XWikiDocument as doc <fragment>``. Raises BadFragment."""
     condition, orders = _FragmentParser(fragment).parse()
-    matching = [row for row in rows if condition(row)]
+    matching = [row for row in documents if condition(row)]
     for value, descending in reversed(orders):
         matching.sort(key=value, reverse=descending)
     return matching
+
+
+def has_doubled_quote(fragment: str) -> bool:
+    """Whether a literal contains ``''``, which XWQL cannot read on some servers. Raises BadFragment."""
+    return any(kind == "text" and "''" in text[1:-1] for kind, text in _tokens(fragment))
 
 
 _TOKEN = re.compile(

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from html import escape
 
+from werkzeug.utils import redirect
 from werkzeug.wrappers import Response
 
-from panel.sandbox.xwiki_state import Page
+from panel.sandbox.xwiki_page import HOME, Page, Reference
 from panel.sandbox.xwiki_views import Views
 
 BANNER = "Sandbox stand-in of xWiki – not a real wiki"
@@ -48,14 +49,14 @@ def message(title: str, status: int) -> Response:
 
 def page_document(page: Page, views: Views) -> Response:
     """Render a page: title, breadcrumb and source text."""
-    reference = page.reference
-    breadcrumb = [escape(item["label"]) for item in views.hierarchy(reference)["items"][1:]]
+    reference, addresses = page.reference, views.addresses
+    breadcrumb = [escape(item["label"]) for item in views.hierarchy(reference, page.plain_title)["items"][1:]]
     attributes = (
         f' data-xwiki-reference="{escape(reference.id)}"'
-        f' data-xwiki-rest-url="{escape(views.page_address(reference).removeprefix(views.base))}"'
+        f' data-xwiki-rest-url="{escape(addresses.page(reference).removeprefix(addresses.base))}"'
     )
     body = (
-        f'<nav><a href="{escape(views.context)}/">All pages</a> · {" › ".join(breadcrumb)}</nav>'
+        f'<nav><a href="{escape(addresses.context)}/">All pages</a> · {" › ".join(breadcrumb)}</nav>'
         f"<h1>{escape(page.plain_title)}</h1><pre>{escape(page.content)}</pre>"
         f"<footer>{escape(reference.id)} · version {page.version} · "
         f"{escape(views.wiki.display_name(page.author))}, {page.date:%Y-%m-%d %H:%M} UTC</footer>"
@@ -65,9 +66,50 @@ def page_document(page: Page, views: Views) -> Response:
 
 def index_document(pages: Iterable[Page], views: Views) -> Response:
     rows = "".join(
-        f'<li><a href="{escape(views.view_path(page.reference))}">{escape(page.plain_title)}</a>'
+        f'<li><a href="{escape(views.addresses.view(page.reference))}">{escape(page.plain_title)}</a>'
         f" <code>{escape(page.reference.id)}</code></li>"
         for page in pages
     )
-    footer = f"<footer>REST: <code>{escape(views.rest('/'))}</code></footer>"
+    footer = f"<footer>REST: <code>{escape(views.addresses.rest('/'))}</code></footer>"
     return document("Pages", f"<h1>Pages</h1><ul>{rows}</ul>{footer}")
+
+
+# --- which page ------------------------------------------------------------------------------------------------
+
+VIEW_ACTIONS = ("view", "edit", "inline", "get", "viewrev")
+
+
+def browser_page(parts: list[str], views: Views, view_path: str) -> Response:
+    """Answer a browser, which is a guest. ``view_path`` is what the addresses of pages have before their names."""
+    if parts == [""]:
+        visible = [page for page in views.wiki.in_order() if views.wiki.may_view(None, page.reference)]
+        return index_document((page for page in visible if not page.hidden), views)
+    names = _page_names(parts, view_path)
+    if names is None:
+        return message("Not in this sandbox", 404)
+    page = _page_at(names, views)
+    if page is None:
+        return message("The requested page could not be found", 404)
+    if not views.wiki.may_view(None, page.reference):
+        return message("You are not allowed to view this page", 401)
+    if page.redirect is not None:
+        return redirect(views.addresses.view(page.redirect))
+    return page_document(page, views)
+
+
+def _page_names(parts: list[str], view_path: str) -> list[str] | None:
+    """The names of a page in a path: after an action, or after the start of short URLs."""
+    if parts[0] == "bin" and len(parts) > 1 and parts[1] in VIEW_ACTIONS:
+        return parts[2:]
+    short = [part for part in view_path.split("/") if part]
+    return parts[len(short) :] if short != ["bin", "view"] and parts[: len(short)] == short else None
+
+
+def _page_at(names: list[str], views: Views) -> Page | None:
+    """Find the terminal page, otherwise the home page of the space with that name."""
+    if names and names[-1] != "":
+        terminal = Reference(tuple(names[:-1]), names[-1])
+        if terminal in views.wiki.pages:
+            return views.wiki.pages[terminal]
+    spaces = tuple(name for name in names if name) or ("Main",)
+    return views.wiki.pages.get(Reference(spaces, HOME))

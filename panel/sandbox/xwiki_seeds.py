@@ -6,17 +6,20 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from panel.sandbox.xwiki_demo import PAGES
-from panel.sandbox.xwiki_state import moment
+from panel.sandbox.xwiki_page import moment
 
 if TYPE_CHECKING:
-    from panel.sandbox.xwiki import XWikiStandIn
+    from panel.sandbox.xwiki_content import XWikiContent
 
+
+DEMO_ACCOUNTS = {"leafpanel": "leafpanel-demo", "alice": "secret", "viewer": "viewer-demo"}
+"""Login → password. The viewer may not edit anything."""
 
 SET_UP = datetime(2024, 3, 1, 9, 12, 44, 318000, tzinfo=UTC)
 """Creation time of the home page. It is constant, so a restarted stand-in is recognised as the same wiki."""
 
 
-def fill_with_cases(standin: XWikiStandIn) -> None:
+def fill_with_cases(standin: XWikiContent) -> None:
     """Add one page of each kind: nested, terminal, with a dot in its name, denied and hidden."""
     standin.add_user("alice", "secret", name="Alice Liddell", edits=["Sandbox"])
     standin.add_user("bob", "builder", name="Bob Jansen", edits=["Dev"])
@@ -30,10 +33,12 @@ def fill_with_cases(standin: XWikiStandIn) -> None:
     standin.deny_view("Secret")
 
 
-def fill_with_demo(standin: XWikiStandIn) -> None:
+def fill_with_demo(standin: XWikiContent) -> None:
     """Add a fictional municipality: cases, permits, policy, templates and a knowledge base for the front desk."""
-    standin.add_user("leafpanel", "leafpanel-demo", name="Leafpanel", edits=["Zaken", "Sandbox"])
-    standin.add_user("alice", "secret", name="Alice de Vries", edits=["Sandbox"])
+    names = {"leafpanel": "Leafpanel", "alice": "Alice de Vries", "viewer": "Viewer"}
+    edits = {"leafpanel": ["Zaken", "Sandbox"], "alice": ["Sandbox"]}
+    for login, password in DEMO_ACCOUNTS.items():
+        standin.add_user(login, password, name=names[login], edits=edits.get(login, ()))
     now = moment()
     for page in PAGES:
         standin.add_page(
@@ -47,3 +52,5 @@ def fill_with_demo(standin: XWikiStandIn) -> None:
             created=SET_UP if page.reference == "Main.WebHome" else None,
         )
     standin.deny_view("Personeel", except_for=["alice"])
+    # A denied space is refused whether it has pages or not.
+    standin.deny_view("Secret")

@@ -1,20 +1,23 @@
-"""Solr search over the indexed pages: the part of the query language that clients of xWiki use.
+"""Solr search over the indexed documents: the part of the query language that clients of xWiki use.
 
-Text fields match whole words, ``*`` and ``?`` are wildcards, exact fields match the whole value, and clauses are
-optional unless ``AND``, ``+``, ``-`` or ``NOT`` applies. Unsupported syntax raises BadQuery.
+Text fields match whole words, ``*`` and ``?`` are wildcards, exact fields match the whole value or a range of it, and
+clauses are optional unless ``AND``, ``+``, ``-`` or ``NOT`` applies. A query with a syntax error has no results.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import Any
 
-from panel.sandbox.xwiki_state import HOME, WIKI, Page
+from panel.sandbox.xwiki_index import Document, words
+from panel.sandbox.xwiki_page import Page
 
-EXACT_FIELDS = {"reference", "fullname", "name_exact", "space_exact", "wiki", "hidden", "type", "version", "locale"}
+EXACT_FIELDS = {
+    "reference", "fullname", "name_exact", "space_exact", "wiki", "hidden", "type", "version", "locale", "doclocale",
+    "language", "creationdate", "creator", "date", "author",
+}  # fmt: skip
 TEXT_FIELDS = {"title": 10.0, "name": 10.0, "doccontent": 2.0, "doccontentraw": 0.4, "space": 0.016, "spaces": 0.016}
 """Fields that are split into words, with their boost in clauses without a field."""
 
@@ -28,67 +31,60 @@ SORT_KEYS: dict[str, Callable[[Hit], Any]] = {
     "score": lambda hit: hit.score,
 }
 
-Fields = Mapping[str, str]
-Match = Callable[[Fields], float]
+
+@dataclass(frozen=True, slots=True)
+class Searched:
+    """A document during one search: its fields as the server's version has them."""
+
+    document: Document
+    marks_new: bool
+
+    def exact(self, field: str) -> str:
+        return self.document.value(field, marks_new=self.marks_new)
+
+    def words(self, field: str) -> list[str]:
+        return self.document.words[field]
+
+
+Match = Callable[[Searched], float]
 """Returns the score of a document for a clause, 0 if it does not match."""
 
 
 class BadQuery(ValueError):
-    """The query has a syntax error or an unknown sort field."""
+    """The query has a syntax error."""
+
+
+class UnknownOrder(ValueError):
+    """The index has no field to sort by with this name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Hit:
     page: Page
-    language: str
     score: float
 
 
-def words(text: str) -> list[str]:
-    return re.findall(r"\w+", text.lower())
-
-
-def solr_search(pages: Iterable[Page], query: str, *, with_hidden: bool, order: str = "score desc") -> list[Hit]:
-    """Return the matching documents, best first or in ``order``. Translations are documents too."""
-    match = _Parser(query).parse()
+def solr_search(
+    documents: Iterable[Document], query: str, *, with_hidden: bool, marks_new: bool, order: str = "score desc"
+) -> list[Hit]:
+    """Return the matching documents, best first or in ``order``. Raises UnknownOrder."""
     key, descending = _sort_key(order)
+    try:
+        match = _Parser(query).parse()
+    except BadQuery:
+        return []
     hits = []
-    for page in pages:
-        if page.hidden and not with_hidden:
-            continue
-        for language in ("", *sorted(page.translations)):
-            document = page.translated(language) if language else page
-            if score := match(_fields(document, language)):
-                hits.append(Hit(document, language, score))
+    for one in documents:
+        if (with_hidden or not one.page.hidden) and (score := match(Searched(one, marks_new))):
+            hits.append(Hit(one.page, score))
     return sorted(hits, key=key, reverse=descending)
 
 
 def _sort_key(order: str) -> tuple[Callable[[Hit], Any], bool]:
     field, _, direction = order.partition(" ")
     if field not in SORT_KEYS:
-        raise BadQuery(f"sort param field can't be found: {field}")
+        raise UnknownOrder(field)
     return SORT_KEYS[field], direction == "desc"
-
-
-def _fields(page: Page, language: str) -> Fields:
-    reference = page.reference
-    return {
-        "reference": f"document:{reference.id}",
-        "fullname": reference.full_name,
-        "name": reference.name,
-        "name_exact": reference.name,
-        "space": reference.space,
-        "space_exact": reference.space,
-        "spaces": " ".join(reference.spaces),
-        "title": page.plain_title,
-        "doccontent": page.content,
-        "doccontentraw": page.content,
-        "wiki": WIKI,
-        "hidden": str(page.hidden).lower(),
-        "type": "DOCUMENT",
-        "version": page.version,
-        "locale": language,
-    }
 
 
 # --- the query language ----------------------------------------------------------------------------------------
@@ -101,6 +97,7 @@ _TOKEN = re.compile(
     | (?P<boost>\^[\d.]+)
     | (?P<sign>[+\-!](?=\S))
     | (?P<bracket>[()])
+    | (?P<range>\[\S+\ TO\ \S+\])
     | (?P<term>(?:\\.|[^\s()"\\^])+)
     )""",
     re.VERBOSE,
@@ -179,6 +176,8 @@ class _Parser:
                 raise self._syntax_error()
         elif kind == "all" or text == "*":
             match = _match_all
+        elif kind == "range" and field in EXACT_FIELDS:
+            match = _range(field, text)
         elif kind == "phrase":
             match = _phrase(field, _unescaped(text[1:-1]))
         elif kind == "term" and text not in ("AND", "OR", "NOT") and not _UNSUPPORTED.search(text):
@@ -201,7 +200,7 @@ class _Parser:
         if token is None or token[0] != "boost":
             return match
         factor = float(self._next()[1][1:])
-        return lambda fields: match(fields) * factor
+        return lambda searched: match(searched) * factor
 
     def _peek(self) -> tuple[str, str] | None:
         return self._tokens[self._position] if self._position < len(self._tokens) else None
@@ -218,22 +217,23 @@ class _Parser:
 
 
 def _combined(clauses: list[tuple[str, Match]]) -> Match:
-    def match(fields: Fields) -> float:
+    kinds = {occurrence for occurrence, _ in clauses}
+
+    def match(searched: Searched) -> float:
         scores = {"may": 0.0, "must": 0.0, "not": 0.0}
         for occurrence, clause in clauses:
-            score = clause(fields)
+            score = clause(searched)
             if occurrence == "must" and not score:
                 return 0.0
             scores[occurrence] += score
         if scores["not"]:
             return 0.0
-        kinds = {occurrence for occurrence, _ in clauses}
         return 1.0 if kinds == {"not"} else scores["may"] + scores["must"]
 
     return match
 
 
-def _match_all(_: Fields) -> float:
+def _match_all(_: Searched) -> float:
     return 1.0
 
 
@@ -241,13 +241,23 @@ def _unescaped(text: str) -> str:
     return re.sub(r"\\(.)", r"\1", text)
 
 
+def _range(field: str, text: str) -> Match:
+    """``[a TO b]`` with ``*`` for an open end. Dates are compared as text, which their form allows."""
+    low, _, high = text[1:-1].partition(" TO ")
+
+    def match(searched: Searched) -> float:
+        value = searched.exact(field)
+        return float((low == "*" or value >= low) and (high == "*" or value <= high))
+
+    return match
+
+
 def _phrase(field: str | None, text: str) -> Match:
-    if field in EXACT_FIELDS:
-        return lambda fields: float(fields[field] == text)
+    if field is not None and field in EXACT_FIELDS:
+        return lambda searched: float(searched.exact(field) == text)
     wanted = words(text)
 
-    def matches(value: str) -> bool:
-        present = words(value)
+    def matches(present: list[str]) -> bool:
         return any(present[at : at + len(wanted)] == wanted for at in range(len(present))) if wanted else False
 
     return _match_text_fields(field, matches)
@@ -256,51 +266,19 @@ def _phrase(field: str | None, text: str) -> Match:
 def _term(field: str | None, raw: str) -> Match:
     if not re.search(r"(?<!\\)[*?]", raw):
         return _phrase(field, _unescaped(raw))
-    pattern = _unescaped(raw)
-    if field in EXACT_FIELDS:
-        return lambda fields: float(fnmatchcase(fields[field], pattern))
-    return _match_text_fields(field, lambda value: any(fnmatchcase(word, pattern.lower()) for word in words(value)))
+    if field is not None and field in EXACT_FIELDS:
+        exact = _pattern(raw)
+        return lambda searched: float(exact.fullmatch(searched.exact(field)) is not None)
+    pattern = _pattern(raw.lower())
+    return _match_text_fields(field, lambda present: any(pattern.fullmatch(word) for word in present))
 
 
-def _match_text_fields(field: str | None, matches: Callable[[str], bool]) -> Match:
+def _pattern(raw: str) -> re.Pattern[str]:
+    """``*`` is any text and ``?`` one character, unless a backslash is in front of it."""
+    parts = re.findall(r"\\.|.", raw, re.DOTALL)
+    return re.compile("".join({"*": ".*", "?": "."}.get(part, re.escape(part[-1])) for part in parts), re.DOTALL)
+
+
+def _match_text_fields(field: str | None, matches: Callable[[list[str]], bool]) -> Match:
     weights = {field: 1.0} if field else TEXT_FIELDS
-    return lambda fields: sum(weight for name, weight in weights.items() if matches(fields[name]))
-
-
-# --- keyword search --------------------------------------------------------------------------------------------
-
-
-def keyword_search(pages: Iterable[Page], keywords: str, scopes: Iterable[str]) -> list[Hit]:
-    """Find pages by keywords: any word matches, the last one also as a prefix; titles have the highest weight."""
-    wanted = words(keywords)
-    searched = set(scopes)
-    hits = []
-    for page in pages:
-        score = (
-            0.0
-            if page.hidden
-            else sum(_keyword_scores(page, wanted, searched)) + _exact_match_score(page, keywords, searched)
-        )
-        if score:
-            hits.append(Hit(page, "", score))
-    return sorted(hits, key=lambda hit: (-hit.score, hit.page.reference.full_name))
-
-
-def _keyword_scores(page: Page, wanted: list[str], scopes: set[str]) -> Iterable[float]:
-    names = [] if page.reference.name == HOME else words(page.reference.name)
-    weighted_words = {
-        "TITLE": [(4.0, words(page.plain_title))],
-        "NAME": [(1.0, words(" ".join(page.reference.spaces))), (2.0, names)],
-        "CONTENT": [(1.0, words(page.content))],
-    }
-    for scope in scopes & weighted_words.keys():
-        for weight, present in weighted_words[scope]:
-            yield weight * sum(word in present for word in wanted)
-            # The content is searched without wildcards, which would be too slow.
-            if scope != "CONTENT" and wanted and any(word.startswith(wanted[-1]) for word in present):
-                yield weight
-
-
-def _exact_match_score(page: Page, keywords: str, scopes: set[str]) -> float:
-    """Boost the page whose reference equals the keywords."""
-    return 1000.0 if "NAME" in scopes and page.reference.id == f"{WIKI}:{keywords.removeprefix(f'{WIKI}:')}" else 0.0
+    return lambda searched: sum(weight for name, weight in weights.items() if matches(searched.words(name)))

@@ -1,173 +1,33 @@
-"""In-memory state of the xWiki stand-in: pages with history, users, rights, locks, and a Solr index with a delay."""
+"""In-memory state of the xWiki stand-in: documents with history, users, rights, locks, moves, and the index."""
 
 from __future__ import annotations
 
-import re
-import time
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from dataclasses import replace
+from typing import Any
+from uuid import uuid4
 
-HOME = "WebHome"
-WIKI = "xwiki"
-
-
-def escape_name(name: str, *, separators: str = ".") -> str:
-    r"""Escape a name for use in a reference: ``07. Dev`` becomes ``07\. Dev``."""
-    return re.sub(f"[\\\\{re.escape(separators)}]", lambda match: "\\" + match.group(), name)
-
-
-@dataclass(frozen=True, slots=True)
-class Reference:
-    """The reference of a document: its spaces, outermost first, and its name."""
-
-    spaces: tuple[str, ...]
-    name: str
-
-    @classmethod
-    def parse(cls, text: str) -> Reference:
-        r"""Parse ``[xwiki:]A.B.C``, in which a backslash escapes the next character. Raises ValueError."""
-        parts = re.findall(r"((?:\\.|[^\\.])*)(?:\.|$)", text.removeprefix(f"{WIKI}:"))[:-1]
-        names = [re.sub(r"\\(.)", r"\1", part) for part in parts]
-        if len(names) < 2 or not all(names):
-            raise ValueError(f"Not the reference of a page: {text!r}")
-        return cls(tuple(names[:-1]), names[-1])
-
-    @property
-    def space(self) -> str:
-        return ".".join(escape_name(name, separators=".:") for name in self.spaces)
-
-    @property
-    def full_name(self) -> str:
-        return f"{self.space}.{escape_name(self.name)}"
-
-    @property
-    def id(self) -> str:
-        return f"{WIKI}:{self.full_name}"
-
-    @property
-    def is_home(self) -> bool:
-        return self.name == HOME
-
-    @property
-    def parent(self) -> Reference | None:
-        """The parent: the home of the own space for a terminal page, of the outer space for a nested page."""
-        spaces = self.spaces[:-1] if self.is_home else self.spaces
-        return Reference(spaces, HOME) if spaces else None
-
-    @property
-    def own_name(self) -> str:
-        """The name of a page without a title."""
-        return self.spaces[-1] if self.is_home else self.name
-
-    def below(self, prefix: str) -> bool:
-        """Whether ``prefix`` names this page or a space that contains it."""
-        return self.full_name == prefix or self.full_name.startswith(f"{prefix}.")
-
-
-@dataclass(frozen=True, slots=True)
-class User:
-    """An account: its login, its password, and the spaces it may edit."""
-
-    login: str
-    password: str = field(repr=False)
-    name: str = ""
-    edits: frozenset[str] = frozenset()
-    programming: bool = False
-
-    @property
-    def full_name(self) -> str:
-        return f"XWiki.{self.login}"
-
-    @property
-    def reference(self) -> str:
-        return f"{WIKI}:{self.full_name}"
-
-
-@dataclass(frozen=True, slots=True)
-class Translation:
-    title: str
-    content: str
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """One version of a document."""
-
-    reference: Reference
-    title: str
-    content: str
-    creator: str
-    created: datetime
-    author: str
-    date: datetime
-    """Last change of the document, which search results show."""
-    content_date: datetime
-    """Last change of the content, which a page shows as ``modified``."""
-    syntax: str = "xwiki/2.1"
-    parent: str = ""
-    hidden: bool = False
-    major: int = 1
-    minor: int = 1
-    comment: str = ""
-    translations: Mapping[str, Translation] = field(default_factory=dict)
-
-    @property
-    def version(self) -> str:
-        return f"{self.major}.{self.minor}"
-
-    @property
-    def plain_title(self) -> str:
-        return self.title or self.reference.own_name
-
-    @property
-    def parent_name(self) -> str:
-        """The full name of the stored parent, otherwise of the parent in the hierarchy."""
-        outer = self.reference.parent
-        return self.parent or (outer.full_name if outer else "")
-
-    def translated(self, language: str) -> Page:
-        translation = self.translations[language]
-        return replace(self, title=translation.title, content=translation.content)
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """The values of a PUT; ``None`` keeps a field. ``hidden`` is always written, as on the real server."""
-
-    title: str | None = None
-    content: str | None = None
-    syntax: str | None = None
-    parent: str | None = None
-    hidden: bool = False
-    comment: str = ""
-    objects: bool = False
-
-    @property
-    def saves(self) -> bool:
-        """Whether the server saves an existing page for this change."""
-        return self.objects or any(value is not None for value in (self.title, self.content, self.syntax, self.parent))
-
-
-def moment() -> datetime:
-    """Return the current time in whole seconds, which is the precision of the database."""
-    return datetime.now(UTC).replace(microsecond=0)
+from panel.sandbox.xwiki_index import Index, Key
+from panel.sandbox.xwiki_page import REDIRECT_CLASS, Change, Page, Reference, User, WikiObject, moment
 
 
 class Wiki:
     """The state. It is not thread-safe: the stand-in handles each request under one lock."""
 
-    def __init__(self, solr_lag: float | None) -> None:
+    def __init__(self, index_lag: float | None) -> None:
         self.pages: dict[Reference, Page] = {}
-        self.history: dict[Reference, list[Page]] = {}
+        self.translations: dict[Reference, dict[str, Page]] = {}
+        """Translations by language. A translation outlives the page, and can exist without it."""
+        self.history: dict[Key, list[Page]] = {}
         self.users: dict[str, User] = {}
         self.private: dict[str, frozenset[str]] = {}
         """Denied space or page → the logins that may view it."""
         self.guests_may_view = True
         self.locked: set[Reference] = set()
-        self.solr_lag = solr_lag
-        self._index: dict[Reference, Page] = {}
-        self._pending: list[tuple[float, Reference]] = []
+        self.index = Index(index_lag, lambda key: self.document(*key))
+        self._deleted: dict[Reference, list[Page]] = {}
+        self._ordered: list[Page] | None = None
+        self._spaces: list[tuple[str, ...]] | None = None
+        self._parents: frozenset[str] | None = None
 
     # --- rights ----------------------------------------------------------------------------------------------
 
@@ -190,98 +50,178 @@ class Wiki:
         user = self.users.get(login)
         return user.name if user and user.name else login
 
-    # --- pages -----------------------------------------------------------------------------------------------
+    # --- documents -------------------------------------------------------------------------------------------
+
+    def document(self, reference: Reference, language: str = "") -> Page | None:
+        if language:
+            return self.translations.get(reference, {}).get(language)
+        return self.pages.get(reference)
+
+    def languages(self, reference: Reference) -> list[str]:
+        return sorted(self.translations.get(reference, {}))
 
     def store(self, page: Page) -> Page:
         """Store a version; the index is updated later."""
-        self.pages[page.reference] = page
-        self.history.setdefault(page.reference, []).append(page)
-        self._schedule_indexing(page.reference)
+        self.history.setdefault((page.reference, page.language), []).append(page)
+        return self._keep(page)
+
+    def _keep(self, page: Page) -> Page:
+        """Replace the current version without a new one in the history."""
+        if page.language:
+            self.translations.setdefault(page.reference, {})[page.language] = page
+        else:
+            self.pages[page.reference] = page
+        self._changed((page.reference, page.language))
         return page
 
+    def _changed(self, key: Key) -> None:
+        self._ordered = self._spaces = self._parents = None
+        self.index.schedule(key)
+
     def remove(self, reference: Reference) -> None:
+        """Delete a page. Its translations remain, as after a DELETE over REST."""
         del self.pages[reference]
-        self._schedule_indexing(reference)
+        self._deleted[reference] = self.history.pop((reference, ""))
+        self._changed((reference, ""))
 
-    def rename(self, old: Reference, new: Reference) -> Page:
-        page = replace(self.pages[old], reference=new)
-        self.history[new] = [replace(version, reference=new) for version in self.history.pop(old)][:-1]
-        self.remove(old)
-        return self.store(page)
+    def remove_translation(self, reference: Reference, language: str) -> None:
+        del self.translations[reference][language]
+        self.history.pop((reference, language), None)
+        self._changed((reference, language))
 
-    def save(self, reference: Reference, change: Change, user: User, *, minor: bool = False) -> Page:
-        """Create or overwrite a page as a PUT does, without a conflict check."""
-        before = self.pages.get(reference)
-        if before is None:
-            return self.store(self._created(reference, change, user))
-        after = replace(
-            before,
-            title=before.title if change.title is None else change.title,
-            content=before.content if change.content is None else change.content,
-            syntax=before.syntax if change.syntax is None else change.syntax,
-            parent=before.parent if change.parent is None else change.parent,
-            hidden=change.hidden,
-        )
-        if after == before:
-            return before
-        return self.store(_next_version(before, after, user, change.comment, minor=minor))
+    def restore(self, reference: Reference) -> Page:
+        """Take a page back from the recycle bin, with its creation time and creator. Raises KeyError."""
+        versions = self.history[reference, ""] = self._deleted.pop(reference)
+        return self._keep(replace(versions[-1], saved_again=True))
 
-    def _created(self, reference: Reference, change: Change, user: User) -> Page:
-        now = moment()
-        return Page(
-            reference,
-            change.title or "",
-            change.content or "",
-            creator=user.full_name,
-            created=now,
-            author=user.full_name,
-            date=now,
-            content_date=now,
-            syntax=change.syntax or "xwiki/2.1",
-            parent=change.parent or "",
-            hidden=change.hidden,
-            comment=change.comment,
-        )
+    def hide_unsaved(self, reference: Reference, *, hidden: bool) -> None:
+        """Change the kept copy of a page without saving it, as a server does that answers 304 to ``hidden`` alone."""
+        self.pages[reference] = replace(self.pages[reference], hidden=hidden)
+        self._ordered = None
+
+    def mark_all_saved(self) -> None:
+        """Treat all pages as saved again, which is what an index sees that was built anew."""
+        for page in list(self.pages.values()):
+            self._keep(replace(page, saved_again=True))
+
+    # --- lists -----------------------------------------------------------------------------------------------
 
     def in_order(self) -> list[Page]:
-        """Return all pages by full name, in binary order."""
-        return sorted(self.pages.values(), key=lambda page: page.reference.full_name)
+        """Return all pages by full name, in binary order, without translations."""
+        if self._ordered is None:
+            self._ordered = sorted(self.pages.values(), key=lambda page: page.reference.full_name)
+        return self._ordered
+
+    def documents(self) -> list[Page]:
+        """Return all pages and translations by full name, a page before its translations."""
+        found = [*self.pages.values(), *(one for by in self.translations.values() for one in by.values())]
+        return sorted(found, key=lambda page: (page.reference.full_name, page.language))
 
     def spaces(self) -> list[tuple[str, ...]]:
         """Return every space with a page at any depth, outer before inner."""
-        found = {reference.spaces[:depth] for reference in self.pages for depth in range(1, len(reference.spaces) + 1)}
-        return sorted(found)
+        if self._spaces is None:
+            own = {reference.spaces for reference in self.pages}
+            self._spaces = sorted({spaces[:depth] for spaces in own for depth in range(1, len(spaces) + 1)})
+        return self._spaces
 
-    # --- the Solr index --------------------------------------------------------------------------------------
+    def is_parent(self, full_name: str) -> bool:
+        """Whether a page names ``full_name`` as its parent."""
+        if self._parents is None:
+            self._parents = frozenset(page.parent for page in self.pages.values())
+        return full_name in self._parents
 
-    def _schedule_indexing(self, reference: Reference) -> None:
-        due = float("inf") if self.solr_lag is None else time.monotonic() + self.solr_lag
-        self._pending.append((due, reference))
+    # --- moves -----------------------------------------------------------------------------------------------
 
-    def indexed(self) -> Iterator[Page]:
-        """Return the indexed pages, which can be older than the stored ones."""
-        now = time.monotonic()
-        self._update_index([reference for due, reference in self._pending if due <= now])
-        self._pending = [entry for entry in self._pending if entry[0] > now]
-        return iter(sorted(self._index.values(), key=lambda page: page.reference.full_name))
+    def rename(self, old: Reference, new: Reference, *, redirect: bool = False) -> Page:
+        """Move a page with its history and translations: it keeps its creation time and creator, and gains a minor
+        version. With ``redirect`` a hidden page with the new place remains. Raises KeyError."""
+        for language in ("", *self.languages(old)):
+            self._move((old, language), new)
+        page = self.pages[new]
+        if redirect:
+            self.store(_redirect(old, page))
+        return page
 
-    def index(self) -> None:
-        """Index all pending changes now."""
-        self._update_index([reference for _, reference in self._pending])
-        self._pending.clear()
+    def _move(self, key: Key, new: Reference) -> None:
+        reference, language = key
+        page = self.document(*key)
+        if page is None:
+            raise KeyError(reference.full_name)
+        self.history[new, language] = [replace(one, reference=new) for one in self.history.pop(key)]
+        if language:
+            self.remove_translation(reference, language)
+        else:
+            del self.pages[reference]
+            self._changed(key)
+        self.store(replace(page, reference=new, minor=page.minor + 1, date=moment(), saved_again=True))
 
-    def index_now(self, reference: Reference) -> None:
-        """Index one page now."""
-        self._pending = [entry for entry in self._pending if entry[1] != reference]
-        self._update_index([reference])
+    def copy(self, old: Reference, new: Reference, author: str) -> Page:
+        """Copy a page: the copy is created now, by ``author``. Raises KeyError."""
+        now = moment()
+        copied = replace(self.pages[old], reference=new, created=now, creator=author, author=author, date=now)
+        return self.store(replace(copied, content_date=now, major=1, minor=1, saved_again=False))
 
-    def _update_index(self, references: Iterable[Reference]) -> None:
-        for reference in references:
-            page = self.pages.get(reference)
-            if page is None:
-                self._index.pop(reference, None)
-            else:
-                self._index[reference] = page
+    def move_space(self, old: tuple[str, ...], new: tuple[str, ...], *, redirect: bool = False) -> None:
+        """Move all pages of a space, at any depth."""
+        depth = len(old)
+        for reference in [one for one in self.pages if one.spaces[:depth] == old]:
+            self.rename(reference, Reference(new + reference.spaces[depth:], reference.name), redirect=redirect)
+
+    # --- changes ---------------------------------------------------------------------------------------------
+
+    def save(
+        self, reference: Reference, change: Change, user: User, *, language: str = "", minor: bool = False
+    ) -> Page:
+        """Create or overwrite a document as a PUT does, without a conflict check."""
+        before = self.document(reference, language)
+        if before is None:
+            return self.store(_created(reference, change, user, language))
+        after = replace(before, hidden=bool(change.hidden), **_sent(change))
+        if after == before:
+            return self._keep(replace(before, saved_again=True))
+        return self.store(_next_version(before, after, user, change.comment, minor=minor))
+
+    def add_object(self, reference: Reference, class_name: str, values: dict[str, str], user: User) -> Page:
+        """Attach an object to a page. Raises KeyError."""
+        before = self.pages[reference]
+        after = replace(before, objects=(*before.objects, new_object(class_name, values)))
+        return self.store(_next_version(before, after, user, "", minor=False))
+
+
+def new_object(class_name: str, values: dict[str, str]) -> WikiObject:
+    return WikiObject(class_name, values, str(uuid4()))
+
+
+def _redirect(old: Reference, moved: Page) -> Page:
+    now = moment()
+    location = new_object(REDIRECT_CLASS, {"location": moved.reference.id})
+    return Page(
+        old, "", "", moved.author, now, moved.author, now, now, syntax=moved.syntax, hidden=True, objects=(location,)
+    )
+
+
+def _sent(change: Change) -> dict[str, Any]:
+    values = {"title": change.title, "content": change.content, "syntax": change.syntax, "parent": change.parent}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _created(reference: Reference, change: Change, user: User, language: str) -> Page:
+    now = moment()
+    return Page(
+        reference,
+        change.title or "",
+        change.content or "",
+        creator=user.full_name,
+        created=now,
+        author=user.full_name,
+        date=now,
+        content_date=now,
+        syntax=change.syntax or "xwiki/2.1",
+        parent=change.parent or "",
+        hidden=bool(change.hidden),
+        comment=change.comment,
+        language=language,
+    )
 
 
 def _next_version(before: Page, after: Page, user: User, comment: str, *, minor: bool) -> Page:
@@ -294,4 +234,5 @@ def _next_version(before: Page, after: Page, user: User, comment: str, *, minor:
         comment=comment,
         major=before.major if minor else before.major + 1,
         minor=before.minor + 1 if minor else 1,
+        saved_again=True,
     )

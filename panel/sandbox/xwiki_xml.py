@@ -1,4 +1,4 @@
-"""xWiki's XML: the same beans as in JSON under their element names, and the page in a PUT."""
+"""xWiki's XML: the same beans as in JSON under their element names, the page in a PUT, and the object in a POST."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 from xml.etree import ElementTree
 
-from panel.sandbox.xwiki_state import Change
+from panel.sandbox.xwiki_page import Change
 
 NAMESPACE = "http://www.xwiki.org"
 ElementTree.register_namespace("", NAMESPACE)
@@ -23,11 +23,21 @@ _ELEMENT = {
     "syntaxes": "syntax",
     "items": "item",
     "rights": "right",
+    "objectSummaries": "objectSummary",
+    "properties": "property",
+    "attributes": "attribute",
+    "attachments": "attachment",
+    "tags": "tag",
 }
 """Key in JSON → name of the XML element: list keys are plural only in JSON."""
 _CLASS = {"clazz": "class"}
 
-_ATTRIBUTES = {"link": {"href", "rel", "type", "hrefLang"}, "translation": {"language"}}
+_ATTRIBUTES = {
+    "link": {"href", "rel", "type", "hrefLang"},
+    "translation": {"language"},
+    "property": {"name", "type"},
+    "attribute": {"name", "value"},
+}
 _ROOT_ATTRIBUTES = {"template", "default"}
 _DATES = {"created", "modified"}
 
@@ -73,6 +83,23 @@ def _without_control_characters(text: str) -> str:
 
 def read_page(body: bytes) -> Change:
     """Parse a ``<page xmlns="http://www.xwiki.org">`` document. Raises BadPage."""
+    root = _root(body, "page")
+    fields = {child.tag.removeprefix(f"{{{NAMESPACE}}}"): child.text or "" for child in root if "}" in child.tag}
+    return change_from(fields)
+
+
+def read_object(body: bytes) -> tuple[str, dict[str, str]]:
+    """Parse an ``<object>`` document: its class, and its values by property. Raises BadPage."""
+    root = _root(body, "object")
+    class_name = root.findtext(f"{{{NAMESPACE}}}className")
+    if not class_name:
+        raise BadPage("The object has no class.")
+    properties = root.iterfind(f"{{{NAMESPACE}}}property")
+    return class_name, {one.get("name", ""): one.findtext(f"{{{NAMESPACE}}}value") or "" for one in properties}
+
+
+def _root(body: bytes, name: str) -> ElementTree.Element:
+    """Return the root element of a document. Raises BadPage."""
     if b"<!DOCTYPE" in body:
         raise BadPage("A document type is not read.")
     try:
@@ -80,10 +107,9 @@ def read_page(body: bytes) -> Change:
         root = ElementTree.fromstring(body)  # noqa: S314
     except ElementTree.ParseError as exc:
         raise BadPage(str(exc)) from exc
-    if root.tag != f"{{{NAMESPACE}}}page":
+    if root.tag != f"{{{NAMESPACE}}}{name}":
         raise BadPage(f"Unexpected element {root.tag}.")
-    fields = {child.tag.removeprefix(f"{{{NAMESPACE}}}"): child.text or "" for child in root if "}" in child.tag}
-    return change_from(fields)
+    return root
 
 
 def change_from(fields: Mapping[str, Any]) -> Change:
@@ -93,7 +119,7 @@ def change_from(fields: Mapping[str, Any]) -> Change:
         content=fields.get("content"),
         syntax=fields.get("syntax"),
         parent=fields.get("parent"),
-        hidden=fields.get("hidden") in (True, "true"),
+        hidden=None if fields.get("hidden") is None else fields["hidden"] in (True, "true"),
         comment=fields.get("comment") or "",
         objects=fields.get("objects") is not None,
     )

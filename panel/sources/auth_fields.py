@@ -90,7 +90,7 @@ AUTH_SHAPES: Mapping[str, AuthShape] = {
                 4000,
                 required=True,
                 pattern="[^:]*",
-                pattern_error="A user name cannot hold a colon.",
+                pattern_error="A user name cannot hold a colon; give it without the prefix of a wiki.",
                 clean=unchanged,
             ),
             code=False,

@@ -228,9 +228,9 @@ def _require_own_origins(source: Source, root: str) -> None:
 
 
 def _config(source: Source, root: str, credentials: Credentials) -> SourceConfig:
-    """Raises InvalidInput for the location. The address is parsed here, and the configuration keeps the result."""
+    """Raises InvalidInput for an address. The location is parsed here, and the configuration keeps the result."""
     config = source_config(source.id, stored_draft(source), root, credentials, revision=source.revision)
-    _ = config.endpoint
+    config.connection_endpoint(config.endpoint)
     return config
 
 

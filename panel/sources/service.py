@@ -329,8 +329,9 @@ class Sources:
         plain = [(field, url) for field, url in {"location": root, **urls}.items() if url.startswith("http://")]
         if not plain or (draft.auth_kind == "none" and not draft.headers):
             return ()
+        source = SourceConfig("", draft.slug, draft.slug, root, connect_to=draft.values["connect_to"])
         for field, url in plain:
-            if not self._connector.is_opened(url):
+            if not self._connector.is_opened(url, source):
                 raise InvalidInput(
                     field,
                     f"{origin_of(url)} would send the credential unencrypted: use https, or open the address with "

@@ -6,7 +6,7 @@ import uuid
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import JSON, DateTime, ForeignKey, Index, String, Text, TypeDecorator, UniqueConstraint
+from sqlalchemy import JSON, BigInteger, DateTime, ForeignKey, Index, String, Text, TypeDecorator, UniqueConstraint
 from sqlalchemy.engine import Dialect
 from sqlalchemy.engine.default import DefaultExecutionContext
 from sqlalchemy.orm import Mapped, mapped_column
@@ -66,6 +66,7 @@ class Source(Model):
     max_concurrency: Mapped[int] = mapped_column(default=8)
     timeout_s: Mapped[float | None] = mapped_column()
     ca_file: Mapped[str] = mapped_column(String(1000), default="")
+    connect_to: Mapped[str] = mapped_column(String(300), default="")
     revision: Mapped[int] = mapped_column(default=1)
     created_at: Mapped[datetime] = mapped_column(Moment, default=now)
     updated_at: Mapped[datetime] = mapped_column(Moment, default=now)
@@ -105,7 +106,10 @@ class Instance(Model):
 
 
 class Link(Model):
-    """The stored pointer: an object, an upstream reference, who linked it and when."""
+    """The stored pointer: an object, an upstream reference, who linked it and when.
+
+    ``origin`` is the number by which a moved item is recognised (``Item.origin``), once it is known.
+    """
 
     __tablename__ = "link"
     __table_args__ = (
@@ -121,6 +125,7 @@ class Link(Model):
     reference: Mapped[str] = mapped_column(String(1000))
     linked_by: Mapped[str] = mapped_column(String(200))
     linked_at: Mapped[datetime] = mapped_column(Moment, default=now)
+    origin: Mapped[int | None] = mapped_column(BigInteger)
 
 
 class CreateIntent(Model):

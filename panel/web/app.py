@@ -9,7 +9,7 @@ from flask_bootstrap import Bootstrap5
 from flask_wtf import CSRFProtect
 from werkzeug.routing import IntegerConverter, Map
 
-from panel.web import error_pages, formatting, log_lines
+from panel.web import error_pages, formatting, log_lines, object_paths
 from panel.web.admin import blueprint as admin
 from panel.web.api import views as api
 from panel.web.auth import proxies, rules, same_origin
@@ -39,6 +39,7 @@ def install(app: Flask) -> None:
     app.url_map.converters["int"] = IdConverter
     with_bearer_token = (api.bp, mcp.bp, embed.bp)
     Bootstrap5(app)
+    object_paths.install(app)
     app.before_request(begin_request)
     log_lines.install(app)
     same_origin.install(

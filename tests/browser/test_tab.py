@@ -303,3 +303,27 @@ def test_a_session_that_ended_while_somebody_wrote_loses_nothing(tab: Open, comp
 
     expect(page.get_by_role("link", name=re.compile("Written over lunch"))).to_be_visible()
     assert [line for line in complaints if "401" not in line] == []
+
+
+@pytest.mark.parametrize("width", [1000, 620, 360])
+def test_the_number_of_a_work_package_stays_on_one_line(tab: Open, width: int) -> None:
+    """Ten letters and six digits fit, and all rows have the width of the longest number."""
+    page = tab(TRACKER, "1528", "1534")
+    page.set_viewport_size({"width": width, "height": 800})
+    found = page.evaluate(
+        """() => {
+            const shown = [...document.querySelectorAll(".lp-row .lp-id, .lp-row .lp-meta > .lp-narrow")]
+                .filter(one => one.offsetParent);
+            const before = shown[0].getBoundingClientRect().height;
+            shown[0].textContent = "VERGUNNING-123456";
+            const lines = shown.map(one => one.getBoundingClientRect().height / before);
+            const titles = [...document.querySelectorAll(".lp-title")].map(one => one.getBoundingClientRect().left);
+            const sideways = document.documentElement.scrollWidth > innerWidth;
+            return { lines, titles, cut: shown[0].scrollWidth > shown[0].clientWidth + 1, sideways };
+        }"""
+    )
+
+    assert found["lines"] == [1, 1]
+    assert len(set(found["titles"])) == 1
+    assert not found["sideways"]
+    assert width < 600 or not found["cut"]

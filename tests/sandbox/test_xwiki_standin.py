@@ -397,10 +397,10 @@ def test_encoded_plus_is_a_plus(site: Site) -> None:
     [
         ("/wikis/other", 404),
         ("/wikis/xwiki/nothing", 404),
-        (f"{TESTPAGE}/", 404),
+        (f"{TESTPAGE}/", 200),
         ("/wikis/xwiki/user", 404),
         ("/wikis/xwiki/pages?number=ten", 404),
-        ("//wikis//xwiki", 200),
+        ("//wikis//xwiki", 404),
         ("/syntaxes", 200),
         ("/wikis", 200),
     ],
@@ -423,7 +423,7 @@ def test_instance_can_be_at_the_server_root() -> None:
         server.close()
 
     assert page["xwikiAbsoluteUrl"] == f"{server.url}/bin/view/Sandbox/TestPage1"
-    assert page["xwikiRelativeUrl"] == "/bin/view/Sandbox/TestPage1"
+    assert page["xwikiRelativeUrl"] == page["xwikiAbsoluteUrl"]
 
 
 def test_unsupported_media_type_is_406(site: Site) -> None:
@@ -487,12 +487,17 @@ def test_spaces_are_listed_with_their_home_pages(site: Site) -> None:
 
 
 def test_pages_of_a_space_and_children_of_a_page_are_listed(site: Site) -> None:
-    listed = site.get("/wikis/xwiki/spaces/Sandbox/pages").json()["pageSummaries"]
-    children = site.get("/wikis/xwiki/spaces/Sandbox/pages/WebHome/children").json()["pageSummaries"]
+    site.standin.add_page("Dev.Child", parent="Sandbox.WebHome")
 
-    assert [one["name"] for one in listed] == ["Hid", "TestPage1", "WebHome"]
-    assert [one["name"] for one in children] == ["Hid", "TestPage1"]
-    assert children[1]["parentId"] == "xwiki:Sandbox.WebHome"
+    listed = site.get("/wikis/xwiki/spaces/Sandbox/pages").json()["pageSummaries"]
+    path = "/wikis/xwiki/spaces/Sandbox/pages/WebHome/children"
+    children = site.get(path).json()["pageSummaries"]
+    nested = site.get(f"{path}?hierarchy=nestedpages").json()["pageSummaries"]
+
+    assert [one["name"] for one in listed] == ["TestPage1", "WebHome"]
+    assert [one["name"] for one in children] == ["Child"]
+    assert children[0]["parentId"] == "xwiki:Sandbox.WebHome"
+    assert [one["name"] for one in nested] == ["TestPage1"]
 
 
 # --- search ----------------------------------------------------------------------------------------------------
@@ -517,7 +522,7 @@ def test_scopes_joined_by_commas_are_unknown_and_search_content_only(site: Site)
         ("solr-only", "page test", ["xwiki:Sandbox.TestPage1"]),
         ("solr-only", "tes", ["xwiki:Sandbox.TestPage1"]),
         ("solr-only", "est", []),
-        ("solr-only", "Sandbox.TestPage1", ["xwiki:Sandbox.TestPage1", "xwiki:Sandbox.WebHome"]),
+        ("solr-only", "Sandbox.TestPage1", ["xwiki:Sandbox.TestPage1"]),
     ],
 )
 def test_keywords_are_a_substring_in_the_database_and_words_in_solr(
@@ -561,12 +566,19 @@ def test_solr_hit_has_score_and_no_hierarchy(site: Site) -> None:
     assert hit["version"] == "3.2"
 
 
-@pytest.mark.parametrize(("kind", "query"), [("solr", 'title:("open'), ("solr", "a AND"), ("xwql", "where doc.nope=1")])
-def test_invalid_query_is_500_in_plain_text(site: Site, kind: str, query: str) -> None:
-    response = site.get("/wikis/xwiki/query", params={"type": kind, "q": query})
+@pytest.mark.parametrize(
+    ("kind", "params"), [("solr", {"q": "test", "orderField": "nope"}), ("xwql", {"q": "where doc.nope=1"})]
+)
+def test_invalid_query_is_500_in_plain_text(site: Site, kind: str, params: dict[str, str]) -> None:
+    response = site.get("/wikis/xwiki/query", params={"type": kind, **params})
 
     assert response.status_code == 500
     assert response.headers["Content-Type"].startswith("text/plain")
+
+
+@pytest.mark.parametrize("query", ['title:("open', "a AND"])
+def test_syntax_error_finds_nothing_in_the_index(site: Site, query: str) -> None:
+    assert site.ids("solr", query) == []
 
 
 @pytest.mark.parametrize(("profile", "status"), [("modern", 500), ("solr-only", 400)])

@@ -161,6 +161,14 @@ def unlink_in_the_tab(world: World) -> None:
     world.tab("unlink", reference="101")
 
 
+def follow_by_json(world: World) -> None:
+    world.upstreams.xwiki.add_page("Sandbox.Draft")
+    world.json("POST", f"{CASE_PATH}/xwiki", {"reference": "Sandbox.Draft"})
+    world.upstreams.xwiki.rename_page("Sandbox.Draft", "Sandbox.Permit")
+    body = {"reference": "Sandbox.Permit"}
+    assert world.json("PATCH", f"{CASE_PATH}/xwiki/xwiki:Sandbox.Draft", body).status_code == 200
+
+
 def link_when_embedded(world: World) -> None:
     made = world.behind.embed_apps.create("Cases", ["https://cases.example.org"], by=CONSOLE)
     headers = {"Authorization": f"Bearer {token_of(made, CASE, sub='carol')}"}
@@ -302,6 +310,11 @@ ROWS: list[tuple[AuditAction, Callable[[World], object], dict[str, Any]]] = [
     (AuditAction.UPDATE_SETTLED, settle_update, {**PERSON, **LINKED, "detail": re.compile(r"changed: subject; write script, [-0-9]+ [0-9:]+ UTC")}),
     (AuditAction.UNLINK, unlink_by_json, {**SCRIPT, **LINKED}),
     (AuditAction.UNLINK, unlink_in_the_tab, {**PERSON, "face": "tab", **LINKED}),
+    (
+        AuditAction.FOLLOW,
+        follow_by_json,
+        {**SCRIPT, **LINKED, "integration": "xwiki", "subject": "xwiki:Sandbox.Draft", "detail": "now xwiki:Sandbox.Permit"},
+    ),
     #
     (AuditAction.SOURCE_CREATED, new_source, {**ADMIN_SCRIPT, "subject": "other", "integration": "other", "detail": ""}),
     (AuditAction.SOURCE_CHANGED, source_by_form, {**PERSON, **WIKI, "detail": "name, rate_limit"}),

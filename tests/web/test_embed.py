@@ -195,6 +195,7 @@ WRITING = (
     ("POST", "/embed/{o}/integrations/{i}/unlink"),
     ("POST", "/embed/{o}/integrations/{i}/new"),
     ("POST", "/embed/{o}/integrations/{i}/items/{r}/update"),
+    ("POST", "/embed/{o}/integrations/{i}/items/{r}/follow"),
     ("POST", "/api/objects/{o}/integrations/{i}"),
     ("POST", "/api/objects/{o}/integrations/{i}/new"),
     ("PATCH", "/api/objects/{o}/integrations/{i}/{r}"),

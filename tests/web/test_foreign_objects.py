@@ -318,10 +318,11 @@ NEEDED = {
     "GET embed.page": "view", "GET embed.listing": "view", "GET embed.excerpt": "view", "GET embed.search": "link or create",
     "POST embed.search": "link or create", "POST embed.link": "link", "POST embed.unlink": "unlink", "GET embed.new": "create",
     "GET embed.new_fields": "create", "POST embed.create": "create", "GET embed.edit": "update",
-    "POST embed.update": "update", "GET api.collection": "view", "POST api.collection": "link", "POST api.create": "create",
-    "GET api.entity": "view", "PATCH api.entity": "update", "DELETE api.entity": "unlink", "GET api.older_collection": "view",
+    "POST embed.update": "update", "POST embed.follow": "link", "GET api.collection": "view",
+    "POST api.collection": "link", "POST api.create": "create", "GET api.entity": "view",
+    "PATCH api.entity": "update or link", "DELETE api.entity": "unlink", "GET api.older_collection": "view",
     "POST api.older_collection": "link", "POST api.older_create": "create", "GET api.older_entity": "view",
-    "PATCH api.older_entity": "update", "DELETE api.older_entity": "unlink",
+    "PATCH api.older_entity": "update or link", "DELETE api.older_entity": "unlink",
 }  # fmt: skip
 SUBSETS = [list(some) for count in range(1, len(ALL) + 1) for some in itertools.combinations(ALL, count)]
 

@@ -144,6 +144,7 @@ REACHES = {
     "GET api.integrations": "vearwtgomlp",
     "GET api.integration_card": "vearwtgml",
     "GET api.available": "eawtgmc",
+    "GET api.choices": "eawtgmc",
     "GET api.health": "vearwtg",
     "GET api.sources": "at",
     "POST api.create_source": "t",
@@ -162,9 +163,11 @@ REACHES = {
     "POST objects.link": "ea",
     "GET objects.new": "ea",
     "GET objects.new_fields": "ea",
+    "GET objects.new_choices": "ea",
     "POST objects.create": "ea",
     "GET objects.edit": "ea",
     "POST objects.update": "ea",
+    "POST objects.follow": "ea",
     "POST objects.unlink": "ea",
     #
     "GET embed.page": "mlp",
@@ -175,9 +178,11 @@ REACHES = {
     "POST embed.link": "m",
     "GET embed.new": "mc",
     "GET embed.new_fields": "mc",
+    "GET embed.new_choices": "mc",
     "POST embed.create": "mc",
     "GET embed.edit": "m",
     "POST embed.update": "m",
+    "POST embed.follow": "m",
     "POST embed.unlink": "m",
 }
 """Who reaches a route. Where it names an object, that is the own object of the embed tokens and of ``g``."""
@@ -204,9 +209,11 @@ REACHES_FOREIGN = {
     "POST objects.link": "ea",
     "GET objects.new": "ea",
     "GET objects.new_fields": "ea",
+    "GET objects.new_choices": "ea",
     "POST objects.create": "ea",
     "GET objects.edit": "ea",
     "POST objects.update": "ea",
+    "POST objects.follow": "ea",
     "POST objects.unlink": "ea",
     #
     "GET embed.page": "",
@@ -217,9 +224,11 @@ REACHES_FOREIGN = {
     "POST embed.link": "",
     "GET embed.new": "",
     "GET embed.new_fields": "",
+    "GET embed.new_choices": "",
     "POST embed.create": "",
     "GET embed.edit": "",
     "POST embed.update": "",
+    "POST embed.follow": "",
     "POST embed.unlink": "",
 }
 """Who reaches the routes that name an object for an object of another application."""
@@ -370,8 +379,9 @@ def test_administration_is_for_administrators() -> None:
 
 def test_each_action_of_the_tool_needs_its_right() -> None:
     rights = {
-        "list-integrations": "view", "list": "view", "get": "view", "search": {"link", "create"}, "health": "view",
-        "link": "link", "create": "create", "update": "update", "unlink": "unlink",
+        "list-integrations": "view", "list": "view", "get": "view", "search": {"link", "create"},
+        "choices": {"link", "create"}, "health": "view", "link": "link", "create": "create", "update": "update",
+        "unlink": "unlink", "follow": "link",
     }  # fmt: skip
 
     assert rights == TOOL

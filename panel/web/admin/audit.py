@@ -39,6 +39,7 @@ LABELS_BY_GROUP: Mapping[str, Mapping[AuditAction, str]] = {
     "Links": {
         AuditAction.LINK: "Linked",
         AuditAction.UNLINK: "Unlinked",
+        AuditAction.FOLLOW: "Link updated",
         AuditAction.CREATE: "Created",
         AuditAction.CREATE_UNCERTAIN: "Create unconfirmed",
         AuditAction.CREATE_SETTLED: "Create settled",
