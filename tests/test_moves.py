@@ -6,10 +6,11 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
+from embedders import token_of
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import select, update
-from support import CASE, CASE_PATH, Upstreams, signed_in_client
+from support import CASE, CASE_PATH, CONSOLE, Upstreams, signed_in_client
 from web.tab_reader import HTMX, follow, get, leaf, send
 
 from panel.accounts.principal import Action, Principal
@@ -232,6 +233,18 @@ def test_json_names_what_is_wrong(
     answer = client.patch(f"{CASE_PATH}/xwiki/{OLD}", headers=bearer("write"), json=body)
 
     assert (answer.status_code, answer.json.get("field")) == (status, field)
+
+
+@pytest.mark.parametrize(("can", "status"), [(["view", "link"], 200), (["view", "update", "unlink", "create"], 403)])
+def test_an_embedding_application_follows_with_the_right_to_link(
+    wiki: Upstreams, services: Panel, client: FlaskClient, can: list[str], status: int
+) -> None:
+    made = services.embed_apps.create("Cases", ["https://cases.example.org"], by=CONSOLE)
+    headers = {"Authorization": f"Bearer {token_of(made, CASE, sub='carol', can=can)}"}
+
+    answer = client.patch(f"{CASE_PATH}/xwiki/{OLD}", headers=headers, json={"reference": NEW})
+
+    assert answer.status_code == status
 
 
 # --- the tab ------------------------------------------------------------------------------------------------------

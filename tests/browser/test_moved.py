@@ -99,3 +99,19 @@ def test_moved_pages_are_followed_with_one_click_each(world: World, tab: Callabl
     addresses = [link.get_attribute("href") or "" for link in page.locator("a.lp-title").all()]
     assert {address.rpartition("/")[2] for address in addresses} == {"PlainNow", "RedirectedNow", "TwiceNow"}
     expect(page.get_by_text("No longer visible in xWiki")).to_have_count(1)
+
+
+@pytest.mark.parametrize(("width", "theme"), [(320, "light"), (900, "dark")])
+def test_moved_rows_are_accessible_and_fit(world: World, tab: Callable[[], Page], width: int, theme: str) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
+    _rename_all(world.wiki)
+    # Another page that the first one can be.
+    world.wiki.add_page("Dev.Deep.Sibling", title="A long title " * 8, created=MADE, version="2.1")
+    page = tab()
+    page.set_viewport_size({"width": width, "height": 800})
+    page.goto(f"{world.url}{LIST}?theme={theme}")
+    expect(page.locator(".lp-places li")).to_have_count(2)
+
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert Axe().run(page).response["violations"] == []

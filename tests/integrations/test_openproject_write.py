@@ -222,7 +222,7 @@ def test_a_create_without_a_complete_response_is_uncertain_and_never_repeated(
     ("fault", "reason"),
     [
         ("unauthorized", Reason.CREDENTIALS_REJECTED),
-        ("forbidden", Reason.FORBIDDEN),
+        ("wall", Reason.UNEXPECTED_RESPONSE),
         ("rate-limited", Reason.RATE_LIMITED),
         ("redirect", Reason.UNEXPECTED_REDIRECT),
     ],

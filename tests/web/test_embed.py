@@ -182,6 +182,7 @@ READING = (
     ("GET", "/embed/{o}/integrations/{i}/search?q=a"),
     ("GET", "/embed/{o}/integrations/{i}/new"),
     ("GET", "/embed/{o}/integrations/{i}/new/fields"),
+    ("GET", "/embed/{o}/integrations/{i}/new/choices?field=space"),
     ("GET", "/embed/{o}/integrations/{i}/items/{r}/excerpt"),
     ("GET", "/embed/{o}/integrations/{i}/items/{r}/edit"),
     ("GET", "/api/objects/{o}/integrations/{i}"),

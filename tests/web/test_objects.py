@@ -1176,6 +1176,17 @@ def test_fields_that_the_upstream_asks_for_are_filled_with_the_change(
     assert demanding.openproject.world.work_packages[101].custom == {1: "4", 2: "Z2026-0148"}
 
 
+def test_a_rate_limit_on_forms_leaves_lists_alone(editor: FlaskClient, upstreams: Upstreams, linked: Link) -> None:
+    linked("openproject", "101", "102")
+    upstreams.openproject.load.form_limit = 2
+
+    for number in range(4):
+        drawer = get(editor, leaf("openproject", "/items/101/edit"))
+        assert (drawer.status, get(editor, leaf("openproject")).status) == (200, 200)
+        offered = ["New", "In progress"] if number < 2 else ["New", "In progress", "Closed"]
+        assert drawer.texts("select[name=status] option") == offered
+
+
 def test_without_the_form_the_page_of_the_upstream_is_offered(
     editor: FlaskClient, demanding: Upstreams, drawer: Seen
 ) -> None:

@@ -103,7 +103,9 @@ def classify(answer: Answer, source: SourceConfig) -> Problem | None:
     if answer.status == 401:
         return _classify_refusal(answer, source)
     if source.signs_in and _reports_user(answer) and reported_user(answer) is None:
-        return _not_accepted(source) if _has_own_header(answer) else _user_is_hidden(answer)
+        if _has_own_header(answer):
+            return _not_accepted(source)
+        return _user_is_hidden(answer) if answer.status < 300 else None
     if answer.status < 300 and not answer.is_json:
         return Problem(Reason.UNEXPECTED_RESPONSE, f"{answer.where} answered {answer.status} without JSON.")
     return None
@@ -112,8 +114,7 @@ def classify(answer: Answer, source: SourceConfig) -> Problem | None:
 def _classify_refusal(answer: Answer, source: SourceConfig) -> Problem | None:
     """Classify a 401. To an accepted account it means that the page is not visible; the caller handles that."""
     if not source.signs_in:
-        needs = f"{answer.where} needs an account, and this source has none."
-        return None if _has_own_header(answer) else Problem(Reason.FORBIDDEN, needs)
+        return None
     if reported_version(answer) and not _reports_user(answer):
         challenged = answer.headers.get("www-authenticate", "").lower().startswith("basic")
         return _not_accepted(source) if challenged else None
