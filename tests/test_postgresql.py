@@ -481,6 +481,36 @@ def test_a_database_that_only_reads_refuses_writes_in_one_sentence(
     assert (answer.json or {})["message"].startswith("The panel's own storage is read-only.")
 
 
+def test_a_connection_that_ends_during_a_commit_leaves_it_open_whether_that_was_saved(
+    connected: Flask, postgresql: Postgresql
+) -> None:
+    client, known = connected.test_client(), headers(connected)
+    with connected.app_context():
+        engine = db.engine
+    linking: list[int] = []
+
+    def notice(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
+        if statement.startswith("INSERT INTO link"):
+            linking.append(connection.connection.dbapi_connection.info.backend_pid)
+
+    def end(connection: Any) -> None:
+        if linking:
+            postgresql.run(f"SELECT pg_terminate_backend({linking.pop()})")
+
+    event.listen(engine, "before_cursor_execute", notice)
+    event.listen(engine, "commit", end)
+    try:
+        answer = client.post(f"{CASE_PATH}/openproject", json={"reference": "101"}, headers=known)
+    finally:
+        event.remove(engine, "before_cursor_execute", notice)
+        event.remove(engine, "commit", end)
+
+    assert (answer.status_code, "Retry-After" in answer.headers) == (503, False)
+    assert (answer.json or {})["message"] == (
+        "The panel's own storage broke off while it saved. We cannot tell whether it was saved. Check before trying again."
+    )
+
+
 def _end_sessions(postgresql: Postgresql, name: str) -> None:
     postgresql.run(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
 
