@@ -464,25 +464,9 @@ class Links:
             ) as upstream:
                 item = leaf.update(upstream, reference, changes)
         except PanelError as exc:
-            if exc.in_doubt:
-                _record_uncertain(
-                    AuditAction.UPDATE_UNCERTAIN, visitor, leaf, obj, subject=reference, detail=named,
-                    also=lambda: open_updates.close(opened),
-                )  # fmt: skip
-            else:
-                _abandon(visitor, lambda: open_updates.close(opened))
+            _record_not_updated(visitor, leaf, obj, reference, named, opened, in_doubt=exc.in_doubt)
             raise
-        try:
-            open_updates.close(opened)
-            audit.record(
-                AuditAction.UPDATE, visitor.actor, subject=reference, obj=obj, integration=leaf.id, detail=named
-            )
-            db.session.commit()
-        except SQLAlchemyError as exc:
-            log.error("the audit trail lacks update of %s: %s", visitor.caller.request_id, type(exc).__name__)
-            _note(lambda: open_updates.note_made(opened))
-            sentence = f"The change was made in {leaf.descriptor.upstream}; it could not be recorded here."
-            raise NotRecorded(sentence) from exc
+        _record_updated(visitor, leaf, obj, reference, named, opened)
         return Row(pointer, item)
 
     def settle_update(self, visitor: Visitor, opened: OpenUpdate, *, is_made: bool) -> None:
@@ -547,6 +531,36 @@ def _record_uncertain(
     except STORAGE_FAILURES as exc:
         db.session.rollback()
         log.error("the audit trail lacks %s of %s: %s", action.value, visitor.caller.request_id, type(exc).__name__)
+
+
+def _record_updated(
+    visitor: Visitor, leaf: Integration, obj: ObjectRef, reference: str, named: str, opened: int
+) -> None:
+    """Replace the record of an open update by its line in the audit trail. Raises NotRecorded."""
+    try:
+        open_updates.close(opened)
+        audit.record(AuditAction.UPDATE, visitor.actor, subject=reference, obj=obj, integration=leaf.id, detail=named)
+        db.session.commit()
+    except SQLAlchemyError as exc:
+        log.error("the audit trail lacks update of %s: %s", visitor.caller.request_id, type(exc).__name__)
+        _note(lambda: open_updates.note_made(opened))
+        sentence = f"The change was made in {leaf.descriptor.upstream}; it could not be recorded here."
+        raise NotRecorded(sentence) from exc
+
+
+def _record_not_updated(
+    visitor: Visitor, leaf: Integration, obj: ObjectRef, reference: str, named: str, opened: int, *, in_doubt: bool
+) -> None:
+    """Remove the record of an open update that was refused; one that may have been made gets its line instead."""
+
+    def close() -> None:
+        open_updates.close(opened)
+
+    if in_doubt:
+        action = AuditAction.UPDATE_UNCERTAIN
+        _record_uncertain(action, visitor, leaf, obj, subject=reference, detail=named, also=close)
+    else:
+        _abandon(visitor, close)
 
 
 def _abandon(visitor: Visitor, close: Callable[[], object]) -> None:
