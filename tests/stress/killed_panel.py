@@ -170,9 +170,9 @@ class Processes:
         return children(self.server.process.pid)[0]
 
     def kill_workers(self) -> None:
-        """One of them, or all."""
+        """One of them, or all. There is none while gunicorn replaces them."""
         workers = children(self.master)
-        self._kill(workers if self.random.random() < 0.5 else self.random.sample(workers, 1))
+        self._kill(workers if self.random.random() < 0.5 else self.random.sample(workers, min(1, len(workers))))
 
     def kill_group(self) -> None:
         """The process that `make serve` starts, gunicorn, and its workers."""
