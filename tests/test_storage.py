@@ -16,7 +16,8 @@ import time_machine
 from flask import Flask
 from sqlalchemy import Engine, event
 from sqlalchemy.exc import OperationalError
-from support import CASE_PATH, CONSOLE, api_token
+from support import CASE_PATH, CONSOLE, api_token, signed_in_client
+from web.tab_reader import HTMX, get, leaf
 
 from panel.connector.limiter import Admission, Rate
 from panel.connector.source import SourceConfig
@@ -293,3 +294,27 @@ def test_every_reason_has_its_row(where: str) -> None:
     del table[StorageReason.FULL]
     with pytest.raises(LookupError, match="full has no row"):
         require_rows(table, where)
+
+
+def test_several_references_of_which_the_disk_took_one_say_so(connected: Flask) -> None:
+    client, inserted = signed_in_client(connected, "carol", "admin"), []
+
+    def refuse(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
+        if statement.startswith("INSERT INTO link"):
+            inserted.append(statement)
+            if len(inserted) > 1:
+                raise OperationalError(statement, None, _Refusal(sqlite="SQLITE_FULL"))
+
+    with connected.app_context():
+        engine = db.engine
+    form = get(client, leaf("openproject")).find("input[name=csrf_token]").attributes["value"]
+    event.listen(engine, "before_cursor_execute", refuse)
+    try:
+        page = client.post(
+            leaf("openproject", "/links"), data={"csrf_token": form, "reference": ["101", "102"]}, headers=HTMX
+        )
+    finally:
+        event.remove(engine, "before_cursor_execute", refuse)
+
+    assert "The disk of the panel" in page.text
+    assert "102" in page.text

@@ -330,6 +330,7 @@ class Links:
             db.session.rollback()
             log.error("%s stopped linking: %s", visitor.caller.request_id, type(exc).__name__)
             result.refused, result.left = NotRecorded("The panel's own storage does not answer now."), left
+            result.refused.__cause__ = exc
         if not result.rows and result.refused is None:
             result.refused = AlreadyLinked(f"These {leaf.descriptor.noun_plural} are already linked.")
         return result

@@ -23,7 +23,7 @@ from panel.web.failure_log import log_storage_failure
 from panel.web.formatting import key as row_key
 from panel.web.htmx import wants_fragment
 from panel.web.parsing import PICKER_LENGTH, SEARCH_LENGTH, field_texts, positive, search_text
-from panel.web.storage_words import retry_header
+from panel.web.storage_words import retry_header, storage_text
 from panel.web.tab.asked_fields import asked_inputs, submitted_asked, with_asked
 from panel.web.tab.forms import (
     ASKED,
@@ -226,11 +226,17 @@ def link(integration: str) -> Any:
     )
     more: dict[str, Any] = {"left": done.left}
     if done.refused is not None:
-        more["problem_view"] = problem_view(here, leaf, done.refused)
+        more["problem_view"] = problem_view(here, leaf, _with_reason(done.refused))
     if not done.rows:
         more["query"] = request.form.get("q", "") or (texts[0] if texts else "")
         return show_list(here, leaf, shown, status=status_of(done.refused) if done.refused else 200, **more)
     return show_list(here, leaf, shown, banner=_linked_banner(here, leaf, done.rows), **more)
+
+
+def _with_reason(refused: PanelError) -> PanelError:
+    """The failure, which names the reason of a failure of our storage."""
+    cause = refused.__cause__
+    return NotRecorded(storage_text(cause)) if isinstance(cause, STORAGE_FAILURES) else refused
 
 
 def _link_all(here: Visit, leaf: Integration, texts: list[str]) -> LinkedAll:
