@@ -123,9 +123,10 @@ def succeeded(status: int) -> bool:
 def refuses(status: int) -> bool:
     """Whether a status proves that a write changed nothing. A 5xx does not: it may come after the change.
 
-    A redirect counts as a refusal, because the panel follows none.
+    A redirect counts as a refusal, because the panel follows none. Those that may come after the change are 300, 303
+    and 304, https://www.rfc-editor.org/rfc/rfc9110#section-15.4.
     """
-    return 300 <= status < 500
+    return 300 <= status < 500 and status not in (300, 303, 304)
 
 
 def problem_of_status(status: int, headers: Mapping[str, str], endpoint: Endpoint) -> Problem:

@@ -7,7 +7,7 @@ Nothing of the upstream is stored; a link is a pointer.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
@@ -30,7 +30,7 @@ from panel.core.text import trimmed
 from panel.core.text_limits import REFERENCE_LENGTH, refuse_longer
 from panel.integrations.contract import AskedField, Integration, creating
 from panel.integrations.registry import Registry
-from panel.links import idempotency, open_creates, pointers
+from panel.links import idempotency, open_creates, open_updates, pointers
 from panel.links.locate import located
 from panel.links.pasted import resolve_pasted
 from panel.links.upstream import open_upstream
@@ -46,7 +46,7 @@ from panel.sources.checks import (
 from panel.sources.instances import Instances
 from panel.sources.resolver import ResolvedSource, SourceResolver
 from panel.storage.engine import STORAGE_FAILURES, db
-from panel.storage.models import CreateIntent, Link, OpenCreate
+from panel.storage.models import CreateIntent, Link, OpenCreate, OpenUpdate
 
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 200
@@ -330,6 +330,7 @@ class Links:
             db.session.rollback()
             log.error("%s stopped linking: %s", visitor.caller.request_id, type(exc).__name__)
             result.refused, result.left = NotRecorded("The panel's own storage does not answer now."), left
+            result.refused.__cause__ = exc
         if not result.rows and result.refused is None:
             result.refused = AlreadyLinked(f"These {leaf.descriptor.noun_plural} are already linked.")
         return result
@@ -371,12 +372,14 @@ class Links:
             item = self._create_upstream(visitor, leaf, source, obj, values)
         except Uncertain:
             # The open create and its key stay: a second try with the same key must not create a second item.
-            _record_uncertain(AuditAction.CREATE_UNCERTAIN, visitor, leaf, obj, opened=opened)
+            _record_uncertain(
+                AuditAction.CREATE_UNCERTAIN, visitor, leaf, obj, also=lambda: open_creates.mark_unanswered(opened)
+            )
             raise
         except Exception as exc:
             if isinstance(exc, PanelError) and exc.in_doubt:
                 _record_uncertain(AuditAction.CREATE_UNCERTAIN, visitor, leaf, obj)
-            _abandon(visitor, opened)
+            _abandon(visitor, lambda: open_creates.abandon(opened))
             raise
         try:
             return self._linked_new(visitor, leaf, obj, source, item, opened)
@@ -455,26 +458,29 @@ class Links:
         named = ", ".join(
             [*(field.name for field in leaf.descriptor.update if field.name in changes), *_asked_in(changes)]
         )
+        opened = open_updates.begin(visitor.actor, leaf.id, obj, reference, named)
         try:
             with open_upstream(
                 self._connector, leaf, source, visitor.caller, pointers=[pointer], fresh=True
             ) as upstream:
                 item = leaf.update(upstream, reference, changes)
         except PanelError as exc:
-            if exc.in_doubt:
-                _record_uncertain(AuditAction.UPDATE_UNCERTAIN, visitor, leaf, obj, subject=reference, detail=named)
+            _record_not_updated(visitor, leaf, obj, reference, named, opened, in_doubt=exc.in_doubt)
             raise
-        try:
-            audit.record(
-                AuditAction.UPDATE, visitor.actor, subject=reference, obj=obj, integration=leaf.id, detail=named
-            )
-            db.session.commit()
-        except SQLAlchemyError as exc:
-            db.session.rollback()
-            log.error("the audit trail lacks update of %s: %s", visitor.caller.request_id, type(exc).__name__)
-            sentence = f"The change was made in {leaf.descriptor.upstream}; it could not be recorded here."
-            raise NotRecorded(sentence) from exc
+        _record_updated(visitor, leaf, obj, reference, named, opened)
         return Row(pointer, item)
+
+    def settle_update(self, visitor: Visitor, opened: OpenUpdate, *, is_made: bool) -> None:
+        """Record a change that the audit trail lacks, as an administrator found it in the upstream."""
+        visitor.principal.require(Action.ADMIN)
+        found = "changed" if is_made else "not changed"
+        audit.record(
+            AuditAction.UPDATE_SETTLED, visitor.actor, subject=opened.reference, integration=opened.integration,
+            obj=ObjectRef(opened.register, opened.schema, opened.object_id),
+            detail=f"{found}: {opened.fields}; {opened.who}, {opened.started_at:%Y-%m-%d %H:%M} UTC",
+        )  # fmt: skip
+        open_updates.close(opened.id)
+        db.session.commit()
 
     def unlink(self, visitor: Visitor, integration: str, obj: ObjectRef, reference: str) -> None:
         """Remove the pointer. No request goes upstream and nothing changes there. Raises NotFound."""
@@ -513,12 +519,14 @@ def _beside_newest(visitor: Visitor, leaf: Integration, obj: ObjectRef) -> Mappi
 
 def _record_uncertain(
     action: AuditAction, visitor: Visitor, leaf: Integration, obj: ObjectRef, *, subject: str = "", detail: str = "",
-    opened: int | None = None,
+    also: Callable[[], object] = lambda: None,
 ) -> None:  # fmt: skip
-    """Record a write that was sent and got no complete answer. A failure of our storage does not hide that failure."""
+    """Record a write that was sent and got no complete answer. A failure of our storage does not hide that failure.
+
+    ``also`` changes the record of the open write in the same transaction.
+    """
     try:
-        if opened is not None:
-            open_creates.mark_unanswered(opened)
+        also()
         audit.record(action, visitor.actor, subject=subject, obj=obj, integration=leaf.id, detail=detail)
         db.session.commit()
     except STORAGE_FAILURES as exc:
@@ -526,22 +534,58 @@ def _record_uncertain(
         log.error("the audit trail lacks %s of %s: %s", action.value, visitor.caller.request_id, type(exc).__name__)
 
 
-def _abandon(visitor: Visitor, opened: int) -> None:
-    """Remove the open create of a failed create. A failure of our storage leaves it and does not hide that failure."""
+def _record_updated(
+    visitor: Visitor, leaf: Integration, obj: ObjectRef, reference: str, named: str, opened: int
+) -> None:
+    """Replace the record of an open update by its line in the audit trail. Raises NotRecorded."""
+    try:
+        open_updates.close(opened)
+        audit.record(AuditAction.UPDATE, visitor.actor, subject=reference, obj=obj, integration=leaf.id, detail=named)
+        db.session.commit()
+    except SQLAlchemyError as exc:
+        log.error("the audit trail lacks update of %s: %s", visitor.caller.request_id, type(exc).__name__)
+        _note(lambda: open_updates.note_made(opened))
+        sentence = f"The change was made in {leaf.descriptor.upstream}; it could not be recorded here."
+        raise NotRecorded(sentence) from exc
+
+
+def _record_not_updated(
+    visitor: Visitor, leaf: Integration, obj: ObjectRef, reference: str, named: str, opened: int, *, in_doubt: bool
+) -> None:
+    """Remove the record of an open update that was refused; one that may have been made gets its line instead."""
+
+    def close() -> None:
+        open_updates.close(opened)
+
+    if in_doubt:
+        action = AuditAction.UPDATE_UNCERTAIN
+        _record_uncertain(action, visitor, leaf, obj, subject=reference, detail=named, also=close)
+    else:
+        _abandon(visitor, close)
+
+
+def _abandon(visitor: Visitor, close: Callable[[], object]) -> None:
+    """Remove the record of a failed write. A failure of our storage leaves it and does not hide that failure."""
     try:
         db.session.rollback()
-        open_creates.abandon(opened)
+        close()
+        db.session.commit()
     except STORAGE_FAILURES as exc:
         db.session.rollback()
-        log.error("the open create of %s stays: %s", visitor.caller.request_id, type(exc).__name__)
+        log.error("the record of the open write of %s stays: %s", visitor.caller.request_id, type(exc).__name__)
 
 
 def _note_created(visitor: Visitor, opened: int, reference: str, cause: Exception) -> None:
     """Note what was created but could not be linked, in the log and, if our storage takes it, in the open create."""
     log.error("%s created %s and could not link it: %s", visitor.caller.request_id, reference, type(cause).__name__)
+    _note(lambda: open_creates.note_reference(opened, reference))
+
+
+def _note(work: Callable[[], object]) -> None:
+    """Do ``work`` if our storage takes it, after it has failed."""
     try:
         db.session.rollback()
-        open_creates.note_reference(opened, reference)
+        work()
     except SQLAlchemyError:
         db.session.rollback()
 

@@ -80,6 +80,10 @@ class StandIn:
         self.fault: str | None = None
         self.fault_only: Callable[[Request], bool] = lambda request: True
         """Restricts ``fault`` to the requests for which this returns true."""
+        self.on_request: Callable[[Request], object] = lambda request: None
+        """Called with each request before anything is done."""
+        self.finish: Callable[[Request, Response], Response] = lambda request, response: response
+        """Called when a request has been carried out. Returns the response to send: this one, or another."""
         self.removed_headers: frozenset[str] = frozenset()
         """Names of response headers that do not arrive, as behind a proxy that lets only known ones pass."""
         self._lock = threading.Lock()
@@ -97,10 +101,11 @@ class StandIn:
         path, _, query = raw.partition("?")
         if request.path.startswith("/_sandbox"):
             return self._control(request)(environ, start_response)
+        self.on_request(request)
         if self.fault is not None and self.fault_only(request):
             response = self.failing(self.fault, request)
         else:
-            response = self.answer(request)
+            response = self.finish(request, self.answer(request))
         for name in self.removed_headers:
             response.headers.pop(name, None)
         response.headers["X-Sandbox"] = f"Leafpanel stand-in of {self.product}"

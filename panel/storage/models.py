@@ -163,6 +163,27 @@ class OpenCreate(Model):
     intent_id: Mapped[int | None] = mapped_column(ForeignKey("create_intent.id", ondelete="SET NULL"), index=True)
 
 
+class OpenUpdate(Model):
+    """A change of a linked item that is under way, or that the audit trail lacks; removed once it has a line."""
+
+    __tablename__ = "open_update"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    started_at: Mapped[datetime] = mapped_column(Moment, default=now, index=True)
+    integration: Mapped[str] = mapped_column(String(63))
+    register: Mapped[str] = mapped_column(String(255))
+    schema: Mapped[str] = mapped_column(String(255))
+    object_id: Mapped[str] = mapped_column(String(255))
+    reference: Mapped[str] = mapped_column(String(1000))
+    fields: Mapped[str] = mapped_column(String(500))
+    """The names of the changed fields."""
+    who: Mapped[str] = mapped_column(String(200))
+    face: Mapped[str] = mapped_column(String(20))
+    request_id: Mapped[str] = mapped_column(String(20))
+    is_made: Mapped[bool] = mapped_column(default=False)
+    """Whether the upstream answered that it made the change."""
+
+
 class User(Model):
     """A person who signs in. ``must_choose`` is set while the password is a one-time password."""
 

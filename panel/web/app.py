@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from flask import Flask
 from flask_bootstrap import Bootstrap5
 from flask_wtf import CSRFProtect
+from werkzeug.routing import IntegerConverter, Map
 
 from panel.web import error_pages, formatting, log_lines, object_paths
 from panel.web.admin import blueprint as admin
@@ -18,9 +21,22 @@ from panel.web.tab import views as tab
 
 csrf = CSRFProtect()
 
+LARGEST_ID = 2**31 - 1
+"""The largest id that a column can hold."""
+
+
+class IdConverter(IntegerConverter):
+    """A row's id in an address. A number that no column can hold leads nowhere, as any other unknown id."""
+
+    regex = "[0-9]{1,10}"
+
+    def __init__(self, url_map: Map, **options: Any) -> None:
+        super().__init__(url_map, **{"max": LARGEST_ID, **options})
+
 
 def install(app: Flask) -> None:
     """Install everything. Hooks run in the order in which they are registered here."""
+    app.url_map.converters["int"] = IdConverter
     with_bearer_token = (api.bp, mcp.bp, embed.bp)
     Bootstrap5(app)
     object_paths.install(app)

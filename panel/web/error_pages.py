@@ -19,9 +19,10 @@ from panel.web.auth.plain_http import address_to_sign_in, cannot_sign_in
 from panel.web.auth.same_origin import CrossSiteRequest
 from panel.web.auth.session import PasswordNeeded, SignInNeeded, current_path
 from panel.web.context import panel, request_id, wants_json
-from panel.web.error_bodies import bug_words, error_body, json_error, plain_body, status_of, storage_words
+from panel.web.error_bodies import bug_words, error_body, json_error, plain_body, status_of
 from panel.web.failure_log import log_storage_failure
 from panel.web.htmx import wants_fragment
+from panel.web.storage_words import retry_header, storage_words
 
 log = logging.getLogger(__name__)
 
@@ -113,7 +114,9 @@ def _http_error(exc: HTTPException) -> Any:
 
 def _storage_error(exc: Exception) -> Any:
     log_storage_failure(exc)
-    return _respond(storage_words(exc), 503)
+    response = make_response(_respond(storage_words(exc), 503))
+    response.headers.update(retry_header(exc))
+    return response
 
 
 def _data_error(exc: DataError) -> Any:

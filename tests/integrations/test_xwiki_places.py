@@ -58,6 +58,11 @@ def test_places_are_found_by_their_titles(wiki: WikiServer, search: str) -> None
     assert r"07\. Dev" in _shown(_find(wiki, search))
 
 
+@pytest.mark.parametrize("typed", ["../../etc/passwd", ".", "Outer.", "a\x00b"])
+def test_a_typed_place_that_no_space_can_have_is_no_choice(wiki: WikiServer, typed: str) -> None:
+    assert list(_shown(_find(wiki, chosen=typed))) == list(SMALL)
+
+
 @pytest.mark.parametrize("search", ["%", "_", "d_v", "nowhere"])
 def test_a_pattern_is_no_word(wiki: WikiServer, search: str) -> None:
     assert _find(wiki, search).items == ()

@@ -21,7 +21,8 @@ from test_oauth_pages import come_back, go
 from werkzeug.test import TestResponse
 
 from panel.logs.audit import AuditAction
-from panel.storage.models import AuditEntry
+from panel.storage.engine import db
+from panel.storage.models import AuditEntry, OpenUpdate
 
 SECRET = "canary-secret-41d8"
 TITLE = "Canary title 41d8"
@@ -37,6 +38,7 @@ class World:
     upstreams: Upstreams
     alice: FlaskClient
     behind: Behind
+    folder: Path
     reference: str = ""
     """Of the last request."""
     secrets: list[str] = field(default_factory=lambda: [SECRET, TITLE])
@@ -89,8 +91,8 @@ class World:
 
 
 @pytest.fixture
-def world(connected: Flask, upstreams: Upstreams) -> World:
-    return World(connected, upstreams, signed_in_client(connected, "alice", "admin"), Behind(connected))
+def world(connected: Flask, upstreams: Upstreams, tmp_path: Path) -> World:
+    return World(connected, upstreams, signed_in_client(connected, "alice", "admin"), Behind(connected), tmp_path)
 
 
 # --- what is done ----------------------------------------------------------------------------------------------------
@@ -127,6 +129,27 @@ def create_without_answer(world: World) -> None:
 def settle_create(world: World) -> None:
     create_without_answer(world)
     world.press("/admin/creates/1/absent")
+
+
+def settle_update(world: World) -> None:
+    world.link()
+    with world.app.app_context():
+        opened = OpenUpdate(
+            integration="openproject", register="demo", schema="case", object_id="1", reference="101", fields="subject",
+            who="write script", face="JSON", request_id="LP-1", is_made=True,
+        )  # fmt: skip
+        db.session.add(opened)
+        db.session.commit()
+    world.press("/admin/creates/updates/1", value="changed")
+
+
+def backed_up(world: World) -> None:
+    world.command("backup", str(world.folder / "backup.tar.gz"))
+
+
+def restored(world: World) -> None:
+    backed_up(world)
+    world.command("restore", str(world.folder / "backup.tar.gz"), "--replace")
 
 
 def link_in_the_tab(world: World) -> None:
@@ -284,6 +307,7 @@ ROWS: list[tuple[AuditAction, Callable[[World], object], dict[str, Any]]] = [
     (AuditAction.CREATE_SETTLED, settle_create, {**PERSON, **LINKED, "subject": "", "detail": "not there"}),
     (AuditAction.UPDATE, update_by_json, {**SCRIPT, **LINKED, "detail": "subject, assignee"}),
     (AuditAction.UPDATE_UNCERTAIN, update_without_answer, {**SCRIPT, **LINKED, "detail": "subject"}),
+    (AuditAction.UPDATE_SETTLED, settle_update, {**PERSON, **LINKED, "detail": re.compile(r"changed: subject; write script, [-0-9]+ [0-9:]+ UTC")}),
     (AuditAction.UNLINK, unlink_by_json, {**SCRIPT, **LINKED}),
     (AuditAction.UNLINK, unlink_in_the_tab, {**PERSON, "face": "tab", **LINKED}),
     (
@@ -348,6 +372,9 @@ ROWS: list[tuple[AuditAction, Callable[[World], object], dict[str, Any]]] = [
         lambda w: w.command("keys", "rotate"),
         {**COMMAND, "detail": re.compile(r"key \w+, 2 sealed anew, retired \w+")},
     ),
+    #
+    (AuditAction.BACKUP_MADE, backed_up, {**COMMAND, "subject": "backup.tar.gz"}),
+    (AuditAction.BACKUP_RESTORED, restored, {**COMMAND, "subject": "backup.tar.gz"}),
     #
     (AuditAction.TOKEN_ISSUED, lambda w: w.press("/admin/tokens", name="agent", scope="read"), {**PERSON, "subject": "agent"}),
     (AuditAction.TOKEN_ISSUED, lambda w: w.command("token", "create", "agent", "--scope", "read"), {**COMMAND, "subject": "agent"}),

@@ -25,7 +25,7 @@ REACHED = 299
 
 VALUES = {
     "integration": "xwiki", "entity_id": "1528", "reference": "1528", "slug": "xwiki", "name": "xwiki-openconnector-source",
-    "filename": "tab.css", "app_id": "1", "token_id": 1, "user_id": 1, "create_id": 1,
+    "filename": "tab.css", "app_id": "1", "token_id": 1, "user_id": 1, "create_id": 1, "update_id": 1,
 }  # fmt: skip
 
 
@@ -103,6 +103,7 @@ REACHES = {
     "GET admin.creates.index": "a",
     "POST admin.creates.link": "a",
     "POST admin.creates.absent": "a",
+    "POST admin.creates.settle_update": "a",
     "GET admin.audit.index": "a",
     "GET admin.audit.as_csv": "a",
     "GET admin.audit.as_json": "a",

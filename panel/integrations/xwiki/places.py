@@ -21,7 +21,7 @@ from panel.integrations.xwiki.query import (
     note_closed_database,
     phrase,
 )
-from panel.integrations.xwiki.reference import HOME, BadReference, PageReference, local_space, names_of_space
+from panel.integrations.xwiki.reference import HOME, MAIN_WIKI, BadReference, PageReference, local_space, names_of_space
 from panel.integrations.xwiki.rest import MOST, REST, ask, entries, wiki_of
 
 _SHOWN = 50
@@ -37,8 +37,8 @@ def find_places(upstream: Upstream, search: str, chosen: str) -> Choices:
     """The places that match the typed words; the top level without words. The chosen one comes first."""
     words = " ".join(search.split())[:_LONGEST_SEARCH]
     places, is_all = _matching(upstream, words) if words else _outermost(upstream)
-    own = names_of_space(chosen) if chosen and not words else ()
-    shown = list(dict.fromkeys([*([own] if own else []), *places]))
+    own = _places([chosen]) if chosen and not words else []
+    shown = list(dict.fromkeys([*own, *places]))
     choices = _labelled(upstream, shown[:_SHOWN])
     return Choices(choices, len(shown) if is_all else max(len(shown), len(choices) + 1), at_least=not is_all)
 
@@ -125,7 +125,16 @@ def _hits(answer: Answer) -> Sequence[Mapping[str, Any]]:
 
 def _places(ids: Iterable[object]) -> list[Place]:
     names = (names_of_space(identifier) for identifier in ids if isinstance(identifier, str))
-    return list(dict.fromkeys(place for place in names if all(place)))
+    return list(dict.fromkeys(place for place in names if _is_place(place)))
+
+
+def _is_place(names: Place) -> bool:
+    """Whether a space can have these names: what was typed or received may hold an empty one or a control character."""
+    try:
+        PageReference(MAIN_WIKI, names, HOME)
+    except BadReference:
+        return False
+    return True
 
 
 def _labelled(upstream: Upstream, places: Sequence[Place]) -> tuple[Choice, ...]:

@@ -244,11 +244,10 @@ def _source(slug: str) -> dict[str, Any]:
     sources = panel().sources
     source = sources.get(slug)
     row = {**sources.values(source), "revision": source.revision, "updatedAt": moment(source.updated_at)}
-    try:
-        return {**row, "resolved": sources.addresses(slug, source.location, source.options)[1]}
-    except InvalidInput as exc:
-        # The row was edited or restored below the panel. Others are still listed, and this one can be mended.
-        return {**row, "resolved": "", "problem": str(exc)}
+    if problem := sources.problem(source):
+        # Others are still listed, and this one can be mended.
+        return {**row, "resolved": "", "problem": problem}
+    return {**row, "resolved": sources.addresses(slug, source.location, source.options)[1]}
 
 
 @bp.get("/sources")

@@ -121,6 +121,7 @@ RULES: Mapping[str, Rule] = {
     "GET admin.creates.index": ADMINISTRATORS,
     "POST admin.creates.link": ADMINISTRATORS,
     "POST admin.creates.absent": ADMINISTRATORS,
+    "POST admin.creates.settle_update": ADMINISTRATORS,
     "GET admin.audit.index": ADMINISTRATORS,
     "GET admin.audit.as_csv": ADMINISTRATORS,
     "GET admin.audit.as_json": ADMINISTRATORS,

@@ -17,7 +17,7 @@ from panel.storage.engine import STORAGE_FAILURES
 from panel.web.auth.rules import TOOL
 from panel.web.choices import choices_json, find_choices
 from panel.web.context import leaves_for, panel, request_id
-from panel.web.error_bodies import bug_words, error_body, plain_body, storage_words
+from panel.web.error_bodies import bug_words, error_body, plain_body
 from panel.web.failure_log import log_storage_failure
 from panel.web.log_lines import note_refused_call
 from panel.web.mcp.tool import ACTIONS, is_tool_name, payload_schemas, unescaped
@@ -34,6 +34,7 @@ from panel.web.parsing import (
     search_text,
 )
 from panel.web.serialize import found_json, health_json, item_json, known_health, leaf_row_json, list_json, row_json
+from panel.web.storage_words import storage_words
 
 log = logging.getLogger(__name__)
 

@@ -26,6 +26,7 @@ from panel.integrations.descriptor import Field
 from panel.web.context import panel
 from panel.web.notices import Notice
 from panel.web.parsing import SEARCH_LENGTH
+from panel.web.storage_words import storage_text
 from panel.web.tab.view_models import problem_view
 from panel.web.tab.visit import Visit
 
@@ -268,9 +269,9 @@ def why_not_created(
     return FormErrors("This was not created", str(exc)), {}
 
 
-def storage_failed(action: str) -> FormErrors:
+def storage_failed(action: str, exc: Exception) -> FormErrors:
     """The summary of a form that was not sent, because our own storage failed before. ``action``: created, changed."""
-    return FormErrors(f"This was not {action}", f"The panel's own storage does not answer now. Nothing was {action}.")
+    return FormErrors(f"This was not {action}", f"{storage_text(exc)} Nothing was {action}.")
 
 
 def incomplete(errors: Mapping[str, str]) -> FormErrors:

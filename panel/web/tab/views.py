@@ -23,6 +23,7 @@ from panel.web.failure_log import log_storage_failure
 from panel.web.formatting import key as row_key
 from panel.web.htmx import wants_fragment
 from panel.web.parsing import PICKER_LENGTH, SEARCH_LENGTH, field_texts, positive, search_text
+from panel.web.storage_words import retry_header, storage_text
 from panel.web.tab.asked_fields import asked_inputs, submitted_asked, with_asked
 from panel.web.tab.forms import (
     ASKED,
@@ -100,6 +101,11 @@ def _roll_back(exc: Exception) -> None:
     """Log a storage failure and make the session usable, so that a form can be drawn with what was typed."""
     log_storage_failure(exc)
     db.session.rollback()
+
+
+def _with_wait(response: Response, exc: Exception) -> Response:
+    response.headers.update(retry_header(exc))
+    return response
 
 
 @contextmanager
@@ -220,11 +226,17 @@ def link(integration: str) -> Any:
     )
     more: dict[str, Any] = {"left": done.left}
     if done.refused is not None:
-        more["problem_view"] = problem_view(here, leaf, done.refused)
+        more["problem_view"] = problem_view(here, leaf, _with_reason(done.refused))
     if not done.rows:
         more["query"] = request.form.get("q", "") or (texts[0] if texts else "")
         return show_list(here, leaf, shown, status=status_of(done.refused) if done.refused else 200, **more)
     return show_list(here, leaf, shown, banner=_linked_banner(here, leaf, done.rows), **more)
+
+
+def _with_reason(refused: PanelError) -> PanelError:
+    """The failure, which names the reason of a failure of our storage."""
+    cause = refused.__cause__
+    return NotRecorded(storage_text(cause)) if isinstance(cause, STORAGE_FAILURES) else refused
 
 
 def _link_all(here: Visit, leaf: Integration, texts: list[str]) -> LinkedAll:
@@ -334,7 +346,8 @@ def create(integration: str) -> Any:
         row = panel().links.create(here.visitor, leaf.id, here.object, given, key=key or None)
     except STORAGE_FAILURES as exc:
         _roll_back(exc)
-        return _create_page(here, leaf, _form_again(here, leaf, values, {}, storage_failed("created"), key), status=503)
+        form = _form_again(here, leaf, values, {}, storage_failed("created", exc), key)
+        return _with_wait(_create_page(here, leaf, form, status=503), exc)
     except PanelError as exc:
         with _told_anyway(exc):
             return _not_created(here, leaf, values, key, exc)
@@ -425,7 +438,7 @@ def update(integration: str, reference: str) -> Any:
         return _edit_conflict(here, leaf, reference, changed, asked)
     except STORAGE_FAILURES as exc:
         _roll_back(exc)
-        return _edit_again(here, leaf, reference, storage_failed("changed"), {}, 503)
+        return _with_wait(_edit_again(here, leaf, reference, storage_failed("changed", exc), {}, 503), exc)
     except PanelError as exc:
         with _told_anyway(exc):
             return _not_updated(here, leaf, reference, exc)
