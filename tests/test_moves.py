@@ -92,6 +92,21 @@ def test_an_older_link_gets_its_origin_when_its_page_is_read(
     assert _link().origin == known
 
 
+def test_a_page_is_shown_when_its_origin_cannot_be_stored(
+    connected: Flask, services: Panel, visitor: Visitor, upstreams: Upstreams
+) -> None:
+    services.links.link(visitor, "xwiki", CASE, "Sandbox.TestPage1")
+    db.session.execute(update(Link).values(origin=None))
+    db.session.commit()
+    db.session.connection().exec_driver_sql("PRAGMA query_only = ON")
+
+    row = services.links.item(visitor, "xwiki", CASE, "xwiki:Sandbox.TestPage1")
+
+    assert row.item is not None
+    assert row.item.state is State.LIVE
+    assert _link().origin is None
+
+
 def test_a_list_is_shown_when_moved_items_cannot_be_looked_for(
     wiki: Upstreams, services: Panel, visitor: Visitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -255,12 +270,15 @@ def editor(connected: Flask) -> FlaskClient:
     return signed_in_client(connected, "Noor V.", "editor")
 
 
-def test_the_tab_shows_a_moved_page_and_follows_it_without_scripts(wiki: Upstreams, editor: FlaskClient) -> None:
+def test_the_tab_shows_a_moved_page_and_follows_it_without_scripts(
+    wiki: Upstreams, editor: FlaskClient, services: Panel
+) -> None:
     page = get(editor, leaf("xwiki"))
 
     assert page.texts(".lp-summary") == ["1 page , 1 moved"]
     assert page.texts(".lp-title") == ["Permit of 2026"]
-    assert page.texts(".lp-gone") == ["Moved in xWiki. The link still points to Sandbox › Draft ."]
+    shown = services.registry.get("xwiki").shown_reference(OLD)
+    assert page.texts(".lp-gone") == [f"Moved in xWiki. The link still points to {shown} ."]
 
     after = follow(editor, send(editor, page, ".lp-follow"))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -14,8 +15,10 @@ from panel.core.errors import AlreadyLinked, NotFound
 from panel.integrations.contract import Integration
 from panel.logs import audit
 from panel.logs.audit import Actor, AuditAction
-from panel.storage.engine import db
+from panel.storage.engine import STORAGE_FAILURES, db
 from panel.storage.models import Link
+
+log = logging.getLogger(__name__)
 
 
 def as_pointer(leaf: Integration, source: SourceConfig | None, link: Link) -> Pointer:
@@ -141,13 +144,20 @@ def point_to(leaf: Integration, obj: ObjectRef, old: str, item: Item, *, by: Act
     return link
 
 
-def note_origin(link: Link, item: Item) -> None:
-    """Store the origin of a row that was made before origins were stored, and commit."""
-    if link.origin is not None or item.origin is None or item.state is not State.LIVE:
+def note_origin(leaf: Integration, obj: ObjectRef, pointer: Pointer, item: Item) -> None:
+    """Store the origin of a pointer that was made before origins were stored, and commit.
+
+    It is done while reading, so a failure of our storage only postpones it.
+    """
+    if pointer.origin is not None or item.origin is None or item.state is not State.LIVE:
         return
-    missing = update(Link).where(Link.id == link.id, Link.reference == item.reference, Link.origin.is_(None))
-    db.session.execute(missing.values(origin=item.origin))
-    db.session.commit()
+    missing = update(Link).where(*_of(obj, leaf), Link.reference == pointer.reference, Link.origin.is_(None))
+    try:
+        db.session.execute(missing.values(origin=item.origin))
+        db.session.commit()
+    except STORAGE_FAILURES as exc:
+        db.session.rollback()
+        log.warning("The origin of a link could not be stored: %s", type(exc).__name__)
 
 
 def _of(obj: ObjectRef, leaf: Integration | None = None) -> tuple[Any, ...]:

@@ -187,7 +187,7 @@ class Links:
             except NotFound:
                 item = Item.gone(reference, pointer.url)
             item = located(leaf, upstream, {reference: item}, [pointer])[reference]
-        pointers.note_origin(link, item)
+        pointers.note_origin(leaf, obj, pointer, item)
         return Row(pointer, item)
 
     def available(
