@@ -1,8 +1,9 @@
 """Spells the parts of an object and the id of an item as segments of an address, also those with a slash.
 
 WSGI decodes the path before an application sees it, so that ``%2F`` looks like a separator, and some proxies refuse it.
-Addresses of the panel therefore have the character U+E000 for a slash inside a part: no valid part contains it, and no
-server or proxy changes it. An incoming ``%2F`` is read as well, from the request target as it was sent.
+Addresses of the panel therefore have the character U+E000 for a slash inside a part, and U+E001 for the dots of a part
+that is a step in a path (``.`` and ``..``): no valid part contains them, and no server or proxy changes them. An
+incoming ``%2F`` is read as well, from the request target as it was sent.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from urllib.parse import quote, unquote, unquote_to_bytes
 from flask import Flask
 from werkzeug.routing import BaseConverter, PathConverter, UnicodeConverter
 
-SLASH = "\ue000"
-"""Private use, so not printable: ``parsing.object_ref`` refuses a part that contains it."""
+SLASH, DOT = "\ue000", "\ue001"
+"""Private use, so not printable: ``parsing.object_ref`` refuses a part that contains one."""
 
 _SLASH_IN_WSGI = SLASH.encode().decode("latin-1")
 _SAFE = "!$&'()*+,:;=@"
@@ -30,12 +31,20 @@ Wsgi = Callable[[dict[str, Any], Any], Iterable[bytes]]
 
 def segment(part: str) -> str:
     """A part of an object reference as one segment of an address."""
-    return quote(part.replace("/", SLASH), safe="")
+    return quote(_spelled(part), safe="")
 
 
 def parts_of(path: str) -> list[str]:
     """The parts in the segments of a path that is percent-encoded."""
-    return [unquote(part).replace(SLASH, "/") for part in path.split("/")]
+    return [_read(unquote(part)) for part in path.split("/")]
+
+
+def _spelled(part: str) -> str:
+    return part.replace(".", DOT) if part in (".", "..") else part.replace("/", SLASH)
+
+
+def _read(segment: str) -> str:
+    return segment.replace(SLASH, "/").replace(DOT, ".")
 
 
 def encoded(path: str) -> str:
@@ -45,10 +54,10 @@ def encoded(path: str) -> str:
 
 class _WithSlash(BaseConverter):
     def to_python(self, value: str) -> str:
-        return value.replace(SLASH, "/")
+        return _read(value)
 
     def to_url(self, value: str) -> str:
-        return quote(value.replace("/", SLASH), safe=_SAFE)
+        return quote(_spelled(value), safe=_SAFE)
 
 
 class PartConverter(_WithSlash, UnicodeConverter):

@@ -17,7 +17,6 @@ from panel.core.text import trimmed
 from panel.integrations.contract import Integration
 from panel.integrations.xwiki.reference import HOME, PageReference
 from panel.links.pasted import resolve_pasted
-from panel.web.formatting import short_reference
 from panel.web.mcp.tool import escaped, unescaped
 from panel.web.tab.columns import Columns
 
@@ -28,7 +27,7 @@ NAMES = (
     "Sandbox", "WebHome", "07. Dev", "a.b+c d", "50% off?", "a%2Fb", "x:y", "it's \"q\"", "a;b", "Überprüfung", "# hash",
     "Vergadering & besluit", "naïve café", "日本語", "\U0001f468‍\U0001f469‍\U0001f467 plan", "❤️", "مرحبا", "a=b&c",
     "C++", "back\\slash", "en/of", "(1)", "[a]", "a|b", "~tilde", "1.0", "view", "edit", "wiki", "docs", "e.V.", "...x",
-    "x>>y", "x__y", "<b>", "{{velocity}}", "$x", "doc", "\u200bzero", "end\u200b", "Ａ", "ﬁ",
+    "x>>y", "x__y", "<b>", "{{velocity}}", "$x", "doc", "a › b", "c · d", "\u200bzero", "end\u200b", "Ａ", "ﬁ",
 )  # fmt: skip
 """Names of spaces and pages as people give them; those without a meaning in addresses are in the minority."""
 
@@ -39,9 +38,9 @@ def shown(leaf: Integration, item: Item, upstream: Upstream) -> list[str]:
     """What rows, pages and answers show of an item, and each can be copied from there."""
     row = leaf.row(item)
     columns = Columns(leaf)
-    short = columns.number(item) if columns.layout == "ticket" else item.reference.removeprefix(f"{leaf.id}:")
+    short = columns.number(item) if columns.layout == "ticket" else leaf.shown_reference(item.reference)
     texts = [item.reference, item.url, leaf.url_for(upstream.source, item.reference), short]
-    texts += [short_reference(item.reference, leaf)]
+    texts += [item.reference.removeprefix(f"{leaf.id}:")]
     texts += [str(row[name]) for name in ("id", "reference", "displayId", "url") if name in row]
     texts += [unescaped(str(escaped(text))) for text in texts]
     return list(dict.fromkeys(texts))

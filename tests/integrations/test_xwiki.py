@@ -543,6 +543,8 @@ def test_a_rejected_login_says_what_may_be_wrong_with_the_name(modern: WikiServe
         ("{root}/", "Main.WebHome", 1),
         ("{root}/Sandbox/TestPage1", "Sandbox.TestPage1", 2),
         ("Sandbox/TestPage1", "Sandbox.TestPage1", 1),
+        ("Sandbox · TestPage1", "Sandbox.TestPage1", 1),
+        ("Dev › Sub", "Dev.Sub.WebHome", 1),
         ("Sandbox › TestPage1", "Sandbox.TestPage1", 2),
         ("[[The page>>doc:xwiki:Sandbox.TestPage1]]", "Sandbox.TestPage1", 1),
         ("{root}/bin/edit/Sandbox/TestPage1?editor=wiki", "Sandbox.TestPage1", 1),

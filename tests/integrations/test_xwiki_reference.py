@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from panel.core.errors import InvalidInput, WrongHost
+from panel.integrations.xwiki import pasted
 from panel.integrations.xwiki.pasted import Prefix, parse_pasted, prefix_of
 from panel.integrations.xwiki.reference import (
     BadReference,
@@ -21,6 +22,7 @@ from panel.integrations.xwiki.reference import (
 )
 
 ROOT = "https://wiki.example.org/xwiki"
+ACTIONS = pasted._PAGE_ACTIONS | pasted._FILE_ACTIONS | pasted._OTHER_ACTIONS
 
 names = st.text(st.characters(exclude_categories=("Cc", "Cs")), min_size=1, max_size=20)
 in_all_wikis = st.sampled_from(["xwiki", "docs"])
@@ -269,6 +271,9 @@ def test_error_names_the_other_host_of_a_page(address: str, location: str) -> No
         ("Dev/07", ["Dev.07", "Dev.07.WebHome"]),
         ("xwiki:A.b/c", ["A.b/c", "A.b/c.WebHome"]),
         ("A.b/c", ["A.b/c", "A.b/c.WebHome", r"A\.b.c", r"A\.b.c.WebHome"]),
+        ("xwiki:A.b › c", ["A.b › c", "A.b › c.WebHome"]),
+        ("xwiki:A.b · c", ["A.b · c", "A.b · c.WebHome"]),
+        ("A.b · c", [r"A\.b.c", "A.b · c", "A.b · c.WebHome"]),
         ("Dev › Sub", ["Dev.Sub.WebHome", "Dev.Sub"]),
         ("Dev › a:b", [r"Dev.a\:b.WebHome", "Dev.a:b"]),
         ("page:Dev › 07. Sub", [r"Dev.07\. Sub.WebHome", r"Dev.07\. Sub"]),
@@ -399,7 +404,9 @@ def test_a_short_address_of_another_wiki_is_refused_by_the_name_of_that_wiki() -
 
 @given(references.filter(lambda reference: reference.is_reachable), st.sampled_from([(), ("wiki",), ("a b", "+")]))
 def test_the_short_address_of_a_page_resolves_to_its_reference(reference: PageReference, prefix: Prefix) -> None:
-    path = "/".join(quote(part, safe="") for part in (*prefix, *reference.spaces, reference.name))
+    # xWiki parses the name of an action as that action, and then writes "view" before the space.
+    names = (*(["view"] if reference.spaces[0] in ACTIONS else []), *reference.spaces, reference.name)
+    path = "/".join(quote(part, safe="") for part in (*prefix, *names))
 
     address = f"https://wiki.example.org/{path}"
     assert reference in parse_pasted(address, ROOT, reference.wiki, lambda: prefix).candidates

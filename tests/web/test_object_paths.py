@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from urllib.parse import quote
+from urllib.parse import quote, urljoin
 
 import pytest
 from agents import TOOL, Served
@@ -13,7 +13,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from support import Upstreams, signed_in_client
 
-from panel.web.object_paths import SLASH, IdConverter, PartConverter, parts_of, routed_path, segment
+from panel.web.object_paths import DOT, SLASH, IdConverter, PartConverter, parts_of, routed_path, segment
 
 Bearer = Callable[[str], dict[str, str]]
 
@@ -185,7 +185,7 @@ def test_signing_in_returns_to_an_object_with_a_slash(connected: Flask) -> None:
         assert parts[2] in editor.get(carried[1]).text
 
 
-@pytest.mark.parametrize("parts", OBJECTS, ids="·".join)
+@pytest.mark.parametrize("parts", [*OBJECTS, ("demo", "..", "."), ("demo", "case", "../1")], ids="·".join)
 def test_the_command_prints_an_address_that_opens(connected: Flask, parts: tuple[str, ...]) -> None:
     runner = connected.test_cli_runner()
     runner.invoke(args=["embed-app", "create", "Shop", "--origin", "http://localhost:5000"])
@@ -195,7 +195,7 @@ def test_the_command_prints_an_address_that_opens(connected: Flask, parts: tuple
     form = re.search(r'name="csrf_token" value="([^"]+)"', admin.get("/admin/embedding").text)
     assert form is not None
 
-    opened = connected.test_client().get(address)
+    opened = connected.test_client().get(urljoin("/embed/", address))
     signed_by_a_host = connected.test_client().get(
         f"/embed/{'/'.join(map(as_host, parts))}?{address.partition('?')[2]}"
     )
@@ -236,8 +236,9 @@ def test_the_audit_trail_is_filtered_by_an_object_with_a_slash(connected: Flask,
 
 
 def test_the_character_for_a_slash_is_part_of_no_name(api: FlaskClient, bearer: Bearer, services: object) -> None:
-    assert not SLASH.isprintable()
-    assert parts_of(segment("a/b%2F")) == ["a/b%2F"]
+    assert not any(char.isprintable() for char in (SLASH, DOT))
+    assert [parts_of(segment(part)) for part in ("a/b%2F", ".", "..", "a.b")] == [["a/b%2F"], ["."], [".."], ["a.b"]]
+    assert segment("a.b ü") == quote("a.b ü")
 
 
 @pytest.mark.parametrize(

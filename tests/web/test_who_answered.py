@@ -11,6 +11,7 @@ from agents import Agent, Served
 from support import ALICE, CASE_PATH, Upstreams
 
 from panel.connector import Caller
+from panel.sandbox.openproject import OAUTH_CLIENT_WITHOUT_USER, OAUTH_SECRET
 
 LEAVES = {"xwiki": "xwiki:Sandbox.TestPage1", "openproject": "101"}
 NEW = {"xwiki": {"space": "Sandbox", "title": "A bridge"}, "openproject": {"projectId": "1", "subject": "A bridge"}}
@@ -119,3 +120,19 @@ def test_health_of_an_account_without_a_project_is_not_ok(panel: Panel) -> None:
 
     assert found["health"][0] == found["list"][0] == found["test"][0] == "forbidden"
     assert "lets it see work packages in no project" in found["health"][1]
+
+
+def test_an_oauth_application_without_a_user_names_the_setting_to_make(panel: Panel, upstreams: Upstreams) -> None:
+    upstreams.openproject.login_required = False
+    root = upstreams.openproject_url
+    auth = {
+        "type": "oauth2", "grantType": "client_credentials", "tokenUrl": f"{root}/oauth/token",
+        "clientId": OAUTH_CLIENT_WITHOUT_USER, "clientSecret": OAUTH_SECRET,
+    }  # fmt: skip
+    with panel.served.app.app_context():
+        panel.served.services.sources.change("openproject", {"auth": auth}, by=ALICE)
+
+    found = panel.details("openproject", "health", "test")
+
+    assert {reason for reason, _ in found.values()} == {"credentials-rejected"}
+    assert all("Choose a user for client credentials" in message for _, message in found.values())

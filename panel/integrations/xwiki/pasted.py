@@ -1,7 +1,8 @@
 """Finds the page that a pasted address or typed reference names, without a request.
 
 Besides references and addresses of pages these are read: addresses of actions (``/bin/edit/…``) and of the REST API,
-short addresses, ``Space/Page``, ``Space › Page``, ``doc:…`` and links of the wiki syntax (``[[label>>Space.Page]]``).
+short addresses, ``Space/Page``, the paths that the panel shows (``Space › Page``), ``doc:…`` and links of the wiki
+syntax (``[[label>>Space.Page]]``).
 https://www.xwiki.org/xwiki/bin/view/Documentation/UserGuide/Features/XWikiSyntax/
 """
 
@@ -9,7 +10,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from urllib.parse import SplitResult, unquote, urlsplit
 
@@ -19,7 +19,6 @@ from panel.integrations.xwiki.reference import (
     ADDRESS,
     HOME,
     LONGEST,
-    PATH_SEPARATOR,
     BadReference,
     PageReference,
     from_path,
@@ -105,36 +104,47 @@ def _target(typed: str, wiki: str) -> tuple[str, str]:
 def _typed(typed: str, wiki: str, kind: str) -> Pasted:
     if len(typed) > LONGEST:
         raise BadReference(typed)
-    if (page := from_path(typed, wiki)) is not None:
-        # A path that somebody wrote may name a terminal page too.
-        others = _in_path(typed, wiki) if page.is_home else ()
-        return Pasted(tuple(dict.fromkeys((page, *others))))
+    candidates = _readings(typed, wiki, kind)
+    if candidates:
+        return Pasted(tuple(dict.fromkeys(candidates)))
+    local = without_wiki(typed)[1]
+    if len(split_names(local)) > 1 or "/" in local or not local:
+        raise BadReference(typed)
+    raise InvalidInput("reference", f"“{_short(typed)}” has no space: write Space.Page, or search for it.")
+
+
+def _readings(typed: str, wiki: str, kind: str) -> list[PageReference]:
+    """The pages that a text can name, the likeliest first."""
+    on_path = _on_path(typed, wiki)
     prefix, local = without_wiki(typed)
-    if prefix is not None and ("/" in prefix or PATH_SEPARATOR in prefix):
+    if prefix != wiki and (on_path or "/" in (prefix or "")):
+        # The colon is part of a name.
         prefix, local = None, typed
-    if (prefix is not None and not _WIKI_ID.fullmatch(prefix)) or not local:
-        raise BadReference(typed)
-    candidates = _readings(local, prefix or wiki, is_path=kind == "page", is_complete=prefix is not None)
-    if not candidates and len(split_names(local)) == 1 and "/" not in local:
-        raise InvalidInput("reference", f"“{_short(typed)}” has no space: write Space.Page, or search for it.")
-    if not candidates:
-        raise BadReference(typed)
-    return Pasted(tuple(dict.fromkeys(candidates)))
-
-
-def _readings(local: str, wiki: str, *, is_path: bool, is_complete: bool) -> tuple[PageReference, ...]:
-    """The pages that a text can name. ``is_complete`` is a reference with its wiki, as xWiki and the panel write it."""
-    by_dots: tuple[PageReference, ...] = ()
-    by_path: tuple[PageReference, ...] = ()
-    with suppress(BadReference):
-        by_dots = _dotted(local, wiki)
-    with suppress(BadReference):
-        by_path = _in_path(local, wiki)
-    if is_path or not by_dots:
-        return by_path
-    if is_complete:
+    if prefix is not None and not _WIKI_ID.fullmatch(prefix):
+        return []
+    by_dots = _attempt(_dotted, local, prefix or wiki) if kind != "page" else []
+    if prefix is not None and by_dots:
+        # Complete, as xWiki and the panel write references: a slash is part of a name.
         return by_dots
-    return (*by_path, *by_dots) if PATH_SEPARATOR in local else (*by_dots, *by_path)
+    if on_path and any(name != name.strip() for name in split_names(local)):
+        by_dots = []
+    return [*on_path, *by_dots, *_attempt(_slashed, local, prefix or wiki)]
+
+
+def _on_path(typed: str, wiki: str) -> tuple[PageReference, ...]:
+    """``Space › Page``, as the panel shows a nested page. Others write a terminal page in this way too."""
+    page = from_path(typed, wiki)
+    if page is None:
+        return ()
+    outer = page.outer
+    return (page, PageReference(wiki, outer, page.spaces[-1])) if page.is_home and outer else (page,)
+
+
+def _attempt(read: Callable[[str, str], tuple[PageReference, ...]], local: str, wiki: str) -> list[PageReference]:
+    try:
+        return list(read(local, wiki))
+    except BadReference:
+        return []
 
 
 def _dotted(local: str, wiki: str) -> tuple[PageReference, ...]:
@@ -146,11 +156,9 @@ def _dotted(local: str, wiki: str) -> tuple[PageReference, ...]:
     return (reference,) if reference.is_home else (reference, reference.nested)
 
 
-def _in_path(local: str, wiki: str) -> tuple[PageReference, ...]:
-    """``Space/Page``, or ``Space › Page`` as the panel shows it. A name may have a dot."""
-    separator = PATH_SEPARATOR if PATH_SEPARATOR in local else "/"
-    names = local.rstrip(separator).split(separator)
-    return _pages(names, wiki, open_end=local.endswith(separator)) if separator in local else ()
+def _slashed(local: str, wiki: str) -> tuple[PageReference, ...]:
+    """``Space/Page``, in which a name may have a dot."""
+    return _pages(local.rstrip("/").split("/"), wiki, open_end=local.endswith("/")) if "/" in local else ()
 
 
 # --- addresses -------------------------------------------------------------------------------------------------------

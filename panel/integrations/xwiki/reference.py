@@ -19,9 +19,6 @@ from panel.core.text import one_line
 HOME = "WebHome"
 MAIN_WIKI = "xwiki"
 
-PATH_SEPARATOR = " › "
-"""Between the names of a page as people read them."""
-
 LONGEST = 1000
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 ADDRESS = re.compile(r"https?://", re.IGNORECASE)
@@ -134,8 +131,8 @@ def names_of_space(text: str) -> tuple[str, ...]:
     return tuple(split_names(without_wiki(text)[1]))
 
 
-_TERMINAL = " · "
-"""What stands in a path before the name of a terminal page."""
+_BELOW, _TERMINAL = " › ", " · "
+"""What stands in a path before the name of a space, and before that of a terminal page."""
 
 
 def path_of(reference: PageReference) -> str:
@@ -143,11 +140,11 @@ def path_of(reference: PageReference) -> str:
 
     ``from_path`` reads it. The reference itself for names that a path cannot show.
     """
-    spaces = PATH_SEPARATOR.join(reference.spaces)
+    spaces = _BELOW.join(reference.spaces)
     if not reference.is_home:
         path = f"{spaces}{_TERMINAL}{reference.name}"
     else:
-        path = spaces if len(reference.spaces) > 1 else f"{PATH_SEPARATOR.lstrip()}{spaces}"
+        path = spaces if len(reference.spaces) > 1 else f"{_BELOW.lstrip()}{spaces}"
     return path if one_line(path) == path and from_path(path, reference.wiki) == reference else str(reference)
 
 
@@ -156,8 +153,8 @@ def from_path(text: str, wiki: str) -> PageReference | None:
     if text.startswith(f"{wiki}:"):
         return None
     outer, terminal, name = text.rpartition(_TERMINAL)
-    spaces = (outer if terminal else text).removeprefix(PATH_SEPARATOR.lstrip()).split(PATH_SEPARATOR)
-    if not terminal and len(spaces) == 1 and not text.startswith(PATH_SEPARATOR.lstrip()):
+    spaces = (outer if terminal else text).removeprefix(_BELOW.lstrip()).split(_BELOW)
+    if not terminal and len(spaces) == 1 and not text.startswith(_BELOW.lstrip()):
         return None
     try:
         return PageReference(wiki, tuple(spaces), name if terminal else HOME)
@@ -168,10 +165,12 @@ def from_path(text: str, wiki: str) -> PageReference | None:
 def looks_like_reference(text: str, wiki: str) -> bool:
     """Whether typed text is an address or a reference, and not words to search for."""
     typed = text.strip()
-    if ADDRESS.match(typed) or PATH_SEPARATOR in typed or (typed.startswith("[[") and typed.endswith("]]")):
+    if ADDRESS.match(typed) or (typed.startswith("[[") and typed.endswith("]]")):
         return True
     if typed.startswith(f"{wiki}:"):
         return re.match(r"\S", typed.removeprefix(f"{wiki}:")) is not None
+    if from_path(typed, wiki) is not None:
+        return True
     if re.search(r"\s", typed) and "\\." not in typed:
         return False
     return _reads_as_names(typed) and any(map(_are_names, (split_names(typed), typed.split("/"))))
