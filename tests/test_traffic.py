@@ -626,7 +626,7 @@ def test_a_failure_is_not_remembered(cached: Flask, visitor: Visitor, upstreams:
 
 
 def test_the_call_log_counts_the_callers_that_one_request_answered(cached: Flask, upstreams: Upstreams) -> None:
-    known, answer = headers(cached), upstreams.xwiki.answer
+    known, answer = headers(cached), upstreams.openproject.answer
     answers = cached.extensions["leafpanel"].sources._connector.answers
 
     def late(request: Any) -> Any:
@@ -635,9 +635,9 @@ def test_the_call_log_counts_the_callers_that_one_request_answered(cached: Flask
             time.sleep(0.005)
         return answer(request)
 
-    upstreams.xwiki.answer = late  # type: ignore[method-assign]
+    upstreams.openproject.answer = late  # type: ignore[method-assign]
     threads = [
-        threading.Thread(target=lambda: cached.test_client().get(f"{CASE_PATH}/xwiki", headers=known))
+        threading.Thread(target=lambda: cached.test_client().get(f"{CASE_PATH}/openproject", headers=known))
         for _ in range(12)
     ]
     [thread.start() for thread in threads]

@@ -93,7 +93,11 @@ class Integration(ABC):
 
     @abstractmethod
     def check(self, upstream: Upstream) -> Identity:
-        """Prove with one cheap call that the source is readable with its credential. Raises ProviderUnavailable."""
+        """Prove that the source is readable with its credential, as a list reads it. Raises ProviderUnavailable."""
+
+    def check_list(self, upstream: Upstream) -> None:
+        """Prove with one cheap call that a list could be read, for an object without links. Raises as ``check``."""
+        self.check(upstream)
 
     @abstractmethod
     def probe_product(self, upstream: Upstream) -> str:

@@ -170,7 +170,7 @@ class Links:
             self._connector, leaf, source, visitor.caller, deadline_s=deadline_s, fresh=fresh
         ) as upstream:
             if not shown:
-                leaf.check(upstream)
+                leaf.check_list(upstream)
                 return {}
             items = leaf.fetch_many(upstream, [pointer.reference for pointer in shown])
             return located(leaf, upstream, items, shown)

@@ -7,6 +7,7 @@ import re
 import threading
 import time
 from collections import defaultdict, deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from werkzeug.wrappers import Response
@@ -34,17 +35,23 @@ class Load:
     """Routes that answer 403."""
     form_limit: int | None = None
     """Forms within three seconds for each ``Authorization`` header. More of them get 429; ``None`` is no limit."""
+    sleep: Callable[[float], object] = time.sleep
+    """Passes time. A test can record the seconds instead."""
     _forms: dict[str, deque[float]] = field(default_factory=lambda: defaultdict(deque))
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def wait(self, route: str) -> None:
         """Sleep as long as a request to the route takes, apart from its rows."""
         delay = sum(seconds for pattern, seconds in self.delays.items() if re.fullmatch(pattern, route))
-        _sleep(self.per_call_s + delay)
+        self._pass(self.per_call_s + delay)
 
     def wait_for_rows(self, projects: int, work_packages: int) -> None:
         """Sleep as long as the complete rows of a list take."""
-        _sleep(projects * self.per_project_s + work_packages * self.per_work_package_s)
+        self._pass(projects * self.per_project_s + work_packages * self.per_work_package_s)
+
+    def _pass(self, seconds: float) -> None:
+        if seconds > 0:
+            self.sleep(seconds)
 
     def forbids(self, route: str) -> bool:
         return any(re.fullmatch(pattern, route) for pattern in self.forbidden)
@@ -61,11 +68,6 @@ class Load:
                 sent.append(now)
                 return None
             return _throttled(self.form_limit, int(sent[0] + FORM_PERIOD_S) + 1)
-
-
-def _sleep(seconds: float) -> None:
-    if seconds > 0:
-        time.sleep(seconds)
 
 
 def _throttled(limit: int, reset: int) -> Response:

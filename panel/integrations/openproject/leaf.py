@@ -65,6 +65,10 @@ class OpenProject(Integration):
         self.probe_reading(upstream)
         return identity
 
+    def check_list(self, upstream: Upstream) -> None:
+        require_account(upstream)
+        self.probe_reading(upstream)
+
     def probe_product(self, upstream: Upstream) -> str:
         """https://www.openproject.org/docs/api/endpoints/root/"""
         try:
@@ -123,7 +127,7 @@ class OpenProject(Integration):
         numbers = [reference for reference in dict.fromkeys(references) if address.is_number(reference)]
         if references and not numbers:
             # Without a number to request, nothing else would prove that OpenProject answers.
-            self.probe_reading(upstream)
+            self.check_list(upstream)
         found = fetch_known(upstream, numbers)
         if len(found) < len(numbers):
             require_account(upstream)
