@@ -55,6 +55,33 @@ def test_links_of_one_object_are_not_those_of_another(links: Links, visitor: Vis
     assert links.listing(visitor, "openproject", OTHER).total == 0
 
 
+@pytest.mark.parametrize("profile", ["16", "18"])
+def test_fifty_new_pages_take_at_most_two_calls_a_list_also_with_dead_ones(
+    links: Links, visitor: Visitor, upstreams: Upstreams, profile: str
+) -> None:
+    wiki = upstreams.xwiki
+    wiki.behave_like(profile)
+    names = [*(f"Sandbox.Just made {number}" for number in range(49)), "Sandbox.it's new"]
+    for name in names:
+        wiki.add_page(name)
+        links.link(visitor, "xwiki", CASE, f"xwiki:{name}")
+
+    def listed() -> tuple[int, int]:
+        with wiki.counting() as seen:
+            rows = links.listing(visitor, "xwiki", CASE).rows
+        return len(seen), len([row for row in rows if row.item and row.item.state is State.LIVE])
+
+    before = [listed() for _ in range(3)]
+    for name in names[:10]:
+        wiki.remove_page(name)
+    wiki.index()
+    _, *after = [listed() for _ in range(4)]
+
+    assert {live for _, live in before} == {50}
+    assert {live for _, live in after} == {40}
+    assert max(calls for calls, _ in [*before, *after]) <= 2
+
+
 @pytest.mark.parametrize("count", [1, 2, 6])
 def test_ten_lists_are_right_and_quick_while_the_index_hangs(
     links: Links, visitor: Visitor, services: Panel, upstreams: Upstreams, count: int
