@@ -57,7 +57,6 @@ def create_app(config: Config | None = None, *, registry: Registry | None = None
         SESSION_COOKIE_SAMESITE="Lax",
         SESSION_COOKIE_SECURE=config.is_encrypted,
         MAX_CONTENT_LENGTH=1024 * 1024,
-        BOOTSTRAP_SERVE_LOCAL=True,
         WTF_CSRF_TIME_LIMIT=None,
         # It asks for a referrer, and our pages send none; `origins` looks at what browsers send instead.
         WTF_CSRF_SSL_STRICT=False,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from flask import Flask
-from flask_bootstrap import Bootstrap5
 from flask_wtf import CSRFProtect
 
 from panel.web import error_pages, formatting, log_lines
@@ -22,7 +21,6 @@ csrf = CSRFProtect()
 def install(app: Flask) -> None:
     """Install everything. Hooks run in the order in which they are registered here."""
     with_bearer_token = (api.bp, mcp.bp, embed.bp)
-    Bootstrap5(app)
     app.before_request(begin_request)
     log_lines.install(app)
     same_origin.install(

@@ -29,8 +29,6 @@ PERMISSIONS = ", ".join(f"{feature}=()" for feature in FEATURES)
 
 YEAR_S = 365 * 24 * 3600
 
-FILES = frozenset({"static", "bootstrap.static"})
-
 
 def allow_framing_by(origins: str) -> None:
     """Allow the listed origins (space-separated) to frame this response. Only the tab with a valid token does so."""
@@ -57,7 +55,7 @@ def add_headers(response: Response) -> Response:
     if panel().config.is_encrypted:
         # HSTS. TLS may end at a proxy, so the decision is by PANEL_PUBLIC_URL and not by the request.
         response.headers["Strict-Transport-Security"] = f"max-age={YEAR_S}; includeSubDomains"
-    if request.endpoint not in FILES:
+    if request.endpoint != "static":
         response.headers["Cache-Control"] = "no-store, private"
     return response
 
