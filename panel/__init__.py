@@ -48,7 +48,7 @@ def create_app(config: Config | None = None, *, registry: Registry | None = None
 
     log_text.install()
     config = config or load()
-    app = Flask(__name__)
+    app = Flask(__name__, static_folder=None)
     app.config.update(
         flask_settings(config),
         SECRET_KEY=config.secret_key,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Flask
 from flask_wtf import CSRFProtect
 
-from panel.web import error_pages, formatting, log_lines
+from panel.web import error_pages, formatting, log_lines, static_files
 from panel.web.admin import blueprint as admin
 from panel.web.api import views as api
 from panel.web.auth import proxies, rules, same_origin
@@ -21,6 +21,7 @@ csrf = CSRFProtect()
 def install(app: Flask) -> None:
     """Install everything. Hooks run in the order in which they are registered here."""
     with_bearer_token = (api.bp, mcp.bp, embed.bp)
+    static_files.install(app)
     app.before_request(begin_request)
     log_lines.install(app)
     same_origin.install(

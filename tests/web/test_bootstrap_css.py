@@ -34,7 +34,9 @@ def test_every_class_on_every_page_that_bootstrap_knows_is_in_it(
     linked = {"reference": PAGE}
     connected.test_client().post("/api/objects/demo/case/1/integrations/xwiki", json=linked, headers=bearer("write"))
     frame = {"Authorization": f"Bearer {token_of(embedding_app(as_admin), OWN)}"}
-    pages = [as_admin.get(one.path, buffered=True) for one in routes(connected, **ids(connected)) if one.method == "GET"]
+    pages = [
+        as_admin.get(one.path, buffered=True) for one in routes(connected, **ids(connected)) if one.method == "GET"
+    ]
     pages += [connected.test_client().get(one.path, headers=frame) for one in routes(connected) if one.face == "embed"]
 
     shown = {name for page in pages if page.mimetype == "text/html" for name in classes_of(page.text)}
@@ -80,7 +82,9 @@ def template(folder: Path, text: str) -> None:
 
 
 def test_classes_in_expressions_and_scripts_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    template(tmp_path, """<p class="btn {{ 'btn-primary' if card else 'btn-link' }}{% if nav %} ms-2{% endif %}">badge</p>""")
+    template(
+        tmp_path, """<p class="btn {{ 'btn-primary' if card else 'btn-link' }}{% if nav %} ms-2{% endif %}">badge</p>"""
+    )
     (tmp_path / "panel" / "static").mkdir()
     (tmp_path / "panel" / "static" / "x.js").write_text('a.classList.add("show"); b.className = "alert"; c = "toast"')
     monkeypatch.setattr(bootstrap_css, "ROOT", tmp_path)
