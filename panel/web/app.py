@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Flask
 from flask_wtf import CSRFProtect
 
-from panel.web import error_pages, formatting, log_lines, static_files
+from panel.web import error_pages, formatting, log_lines, page_compression, static_files
 from panel.web.admin import blueprint as admin
 from panel.web.api import views as api
 from panel.web.auth import proxies, rules, same_origin
@@ -33,6 +33,7 @@ def install(app: Flask) -> None:
     app.before_request(rules.admit)
     csrf.init_app(app)
     app.after_request(add_headers)
+    page_compression.install(app, without_session=(embed.bp.name,))
     app.after_request(end_request)
     formatting.install(app)
     render.install(app, app.extensions["leafpanel"].registry)
