@@ -106,3 +106,16 @@ def test_the_script_for_hosts_keeps_its_address_and_is_kept_for_minutes(app: Fla
 @pytest.mark.parametrize("name", ["nothing.js", "../config.py", "..%2fconfig.py", "%2e%2e/config.py", "vendor", "vendor/", "/etc/passwd", ""])  # fmt: skip
 def test_only_files_of_the_folder_are_served(client: FlaskClient, name: str) -> None:
     assert client.get(f"/static/{name}", follow_redirects=True).status_code == 404
+
+
+def test_every_icon_of_the_templates_is_drawn_somewhere() -> None:
+    folder = FOLDER.parent
+    icons = re.findall(r'^  "([a-z-]+)": \[', (folder / "templates" / "_icons.html").read_text("utf-8"), re.MULTILINE)
+    texts = [
+        path.read_text("utf-8")
+        for path in folder.rglob("*")
+        if path.suffix in (".html", ".py") and path.name != "_icons.html"
+    ]
+
+    assert len(icons) > 10
+    assert [icon for icon in icons if not any(f'"{icon}"' in text for text in texts)] == []
