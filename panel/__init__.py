@@ -20,6 +20,7 @@ from panel.core.version import VERSION
 from panel.credentials.vault import Vault, keys_of
 from panel.integrations.registry import Registry, load_registry
 from panel.links.dry_run import DryRun
+from panel.links.moves import Moves
 from panel.links.service import Links
 from panel.logs.calls import CallLog
 from panel.sandbox import note
@@ -108,6 +109,7 @@ def build_services(app: Flask, config: Config, registry: Registry) -> Panel:
         connection_tests=ConnectionTests(registry, sources, connector, checks, instances),
         links=Links(registry, resolver, connector, checks, instances),
         dry_run=DryRun(registry, resolver, connector, instances),
+        moves=Moves(registry, resolver, connector, instances),
         api_tokens=ApiTokens(registry.ids),
         people=People(limit_store, known_words=config.known_words),
         switches=switches,

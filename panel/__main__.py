@@ -18,7 +18,7 @@ from panel.logs.audit import Actor
 from panel.sandbox import note
 from panel.services import Panel
 from panel.storage.engine import STORAGE_FAILURES, upgrade
-from panel.web.error_bodies import storage_words
+from panel.web.storage_words import storage_words
 
 _PR_SET_PDEATHSIG = 1
 """https://man7.org/linux/man-pages/man2/PR_SET_PDEATHSIG.2const.html"""

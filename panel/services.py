@@ -10,6 +10,7 @@ from panel.accounts.people import People
 from panel.config import Config
 from panel.integrations.registry import Registry
 from panel.links.dry_run import DryRun
+from panel.links.moves import Moves
 from panel.links.service import Links
 from panel.logs.calls import CallLog
 from panel.sources.checks import SourceChecks
@@ -34,6 +35,7 @@ class Panel:
     connection_tests: ConnectionTests
     links: Links
     dry_run: DryRun
+    moves: Moves
     api_tokens: ApiTokens
     people: People
     switches: Switches

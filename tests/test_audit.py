@@ -151,8 +151,8 @@ DONE: dict[str, Callable[[Panel, Visitor], object]] = {
 }
 
 
-APART = ("audit_entry", "create_intent", "open_create", "call")
-"""The trail itself, what an unfinished create leaves on purpose, and the call log, which is written by and by."""
+APART = ("audit_entry", "create_intent", "open_create", "open_update", "call")
+"""The trail itself, what an unfinished write leaves on purpose, and the call log, which is written by and by."""
 
 
 def rows() -> dict[str, list[Any]]:

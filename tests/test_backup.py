@@ -175,3 +175,32 @@ def test_links_survive(connected: Flask, tmp_path: Path, empty: Flask) -> None:
 
     with closing(sqlite3.connect(instance_of(empty) / "panel.sqlite3")) as connection:
         assert connection.execute("SELECT reference FROM link").fetchall() == [("101",)]
+
+
+def deeds(folder: Path) -> list[tuple[str, str]]:
+    with closing(sqlite3.connect(folder / "panel.sqlite3")) as connection:
+        return connection.execute("SELECT deed, subject FROM audit_entry WHERE deed LIKE 'backup%'").fetchall()
+
+
+def test_backup_and_restore_have_lines_in_the_audit_trail(connected: Flask, archive: Path, empty: Flask) -> None:
+    """A backup holds no line of itself: its line is written once it is whole."""
+    run(empty, "restore", archive)
+
+    assert deeds(instance_of(connected)) == [("backup-made", "backup.tar.gz")]
+    assert deeds(instance_of(empty)) == [("backup-restored", "backup.tar.gz")]
+
+
+def test_a_backup_that_failed_has_no_line(connected: Flask, archive: Path) -> None:
+    run(connected, "backup", archive)
+
+    assert deeds(instance_of(connected)) == [("backup-made", "backup.tar.gz")]
+
+
+def test_a_backup_succeeds_where_its_line_cannot_be_written(connected: Flask, tmp_path: Path) -> None:
+    with connected.app_context(), db.engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE audit_entry RENAME TO gone")
+
+    made = run(connected, "backup", tmp_path / "backup.tar.gz")
+
+    assert (made.exit_code, (tmp_path / "backup.tar.gz").exists()) == (0, True)
+    assert made.stderr == "The audit trail has no line of this: The database is not set up.\n"

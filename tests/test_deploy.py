@@ -145,6 +145,14 @@ def test_a_path_arrives_unchanged(front: Front, part: str) -> None:
     assert through_nginx["Location"] == direct["Location"]
 
 
+@pytest.mark.parametrize("part", ["2024%2F0012", "2024%EE%80%800012"])
+def test_a_slash_in_an_object_id_arrives(front: Front, part: str) -> None:
+    """Decoded before it is routed, it would be a separator: 404."""
+    status, headers, _ = front.request("GET", f"/objects/demo/case/{part}")
+
+    assert (status, headers["Location"]) == (303, "/admin/sign-in?next=/objects/demo/case/2024%25EE%2580%25800012")
+
+
 def test_the_panel_sees_the_address_of_the_client_and_not_the_one_that_it_claims(front: Front) -> None:
     assert front.signed_in("somebody", "127.0.0.2", **{"X-Forwarded-For": "203.0.113.9"}) == 401
 

@@ -10,9 +10,9 @@ import pytest
 
 from panel.accounts.embed_tokens import unverified
 from panel.core.errors import PanelError
-from panel.core.text import is_plain, one_line, visible
+from panel.core.text import is_plain, one_line, trimmed, visible
 from panel.integrations.openproject import reference as work_packages
-from panel.integrations.xwiki import create, text
+from panel.integrations.xwiki import create, pasted, text
 from panel.integrations.xwiki import reference as pages
 from panel.web.admin.source_form import read_headers
 from panel.web.mcp.tool import unescaped
@@ -35,6 +35,9 @@ TEXTS: dict[str, Callable[[int], str]] = {
     "pages": lambda length: "https://wiki.example.org/" + "projects/" * (length // 9),
     "escapes": lambda length: "https://wiki.example.org/" + "%41" * (length // 3),
     "hosts": lambda length: "https://" + "a." * (length // 2),
+    "hidden": lambda length: "\u200b" * (length // 2) + "a" + "\u200b" * (length // 2),
+    "wiki link": lambda length: "[[" + ">>" * (length // 4) + "||" * (length // 4) + "]]",
+    "path": lambda length: "a/" * (length // 2),
     "joiners": lambda length: "\U0001f600\u200d" * (length // 2),
     "lines": lambda length: "".join(f"a{number}: b\n" for number in range(length // 10)),
     "braces": lambda length: "{" * length,
@@ -42,7 +45,7 @@ TEXTS: dict[str, Callable[[int], str]] = {
     "script": lambda length: "$!{" * (length // 3),
 }
 PARSERS: dict[str, Callable[[str], object]] = {
-    "page reference": lambda typed: pages.parse_pasted(typed, "https://wiki.example.org/xwiki", "xwiki"),
+    "page reference": lambda typed: pasted.parse_pasted(typed, "https://wiki.example.org/xwiki", "xwiki"),
     "names of a page": pages.split_names,
     "looks like a page": lambda typed: pages.looks_like_reference(typed, "xwiki"),
     "root of a wiki": pages.instance_root,
@@ -52,10 +55,11 @@ PARSERS: dict[str, Callable[[str], object]] = {
     "space": lambda typed: create._spaces({"space": typed}, "xwiki"),
     "title": lambda typed: create._title({"title": typed}),
     "content": create._without_macros,
-    "plain text": text.plain,
+    "plain text": text.from_xhtml,
     "preview": lambda typed: text.preview(typed, "xwiki/2.1"),
     "preview of Markdown": lambda typed: text.preview(typed, "markdown/1.2"),
     "one line": one_line,
+    "trimmed": trimmed,
     "visible text": lambda typed: visible(typed, str),
     "plain name": is_plain,
     "headers": read_headers,

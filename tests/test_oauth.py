@@ -38,6 +38,7 @@ from oauth_flow import (
 )
 from sqlalchemy import text
 from support import ALICE, Upstreams
+from werkzeug.wrappers import Response
 
 from panel.connector import Connector, Deadline, SourceConfig
 from panel.core.clock import now
@@ -866,3 +867,62 @@ def _listening(seen: list[str]) -> Any:
 
 def test_the_row_is_one_per_source(services: Panel, given: SourceConfig) -> None:
     assert db.session.query(OauthGrant).count() == 1
+
+
+def test_a_401_of_something_in_front_costs_no_token(
+    services: Panel, given: SourceConfig, provider: OAuthServer, leaf: Integration, upstreams: Upstreams
+) -> None:
+    real = upstreams.openproject.answer
+    page = Response("<h1>Sign in</h1>", 401, content_type="text/html")
+    upstreams.openproject.answer = lambda request: page  # type: ignore[method-assign]
+
+    connector = services.sources._connector
+    with connector.open(given, CALLER, classify=leaf.problem_of, fresh=True) as upstream:
+        problem = failing(lambda: leaf.check(upstream))
+    upstreams.openproject.answer = real  # type: ignore[method-assign]
+
+    assert (problem.reason, who(services, given)) == (Reason.UNEXPECTED_RESPONSE, "Uma User")
+    assert provider.counts == {"authorization_code": 1}
+
+
+# --- how the client proves itself ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("grant", ["client_credentials", "authorization_code"])
+def test_a_provider_that_takes_the_secret_in_the_form_only_is_asked_that_way_from_then_on(
+    services: Panel, upstreams: Upstreams, provider: OAuthServer, grant: str
+) -> None:
+    provider.client_auth = frozenset({"form"})
+    if grant == "authorization_code":
+        source = connected(services, upstreams)
+    else:
+        services.sources.create(oauth_values(upstreams), by=ALICE)
+        source = config_of(services)
+
+    for _ in range(2):
+        assert who(services, source) == "Uma User"
+        age()
+    requests = [one for one in upstreams.openproject.requests if one.path.endswith("/oauth/token")]
+
+    assert [one.status for one in requests] == [401, 200, 200]
+    assert "authorization" not in requests[-1].headers
+
+
+def test_a_wrong_client_secret_is_tried_both_ways_and_no_more(
+    services: Panel, upstreams: Upstreams, provider: OAuthServer
+) -> None:
+    services.sources.create(oauth_values(upstreams, clientSecret="wrong"), by=ALICE)
+    with upstreams.openproject.counting() as seen:
+        problem = failing(lambda: who(services, config_of(services)))
+
+    assert (problem.reason, problem.setting) == (Reason.CREDENTIALS_REJECTED, "auth.clientId")
+    assert len(seen) == 2
+
+
+def test_a_provider_that_changes_its_way_is_followed(
+    services: Panel, client_only: SourceConfig, provider: OAuthServer
+) -> None:
+    for way in ("form", "basic", "form"):
+        provider.client_auth = frozenset({way})
+        age()
+        assert who(services, client_only) == "Uma User"

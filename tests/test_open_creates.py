@@ -20,7 +20,7 @@ from web.tab_reader import HTMX, get, leaf, send
 
 from panel import create_app
 from panel.config import load
-from panel.core.errors import Conflict, ProviderUnavailable, Uncertain
+from panel.core.errors import Conflict, Forbidden, Uncertain
 from panel.links import open_creates
 from panel.links.service import Visitor
 from panel.services import Panel
@@ -192,7 +192,7 @@ def test_a_create_that_ends_leaves_nothing_open(services: Panel, visitor: Visito
 def test_a_refused_create_leaves_nothing_open(services: Panel, visitor: Visitor, upstreams: Upstreams) -> None:
     upstreams.openproject.fault = "forbidden"
     for key in (None, "k"):
-        with pytest.raises(ProviderUnavailable):
+        with pytest.raises(Forbidden):
             services.links.create(visitor, "openproject", CASE, NEW, key=key)
 
     assert (rows(), db.session.query(CreateIntent).count()) == ([], 0)

@@ -8,14 +8,16 @@ import threading
 import time
 from collections.abc import Iterator
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import time_machine
+from admissions import use_up_a_limit, wrong_decisions
 from flask import Flask
 from servers import Postgresql
-from sqlalchemy import Engine, create_engine, event, make_url
+from sqlalchemy import Engine, create_engine, event, make_url, select
 from sqlalchemy.exc import DBAPIError, OperationalError
 from support import CASE, CASE_PATH, CONSOLE, MakeApp, Upstreams, signs_in
 from test_audit import (
@@ -76,7 +78,7 @@ from panel.config import load
 from panel.connector import Connector, SourceConfig
 from panel.connector.limiter import Limiter
 from panel.core.clock import now
-from panel.core.errors import Conflict
+from panel.core.errors import AlreadyLinked, Conflict, NotFound
 from panel.links.service import Links, Visitor
 from panel.logs.call_query import hours, outcomes
 from panel.sandbox.openproject_oauth import OAuthServer
@@ -309,6 +311,36 @@ def test_creating_under_one_key_at_the_same_moment_creates_once(
     assert len(set(outcomes) - {"refused"}) == 1
 
 
+def test_a_moved_page_is_followed_once_at_the_same_moment(
+    connected: Flask, visitor: Visitor, upstreams: Upstreams
+) -> None:
+    services = connected.extensions["leafpanel"]
+    upstreams.xwiki.add_page("Sandbox.Draft")
+    with connected.app_context():
+        services.links.link(visitor, "xwiki", CASE, "Sandbox.Draft")
+    for old, new in (("Draft", "Between"), ("Between", "Permit")):
+        upstreams.xwiki.rename_page(f"Sandbox.{old}", f"Sandbox.{new}", redirect=True)
+
+    def follow() -> str:
+        with connected.app_context():
+            try:
+                row = services.moves.follow(visitor, "xwiki", CASE, "xwiki:Sandbox.Draft", "Sandbox.Permit")
+                return str(row.pointer.reference)
+            except NotFound:
+                return "refused"
+
+    outcomes = at_once(4, follow)
+
+    assert sorted(outcomes) == ["refused"] * 3 + ["xwiki:Sandbox.Permit"]
+    with connected.app_context():
+        assert [line.deed for line in db.session.scalars(select(AuditEntry))].count("follow") == 1
+        upstreams.xwiki.rename_page("Sandbox.Permit", "Sandbox.Last")
+        services.links.link(visitor, "xwiki", CASE, "Sandbox.Last")
+        with pytest.raises(AlreadyLinked):
+            services.moves.follow(visitor, "xwiki", CASE, "xwiki:Sandbox.Permit", "Sandbox.Last")
+        assert services.links.counts(CASE) == {"xwiki": 2}
+
+
 def test_no_connection_is_held_while_an_upstream_is_waited_for(
     connected: Flask, visitor: Visitor, upstreams: Upstreams
 ) -> None:
@@ -332,34 +364,17 @@ def test_no_connection_is_held_while_an_upstream_is_waited_for(
     thread.join(30)
 
 
-def _hammer(url: str, root: str, allowed: str, ready: Any, seconds: float) -> None:
-    engine = create_engine(url)
-    mine = Connector(allowed=lambda: (allowed,), limiter=Limiter(SqlLimitStore(lambda: engine)), deadline_s=2)
-    config = SourceConfig("s1", "openproject", "T", root, rate_limit="20/second", max_concurrency=16, revision=1)
-    ready.wait(60)
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if ask(mine, config) is not None:
-            time.sleep(0.002)
-    engine.dispose()
-
-
 @pytest.mark.alone
 def test_four_processes_share_one_limit_exactly(
     limit_store: SqlLimitStore, upstreams: Upstreams, database_url: str
 ) -> None:
     assert limit_store.epoch("s1") == 0
-    spawn = multiprocessing.get_context("spawn")
-    arguments = (database_url, upstreams.openproject_url, upstreams.server.host_port, spawn.Barrier(4), 3.0)
-    workers = [spawn.Process(target=_hammer, args=arguments) for _ in range(4)]
 
-    [worker.start() for worker in workers]
-    [worker.join(90) for worker in workers]
+    decisions = use_up_a_limit(partial(create_engine, database_url), upstreams)
 
-    assert [worker.exitcode for worker in workers] == [0] * 4
-    # Twenty at once, then twenty in each of three seconds. Never more; on a busy machine, the last attempts of a process
-    # can come too late to use up the rest.
-    assert 70 <= len(upstreams.openproject.requests) <= 81
+    assert wrong_decisions(decisions) == []
+    assert {decision.is_admitted for decision in decisions} == {True, False}
+    assert len(upstreams.openproject.requests) <= sum(decision.is_admitted for decision in decisions)
 
 
 @pytest.mark.parametrize("before", ["", "SET session_replication_role = replica"])
@@ -493,7 +508,37 @@ def test_a_database_that_only_reads_refuses_writes_in_one_sentence(
     answer = client.post(f"{CASE_PATH}/openproject", json={"reference": "101"}, headers=known)
 
     assert answer.status_code == 503
-    assert (answer.json or {})["message"].startswith("The panel's own storage does not answer now.")
+    assert (answer.json or {})["message"].startswith("The panel's own storage is read-only.")
+
+
+def test_a_connection_that_ends_during_a_commit_leaves_it_open_whether_that_was_saved(
+    connected: Flask, postgresql: Postgresql
+) -> None:
+    client, known = connected.test_client(), headers(connected)
+    with connected.app_context():
+        engine = db.engine
+    linking: list[int] = []
+
+    def notice(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
+        if statement.startswith("INSERT INTO link"):
+            linking.append(connection.connection.dbapi_connection.info.backend_pid)
+
+    def end(connection: Any) -> None:
+        if linking:
+            postgresql.run(f"SELECT pg_terminate_backend({linking.pop()})")
+
+    event.listen(engine, "before_cursor_execute", notice)
+    event.listen(engine, "commit", end)
+    try:
+        answer = client.post(f"{CASE_PATH}/openproject", json={"reference": "101"}, headers=known)
+    finally:
+        event.remove(engine, "before_cursor_execute", notice)
+        event.remove(engine, "commit", end)
+
+    assert (answer.status_code, "Retry-After" in answer.headers) == (503, False)
+    assert (answer.json or {})["message"] == (
+        "The panel's own storage broke off while it saved. We cannot tell whether it was saved. Check before trying again."
+    )
 
 
 def _end_sessions(postgresql: Postgresql, name: str) -> None:

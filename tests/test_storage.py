@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import timedelta
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ import pytest
 import time_machine
 from flask import Flask
 from sqlalchemy import Engine, event
-from support import CASE_PATH, CONSOLE, api_token
+from sqlalchemy.exc import OperationalError
+from support import CASE_PATH, CONSOLE, api_token, signed_in_client
+from web.tab_reader import HTMX, get, leaf
 
 from panel.connector.limiter import Admission, Rate
 from panel.connector.source import SourceConfig
@@ -22,9 +25,11 @@ from panel.core.clock import now
 from panel.core.reasons import Reason
 from panel.services import Panel
 from panel.storage.engine import db
+from panel.storage.failures import StorageReason, require_rows, storage_reason
 from panel.traffic import limits_fallback
 from panel.traffic.limits_fallback import FallbackLimitStore
 from panel.traffic.limits_sql import SqlLimitStore, ephemeral_engine
+from panel.web.storage_words import storage_words
 
 SOURCE = SourceConfig("s1", "openproject", "T", "http://127.0.0.1:9", revision=1, max_concurrency=2)
 
@@ -197,3 +202,119 @@ def test_a_damaged_database_is_one_sentence(connected: Flask, client: Callable[.
     assert {answer.json["message"] for answer in answers} == {
         "The panel's database is damaged. Stop the panel and restore a backup."
     }
+
+
+# --- what is said ----------------------------------------------------------------------------------------------------
+
+
+def test_a_full_disk_is_named(connected: Flask, client: Callable[..., Any], services: Panel) -> None:
+    folder = services.config.instance_dir
+    db.session.commit()
+    db.engine.dispose()
+
+    with full(folder / "panel.sqlite3"):
+        while (written := client("POST", f"{CASE_PATH}/openproject", json={"reference": "101"})).status_code == 201:
+            client("DELETE", f"{CASE_PATH}/openproject/101")
+
+    assert written.json["message"] == (
+        "The disk of the panel's own storage is full. Nothing was changed; make room on it and try again."
+    )
+    assert "Retry-After" not in written.headers
+
+
+def test_a_lock_is_named_with_a_time_to_try_again(
+    connected: Flask, client: Callable[..., Any], services: Panel
+) -> None:
+    db.session.commit()
+    with locked(services.config.instance_dir / "panel.sqlite3"), hurried():
+        refused = client("POST", f"{CASE_PATH}/openproject", json={"reference": "101"})
+
+    assert (refused.status_code, refused.headers["Retry-After"]) == (503, "5")
+    assert refused.json["message"] == (
+        "The panel's own storage is locked by another process. Nothing was changed; try again."
+    )
+
+
+@contextmanager
+def hurried() -> Iterator[None]:
+    """Connections wait only a moment for a lock."""
+
+    def shorten(connection: Any, *_: Any) -> None:
+        connection.execute("PRAGMA busy_timeout=1")
+
+    event.listen(db.engine.pool, "checkout", shorten)
+    try:
+        yield
+    finally:
+        event.remove(db.engine.pool, "checkout", shorten)
+
+
+class _Refusal(Exception):
+    """A failure of a driver."""
+
+    def __init__(self, message: str = "", *, sqlite: str | None = None, sqlstate: str | None = None) -> None:
+        super().__init__(message)
+        self.sqlite_errorname, self.sqlstate = sqlite, sqlstate
+
+
+@pytest.mark.parametrize(
+    ("cause", "reason"),
+    [
+        (_Refusal(sqlite="SQLITE_FULL"), StorageReason.FULL),
+        (_Refusal(sqlstate="53100"), StorageReason.FULL),
+        (_Refusal(sqlite="SQLITE_READONLY_DBMOVED"), StorageReason.READ_ONLY),
+        (_Refusal(sqlstate="25006"), StorageReason.READ_ONLY),
+        (_Refusal(sqlite="SQLITE_BUSY_SNAPSHOT"), StorageReason.LOCKED),
+        (_Refusal(sqlstate="55P03"), StorageReason.LOCKED),
+        (_Refusal(sqlstate="XX001"), StorageReason.DAMAGED),
+        (_Refusal("no such table: link", sqlite="SQLITE_ERROR"), StorageReason.NOT_SET_UP),
+        (_Refusal("table link has no column named x", sqlite="SQLITE_ERROR"), StorageReason.OLDER),
+        (_Refusal(sqlstate="42P01"), StorageReason.NOT_SET_UP),
+        (_Refusal(sqlstate="42703"), StorageReason.OLDER),
+        (_Refusal(sqlite="SQLITE_CANTOPEN"), StorageReason.UNAVAILABLE),
+        (_Refusal(sqlstate="57P01"), StorageReason.UNAVAILABLE),
+    ],
+)
+def test_the_reason_of_a_failure_is_recognised(cause: _Refusal, reason: StorageReason) -> None:
+    assert storage_reason(OperationalError("SELECT 1", None, cause)) is reason
+
+
+def test_a_connection_that_breaks_during_a_commit_leaves_it_open_what_was_saved() -> None:
+    lost = OperationalError(None, None, _Refusal("server closed the connection"), connection_invalidated=True)
+
+    assert storage_reason(lost) is StorageReason.COMMIT_LOST
+    assert storage_words(lost).endswith("We cannot tell whether it was saved. Check before trying again.")
+
+
+@pytest.mark.parametrize("where", ["panel.storage.failures.STORAGE_FACTS", "panel.web.storage_words.STORAGE_WORDS"])
+def test_every_reason_has_its_row(where: str) -> None:
+    module, name = where.rsplit(".", 1)
+    table = dict(getattr(import_module(module), name))
+    require_rows(table, where)
+    del table[StorageReason.FULL]
+    with pytest.raises(LookupError, match="full has no row"):
+        require_rows(table, where)
+
+
+def test_several_references_of_which_the_disk_took_one_say_so(connected: Flask) -> None:
+    client, inserted = signed_in_client(connected, "carol", "admin"), []
+
+    def refuse(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
+        if statement.startswith("INSERT INTO link"):
+            inserted.append(statement)
+            if len(inserted) > 1:
+                raise OperationalError(statement, None, _Refusal(sqlite="SQLITE_FULL"))
+
+    with connected.app_context():
+        engine = db.engine
+    form = get(client, leaf("openproject")).find("input[name=csrf_token]").attributes["value"]
+    event.listen(engine, "before_cursor_execute", refuse)
+    try:
+        page = client.post(
+            leaf("openproject", "/links"), data={"csrf_token": form, "reference": ["101", "102"]}, headers=HTMX
+        )
+    finally:
+        event.remove(engine, "before_cursor_execute", refuse)
+
+    assert "The disk of the panel" in page.text
+    assert "102" in page.text

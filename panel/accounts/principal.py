@@ -26,6 +26,9 @@ Right = Action | frozenset[Action]
 SEARCHING = frozenset({Action.LINK, Action.CREATE})
 """One of these is needed to search an upstream and to see its choices. ``view`` shows linked items only."""
 
+CHANGING = frozenset({Action.UPDATE, Action.LINK})
+"""``update`` changes an item upstream, ``link`` points a link to the new place of an item that moved."""
+
 WRITING = frozenset({Action.VIEW, Action.LINK, Action.CREATE, Action.UPDATE, Action.UNLINK})
 SCOPES: dict[str, frozenset[Action]] = {
     "read": frozenset({Action.VIEW}),

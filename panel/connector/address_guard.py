@@ -47,9 +47,10 @@ class AddressGuard:
         judged = self._resolve(endpoint, deadline, allowed)
         advice = f"name {endpoint.host_port} in {SETTING}."
         if not judged.opened and not allowed.permits(judged.addresses):
-            raise _refused(_not_public(endpoint, advice, is_listed=allowed.has_endpoint(endpoint)))
+            raise _refused(endpoint, _not_public(endpoint, advice, is_listed=allowed.has_endpoint(endpoint)))
         if credential and not endpoint.is_tls and not judged.opened:
-            raise _refused(f"{endpoint.host_port} would get a credential over plain http. Use https, or {advice}")
+            unencrypted = f"{endpoint.host_port} would get a credential over plain http. Use https, or {advice}"
+            raise _refused(endpoint, unencrypted)
         return judged
 
     def is_opened(self, endpoint: Endpoint, deadline: Deadline) -> bool:
@@ -65,7 +66,7 @@ class AddressGuard:
             addresses = self._resolver.addresses(endpoint.host, endpoint.port, deadline)
         except Unresolved:
             message = f"The name {endpoint.host} could not be resolved."
-            raise ProviderUnavailable.because(Reason.DNS, message) from None
+            raise ProviderUnavailable.because(Reason.DNS, message, field=endpoint.setting or None) from None
         return JudgedAddresses(endpoint, addresses, opened=allowed.opens(endpoint, addresses))
 
 
@@ -78,5 +79,5 @@ def _not_public(endpoint: Endpoint, advice: str, *, is_listed: bool) -> str:
     return f"{endpoint.host_port} is not at a public address. If that is intended, {advice}"
 
 
-def _refused(message: str) -> ProviderUnavailable:
-    return ProviderUnavailable.because(Reason.ADDRESS_NOT_ALLOWED, message)
+def _refused(endpoint: Endpoint, message: str) -> ProviderUnavailable:
+    return ProviderUnavailable.because(Reason.ADDRESS_NOT_ALLOWED, message, field=endpoint.setting or None)

@@ -16,7 +16,7 @@ from urllib.parse import urljoin
 import urllib3.exceptions
 
 from panel.connector.body import BodyTooLarge, MalformedBody
-from panel.connector.endpoint import Endpoint, shown_origin
+from panel.connector.endpoint import Endpoint, shown_origin, shown_path
 from panel.connector.sockets import BudgetExceeded
 from panel.core.clock import now
 from panel.core.domain import Problem
@@ -69,7 +69,8 @@ def _classified(exc: BaseException, endpoint: Endpoint, within_s: float) -> Prob
         case ssl.SSLError():
             return Problem(Reason.TLS, f"No TLS connection could be made to {endpoint.host_port}.")
         case ConnectionRefusedError():
-            return Problem(Reason.CONNECT, f"{endpoint.host_port} refused the connection.")
+            message = f"{endpoint.host_port} refused the connection."
+            return Problem(Reason.CONNECT, message, field=endpoint.setting or None)
         case MalformedBody() | urllib3.exceptions.InvalidChunkLength() | urllib3.exceptions.InvalidHeader():
             return Problem(Reason.UNEXPECTED_RESPONSE, f"{endpoint.host} sent a body that cannot be decoded.")
         case http.client.IncompleteRead() | ConnectionError():
@@ -80,7 +81,8 @@ def _classified(exc: BaseException, endpoint: Endpoint, within_s: float) -> Prob
             # http.client raises the bare class only for too many headers.
             return _too_large(endpoint)
         case OSError():
-            return Problem(Reason.CONNECT, f"{endpoint.host_port} could not be reached.")
+            message = f"{endpoint.host_port} could not be reached."
+            return Problem(Reason.CONNECT, message, field=endpoint.setting or None)
     return None
 
 
@@ -121,9 +123,10 @@ def succeeded(status: int) -> bool:
 def refuses(status: int) -> bool:
     """Whether a status proves that a write changed nothing. A 5xx does not: it may come after the change.
 
-    A redirect counts as a refusal, because the panel follows none.
+    A redirect counts as a refusal, because the panel follows none. Those that may come after the change are 300, 303
+    and 304, https://www.rfc-editor.org/rfc/rfc9110#section-15.4.
     """
-    return 300 <= status < 500
+    return 300 <= status < 500 and status not in (300, 303, 304)
 
 
 def problem_of_status(status: int, headers: Mapping[str, str], endpoint: Endpoint) -> Problem:
@@ -148,12 +151,16 @@ def problem_of_status(status: int, headers: Mapping[str, str], endpoint: Endpoin
 
 def _redirected(headers: Mapping[str, str], endpoint: Endpoint) -> Problem:
     target = redirect_origin(headers, endpoint)
-    where = f"to {target}" if target else "to an address that cannot be read"
+    if target == endpoint.origin:
+        path = shown_path(urljoin(f"{endpoint.origin}/", headers["location"]))
+        where = f"to another path of itself, {path}: most often a sign-in page or a missing slash"
+    else:
+        where = f"to {target}" if target else "to an address that cannot be read"
     return Problem(Reason.UNEXPECTED_REDIRECT, f"{endpoint.host} redirects {where}; redirects are never followed.")
 
 
 def redirect_origin(headers: Mapping[str, str], endpoint: Endpoint) -> str | None:
-    """Scheme and host of the Location header. Its path and query may hold secrets and are never shown."""
+    """Scheme and host of the Location header. Its query may hold secrets and is never shown."""
     location = headers.get("location", "")
     try:
         return shown_origin(urljoin(f"{endpoint.origin}/", location)) if location else None

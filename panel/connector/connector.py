@@ -13,6 +13,7 @@ from panel.connector.endpoint import Endpoint, parse_endpoint
 from panel.connector.headers import OauthSigner, form_headers
 from panel.connector.limiter import Limiter, NoLimits, RetryBudget
 from panel.connector.local_cache import LocalCache
+from panel.connector.optional import NotesOfSources, Pauses
 from panel.connector.probes import Probes
 from panel.connector.resolve import Resolver
 from panel.connector.response import Answer
@@ -58,6 +59,7 @@ class Connector:
         self.values = LocalCache()
         self.answers = LocalCache(max_entries=MAX_ANSWERS)
         self.retries = RetryBudget()
+        self.pauses, self.notes = Pauses(), NotesOfSources()
         self._probes = Probes(self._guard, self.transport)
 
     def open(
@@ -79,9 +81,13 @@ class Connector:
         limiter = NoLimits() if test else self.limiter
         return Upstream(self, source, caller, classify, deadline, limiter=limiter, fresh=fresh or test)
 
-    def is_opened(self, url: str) -> bool:
-        """Whether the deployment opened the address of ``url``, so that plain http may carry a credential there."""
-        return self._guard.is_opened(parse_endpoint(url.partition("?")[0]), Deadline(self._deadline_s))
+    def is_opened(self, url: str, source: SourceConfig) -> bool:
+        """Whether the deployment opened the address that connections of ``source`` for ``url`` go to.
+
+        Plain http may carry a credential to such an address only.
+        """
+        endpoint = source.connection_endpoint(parse_endpoint(url.partition("?")[0]))
+        return self._guard.is_opened(endpoint, Deadline(self._deadline_s))
 
     def post_form(
         self,
@@ -100,7 +106,8 @@ class Connector:
         """
         endpoint, target = _form_target(url)
         headers = form_headers(source, endpoint, basic)
-        request = OutgoingRequest("POST", endpoint, target, headers, form.encode(), True, source.ca_file)
+        connection = source.connection_endpoint(endpoint)
+        request = OutgoingRequest("POST", endpoint, target, headers, form.encode(), True, source.ca_file, connection)
         return Upstream(self, source, caller, None, deadline, endpoint=endpoint).perform(request, _REFUSALS)
 
     def probe_address(self, source: SourceConfig, *, deadline_s: float) -> tuple[Step, Problem | None]:

@@ -20,6 +20,7 @@ from panel.connector.endpoint import Endpoint, outline_of, path_of
 from panel.connector.headers import OauthSigner, request_headers, with_credential
 from panel.connector.limiter import Limiter, NoLimits, Outcome, RetryBudget
 from panel.connector.local_cache import LocalCache
+from panel.connector.optional import LEAST_S, SHARE, Notes, NotesOfSources, Pauses
 from panel.connector.response import Answer
 from panel.connector.shared_cache import CachedAnswer, SharedCache, fetch_once
 from panel.connector.source import AuthKind, SourceConfig
@@ -52,6 +53,8 @@ class Services(Protocol):
     answers: LocalCache
     shared: SharedCache
     cache_ttl_s: float
+    pauses: Pauses
+    notes: NotesOfSources
 
 
 @dataclass(slots=True)
@@ -89,9 +92,10 @@ class Upstream:
         endpoint: Endpoint | None = None,
         limiter: Limiter | NoLimits | None = None,
         fresh: bool = True,
+        is_optional: bool = False,
     ) -> None:
-        self.source = source
-        self._limiter, self._fresh = limiter or NoLimits(), fresh
+        self.source, self.fresh = source, fresh
+        self._limiter, self._is_optional = limiter or NoLimits(), is_optional
         self._services, self._caller, self._classify, self._deadline = services, caller, classify, deadline
         self._endpoint = endpoint or valid_endpoint(lambda: source.endpoint, "location")
         self._held = _HeldRecords()
@@ -124,7 +128,7 @@ class Upstream:
 
         Identical concurrent reads share one request (single flight), and the answer is cached for seconds.
         """
-        if self._fresh:
+        if self.fresh:
             return self.send("GET", *segments, query=query, accept=accept, allow=allow)
         key = self._cache_key(segments, query, accept, allow)
         ttl = self._services.cache_ttl_s
@@ -171,6 +175,7 @@ class Upstream:
             body,
             self.source.sends_secret,
             self.source.ca_file,
+            self.source.connection_endpoint(self._endpoint),
             reads=reads or method in SAFE_METHODS,
         )
         return self._read(request, allow) if request.reads else self._write(request, allow)
@@ -180,7 +185,7 @@ class Upstream:
         try:
             return self._send_once(request, allow)
         except ProviderUnavailable as exc:
-            if not self._services.retries.allows(exc.problem, self._deadline):
+            if self._is_optional or not self._services.retries.allows(exc.problem, self._deadline):
                 raise
         return self._send_once(request, allow)
 
@@ -214,7 +219,7 @@ class Upstream:
             return answer
         assert refusal is not None  # noqa: S101  (one of the two is always there)
         failure = ProviderUnavailable(signer.refusal(self.source, refusal.problem))
-        failure.in_doubt = refusal.in_doubt
+        failure.in_doubt, failure.status = refusal.in_doubt, refusal.status
         raise failure
 
     def _perform_or_refusal(
@@ -240,7 +245,7 @@ class Upstream:
                 status, size = raw.status, len(raw.body or b"")
                 answer = Answer(raw.status, raw.headers, raw.body or b"", where)
                 problem = self._problem_of(answer, complete=raw.body is not None, allow=allow)
-                outcome.report(problem)
+                self._report(outcome, problem)
         except ProviderUnavailable as exc:
             problem = exc.problem
             exc.in_doubt = self._note_write(request, sent=exc.unanswered, status=None)
@@ -252,6 +257,7 @@ class Upstream:
         in_doubt = self._note_write(request, sent=True, status=raw.status)
         if problem is not None:
             failure = ProviderUnavailable(problem)
+            failure.status = raw.status
             # A 5xx whose body is cut off may come from a proxy, so the call may have taken effect.
             failure.unanswered = raw.body is None and raw.status >= 500
             failure.in_doubt = in_doubt
@@ -269,8 +275,13 @@ class Upstream:
         try:
             return self._services.transport.exchange(request, self._deadline, allow=allow)
         except ProviderUnavailable as exc:
-            outcome.report(exc.problem)
+            self._report(outcome, exc.problem)
             raise
+
+    def _report(self, outcome: Outcome, problem: Problem | None) -> None:
+        """Report the outcome to the limiter. A failure of an optional part says nothing about the source."""
+        if problem is None or not self._is_optional:
+            outcome.report(problem)
 
     def _problem_of(self, answer: Answer, *, complete: bool, allow: Collection[int]) -> Problem | None:
         """Why the answer is a failure, or None. The integration's rules come before those of HTTP."""
@@ -292,14 +303,48 @@ class Upstream:
             # A failing log must not turn a successful call into a failure.
             log.exception("A call to source %s could not be recorded", self.source.slug)
 
-    def remember(self, key: str, seconds: float, fetch: Callable[[], T]) -> T:
-        """The value of ``fetch``, cached in this process for ``seconds``, per source and revision."""
+    def remember(
+        self, key: str, seconds: float | Callable[[T], float], fetch: Callable[[], T], *, renew: bool = False
+    ) -> T:
+        """The value of ``fetch``, cached in this process for ``seconds``, per source and revision.
+
+        ``seconds`` may be a function of the value. With ``renew`` a cached value is replaced.
+        """
         whole = (self.source.id, self.source.revision, key)
-        return self._single_flight(self._services.values, whole, seconds, fetch)
+        return self._single_flight(self._services.values, whole, seconds, fetch, renew=renew)
+
+    def optional(self, name: str, work: Callable[[Upstream], T], *, share: float = SHARE) -> T | None:
+        """The result of ``work`` with a part of the source without which the rest is right; None without it.
+
+        ``work`` gets a conversation with ``share`` of this one's deadline. Its failures neither open the breaker of the
+        source nor hold its calls off. After one, the part ``name`` rests for a while (``Pauses``).
+        """
+        seconds = min(share * self._deadline.seconds, self._deadline.left / 2)
+        pauses = self._services.pauses
+        if seconds < LEAST_S or not pauses.admits(self.source, name, seconds):
+            return None
+        try:
+            result = work(self._part(seconds))
+        except ProviderUnavailable as exc:
+            pauses.failed(self.source, name, exc.problem)
+            return None
+        pauses.succeeded(self.source, name)
+        return result
+
+    def _part(self, seconds: float) -> Upstream:
+        return Upstream(
+            self._services, self.source, self._caller, self._classify, Deadline(seconds), endpoint=self._endpoint,
+            limiter=self._limiter, fresh=self.fresh, is_optional=True,
+        )  # fmt: skip
+
+    def notes(self, name: str) -> Notes:
+        """Keys that this process noted about the source under this name, such as references that it did not show."""
+        return self._services.notes.of(self.source, name)
 
     def _single_flight(
-        self, cache: LocalCache, key: Hashable, seconds: float | Callable[[T], float], fetch: Callable[[], T]
-    ) -> T:
+        self, cache: LocalCache, key: Hashable, seconds: float | Callable[[T], float], fetch: Callable[[], T],
+        *, renew: bool = False,
+    ) -> T:  # fmt: skip
         """Fetch through ``cache``, which shares one fetch between concurrent callers.
 
         A shared failure is raised as a new exception for each caller, because callers set attributes on it.
@@ -309,13 +354,13 @@ class Upstream:
                 return cache.get(
                     key, seconds, fetch, self._deadline,
                     served=lambda waiting: _add_served(records, waiting),
-                    attend=lambda: self._limiter.attend(self.source, self._deadline),
+                    attend=lambda: self._limiter.attend(self.source, self._deadline), renew=renew,
                 )  # fmt: skip
         except DeadlinePassed:
             own = ProviderUnavailable(timed_out(self._endpoint.host, self._deadline.seconds))
         except ProviderUnavailable as exc:
             own = ProviderUnavailable(exc.problem)
-            own.unanswered = exc.unanswered
+            own.unanswered, own.status = exc.unanswered, exc.status
         raise own
 
     @contextmanager

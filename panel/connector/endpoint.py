@@ -10,7 +10,7 @@ import ipaddress
 import re
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import quote, unquote, urlencode
 
 import idna
@@ -26,6 +26,7 @@ _SHAPE = re.compile(
 _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?", re.ASCII)
 _BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _ROOT_SAFE = "/%:@!$&'()*+,;=~"
+_LONGEST_SHOWN = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +37,16 @@ class Endpoint:
     host: str
     port: int
     path: str = ""
+    setting: str = field(default="", compare=False)
+    """The setting of the source that names this endpoint; "" for the location."""
 
     @property
     def host_port(self) -> str:
-        return f"{self._bracketed}:{self.port}"
+        return host_port_text(self.host, self.port)
 
     @property
     def origin(self) -> str:
-        return f"{self.scheme}://{self._bracketed if self.is_default_port else self.host_port}"
+        return f"{self.scheme}://{_bracketed(self.host) if self.is_default_port else self.host_port}"
 
     @property
     def is_default_port(self) -> bool:
@@ -52,10 +55,6 @@ class Endpoint:
     @property
     def is_tls(self) -> bool:
         return self.scheme == "https"
-
-    @property
-    def _bracketed(self) -> str:
-        return f"[{self.host}]" if ":" in self.host else self.host
 
     def target(self, segments: Sequence[str], query: Sequence[tuple[str, str]] = ()) -> str:
         """The request target of ``root/segments…``, each segment encoded by itself.
@@ -88,6 +87,24 @@ def parse_endpoint(root: str) -> Endpoint:
 def check_root(url: str) -> None:
     """Raise InvalidInput("location", …) when ``url`` cannot be the root of a source."""
     parse_endpoint(url)
+
+
+def parse_host_port(text: str) -> tuple[str, int]:
+    """The canonical host and the port of ``host:port``. Raises InvalidInput("location", …)."""
+    host, colon, port = text.rpartition(":")
+    if not colon:
+        raise _bad("The address has no port.")
+    if not re.fullmatch("[0-9]+", port, re.ASCII):
+        raise _bad("The port of the address must be a number from 1 to 65535.")
+    return host_of(host), _port_of(f":{port}", 0)
+
+
+def host_port_text(host: str, port: int) -> str:
+    return f"{_bracketed(host)}:{port}"
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
 
 
 def host_of(text: str) -> str:
@@ -169,6 +186,13 @@ def shown_origin(url: str) -> str | None:
         return parse_endpoint(f"{scheme}{separator}{authority}").origin
     except InvalidInput:
         return None
+
+
+def shown_path(url: str) -> str:
+    """The path of an absolute address from an upstream, without query and session id; a long one is shortened."""
+    rest = url.partition("://")[2]
+    path = quote("/" + re.split(r"[?#;]", rest, maxsplit=1)[0].partition("/")[2], safe="/%~:@+")
+    return path if len(path) <= _LONGEST_SHOWN else f"{path[:_LONGEST_SHOWN]}…"
 
 
 def _bad(message: str) -> InvalidInput:

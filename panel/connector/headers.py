@@ -162,8 +162,10 @@ def credential_headers(
 
 def _basic(source: SourceConfig, username: str, secret: Secret) -> str:
     """User name and password as UTF-8, see https://www.rfc-editor.org/rfc/rfc7617."""
-    # A colon in the user name would move its rest into the password.
-    if ":" in username or _CONTROL.search(username) or _CONTROL.search(secret.reveal()):
+    if ":" in username:
+        # Its rest would be read as the beginning of the password.
+        raise _invalid(source, "has a user name with a colon, which Basic sign-in cannot carry")
+    if _CONTROL.search(username) or _CONTROL.search(secret.reveal()):
         raise _invalid(source, "has a user name or password that Basic sign-in cannot carry")
     return _basic_value(username, secret.reveal())
 

@@ -45,8 +45,9 @@ class LocalCache:
         *,
         served: Callable[[int], None] = lambda waiting: None,
         attend: Callable[[], AbstractContextManager[None]] = nullcontext,
+        renew: bool = False,
     ) -> T:
-        """The value for ``key``, cached for ``seconds``, which may be a function of the value.
+        """The value for ``key``, cached for ``seconds``, which may be a function of the value. ``renew`` replaces it.
 
         Concurrent callers share one ``fetch``, and its failure. Failures are not cached. The caller that fetches gets
         ``served`` called with the number of callers that waited. A caller that waits does so inside ``attend()``.
@@ -54,7 +55,7 @@ class LocalCache:
         """
         with self._lock:
             entry = self._entries.get(key)
-            fetches = entry is None or entry.until <= time.monotonic()
+            fetches = entry is None or entry.until <= time.monotonic() or (renew and entry.value.done())
             if entry is None or fetches:
                 self._make_room()
                 entry = self._entries[key] = _Entry()

@@ -36,10 +36,12 @@ class Probes:
         """Step "address": does the name resolve, and are its addresses allowed?"""
 
         def check(endpoint: Endpoint) -> str:
-            judged = self._guard.judge(endpoint, deadline, credential=source.sends_secret)
+            connection = source.connection_endpoint(endpoint)
+            judged = self._guard.judge(connection, deadline, credential=source.sends_secret)
             where = " and ".join(str(address) for address in judged.addresses[:3])
             kind = "a public address" if judged.is_public else f"a private address, opened by {SETTING}"
-            return f"{endpoint.host} is {where}, {kind}."
+            instead = f"Connections for {endpoint.host} go to {connection.host_port}: " if source.connect_to else ""
+            return f"{instead}{connection.host} is {where}, {kind}."
 
         return _step("address", source, check)
 
@@ -70,7 +72,8 @@ class Probes:
 # Without the credential, which is not sent before the server is known to be the right product.
 def _bare_request(source: SourceConfig, endpoint: Endpoint) -> OutgoingRequest:
     headers = {**extra_headers(source), "User-Agent": USER_AGENT, "Accept": "*/*", "Connection": "close"}
-    return OutgoingRequest("GET", endpoint, endpoint.target(()), headers, ca_file=source.ca_file)
+    connection = source.connection_endpoint(endpoint)
+    return OutgoingRequest("GET", endpoint, endpoint.target(()), headers, ca_file=source.ca_file, connection=connection)
 
 
 def _with_kind(raw: RawResponse) -> str:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
 from typing import Any
 from urllib.parse import urlsplit
 
-from panel.connector.endpoint import Endpoint, parse_endpoint
+from panel.connector.endpoint import DEFAULT_PORTS, Endpoint, host_of, parse_endpoint, parse_host_port
+from panel.core.errors import InvalidInput
 
 
 class Secret:
@@ -22,6 +24,10 @@ class Secret:
 
     def reveal(self) -> str:
         return self._value
+
+    def begins_with(self, text: str) -> bool:
+        """Whether the secret is of the kind whose secrets begin with ``text``."""
+        return self._value.startswith(text)
 
     def __repr__(self) -> str:
         return "Secret(…)"
@@ -78,6 +84,22 @@ def origin_of(url: str) -> str:
     return f"{scheme}://{host}" if parts.port in (None, default) else f"{scheme}://{host}:{parts.port}"
 
 
+def is_same_host(one: str, other: str) -> bool:
+    """Whether two http(s) URLs name one host, whatever their schemes: default ports are equal, and so are spellings.
+
+    For addresses that people paste, of which only a path is read. No request goes to such an address.
+    """
+    return _host_and_port(one) == _host_and_port(other)
+
+
+def _host_and_port(url: str) -> tuple[str, int | None]:
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    with suppress(InvalidInput):
+        host = host_of(f"[{host}]" if ":" in host else host)
+    return host, None if parts.port in DEFAULT_PORTS.values() else parts.port
+
+
 @dataclass(frozen=True)
 class SourceConfig:
     """One source, ready for use. ``root`` is the instance root (no trailing slash): ``https://host/wiki``."""
@@ -95,6 +117,8 @@ class SourceConfig:
     timeout_s: float | None = None
     """Deadline in seconds for one conversation; None means the deployment's default."""
     ca_file: str = ""
+    connect_to: str = ""
+    """``host:port`` that connections for the origin go to; "" for the origin itself."""
     revision: int = 0
     """Grows with every save and is part of cache keys, so that a change invalidates cached answers."""
 
@@ -106,6 +130,16 @@ class SourceConfig:
     def endpoint(self) -> Endpoint:
         """The root, parsed once. Raises InvalidInput("location", …) for anything but a plain http(s) address."""
         return parse_endpoint(self.root)
+
+    def connection_endpoint(self, endpoint: Endpoint) -> Endpoint:
+        """Where the connection for a request to ``endpoint`` goes; scheme, Host header and TLS name stay its own.
+
+        Raises InvalidInput for a ``connect_to`` that was not checked.
+        """
+        if not self.connect_to or endpoint.origin != self.endpoint.origin:
+            return endpoint
+        host, port = parse_host_port(self.connect_to)
+        return replace(endpoint, host=host, port=port, setting="connect_to")
 
     @property
     def signs_in(self) -> bool:

@@ -53,6 +53,8 @@ class OutgoingRequest:
     body: bytes | None = field(default=None, repr=False)
     credential: bool = False
     ca_file: str = ""
+    connection: Endpoint | None = None
+    """Where the connection goes, if it does not go to ``endpoint``."""
     reads: bool = False
     """Whether it changes nothing upstream, so that it may be repeated."""
 
@@ -109,6 +111,7 @@ class Transport:
             budget,
             credential=request.credential,
             ca_file=request.ca_file,
+            connection=request.connection,
         )
 
     @contextmanager
@@ -127,7 +130,8 @@ class GuardedAdapter(HTTPAdapter):
     """Connects a requests session to the allowed addresses of one endpoint, whatever the URL of its request says.
 
     Serves one exchange; closing it closes the connection. ``credential`` says whether requests carry one: plain http
-    may carry it to opened addresses only. ``budget`` is how many bytes the connection may receive.
+    may carry it to opened addresses only. ``budget`` is how many bytes the connection may receive. ``connection`` is
+    the endpoint to connect to instead; it is the one that the address guard judges.
     """
 
     has_sent = False
@@ -143,8 +147,10 @@ class GuardedAdapter(HTTPAdapter):
         *,
         credential: bool,
         ca_file: str,
+        connection: Endpoint | None = None,
     ) -> None:
         super().__init__()
+        self._connects_to = connection or endpoint
         self._credential = credential
         self._ca_file = ca_file
         self._guard = guard
@@ -178,13 +184,13 @@ class GuardedAdapter(HTTPAdapter):
         return self.build_response(request, raw)
 
     def connect(self) -> Socket:
-        """An open connection to the endpoint, with TLS for https."""
-        endpoint = self._endpoint
-        context = self._tls.context(self._ca_file) if endpoint.is_tls else None
-        judged = self._guard.judge(endpoint, self._deadline, credential=self._credential)
-        self._connection = dial(judged.addresses, endpoint.port, self._deadline, budget=self._budget)
+        """An open connection, with TLS for https and for the name of the endpoint."""
+        target = self._connects_to
+        context = self._tls.context(self._ca_file) if target.is_tls else None
+        judged = self._guard.judge(target, self._deadline, credential=self._credential)
+        self._connection = dial(judged.addresses, target.port, self._deadline, budget=self._budget)
         if context is not None:
-            self._connection = secure(self._connection, endpoint.host, context)
+            self._connection = secure(self._connection, self._endpoint.host, context)
         self._open.callback(self._connection.close)
         return self._connection
 
@@ -199,7 +205,9 @@ class GuardedAdapter(HTTPAdapter):
         except _FAILURES as exc:
             closed = self._connection is not None and self._connection.ended
             within_s = self._deadline.seconds
-            return problem_of_failure(exc, self._endpoint, within_s=within_s, closed=closed, handled=handled)
+            # Until there is a connection, the failure is one of the address that it goes to.
+            endpoint = self._connects_to if self._connection is None else self._endpoint
+            return problem_of_failure(exc, endpoint, within_s=within_s, closed=closed, handled=handled)
 
 
 class _FinalResponse(HTTPResponse):

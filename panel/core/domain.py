@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from enum import StrEnum
@@ -18,6 +18,8 @@ class State(StrEnum):
 
     LIVE = "live"
     GONE = "gone"
+    MOVED = "moved"
+    """It is shown under another reference than that of the pointer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,8 @@ class Item:
     updated: datetime | None = None
     """The time of the last change upstream, timezone-aware."""
     is_closed: bool | None = None
-    """Whether it is closed; None for a kind of item that cannot be closed."""
+    """Whether it is closed; None when that is not known, or for a kind of item that cannot be closed. Only an item that
+    is known to be open is called overdue."""
     due: date | None = None
     """The due date."""
     can_update: bool | None = None
@@ -58,11 +61,23 @@ class Item:
     descriptor show them and a search in the linked items includes their text. Nothing else reads them."""
     excerpt: str | None = None
     """Preview as plain text; None where it was not requested."""
+    origin: int | None = None
+    """Opaque number that the item keeps when its reference changes, and that is stored with the pointer. None where
+    the answer does not show it, and for a kind of item that keeps its reference."""
+    moved_to: tuple[Item, ...] = ()
+    """The items that a moved one may be now, each under its own reference; a single one where that is certain."""
+    remarks: tuple[str, ...] = ()
+    """Sentences on how a new item differs from what was asked for."""
 
     @classmethod
     def gone(cls, reference: str, url: str, *, title: str = "", facts: Mapping[str, Any] | None = None) -> Item:
         """The item of a pointer whose target the upstream does not show."""
         return cls(reference, title or reference, url, State.GONE, facts=facts or {})
+
+    def moved(self, places: Sequence[Item]) -> Item:
+        """This item as moved to ``places``. With a single place, everything but the reference is as it is there."""
+        shown = places[0] if len(places) == 1 else self
+        return replace(shown, reference=self.reference, state=State.MOVED, moved_to=tuple(places), origin=None)
 
     def with_excerpt(self, excerpt: str | None) -> Item:
         return replace(self, excerpt=excerpt)
@@ -76,6 +91,8 @@ class Pointer:
     url: str
     linked_by: str
     linked_at: datetime
+    origin: int | None = None
+    """``Item.origin`` of the target, once an answer has shown it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,3 +204,23 @@ class Choice:
     label: str
     color: str | None = None
     """``#RRGGBB`` or None."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """The choices of a field, all of them or those that the upstream gave first."""
+
+    items: tuple[Choice, ...]
+    total: int
+    """How many there are, with those that are not among ``items``."""
+    at_least: bool = False
+    """Whether the upstream does not count them, and there may be more than ``total``."""
+
+    @classmethod
+    def whole(cls, choices: Iterable[Choice]) -> Choices:
+        items = tuple(choices)
+        return cls(items, len(items))
+
+    @property
+    def more(self) -> bool:
+        return self.total > len(self.items)

@@ -113,6 +113,8 @@ class ProviderUnavailable(PanelError):
     pointers: tuple[Pointer, ...] = ()
     unanswered: bool = False
     """Whether a request was sent and no complete answer came, so that it may have taken effect."""
+    status: int | None = None
+    """The HTTP status of the answer that is the failure."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem.message)

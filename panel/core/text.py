@@ -82,6 +82,16 @@ def one_line(text: str, longest: int | None = None) -> str:
     return one_line(line[:longest])
 
 
+def trimmed(text: str) -> str:
+    """The text without white space and hidden characters at both ends, which programs add around a copied text."""
+    start, end = 0, len(text)
+    while start < end and _is_unseen(text[start]):
+        start += 1
+    while start < end and _is_unseen(text[end - 1]):
+        end -= 1
+    return text[start:end]
+
+
 def visible(text: str, spell: Callable[[str], str], *, keep: str = "") -> str:
     """The text with hidden characters, private characters and line breaks replaced by ``spell``, except ``keep``."""
     if _ANY_UNSEEN.search(text) is None:
@@ -139,6 +149,10 @@ def refuse_surrogates(value: object, *, field: str) -> None:
             pending.extend((f"{path}.{name}" if path else str(name), inner) for name, inner in part.items())
         elif isinstance(part, list):
             pending.extend((path, inner) for inner in part)
+
+
+def _is_unseen(char: str) -> bool:
+    return char.isspace() or _ANY_HIDDEN.match(char) is not None
 
 
 def _without_hidden(text: str) -> str:

@@ -12,13 +12,25 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 from panel.connector import Answer, SourceConfig, Upstream
-from panel.core.domain import Choice, Identity, Item, Problem
+from panel.core.domain import Choice, Choices, Identity, Item, Problem
 from panel.core.errors import NotSupported, ProviderUnavailable, Uncertain
-from panel.integrations.descriptor import Descriptor
+from panel.integrations.descriptor import Descriptor, Field
+from panel.integrations.in_front import problem_in_front
+
+
+@dataclass(frozen=True, slots=True)
+class AskedField:
+    """A field that the panel's form does not have, and that the upstream wants to be filled."""
+
+    field: Field
+    choices: Choices
+    value: str = ""
+    """The present value."""
 
 
 @contextmanager
@@ -41,6 +53,8 @@ class Integration(ABC):
     descriptor: ClassVar[Descriptor]
     folder: ClassVar[Path | None] = None
     """The folder of the leaf's files, set by the registry. A ``row.html`` in it draws the leaf's rows."""
+    can_move: ClassVar[bool] = False
+    """Whether its items can get another reference. Such a leaf fills ``Item.origin`` and implements ``locate``."""
 
     @property
     def id(self) -> str:
@@ -63,6 +77,14 @@ class Integration(ABC):
     def url_for(self, source: SourceConfig, reference: str) -> str:
         """The browser address of a stored reference, built without a request. Never an API address."""
 
+    def shown_reference(self, reference: str) -> str:
+        """A stored reference as people read it, for a row without a title."""
+        return reference.removeprefix(f"{self.id}:")
+
+    def values_beside(self, reference: str) -> Mapping[str, str]:
+        """Values of the create form for a new item at the place of a stored reference, built without a request."""
+        return {}
+
     @abstractmethod
     def looks_like_reference(self, source: SourceConfig, text: str) -> bool:
         """Whether typed text is an address, an id or a reference, and not words to search for."""
@@ -71,7 +93,11 @@ class Integration(ABC):
 
     @abstractmethod
     def check(self, upstream: Upstream) -> Identity:
-        """Prove with one cheap call that the source is readable with its credential. Raises ProviderUnavailable."""
+        """Prove that the source is readable with its credential, as a list reads it. Raises ProviderUnavailable."""
+
+    def check_list(self, upstream: Upstream) -> None:
+        """Prove with one cheap call that a list could be read, for an object without links. Raises as ``check``."""
+        self.check(upstream)
 
     @abstractmethod
     def probe_product(self, upstream: Upstream) -> str:
@@ -103,7 +129,10 @@ class Integration(ABC):
 
     @abstractmethod
     def fetch(self, upstream: Upstream, reference: str, *, with_excerpt: bool = False) -> Item:
-        """Fetch one item by its stored reference. Raises NotFound when the upstream no longer shows it."""
+        """Fetch one item by its stored reference. Raises NotFound when the upstream no longer shows it.
+
+        The state of an item that the upstream redirects to another place is ``moved``.
+        """
 
     @abstractmethod
     def fetch_many(self, upstream: Upstream, references: Sequence[str]) -> Mapping[str, Item]:
@@ -112,6 +141,15 @@ class Integration(ABC):
         Uses as few requests as the upstream allows. A bad reference does not affect the others. A failure of the source
         raises ProviderUnavailable; the result never leaves a reference out.
         """
+
+    def locate(self, upstream: Upstream, absent: Sequence[Item], origins: Mapping[str, int]) -> Mapping[str, Item]:
+        """Look for items that ``fetch_many`` or ``fetch`` did not find at their references.
+
+        ``origins`` has the stored ``Item.origin`` of those whose origin is known. The result has, by the old reference,
+        what differs from ``absent``: ``Item.moved`` for those that were found, a gone item for a redirect that leads
+        nowhere. It takes a few requests for all of them together. Without ``can_move`` it is not called.
+        """
+        return {}
 
     @abstractmethod
     def search(self, upstream: Upstream, text: str, *, limit: int) -> Sequence[Item]:
@@ -144,6 +182,33 @@ class Integration(ABC):
         """
         raise NotSupported(f"{self.descriptor.label} offers no choices for {field}.")
 
+    def find_choices(
+        self,
+        upstream: Upstream,
+        field: str,
+        values: Mapping[str, str],
+        *,
+        search: str = "",
+        reference: str | None = None,
+    ) -> Choices:
+        """The choices that match the typed words; without words the first ones, and the chosen one of ``values``.
+
+        By default all ``choices`` are read and compared here. A leaf whose upstream has many searches there instead,
+        and says in ``total`` how many there are.
+        """
+        words = search.casefold().split()
+        found = self.choices(upstream, field, values, reference=reference)
+        return Choices.whole(choice for choice in found if all(word in choice.label.casefold() for word in words))
+
+    def asked_fields(
+        self, upstream: Upstream, names: Sequence[str], values: Mapping[str, str], *, reference: str | None = None
+    ) -> Sequence[AskedField]:
+        """Those of ``names``, which the upstream gave in ``Rejected``, that the panel can show as fields.
+
+        A form adds them, and sends their values in ``fields`` of the values of ``create`` or the changes of ``update``.
+        """
+        return ()
+
     def create_elsewhere_url(self, source: SourceConfig, values: Mapping[str, str]) -> str | None:
         """Address of the upstream's own create form, for fields that the panel's form does not have."""
         return None
@@ -160,10 +225,25 @@ class Integration(ABC):
         own = {"id": item.reference, "reference": item.reference, "title": item.title, **facts}
         return {**own, "url": item.url, "updated": item.updated, "state": item.state}
 
-    def classify(self, answer: Answer, source: SourceConfig) -> Problem | None:
-        """The problem of an answer whose status does not show it (a 200 as guest, a 401 for forbidden).
+    # --- answers ---------------------------------------------------------------------------------------------
+
+    def problem_of(self, answer: Answer, source: SourceConfig) -> Problem | None:
+        """The problem of an answer whose status does not show it, or shows it wrongly.
 
         The connector calls this for every complete answer before it classifies by status. None leaves the answer to
         its status.
         """
+        lacking = self.lacks(answer)
+        in_front = problem_in_front(answer, self.descriptor.upstream, lacking) if lacking else None
+        return in_front or self.classify(answer, source)
+
+    def lacks(self, answer: Answer) -> str:
+        """What proves that the upstream itself sent an answer, and this one lacks; "" for an answer of its own.
+
+        By default a page in HTML is not the upstream's own: its API answers in JSON.
+        """
+        return "JSON" if answer.media_type == "text/html" else ""
+
+    def classify(self, answer: Answer, source: SourceConfig) -> Problem | None:
+        """The problem of an answer that only this upstream gives (a 200 as guest, a 401 for forbidden)."""
         return None

@@ -25,7 +25,8 @@ class Field:
     name: str
     label: str
     kind: str = "text"
-    """``text``, ``textarea``, ``select`` (options from ``Integration.choices``) or ``suggest`` (text with options)."""
+    """``text``, ``textarea``, ``date``, ``select`` (options from ``Integration.choices``) or ``suggest`` (text with
+    options)."""
     required: bool = False
     help: str = ""
     max_length: int | None = None

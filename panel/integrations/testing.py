@@ -25,7 +25,7 @@ from jinja2 import Environment, nodes
 
 from panel.connector import Auth, Caller, Connector, SourceConfig, Upstream
 from panel.core.domain import Choice, Item, State
-from panel.core.errors import NotFound, NotSupported, PanelError, ProviderUnavailable, Uncertain, WrongHost
+from panel.core.errors import Forbidden, NotFound, NotSupported, PanelError, ProviderUnavailable, Uncertain, WrongHost
 from panel.core.reasons import Reason
 from panel.integrations.contract import Integration
 from panel.integrations.descriptor import Field
@@ -40,6 +40,7 @@ REASONS = {
     "not-found": Reason.UNEXPECTED_RESPONSE,
     "unauthorized": Reason.CREDENTIALS_REJECTED,
     "forbidden": Reason.FORBIDDEN,
+    "wall": Reason.UNEXPECTED_RESPONSE,
     "rate-limited": Reason.RATE_LIMITED,
     "overloaded": Reason.RATE_LIMITED,
     "server-error": Reason.SERVER_ERROR,
@@ -48,7 +49,7 @@ REASONS = {
     "huge": Reason.TOO_LARGE,
 }
 """The expected reason for each fault of a stand-in, the same for every upstream. ``not-found`` is a bare 404, as a
-proxy sends it; ``redirect`` leads to another origin."""
+proxy sends it; ``wall`` is the 403 page of a firewall; ``redirect`` leads to another origin."""
 
 HANG_DEADLINE_S = 0.4
 DEADLINE_S = 20.0
@@ -109,7 +110,7 @@ class Subject:
         """A new conversation with the stand-in, which waits only briefly for one that hangs."""
         deadline_s = HANG_DEADLINE_S if self.standin.fault == "hang" else DEADLINE_S
         caller = Caller("test", "alice")
-        return self._connector.open(self.source, caller, classify=self.leaf.classify, deadline_s=deadline_s)
+        return self._connector.open(self.source, caller, classify=self.leaf.problem_of, deadline_s=deadline_s)
 
     def both(self) -> Mapping[str, Item]:
         return self.leaf.fetch_many(self.upstream(), [self.known, self.gone])
@@ -165,15 +166,18 @@ def _read_fault(fault: str, operation: str) -> Check:
     return Check(f"{fault} in {operation}", run)
 
 
-_REFUSING = ("unauthorized", "forbidden", "rate-limited", "not-found", "redirect")
+_REFUSING = ("unauthorized", "forbidden", "wall", "rate-limited", "not-found", "redirect")
 """Faults that answer with a 4xx or a redirect."""
+
+
+_FAILED_CREATES = (ProviderUnavailable, Uncertain, Forbidden)
 
 
 def _create_fault(fault: str) -> Check:
     def run(subject: Subject) -> None:
         subject.standin.fault = fault
         with subject.standin.counting() as requests:
-            _failure(lambda: subject.leaf.create(subject.upstream(), subject.new), ProviderUnavailable, Uncertain)
+            _failure(lambda: subject.leaf.create(subject.upstream(), subject.new), *_FAILED_CREATES)
         writes = [request.method for request in requests if request.method in _WRITES]
         _require(len(writes) <= 1, f"a create that failed was sent again: {writes}")
 
@@ -317,7 +321,7 @@ def _descriptor_fits(subject: Subject) -> None:
 def _selects_have_choices(subject: Subject) -> None:
     def check_field(one: Field, reference: str | None) -> None:
         values = {name: str(value) for name, value in subject.new.items()}
-        found = list(subject.leaf.choices(subject.upstream(), one.name, values, reference=reference))
+        found = subject.leaf.find_choices(subject.upstream(), one.name, values, reference=reference).items
         _require(bool(found), f"choices: none for {one.name}")
         _require(all(isinstance(choice, Choice) for choice in found), f"choices: {one.name} has other values")
 

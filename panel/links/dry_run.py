@@ -11,6 +11,7 @@ from panel.core.domain import Item, ObjectRef, Pointer, Row
 from panel.core.errors import AlreadyLinked, InvalidInput, NotSupported
 from panel.integrations.registry import Registry
 from panel.links import pointers
+from panel.links.pasted import resolve_pasted
 from panel.links.service import DEFAULT_LIMIT, Visitor
 from panel.links.upstream import open_upstream
 from panel.sources.instances import Instances
@@ -37,7 +38,7 @@ class DryRun:
         links, _ = pointers.read_page(leaf, obj, DEFAULT_LIMIT, 1)
         shown = pointers.as_pointers(leaf, source.config, links)
         with open_upstream(self._connector, leaf, source, visitor.caller, pointers=shown, fresh=True) as upstream:
-            item = leaf.resolve(upstream, text.strip())
+            item = resolve_pasted(leaf, upstream, text)
         if pointers.linked_among(leaf, obj, [item.reference]):
             raise AlreadyLinked(f"This {leaf.descriptor.noun} is already linked.")
         return item
@@ -63,7 +64,7 @@ class DryRun:
         known = [field.name for field in leaf.descriptor.update]
         if not known:
             raise NotSupported(f"{leaf.descriptor.label} cannot be changed from here.")
-        if not any(name in changes for name in known):
+        if not any(name in changes for name in (*known, "fields")):
             raise InvalidInput("changes", f"Nothing to change: give {' or '.join(known)}.")
         self._instances.require_known(leaf.id, leaf.descriptor.upstream)
         link, source = pointers.find(leaf, obj, reference), self._resolver.resolve(leaf)

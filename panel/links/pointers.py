@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 
 from panel.connector import SourceConfig
-from panel.core.domain import ObjectRef, Pointer
-from panel.core.errors import NotFound
+from panel.core.domain import Item, ObjectRef, Pointer, State
+from panel.core.errors import AlreadyLinked, NotFound
 from panel.integrations.contract import Integration
 from panel.logs import audit
 from panel.logs.audit import Actor, AuditAction
-from panel.storage.engine import db
+from panel.storage.engine import STORAGE_FAILURES, db
 from panel.storage.models import Link
+
+log = logging.getLogger(__name__)
 
 
 def as_pointer(leaf: Integration, source: SourceConfig | None, link: Link) -> Pointer:
     """The pointer of a row. Without a source it has no browser address."""
     url = leaf.url_for(source, link.reference) if source is not None else ""
-    return Pointer(link.reference, url, link.linked_by, link.linked_at)
+    return Pointer(link.reference, url, link.linked_by, link.linked_at, link.origin)
 
 
 def as_pointers(leaf: Integration, source: SourceConfig | None, links: Iterable[Link]) -> list[Pointer]:
@@ -60,6 +63,11 @@ def not_linked(leaf: Integration) -> NotFound:
     return NotFound(f"This {leaf.descriptor.noun} is not linked here.")
 
 
+def linked_at_new_place(leaf: Integration) -> AlreadyLinked:
+    noun = leaf.descriptor.noun
+    return AlreadyLinked(f"This {noun} is already linked at its new place. Unlink the row of its old place.")
+
+
 def linked_among(leaf: Integration, obj: ObjectRef, references: Sequence[str]) -> set[str]:
     """Those of ``references`` that the object has a pointer to."""
     return set(db.session.scalars(select(Link.reference).where(*_of(obj, leaf), Link.reference.in_(references))))
@@ -79,15 +87,16 @@ def linked_objects(limit: int) -> list[tuple[ObjectRef, int]]:
 
 
 def add(
-    leaf: Integration, obj: ObjectRef, reference: str, *, by: Actor, action: AuditAction | None = None
-) -> Link | None:
+    leaf: Integration, obj: ObjectRef, reference: str, *, by: Actor, action: AuditAction | None = None,
+    origin: int | None = None,
+) -> Link | None:  # fmt: skip
     """Store a pointer and commit; None when it exists. The database decides, so that two clicks make one pointer.
 
     ``action`` is the audit line of a new pointer.
     """
     link = Link(
         register=obj.register, schema=obj.schema, object_id=obj.object_id, integration=leaf.id, reference=reference,
-        linked_by=by.name,
+        linked_by=by.name, origin=origin,
     )  # fmt: skip
     nested = db.session.begin_nested()
     db.session.add(link)
@@ -108,6 +117,47 @@ def add(
 def remove(link: Link) -> bool:
     """Delete a row without a commit. False when another request was faster."""
     return bool(db.session.execute(delete(Link).where(Link.id == link.id)).rowcount)  # type: ignore[attr-defined]
+
+
+def point_to(leaf: Integration, obj: ObjectRef, old: str, item: Item, *, by: Actor) -> Link:
+    """Point the row of ``old`` to another item and commit; who linked it and when stay.
+
+    Raises NotFound when there is no such row (any more), AlreadyLinked when the object has one for the item already.
+    """
+    link = find(leaf, obj, old)
+    same = update(Link).where(Link.id == link.id, Link.reference == old)
+    values = {"reference": item.reference, "origin": item.origin if item.origin is not None else link.origin}
+    nested = db.session.begin_nested()
+    try:
+        changed = db.session.execute(same.values(values)).rowcount  # type: ignore[attr-defined]
+    except IntegrityError:
+        nested.rollback()
+        raise linked_at_new_place(leaf) from None
+    if changed:
+        now = f"now {item.reference}"
+        audit.record(AuditAction.FOLLOW, by, subject=old, obj=obj, integration=leaf.id, detail=now)
+    # The audit line is part of it, as in ``add``.
+    nested.commit()
+    db.session.commit()
+    if not changed:
+        raise not_linked(leaf)
+    return link
+
+
+def note_origin(leaf: Integration, obj: ObjectRef, pointer: Pointer, item: Item) -> None:
+    """Store the origin of a pointer that was made before origins were stored, and commit.
+
+    It is done while reading, so a failure of our storage only postpones it.
+    """
+    if pointer.origin is not None or item.origin is None or item.state is not State.LIVE:
+        return
+    missing = update(Link).where(*_of(obj, leaf), Link.reference == pointer.reference, Link.origin.is_(None))
+    try:
+        db.session.execute(missing.values(origin=item.origin))
+        db.session.commit()
+    except STORAGE_FAILURES as exc:
+        db.session.rollback()
+        log.warning("The origin of a link could not be stored: %s", type(exc).__name__)
 
 
 def _of(obj: ObjectRef, leaf: Integration | None = None) -> tuple[Any, ...]:

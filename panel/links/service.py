@@ -7,7 +7,7 @@ Nothing of the upstream is stored; a link is a pointer.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
@@ -16,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from panel.accounts.principal import Action, Principal
 from panel.connector import Caller, Connector, Upstream
-from panel.core.domain import Choice, Health, Item, Listing, ObjectRef, Pointer, Problem, Row
+from panel.core.domain import Choices, Health, Item, Listing, ObjectRef, Pointer, Problem, Row
 from panel.core.errors import (
     AlreadyLinked,
     InvalidInput,
@@ -26,10 +26,13 @@ from panel.core.errors import (
     ProviderUnavailable,
     Uncertain,
 )
+from panel.core.text import trimmed
 from panel.core.text_limits import REFERENCE_LENGTH, refuse_longer
-from panel.integrations.contract import Integration, creating
+from panel.integrations.contract import AskedField, Integration, creating
 from panel.integrations.registry import Registry
-from panel.links import idempotency, open_creates, pointers
+from panel.links import idempotency, open_creates, open_updates, pointers
+from panel.links.locate import located
+from panel.links.pasted import resolve_pasted
 from panel.links.upstream import open_upstream
 from panel.logs import audit
 from panel.logs.audit import Actor, AuditAction
@@ -43,7 +46,7 @@ from panel.sources.checks import (
 from panel.sources.instances import Instances
 from panel.sources.resolver import ResolvedSource, SourceResolver
 from panel.storage.engine import STORAGE_FAILURES, db
-from panel.storage.models import CreateIntent, OpenCreate
+from panel.storage.models import CreateIntent, Link, OpenCreate, OpenUpdate
 
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 200
@@ -118,11 +121,13 @@ class Links:
         search: str = "",
         problem: Problem | None = None,
         deadline_s: float | None = None,
+        fresh: bool = False,
     ) -> Listing:
         """The object's linked items, newest pointer first; a problem instead of items when they cannot be read.
 
         An object without links is only called empty after its source proved readable. With a ``problem`` that this
         request has met already, the source is not asked again. ``deadline_s`` is what is left of the request's time.
+        ``fresh`` asks the upstream past caches, and again for what it did not show a moment ago.
         """
         visitor.principal.require(Action.VIEW, obj, integration)
         leaf = self._registry.get(integration)
@@ -135,7 +140,7 @@ class Links:
         try:
             if problem is not None:
                 raise ProviderUnavailable(problem)
-            items = self._items(visitor, leaf, source, shown, deadline_s=deadline_s)
+            items = self._items(visitor, leaf, source, shown, deadline_s=deadline_s, fresh=fresh)
         except ProviderUnavailable as exc:
             rows = tuple(Row(pointer, None) for pointer in shown)
             return Listing(rows, total, page, limit, exc.problem)
@@ -159,13 +164,16 @@ class Links:
 
     def _items(
         self, visitor: Visitor, leaf: Integration, source: ResolvedSource, shown: Sequence[Pointer],
-        *, deadline_s: float | None = None,
+        *, deadline_s: float | None = None, fresh: bool = False,
     ) -> Mapping[str, Item]:  # fmt: skip
-        with open_upstream(self._connector, leaf, source, visitor.caller, deadline_s=deadline_s) as upstream:
+        with open_upstream(
+            self._connector, leaf, source, visitor.caller, deadline_s=deadline_s, fresh=fresh
+        ) as upstream:
             if not shown:
-                leaf.check(upstream)
+                leaf.check_list(upstream)
                 return {}
-            return leaf.fetch_many(upstream, [pointer.reference for pointer in shown])
+            items = leaf.fetch_many(upstream, [pointer.reference for pointer in shown])
+            return located(leaf, upstream, items, shown)
 
     def item(self, visitor: Visitor, integration: str, obj: ObjectRef, reference: str) -> Row:
         """One linked item with its excerpt. Raises NotFound when this object does not point there."""
@@ -178,6 +186,8 @@ class Links:
                 item = leaf.fetch(upstream, reference, with_excerpt=True)
             except NotFound:
                 item = Item.gone(reference, pointer.url)
+            item = located(leaf, upstream, {reference: item}, [pointer])[reference]
+        pointers.note_origin(leaf, obj, pointer, item)
         return Row(pointer, item)
 
     def available(
@@ -190,7 +200,7 @@ class Links:
         obj = visitor.principal.require_search(obj, integration)
         leaf = self._registry.get(integration)
         with open_upstream(self._connector, leaf, self._resolver.resolve(leaf), visitor.caller) as upstream:
-            items = _candidates(leaf, upstream, text.strip(), max(1, min(limit, 100)))
+            items = _candidates(leaf, upstream, text, max(1, min(limit, 100)))
         linked = pointers.linked_among(leaf, obj, [item.reference for item in items]) if obj else None
         return [Found(item, None if linked is None else item.reference in linked) for item in items]
 
@@ -209,7 +219,7 @@ class Links:
         source = self._resolver.resolve(leaf)
         try:
             with open_upstream(self._connector, leaf, source, visitor.caller, fresh=True) as upstream:
-                health = health_of_identity(leaf.check(upstream))
+                health = health_of_identity(leaf.check(upstream), signs_in=upstream.source.signs_in)
                 facts = upstream.remember("fingerprint", FINGERPRINT_S, lambda: instance_facts(leaf, upstream))
             other_instance = self._instances.note(leaf.id, facts)
             health = health if other_instance is None else health_of_other_instance(health, other_instance, leaf)
@@ -226,17 +236,48 @@ class Links:
         field: str,
         values: Mapping[str, str],
         *,
+        search: str = "",
         obj: ObjectRef | None = None,
         reference: str | None = None,
-    ) -> list[Choice]:
+    ) -> Choices:
         """The upstream's choices for a field of the create form, or of the update form of a linked ``reference``."""
+        leaf = self._leaf_of_form(visitor, integration, obj, reference)
+        if obj is not None and reference is None and not search:
+            values = {**_beside_newest(visitor, leaf, obj), **{name: text for name, text in values.items() if text}}
+        with open_upstream(self._connector, leaf, self._resolver.resolve(leaf), visitor.caller) as upstream:
+            return leaf.find_choices(upstream, field, values, search=search, reference=reference)
+
+    def asked_fields(
+        self,
+        visitor: Visitor,
+        integration: str,
+        names: Sequence[str],
+        values: Mapping[str, str],
+        *,
+        obj: ObjectRef | None = None,
+        reference: str | None = None,
+    ) -> Sequence[AskedField]:
+        """The fields that the upstream named when it refused a create, or a change of a linked ``reference``."""
+        leaf = self._leaf_of_form(visitor, integration, obj, reference)
+        with open_upstream(self._connector, leaf, self._resolver.resolve(leaf), visitor.caller) as upstream:
+            return leaf.asked_fields(upstream, names, values, reference=reference)
+
+    def _leaf_of_form(
+        self, visitor: Visitor, integration: str, obj: ObjectRef | None, reference: str | None
+    ) -> Integration:
+        """The leaf, if the visitor may fill its create form, or change the linked ``reference``.
+
+        Raises NotFound when the object does not point there, and InvalidInput for a reference without an object.
+        """
         if reference is None:
             visitor.principal.require_search(obj, integration)
-        else:
-            visitor.principal.require(Action.UPDATE, obj, integration)
+            return self._registry.get(integration)
+        visitor.principal.require(Action.UPDATE, obj, integration)
+        if obj is None:
+            raise InvalidInput("objectId", "The choices for a linked item need register, schema and objectId.")
         leaf = self._registry.get(integration)
-        with open_upstream(self._connector, leaf, self._resolver.resolve(leaf), visitor.caller) as upstream:
-            return list(leaf.choices(upstream, field, values, reference=reference))
+        pointers.find(leaf, obj, reference)
+        return leaf
 
     # --- writing -------------------------------------------------------------------------------------------------
 
@@ -251,7 +292,7 @@ class Links:
         return self._linked(visitor, leaf, source, obj, item)
 
     def _linked(self, visitor: Visitor, leaf: Integration, source: ResolvedSource, obj: ObjectRef, item: Item) -> Row:
-        link = pointers.add(leaf, obj, item.reference, by=visitor.actor, action=AuditAction.LINK)
+        link = pointers.add(leaf, obj, item.reference, by=visitor.actor, action=AuditAction.LINK, origin=item.origin)
         if link is None:
             raise AlreadyLinked(f"This {leaf.descriptor.noun} is already linked.")
         return Row(pointers.as_pointer(leaf, source.config, link), item)
@@ -272,7 +313,7 @@ class Links:
                 while left:
                     try:
                         refuse_longer("reference", left[0].strip(), REFERENCE_LENGTH)
-                        item = leaf.resolve(upstream, left[0].strip())
+                        item = resolve_pasted(leaf, upstream, left[0])
                         result.rows.append(self._linked(visitor, leaf, source, obj, item))
                     except ProviderUnavailable:
                         raise
@@ -289,20 +330,21 @@ class Links:
             db.session.rollback()
             log.error("%s stopped linking: %s", visitor.caller.request_id, type(exc).__name__)
             result.refused, result.left = NotRecorded("The panel's own storage does not answer now."), left
+            result.refused.__cause__ = exc
         if not result.rows and result.refused is None:
             result.refused = AlreadyLinked(f"These {leaf.descriptor.noun_plural} are already linked.")
         return result
 
     def _look_up(self, visitor: Visitor, leaf: Integration, obj: ObjectRef, text: str) -> tuple[ResolvedSource, Item]:
         """The item of typed text, read past caches."""
-        if not text.strip():
+        if not trimmed(text):
             raise InvalidInput("reference", "“reference” is missing: give an address, id or reference.")
         refuse_longer("reference", text.strip(), REFERENCE_LENGTH)
         self._instances.require_known(leaf.id, leaf.descriptor.upstream)
         source = self._resolver.resolve(leaf)
         shown = self._first_pointers(leaf, source, obj)
         with open_upstream(self._connector, leaf, source, visitor.caller, pointers=shown, fresh=True) as upstream:
-            return source, leaf.resolve(upstream, text.strip())
+            return source, resolve_pasted(leaf, upstream, text)
 
     def create(
         self, visitor: Visitor, integration: str, obj: ObjectRef, values: Mapping[str, Any], *, key: str | None = None
@@ -330,12 +372,14 @@ class Links:
             item = self._create_upstream(visitor, leaf, source, obj, values)
         except Uncertain:
             # The open create and its key stay: a second try with the same key must not create a second item.
-            _record_uncertain(AuditAction.CREATE_UNCERTAIN, visitor, leaf, obj, opened=opened)
+            _record_uncertain(
+                AuditAction.CREATE_UNCERTAIN, visitor, leaf, obj, also=lambda: open_creates.mark_unanswered(opened)
+            )
             raise
         except Exception as exc:
             if isinstance(exc, PanelError) and exc.in_doubt:
                 _record_uncertain(AuditAction.CREATE_UNCERTAIN, visitor, leaf, obj)
-            _abandon(visitor, opened)
+            _abandon(visitor, lambda: open_creates.abandon(opened))
             raise
         try:
             return self._linked_new(visitor, leaf, obj, source, item, opened)
@@ -349,8 +393,7 @@ class Links:
     ) -> Row:
         open_creates.close(opened, item.reference)
         audit.record(AuditAction.CREATE, visitor.actor, subject=item.reference, obj=obj, integration=leaf.id)
-        # Another request may have linked the new item meanwhile.
-        link = pointers.add(leaf, obj, item.reference, by=visitor.actor) or pointers.find(leaf, obj, item.reference)
+        link = _added(visitor, leaf, obj, item)
         return Row(pointers.as_pointer(leaf, source.config, link), item)
 
     def _create_upstream(
@@ -391,7 +434,7 @@ class Links:
             AuditAction.CREATE_SETTLED, visitor.actor, subject=item.reference, obj=obj, integration=leaf.id,
             detail="linked",
         )  # fmt: skip
-        link = pointers.add(leaf, obj, item.reference, by=visitor.actor) or pointers.find(leaf, obj, item.reference)
+        link = _added(visitor, leaf, obj, item)
         return Row(pointers.as_pointer(leaf, source.config, link), item)
 
     def settle_absent(self, visitor: Visitor, opened: OpenCreate) -> None:
@@ -412,27 +455,32 @@ class Links:
         self._instances.require_known(leaf.id, leaf.descriptor.upstream)
         link, source = pointers.find(leaf, obj, reference), self._resolver.resolve(leaf)
         pointer = pointers.as_pointer(leaf, source.config, link)
-        named = ", ".join(field.name for field in leaf.descriptor.update if field.name in changes)
+        named = ", ".join(
+            [*(field.name for field in leaf.descriptor.update if field.name in changes), *_asked_in(changes)]
+        )
+        opened = open_updates.begin(visitor.actor, leaf.id, obj, reference, named)
         try:
             with open_upstream(
                 self._connector, leaf, source, visitor.caller, pointers=[pointer], fresh=True
             ) as upstream:
                 item = leaf.update(upstream, reference, changes)
         except PanelError as exc:
-            if exc.in_doubt:
-                _record_uncertain(AuditAction.UPDATE_UNCERTAIN, visitor, leaf, obj, subject=reference, detail=named)
+            _record_not_updated(visitor, leaf, obj, reference, named, opened, in_doubt=exc.in_doubt)
             raise
-        try:
-            audit.record(
-                AuditAction.UPDATE, visitor.actor, subject=reference, obj=obj, integration=leaf.id, detail=named
-            )
-            db.session.commit()
-        except SQLAlchemyError as exc:
-            db.session.rollback()
-            log.error("the audit trail lacks update of %s: %s", visitor.caller.request_id, type(exc).__name__)
-            sentence = f"The change was made in {leaf.descriptor.upstream}; it could not be recorded here."
-            raise NotRecorded(sentence) from exc
+        _record_updated(visitor, leaf, obj, reference, named, opened)
         return Row(pointer, item)
+
+    def settle_update(self, visitor: Visitor, opened: OpenUpdate, *, is_made: bool) -> None:
+        """Record a change that the audit trail lacks, as an administrator found it in the upstream."""
+        visitor.principal.require(Action.ADMIN)
+        found = "changed" if is_made else "not changed"
+        audit.record(
+            AuditAction.UPDATE_SETTLED, visitor.actor, subject=opened.reference, integration=opened.integration,
+            obj=ObjectRef(opened.register, opened.schema, opened.object_id),
+            detail=f"{found}: {opened.fields}; {opened.who}, {opened.started_at:%Y-%m-%d %H:%M} UTC",
+        )  # fmt: skip
+        open_updates.close(opened.id)
+        db.session.commit()
 
     def unlink(self, visitor: Visitor, integration: str, obj: ObjectRef, reference: str) -> None:
         """Remove the pointer. No request goes upstream and nothing changes there. Raises NotFound."""
@@ -449,14 +497,36 @@ class Links:
         return pointers.as_pointers(leaf, source.config, links)
 
 
+def _added(visitor: Visitor, leaf: Integration, obj: ObjectRef, item: Item) -> Link:
+    """The link to an item; another request may have made it meanwhile."""
+    link = pointers.add(leaf, obj, item.reference, by=visitor.actor, origin=item.origin)
+    return link or pointers.find(leaf, obj, item.reference)
+
+
+def _asked_in(changes: Mapping[str, Any]) -> list[str]:
+    """The names of the fields that the panel's form does not have, for the audit trail."""
+    fields = changes.get("fields")
+    return [str(name)[:100] for name in list(fields)[:20]] if isinstance(fields, Mapping) else []
+
+
+def _beside_newest(visitor: Visitor, leaf: Integration, obj: ObjectRef) -> Mapping[str, str]:
+    """The values of a form for an item beside the one that was linked last, for those who may see that one."""
+    if not visitor.principal.may(Action.VIEW):
+        return {}
+    links, _ = pointers.read_page(leaf, obj, 1, 1)
+    return leaf.values_beside(links[0].reference) if links else {}
+
+
 def _record_uncertain(
     action: AuditAction, visitor: Visitor, leaf: Integration, obj: ObjectRef, *, subject: str = "", detail: str = "",
-    opened: int | None = None,
+    also: Callable[[], object] = lambda: None,
 ) -> None:  # fmt: skip
-    """Record a write that was sent and got no complete answer. A failure of our storage does not hide that failure."""
+    """Record a write that was sent and got no complete answer. A failure of our storage does not hide that failure.
+
+    ``also`` changes the record of the open write in the same transaction.
+    """
     try:
-        if opened is not None:
-            open_creates.mark_unanswered(opened)
+        also()
         audit.record(action, visitor.actor, subject=subject, obj=obj, integration=leaf.id, detail=detail)
         db.session.commit()
     except STORAGE_FAILURES as exc:
@@ -464,35 +534,72 @@ def _record_uncertain(
         log.error("the audit trail lacks %s of %s: %s", action.value, visitor.caller.request_id, type(exc).__name__)
 
 
-def _abandon(visitor: Visitor, opened: int) -> None:
-    """Remove the open create of a failed create. A failure of our storage leaves it and does not hide that failure."""
+def _record_updated(
+    visitor: Visitor, leaf: Integration, obj: ObjectRef, reference: str, named: str, opened: int
+) -> None:
+    """Replace the record of an open update by its line in the audit trail. Raises NotRecorded."""
+    try:
+        open_updates.close(opened)
+        audit.record(AuditAction.UPDATE, visitor.actor, subject=reference, obj=obj, integration=leaf.id, detail=named)
+        db.session.commit()
+    except SQLAlchemyError as exc:
+        log.error("the audit trail lacks update of %s: %s", visitor.caller.request_id, type(exc).__name__)
+        _note(lambda: open_updates.note_made(opened))
+        sentence = f"The change was made in {leaf.descriptor.upstream}; it could not be recorded here."
+        raise NotRecorded(sentence) from exc
+
+
+def _record_not_updated(
+    visitor: Visitor, leaf: Integration, obj: ObjectRef, reference: str, named: str, opened: int, *, in_doubt: bool
+) -> None:
+    """Remove the record of an open update that was refused; one that may have been made gets its line instead."""
+
+    def close() -> None:
+        open_updates.close(opened)
+
+    if in_doubt:
+        action = AuditAction.UPDATE_UNCERTAIN
+        _record_uncertain(action, visitor, leaf, obj, subject=reference, detail=named, also=close)
+    else:
+        _abandon(visitor, close)
+
+
+def _abandon(visitor: Visitor, close: Callable[[], object]) -> None:
+    """Remove the record of a failed write. A failure of our storage leaves it and does not hide that failure."""
     try:
         db.session.rollback()
-        open_creates.abandon(opened)
+        close()
+        db.session.commit()
     except STORAGE_FAILURES as exc:
         db.session.rollback()
-        log.error("the open create of %s stays: %s", visitor.caller.request_id, type(exc).__name__)
+        log.error("the record of the open write of %s stays: %s", visitor.caller.request_id, type(exc).__name__)
 
 
 def _note_created(visitor: Visitor, opened: int, reference: str, cause: Exception) -> None:
     """Note what was created but could not be linked, in the log and, if our storage takes it, in the open create."""
     log.error("%s created %s and could not link it: %s", visitor.caller.request_id, reference, type(cause).__name__)
+    _note(lambda: open_creates.note_reference(opened, reference))
+
+
+def _note(work: Callable[[], object]) -> None:
+    """Do ``work`` if our storage takes it, after it has failed."""
     try:
         db.session.rollback()
-        open_creates.note_reference(opened, reference)
+        work()
     except SQLAlchemyError:
         db.session.rollback()
 
 
 def _candidates(leaf: Integration, upstream: Upstream, text: str, limit: int) -> Sequence[Item]:
-    if text and leaf.looks_like_reference(upstream.source, text):
+    words = trimmed(text)
+    if words and leaf.looks_like_reference(upstream.source, words):
         try:
-            return [leaf.resolve(upstream, text)]
+            return [resolve_pasted(leaf, upstream, text)]
         except NotFound:
             # What looks like a reference may still be words ("A.B" in a title).
-            if "://" in text:
+            if "://" in words:
                 return []
-    return leaf.search(upstream, text, limit=limit)
+    return leaf.search(upstream, words, limit=limit)
 
 
 def _matches(item: Item, words: Sequence[str]) -> bool:

@@ -33,7 +33,7 @@ def open_upstream(
         config = source.ready()
         # No database connection is held during the calls.
         db.session.commit()
-        with connector.open(config, caller, classify=leaf.classify, fresh=fresh, deadline_s=deadline_s) as upstream:
+        with connector.open(config, caller, classify=leaf.problem_of, fresh=fresh, deadline_s=deadline_s) as upstream:
             yield upstream
     except (ProviderUnavailable, Uncertain) as exc:
         exc.integration, exc.pointers = leaf.id, tuple(pointers)

@@ -24,7 +24,9 @@ class AuditAction(StrEnum):
     CREATE_SETTLED = "create-settled"
     UPDATE = "update"
     UPDATE_UNCERTAIN = "update-uncertain"
+    UPDATE_SETTLED = "update-settled"
     UNLINK = "unlink"
+    FOLLOW = "follow"
 
     SOURCE_CREATED = "source-created"
     SOURCE_CHANGED = "source-changed"
@@ -48,6 +50,8 @@ class AuditAction(StrEnum):
     CONNECTOR_ON = "connector-on"
     CONNECTOR_OFF = "connector-off"
     KEYS_ROTATED = "keys-rotated"
+    BACKUP_MADE = "backup-made"
+    BACKUP_RESTORED = "backup-restored"
 
     TOKEN_ISSUED = "token-issued"  # noqa: S105
     TOKEN_REVOKED = "token-revoked"  # noqa: S105

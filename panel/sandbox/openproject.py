@@ -20,13 +20,14 @@ from panel.sandbox.openproject_oauth import OAuthServer
 from panel.sandbox.openproject_pages import page_for
 from panel.sandbox.openproject_profiles import Profile
 from panel.sandbox.openproject_query import unpacked
-from panel.sandbox.openproject_responses import HAL_JSON, Middleware
+from panel.sandbox.openproject_responses import HAL_JSON, Middleware, json_response
 from panel.sandbox.openproject_seeds import Seed
 from panel.sandbox.openproject_state import ANONYMOUS, Principal, Project, WorkPackage
 from panel.sandbox.standin import StandIn
 
 JSON_TYPES = ("application/json", "application/hal+json")
 HIDDEN_PROJECT = 990
+OWN_REFUSALS = {"unauthorized": ApiError(401, "Unauthenticated", "wrong-credentials"), "forbidden": unauthorized()}
 OAUTH_CLIENT, OAUTH_SECRET = "leafpanel-demo", "leafpanel-demo-secret"
 OAUTH_CLIENT_WITHOUT_USER = "leafpanel-nobody"
 """An OAuth application without a client credentials user: its tokens are the anonymous user's. Same secret."""
@@ -86,6 +87,11 @@ class OpenProjectStandIn(StandIn, Instance):
             return self.world.touch(work_package_id, **changes)
 
     # --- one request ---------------------------------------------------------------------------------------
+
+    def failing(self, fault: str, request: Request) -> Response:
+        """The response of a fault. Refusals of the API are error objects."""
+        error = OWN_REFUSALS.get(fault) if request.path.startswith("/api/") else None
+        return super().failing(fault, request) if error is None else json_response(error.body("en"), error.status)
 
     def answer(self, request: Request) -> Response:
         if not self.answers_to(request.headers.get("Host", "")):

@@ -88,6 +88,8 @@ class OAuthServer:
         self.rotation = "at-use"
         """When a used refresh token is revoked: ``at-use`` of the new access token, ``at-once``, or ``never``."""
         self.gives_refresh = True
+        self.client_auth = frozenset({"basic", "form"})
+        """How clients may authenticate: by Basic credentials, or by fields of the form."""
         self.issuer: str | None = None
         """Sent as ``iss`` if set, as newer servers do."""
         self.fail_with = ""
@@ -157,6 +159,8 @@ class OAuthServer:
         """Authenticate the client by Basic credentials or by form fields. Raises OAuthError."""
         client_id, secret = form.get("client_id", ""), form.get("client_secret", "")
         scheme, _, encoded = request.headers.get("Authorization", "").partition(" ")
+        if ("basic" if scheme else "form") not in self.client_auth:
+            raise OAuthError("invalid_client", 401)
         if scheme.lower() == "basic":
             try:
                 client_id, _, secret = base64.b64decode(encoded, validate=True).decode().partition(":")

@@ -57,6 +57,9 @@ FAULTS: dict[str, Callable[[Request], Response]] = {
     "not-found": lambda _: Response("<h1>Not Found</h1>", 404, content_type="text/html"),
     "unauthorized": lambda _: Response("", 401),
     "forbidden": lambda _: Response("", 403),
+    "wall": lambda _: Response(
+        "<title>Just a moment...</title>", 403, {"cf-mitigated": "challenge"}, mimetype="text/html"
+    ),
     "rate-limited": lambda _: Response("slow down", 429, {"Retry-After": "7"}),
     "overloaded": lambda _: Response("busy", 503, {"Retry-After": "9"}),
     "server-error": lambda _: Response("<h1>Internal error</h1>", 500, content_type="text/html"),
@@ -64,7 +67,7 @@ FAULTS: dict[str, Callable[[Request], Response]] = {
     "redirect": lambda _: Response("", 302, {"Location": "https://elsewhere.example/login"}),
     "huge": lambda _: Response(b'{"x":"' + b"a" * 12_000_000 + b'"}', 200, content_type="application/json"),
 }
-"""Faults by name. Each returns a response that replaces the upstream's own."""
+"""Faults by name. Each returns a response that replaces the upstream's own; ``wall`` is that of a firewall."""
 
 
 class StandIn:
@@ -77,10 +80,20 @@ class StandIn:
         self.fault: str | None = None
         self.fault_only: Callable[[Request], bool] = lambda request: True
         """Restricts ``fault`` to the requests for which this returns true."""
+        self.on_request: Callable[[Request], object] = lambda request: None
+        """Called with each request before anything is done."""
+        self.finish: Callable[[Request, Response], Response] = lambda request, response: response
+        """Called when a request has been carried out. Returns the response to send: this one, or another."""
+        self.removed_headers: frozenset[str] = frozenset()
+        """Names of response headers that do not arrive, as behind a proxy that lets only known ones pass."""
         self._lock = threading.Lock()
 
     def answer(self, request: Request) -> Response:
         raise NotImplementedError
+
+    def failing(self, fault: str, request: Request) -> Response:
+        """The response of a fault. Subclasses send refusals in the form of their product."""
+        return FAULTS[fault](request)
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         request = Request(environ)
@@ -88,10 +101,13 @@ class StandIn:
         path, _, query = raw.partition("?")
         if request.path.startswith("/_sandbox"):
             return self._control(request)(environ, start_response)
+        self.on_request(request)
         if self.fault is not None and self.fault_only(request):
-            response = FAULTS[self.fault](request)
+            response = self.failing(self.fault, request)
         else:
-            response = self.answer(request)
+            response = self.finish(request, self.answer(request))
+        for name in self.removed_headers:
+            response.headers.pop(name, None)
         response.headers["X-Sandbox"] = f"Leafpanel stand-in of {self.product}"
         headers = {name.lower(): value for name, value in request.headers.items()}
         record = Recorded(request.method, path, query, response.status_code, headers)

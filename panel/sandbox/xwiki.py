@@ -92,6 +92,15 @@ class XWikiStandIn(XWikiContent):
 
     # --- one request -----------------------------------------------------------------------------------------
 
+    def failing(self, fault: str, request: Request) -> Response:
+        """The response of a fault. Refusals of REST have xWiki's headers."""
+        response = super().failing(fault, request)
+        if fault in ("unauthorized", "forbidden"):
+            response.headers["XWiki-Version"] = self.profile.version
+        if fault == "forbidden":
+            response.headers["XWiki-User"] = "xwiki:XWiki.alice"
+        return response
+
     def answer(self, request: Request) -> Response:
         raw = raw_path(request)
         if refused_by_container(request, raw, self.profile):

@@ -95,10 +95,11 @@ class XWikiContent(StandIn):
         return self._stored(page, indexed=indexed)
 
     def add_translation(
-        self, reference: str, language: str, *, title: str, content: str = "", indexed: bool = True
-    ) -> Page:
-        """Store a translation, whether the page exists or not. It is created now."""
-        now = moment()
+        self, reference: str, language: str, *, title: str, content: str = "", created: datetime | None = None,
+        indexed: bool = True,
+    ) -> Page:  # fmt: skip
+        """Store a translation, whether the page exists or not. It is created now, unless ``created`` is given."""
+        now = created or moment()
         page = Page(
             Reference.parse(reference), title, content, "XWiki.alice", now, "XWiki.alice", now, now, language=language
         )

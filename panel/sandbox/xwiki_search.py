@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from panel.sandbox import xwiki_hits, xwiki_keywords
+from panel.sandbox import xwiki_hits, xwiki_keywords, xwiki_objects
 from panel.sandbox.xwiki_addresses import Bean, joined_spaces
 from panel.sandbox.xwiki_call import Call, Refused
 from panel.sandbox.xwiki_database import PROPERTIES, BadFragment, contains, has_doubled_quote, select
@@ -144,7 +144,16 @@ def _database_hits(call: Call, kind: str) -> list[Bean]:
     except BadFragment as exc:
         raise _query_failed(str(exc)) from exc
     visible = [page for page in call.window(rows) if call.may_view(page.reference)]
-    return [xwiki_hits.from_database(call.views, page) for page in visible]
+    return [{**xwiki_hits.from_database(call.views, page), "object": _object(call, page)} for page in visible]
+
+
+def _object(call: Call, page: Page) -> Bean | None:
+    """The first object of the class in ``className``. Guests see none."""
+    name = call.request.args.get("className")
+    if not name or call.user is None:
+        return None
+    found = (one for one in xwiki_objects.numbered(page) if one[1].class_name == name)
+    return next((xwiki_objects.wiki_object(call.views, page, *one) for one in found), None)
 
 
 def _query_failed(message: str) -> Refused:

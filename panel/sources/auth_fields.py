@@ -90,7 +90,7 @@ AUTH_SHAPES: Mapping[str, AuthShape] = {
                 4000,
                 required=True,
                 pattern="[^:]*",
-                pattern_error="A user name cannot hold a colon.",
+                pattern_error="A user name cannot hold a colon; give it without the prefix of a wiki.",
                 clean=unchanged,
             ),
             code=False,
@@ -129,6 +129,8 @@ AUTH_SHAPES: Mapping[str, AuthShape] = {
     )),
 }  # fmt: skip
 AUTH_ALIASES = {"bearer": "token"}
+UNKNOWN_SHAPE = AuthShape((AuthField("secret", "Secret", _SECRET, secret=True),))
+"""For a stored kind that this version does not know: whether there is a secret can still be told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +167,15 @@ def auth_kind(raw: Any) -> str:
     if not isinstance(kind, str) or kind not in AUTH_SHAPES:
         raise InvalidInput("auth.type", f"“auth.type” must be one of {', '.join(AUTH_SHAPES)}.")
     return kind
+
+
+def check_stored(kind: str, values: Mapping[str, Any]) -> None:
+    """Raise InvalidInput for a stored auth block that no call can be made with, such as one of another version."""
+    for known in AUTH_SHAPES[auth_kind(kind)].fields:
+        if known.choices:
+            known.type.read(known.path, values.get(known.name))
+        elif isinstance(known.type, Text) and known.type.required and not values.get(known.name):
+            raise missing(known.path)
 
 
 def _check_keys(raw: Mapping[str, Any], kind: str) -> None:

@@ -17,6 +17,9 @@ from panel.sources.instances import OtherInstance
 from panel.storage.engine import db
 from panel.storage.models import Source, SourceCheck
 
+NOBODY = "Nobody is signed in; what everybody may see is shown."
+"""What a source without sign-in reads."""
+
 
 class SourceChecks:
     """Stores one row per source: the result of its last check."""
@@ -59,8 +62,10 @@ def health_of_problem(problem: Problem) -> Health:
     return Health(facts.health, problem.auth_status or facts.auth, problem.message, problem.reason)
 
 
-def health_of_identity(identity: Identity) -> Health:
-    return Health(HealthStatus.OK, AuthStatus.CONFIGURED, "The source answers.", None, identity.user, identity.version)
+def health_of_identity(identity: Identity, *, signs_in: bool = True) -> Health:
+    """The health after a successful check. ``signs_in`` tells whether the source has an account."""
+    message = "The source answers." if signs_in else NOBODY
+    return Health(HealthStatus.OK, AuthStatus.CONFIGURED, message, None, identity.user, identity.version)
 
 
 def health_of_other_instance(health: Health, other_instance: OtherInstance, leaf: Integration) -> Health:

@@ -18,7 +18,7 @@ from panel.integrations.registry import Registry
 from panel.logs.audit import Actor, AuditAction
 from panel.sources.audit_lines import record
 from panel.sources.auth_fields import AUTH_SHAPES
-from panel.sources.checks import SourceChecks, health_of_identity, health_of_problem, instance_facts
+from panel.sources.checks import NOBODY, SourceChecks, health_of_identity, health_of_problem, instance_facts
 from panel.sources.draft import Draft
 from panel.sources.instances import Instances, OtherInstance
 from panel.sources.resolver import Credentials, auth_of, secret_origins, source_config, unreadable
@@ -117,7 +117,7 @@ class ConnectionTests:
                 return ConnectionTest((*steps, *_not_tried(len(steps))), problem)
         if leaf is None:
             return ConnectionTest(tuple(steps))
-        with self._connector.open(config, caller, classify=leaf.classify, deadline_s=deadline, test=True) as upstream:
+        with self._connector.open(config, caller, classify=leaf.problem_of, deadline_s=deadline, test=True) as upstream:
             result = _run_leaf_steps(steps, leaf, upstream)
             facts = instance_facts(leaf, upstream) if result.ok else {}
         other_instance = self._instances.note(leaf.id, facts) if stored else self._instances.compare(leaf.id, facts)
@@ -156,7 +156,9 @@ def _run_leaf_steps(steps: list[Step], leaf: Integration, upstream: Upstream) ->
         nonlocal identity
         result = leaf.probe_identity(upstream)
         identity = Identity(result.user, result.version or version or None)
-        return f"Signed in as {result.user}." if result.user else "This source does not sign in."
+        if not upstream.source.signs_in:
+            return NOBODY
+        return f"Signed in as {result.user}." if result.user else "Signed in; the name of the account is not known."
 
     if upstream.source.auth.oauth is not None:
         # Without a token no call is sent, so that the other steps could not show the cause.

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from panel.connector import check_headers, is_header_value, sent_headers
+from panel.connector import check_headers, host_port_text, is_header_value, parse_host_port, sent_headers
 from panel.core.errors import InvalidInput
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f]")
@@ -177,6 +177,21 @@ class FilePath(Text):
         if value and not os.path.isabs(value):
             raise InvalidInput(path, f"“{path}” must be an absolute path.")
         return value
+
+
+@dataclass(frozen=True, slots=True)
+class HostPort(Text):
+    """A host and a port, in their canonical spelling; empty for none."""
+
+    def read(self, path: str, raw: Any) -> str:
+        value = Text.read(self, path, raw)
+        if not value:
+            return ""
+        try:
+            return host_port_text(*parse_host_port(value))
+        except InvalidInput:
+            message = f"“{path}” must be a host and a port, such as tracker:8080 or [::1]:8080."
+            raise InvalidInput(path, message) from None
 
 
 class Headers:

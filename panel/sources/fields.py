@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Any
 
 from panel.sources.auth_fields import AuthBlock
-from panel.sources.field_types import FieldType, FilePath, Flag, Headers, Number, Options, Text
+from panel.sources.field_types import FieldType, FilePath, Flag, Headers, HostPort, Number, Options, Text
 
 
 class Section(StrEnum):
@@ -171,6 +171,21 @@ FIELDS: tuple[SourceField, ...] = (
             placeholder="/etc/ssl/certs/our-ca.pem",
             code=True,
             attributes={"spellcheck": "false"},
+        ),
+    ),
+    SourceField(
+        "connect_to",
+        "Connect to",
+        HostPort(300),
+        "Host and port that connections go to, when the location is an address that only browsers reach. The location"
+        " stays the address of links, of the Host header, of the certificate and of the secret.",
+        Control(
+            Section.OPTIONS,
+            note="optional",
+            help="If the panel reaches the server under another address than people do.",
+            placeholder="tracker:8080",
+            code=True,
+            attributes={"spellcheck": "false", "autocapitalize": "none"},
         ),
     ),
 )  # fmt: skip

@@ -36,6 +36,7 @@ from panel.core.health import AuthStatus
 from panel.core.reasons import Reason
 from panel.credentials.vault import Unreadable, Vault
 from panel.logs.audit import Actor
+from panel.sources.oauth_client_auth import ClientAuthentication
 from panel.sources.oauth_responses import Refusal, Tokens, read_tokens
 from panel.sources.oauth_store import Attempts, Grant, Grants
 
@@ -57,7 +58,7 @@ class Oauth:
     def __init__(self, engine: Engine, vault: Vault, connector: Connector) -> None:
         self._grants = Grants(engine, vault)
         self._attempts = Attempts(engine, vault)
-        self._connector = connector
+        self._client_auth = ClientAuthentication(connector)
         self._locks: dict[str, threading.Lock] = {}
 
     # --- signing -------------------------------------------------------------------------------------------------
@@ -196,11 +197,8 @@ class Oauth:
         self, grant_type: str, form: str, source: SourceConfig, client: OauthClient, deadline: Deadline, caller: Caller
     ) -> Tokens | Refusal:
         """Send a token request: https://www.rfc-editor.org/rfc/rfc6749#section-3.2. Raises ProviderUnavailable."""
-        secret = source.auth.secret
-        credentials = (client.client_id, secret.reveal() if secret is not None else "")
         try:
-            answer = self._connector.post_form(client.token_url, form, source, caller, deadline, basic=credentials)
-            return read_tokens(answer, grant_type)
+            return read_tokens(self._client_auth.post(form, source, client, caller, deadline), grant_type)
         except ProviderUnavailable as exc:
             if exc.problem.setting == "location":
                 # The request went to the token address, which is a setting of its own.

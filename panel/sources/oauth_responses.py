@@ -13,9 +13,10 @@ from panel.core.reasons import Reason
 _TOKEN = re.compile(r"[\x21-\x7e]{1,8000}", re.ASCII)
 _LONGEST_LIFE_S = 10 * 365 * 86400.0
 
+_UNKNOWN_CLIENT = "invalid_client"
 _GRANT_ENDED = "The authorisation has ended: the provider no longer accepts the refresh token. Connect again."
 _REFUSALS: dict[str, Problem] = {
-    "invalid_client": Problem(
+    _UNKNOWN_CLIENT: Problem(
         Reason.CREDENTIALS_REJECTED,
         "The provider does not know this client id, or the client secret is wrong.",
         field="auth.clientId",
@@ -78,10 +79,21 @@ def read_tokens(answer: Answer, grant_type: str) -> Tokens | Refusal:
     return Tokens(access, refresh, _life(body.get("expires_in"), answer))
 
 
-def _refusal(answer: Answer, grant_type: str) -> Refusal:
+def refuses_client(answer: Answer) -> bool:
+    """Whether the provider does not know the client, or knows it by another way of authentication.
+
+    Raises ProviderUnavailable for a body that is no readable JSON object.
+    """
+    return answer.status >= 400 and _error_of(answer) == _UNKNOWN_CLIENT
+
+
+def _error_of(answer: Answer) -> Any:
     error = answer.object().get("error") if answer.is_json else None
-    if error is None and answer.status == 401:
-        error = "invalid_client"
+    return _UNKNOWN_CLIENT if error is None and answer.status == 401 else error
+
+
+def _refusal(answer: Answer, grant_type: str) -> Refusal:
+    error = _error_of(answer)
     known = _INVALID_GRANT.get(grant_type) if error == "invalid_grant" else _REFUSALS.get(str(error))
     if known is None:
         raise unexpected(f"{answer.where} answered {answer.status} without an error code of OAuth 2.0.")

@@ -22,6 +22,7 @@ from panel.credentials.vault import AssociatedData, Unreadable, Vault
 from panel.integrations.contract import Integration
 from panel.integrations.registry import Registry
 from panel.sources import fields
+from panel.sources.auth_fields import check_stored
 from panel.sources.ca_files import check_ca_file
 from panel.sources.connector_switch import CONNECTOR_ON, Switches
 from panel.sources.draft import Draft, read_draft
@@ -131,10 +132,11 @@ class SourceResolver:
         draft = read_draft(values)
         check_ca_file(draft.values["ca_file"], self._ca_folders)
         # An unknown option is refused even while it is empty, which reads as "not given".
-        self._check_options(draft.slug, {**dict.fromkeys(values.get("options") or {}, ""), **draft.options})
+        self.check_options_of(draft.slug, {**dict.fromkeys(values.get("options") or {}, ""), **draft.options})
         return draft
 
-    def _check_options(self, slug: str, options: Mapping[str, str]) -> None:
+    def check_options_of(self, slug: str, options: Mapping[str, str]) -> None:
+        """Raises InvalidInput for an option that the integration does not have."""
         leaf = self._registry.find(slug)
         if leaf is not None:
             check_options(options, leaf.descriptor)
@@ -206,18 +208,21 @@ class SourceResolver:
 
     def _option_problem(self, source: Source) -> Problem | None:
         try:
-            self._check_options(source.slug, source.options)
+            self.check_options_of(source.slug, source.options)
         except InvalidInput as exc:
             return _invalid(source, exc)
         return None
 
     def _opened(self, source: Source, root: str, integration: str) -> tuple[Credentials, Problem | None]:
-        """The credentials of a source, or the problem source-unreadable."""
+        """The credentials of a source, or why there are none: unreadable, or of a kind that is not known here."""
         try:
+            check_stored(source.auth_kind, source.auth_fields)
             _require_own_origins(source, root)
             secret, headers = self.stored_secret(source), self.stored_headers(source)
         except Unreadable:
             return _NO_CREDENTIALS, unreadable(source.slug, integration)
+        except InvalidInput as exc:
+            return _NO_CREDENTIALS, _invalid(source, exc)
         auth = auth_of(source.auth_kind, source.auth_fields, secret, origins=source.secret_origin)
         return Credentials(auth, headers), None
 
@@ -255,9 +260,9 @@ def _require_own_origins(source: Source, root: str) -> None:
 
 
 def _config(source: Source, root: str, credentials: Credentials) -> SourceConfig:
-    """Raises InvalidInput for the location. The address is parsed here, and the configuration keeps the result."""
+    """Raises InvalidInput for an address. The location is parsed here, and the configuration keeps the result."""
     config = source_config(source.id, stored_draft(source), root, credentials, revision=source.revision)
-    _ = config.endpoint
+    config.connection_endpoint(config.endpoint)
     return config
 
 

@@ -35,7 +35,7 @@ from panel.integrations.registry import Registry
 from panel.logs.audit import Actor, AuditAction
 from panel.sources import fields
 from panel.sources.audit_lines import record, record_enabled, record_saved
-from panel.sources.auth_fields import AUTH_SHAPES, auth_kind
+from panel.sources.auth_fields import AUTH_SHAPES, UNKNOWN_SHAPE, auth_kind, check_stored
 from panel.sources.draft import Draft
 from panel.sources.field_types import missing
 from panel.sources.resolver import SourceResolver, secret_origins
@@ -114,6 +114,19 @@ class Sources:
         leaf, root = self._registry.find(slug), self.resolver.root(slug, location)
         config = SourceConfig("", slug, slug, root, options=options)
         return root, leaf.api_address(config) if leaf else root
+
+    def problem(self, source: Source) -> str:
+        """Why a stored row cannot be used, as a sentence; empty when it can.
+
+        A row that was edited or restored below the panel can have what saving would refuse.
+        """
+        try:
+            check_stored(source.auth_kind, source.auth_fields)
+            self.resolver.check_options_of(source.slug, source.options)
+            self.addresses(source.slug, source.location, source.options)
+        except InvalidInput as exc:
+            return str(exc)
+        return ""
 
     # --- saving --------------------------------------------------------------------------------------------------
 
@@ -316,8 +329,9 @@ class Sources:
         plain = [(field, url) for field, url in {"location": root, **urls}.items() if url.startswith("http://")]
         if not plain or (draft.auth_kind == "none" and not draft.headers):
             return ()
+        source = SourceConfig("", draft.slug, draft.slug, root, connect_to=draft.values["connect_to"])
         for field, url in plain:
-            if not self._connector.is_opened(url):
+            if not self._connector.is_opened(url, source):
                 raise InvalidInput(
                     field,
                     f"{origin_of(url)} would send the credential unencrypted: use https, or open the address with "
@@ -335,7 +349,8 @@ def _check_endpoint(field: str, url: str) -> None:
 
 
 def _auth_values(source: Source) -> dict[str, Any]:
-    secret = {"secretSet": source.secret is not None} if AUTH_SHAPES[source.auth_kind].secret else {}
+    signs_in = AUTH_SHAPES.get(source.auth_kind, UNKNOWN_SHAPE).secret is not None
+    secret = {"secretSet": source.secret is not None} if signs_in else {}
     return {"type": source.auth_kind, **source.auth_fields, **secret}
 
 

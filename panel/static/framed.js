@@ -112,7 +112,7 @@
 
   // --- completed actions -------------------------------------------------------------------------------------------------
 
-  const ACTIONS = { links: "linked", new: "linked", unlink: "unlinked", update: "changed" };
+  const ACTIONS = { links: "linked", new: "linked", unlink: "unlinked", update: "changed", follow: "changed" };
 
   function postAction({ request, response }) {
     if (!request || request.method !== "POST" || !response || response.status >= 400) return;

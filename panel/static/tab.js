@@ -174,8 +174,21 @@
     form.submit();
   }
 
+  // Enter in the search of a field's choices goes on to the choices, and takes the only one. It does not send the form.
+  function chooseFound(event) {
+    const select = byId(event.target.dataset.searches);
+    event.preventDefault();
+    const found = [...select.options].filter((option) => option.value);
+    if (found.length === 1 && select.value !== found[0].value) {
+      select.value = found[0].value;
+      select.dispatchEvent(new Event("change", { bubbles: true }));
+    }
+    select.focus();
+  }
+
   // Links with the role button react to the space bar too.
   function onKey(event) {
+    if (event.key === "Enter" && event.target.matches("[data-searches]")) return chooseFound(event);
     if (event.key !== " " || !event.target.matches("a[role=button]")) return;
     event.preventDefault();
     event.target.click();

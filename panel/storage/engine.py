@@ -135,20 +135,6 @@ def _remove_time_limits(connection: Connection | None) -> None:
         wait_without_limit(connection)
 
 
-def is_not_set_up(exc: Exception) -> bool:
-    """Whether a failure means that ``db upgrade`` has not been run: a table is missing."""
-    words = str(getattr(exc, "orig", ""))
-    return "no such table" in words or ("relation" in words and "does not exist" in words)
-
-
-def is_older(exc: Exception) -> bool:
-    """Whether a failure means that ``db upgrade`` has not been run since an update: a column is missing."""
-    words = str(getattr(exc, "orig", ""))
-    return any(part in words for part in ("no such column", "has no column named")) or (
-        words.startswith("column") and "does not exist" in words
-    )
-
-
 @event.listens_for(Engine, "handle_error")
 def _name_damage(context: ExceptionContext) -> None:
     """Raise DamagedDatabase for damage. SQLite's driver reports it as the base class of all failures of a database."""

@@ -6,7 +6,7 @@ import uuid
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import JSON, DateTime, ForeignKey, Index, String, Text, TypeDecorator, UniqueConstraint
+from sqlalchemy import JSON, BigInteger, DateTime, ForeignKey, Index, String, Text, TypeDecorator, UniqueConstraint
 from sqlalchemy.engine import Dialect
 from sqlalchemy.engine.default import DefaultExecutionContext
 from sqlalchemy.orm import Mapped, mapped_column
@@ -66,6 +66,7 @@ class Source(Model):
     max_concurrency: Mapped[int] = mapped_column(default=8)
     timeout_s: Mapped[float | None] = mapped_column()
     ca_file: Mapped[str] = mapped_column(String(1000), default="")
+    connect_to: Mapped[str] = mapped_column(String(300), default="")
     revision: Mapped[int] = mapped_column(default=1)
     created_at: Mapped[datetime] = mapped_column(Moment, default=now)
     updated_at: Mapped[datetime] = mapped_column(Moment, default=now)
@@ -105,7 +106,10 @@ class Instance(Model):
 
 
 class Link(Model):
-    """The stored pointer: an object, an upstream reference, who linked it and when."""
+    """The stored pointer: an object, an upstream reference, who linked it and when.
+
+    ``origin`` is the number by which a moved item is recognised (``Item.origin``), once it is known.
+    """
 
     __tablename__ = "link"
     __table_args__ = (
@@ -121,6 +125,7 @@ class Link(Model):
     reference: Mapped[str] = mapped_column(String(1000))
     linked_by: Mapped[str] = mapped_column(String(200))
     linked_at: Mapped[datetime] = mapped_column(Moment, default=now)
+    origin: Mapped[int | None] = mapped_column(BigInteger)
 
 
 class CreateIntent(Model):
@@ -156,6 +161,27 @@ class OpenCreate(Model):
     is_unanswered: Mapped[bool] = mapped_column(default=False)
     """Whether the process noticed that no answer came. Without it, an old row was left by a process that ended."""
     intent_id: Mapped[int | None] = mapped_column(ForeignKey("create_intent.id", ondelete="SET NULL"), index=True)
+
+
+class OpenUpdate(Model):
+    """A change of a linked item that is under way, or that the audit trail lacks; removed once it has a line."""
+
+    __tablename__ = "open_update"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    started_at: Mapped[datetime] = mapped_column(Moment, default=now, index=True)
+    integration: Mapped[str] = mapped_column(String(63))
+    register: Mapped[str] = mapped_column(String(255))
+    schema: Mapped[str] = mapped_column(String(255))
+    object_id: Mapped[str] = mapped_column(String(255))
+    reference: Mapped[str] = mapped_column(String(1000))
+    fields: Mapped[str] = mapped_column(String(500))
+    """The names of the changed fields."""
+    who: Mapped[str] = mapped_column(String(200))
+    face: Mapped[str] = mapped_column(String(20))
+    request_id: Mapped[str] = mapped_column(String(20))
+    is_made: Mapped[bool] = mapped_column(default=False)
+    """Whether the upstream answered that it made the change."""
 
 
 class User(Model):

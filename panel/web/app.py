@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from flask import Flask
 from flask_wtf import CSRFProtect
+from werkzeug.routing import IntegerConverter, Map
 
-from panel.web import error_pages, formatting, log_lines, page_compression, static_files
+from panel.web import error_pages, formatting, log_lines, object_paths, page_compression, static_files
 from panel.web.admin import blueprint as admin
 from panel.web.api import views as api
 from panel.web.auth import proxies, rules, same_origin
@@ -17,11 +20,25 @@ from panel.web.tab import views as tab
 
 csrf = CSRFProtect()
 
+LARGEST_ID = 2**31 - 1
+"""The largest id that a column can hold."""
+
+
+class IdConverter(IntegerConverter):
+    """A row's id in an address. A number that no column can hold leads nowhere, as any other unknown id."""
+
+    regex = "[0-9]{1,10}"
+
+    def __init__(self, url_map: Map, **options: Any) -> None:
+        super().__init__(url_map, **{"max": LARGEST_ID, **options})
+
 
 def install(app: Flask) -> None:
     """Install everything. Hooks run in the order in which they are registered here."""
+    app.url_map.converters["int"] = IdConverter
     with_bearer_token = (api.bp, mcp.bp, embed.bp)
     static_files.install(app)
+    object_paths.install(app)
     app.before_request(begin_request)
     log_lines.install(app)
     same_origin.install(

@@ -7,7 +7,6 @@ from typing import Any
 
 from flask import Response, jsonify
 
-from panel.config import COMMAND
 from panel.core.domain import Pointer, Problem
 from panel.core.errors import (
     Conflict,
@@ -22,7 +21,6 @@ from panel.core.errors import (
     Uncertain,
 )
 from panel.core.reasons import Reason
-from panel.storage.engine import DamagedDatabase, is_not_set_up, is_older
 
 STATUS: tuple[tuple[type[PanelError], int], ...] = (
     (InvalidInput, 400),
@@ -65,16 +63,6 @@ def json_error(body: dict[str, Any], *, headers: dict[str, str] | None = None) -
     response.status_code = body["code"]
     response.headers.update(headers or {})
     return response
-
-
-def storage_words(exc: Exception) -> str:
-    if is_not_set_up(exc):
-        return f"The database is not set up. Run: {COMMAND} db upgrade"
-    if is_older(exc):
-        return f"The database is of an older Leafpanel. Run: {COMMAND} db upgrade"
-    if isinstance(exc, DamagedDatabase):
-        return "The panel's database is damaged. Stop the panel and restore a backup."
-    return "The panel's own storage does not answer now. Nothing was changed; try again."
 
 
 def bug_words(reference: str) -> str:

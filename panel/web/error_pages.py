@@ -15,12 +15,14 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from panel.core.errors import PanelError
 from panel.storage.engine import STORAGE_FAILURES
 from panel.web.auth import resume_form
+from panel.web.auth.plain_http import address_to_sign_in, cannot_sign_in
 from panel.web.auth.same_origin import CrossSiteRequest
 from panel.web.auth.session import PasswordNeeded, SignInNeeded, current_path
 from panel.web.context import panel, request_id, wants_json
-from panel.web.error_bodies import bug_words, error_body, json_error, plain_body, status_of, storage_words
+from panel.web.error_bodies import bug_words, error_body, json_error, plain_body, status_of
 from panel.web.failure_log import log_storage_failure
 from panel.web.htmx import wants_fragment
+from panel.web.storage_words import retry_header, storage_words
 
 log = logging.getLogger(__name__)
 
@@ -75,7 +77,7 @@ def _sign_in_with_form() -> Any:
     """The sign-in form with the submitted form sealed in it. A fragment request is repeated as a full page load."""
     if wants_fragment():
         return Response(status=401, headers={resume_form.WHOLE_HEADER: "yes", "HX-Reswap": "none"})
-    return render_template("admin/sign_in.html", sealed=resume_form.seal()), 401
+    return render_template("admin/sign_in.html", sealed=resume_form.seal(), elsewhere=address_to_sign_in()), 401
 
 
 def _panel_error(exc: PanelError) -> Any:
@@ -88,7 +90,8 @@ def _panel_error(exc: PanelError) -> Any:
 
 
 def _csrf_error(exc: CSRFError) -> Any:
-    return _respond("This form is no longer valid. Go back, load the page again and try once more.", 400)
+    again = "This form is no longer valid. Go back, load the page again and try once more."
+    return _respond(cannot_sign_in() or again, 400)
 
 
 def _http_error(exc: HTTPException) -> Any:
@@ -111,7 +114,9 @@ def _http_error(exc: HTTPException) -> Any:
 
 def _storage_error(exc: Exception) -> Any:
     log_storage_failure(exc)
-    return _respond(storage_words(exc), 503)
+    response = make_response(_respond(storage_words(exc), 503))
+    response.headers.update(retry_header(exc))
+    return response
 
 
 def _data_error(exc: DataError) -> Any:

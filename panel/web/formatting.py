@@ -131,10 +131,8 @@ def breadcrumb(parts: Iterable[str]) -> str:
 
 
 def short_reference(reference: str, leaf: Integration) -> str:
-    """A reference as people write it: ``#1528``, or ``Space.Page`` without the prefix of the leaf."""
-    if leaf.descriptor.reference_kind == "number":
-        return f"#{reference}"
-    return reference.removeprefix(f"{leaf.id}:")
+    """A reference as people read it: ``#1528``, or as the leaf shows it."""
+    return f"#{reference}" if leaf.descriptor.reference_kind == "number" else leaf.shown_reference(reference)
 
 
 def clip(text: str, length: int = EXCERPT_LENGTH) -> str:

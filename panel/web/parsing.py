@@ -73,6 +73,11 @@ def create_values(leaf: Integration, payload: Mapping[str, Any]) -> dict[str, An
     return values
 
 
+def field_named(leaf: Integration, name: str) -> str:
+    """The name of the create field that has this alias; other names unchanged."""
+    return next((field.name for field in leaf.descriptor.create if name in field.aliases), name)
+
+
 def field_texts(payload: Mapping[str, Any]) -> dict[str, Any]:
     """The payload of a create or update, when none of its names and texts is too long."""
     for name, value in payload.items():

@@ -205,6 +205,7 @@ _SETTINGS = {
     "max_concurrency": "“Requests at once”",
     "timeout_s": "the timeout",
     "ca_file": "the CA file",
+    "connect_to": "“Connect to”",
 }
 
 

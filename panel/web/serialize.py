@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 
-from panel.core.domain import Health, Item, Listing, Row
+from panel.core.domain import Health, Item, Listing, Row, State
 from panel.core.health import AuthStatus
 from panel.integrations.contract import Integration
 from panel.links.service import Found
@@ -32,9 +32,15 @@ def _date_text(value: Any) -> Any:
 
 
 def row_json(leaf: Integration, row: Row) -> dict[str, Any]:
-    """A linked item: the leaf's row, the user who linked it and the time."""
+    """A linked item: the leaf's row, the user who linked it and the time.
+
+    With the remarks about a new item, if it differs from what was asked for.
+    """
     leaf_row = leaf_row_json(leaf, row.item) if row.item is not None else {}
-    return {**leaf_row, "linkedBy": row.pointer.linked_by, "linkedAt": moment(row.pointer.linked_at)}
+    if row.item is not None and row.item.state is State.MOVED:
+        leaf_row["movedTo"] = [place.reference for place in row.item.moved_to]
+    body = {**leaf_row, "linkedBy": row.pointer.linked_by, "linkedAt": moment(row.pointer.linked_at)}
+    return {**body, "warnings": list(row.item.remarks)} if row.item is not None and row.item.remarks else body
 
 
 def item_json(leaf: Integration, row: Row) -> dict[str, Any]:

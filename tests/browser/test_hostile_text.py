@@ -482,6 +482,9 @@ def forms(watch: Watch, obj: ObjectRef) -> None:
     world, tracker = watch.world, watch.world.openproject
     watch.go(world.path("objects", obj, "/integrations/xwiki/new"))
     frame = watch.go(world.path("objects", obj, "/integrations/openproject/new"))
+    watch.look(frame)
+    with watch.page.expect_response(re.compile("/new/choices")):
+        frame.get_by_label("Search projects").fill("alpha")
     with watch.page.expect_response(re.compile("/new/fields")):
         frame.get_by_label("Project", exact=True).select_option(value="1")
     watch.look(frame)

@@ -86,11 +86,16 @@ def gzipped(data: bytes) -> bytes:
     return packer.compress(data) + packer.flush()
 
 
-def bomb() -> bytes:
+def deflated(data: bytes, *, header: bool) -> bytes:
+    packer = zlib.compressobj(wbits=15 if header else -15)
+    return packer.compress(data) + packer.flush()
+
+
+def bomb(start: bytes = GZIP) -> bytes:
     """A megabyte that unpacks to a gigabyte: one block of zeros, repeated."""
     packer = zlib.compressobj(9, wbits=-15)
     block = packer.compress(bytes(1 << 20)) + packer.flush(zlib.Z_FULL_FLUSH)
-    return GZIP + block * 1024
+    return start + block * 1024
 
 
 def fault(name: str) -> Callable[[Fault], Fault]:
@@ -124,6 +129,12 @@ plain("created", "201 Created", OK)
 plain("no-content", "204 No Content", Content_Length="")
 plain("cookie", "200 OK", OK, Set_Cookie="JSESSIONID=1; Path=/")
 plain("gzip", "200 OK", gzipped(OK), Content_Encoding="gzip")
+plain("gzip-members", "200 OK", gzipped(OK[:5]) + gzipped(b"") + gzipped(OK[5:]), Content_Encoding="gzip")
+plain("gzip-padded", "200 OK", gzipped(OK) + bytes(512), Content_Encoding="gzip")
+plain("gzip-and-identity", "200 OK", gzipped(OK), Content_Encoding="GZIP,, identity")
+plain("deflate", "200 OK", deflated(OK, header=True), Content_Encoding="deflate")
+plain("deflate-bare", "200 OK", deflated(OK, header=False), Content_Encoding="Deflate")
+plain("deflate-padded", "200 OK", deflated(OK, header=True) + bytes(9), Content_Encoding="deflate")
 raw("until-close", JSON_HEAD + b"\r\n" + OK)
 raw("chunked", CHUNKED + b"c\r\n" + OK + b"\r\n0\r\n\r\n")
 raw("early-answer", b"HTTP/1.1 413 Too Big\r\nContent-Length: 0\r\n\r\n")
@@ -149,9 +160,17 @@ raw("long-trailer", CHUNKED + b"0\r\n", then=lambda peer: peer.forever(b"x" * 65
 plain("broken-gzip", "200 OK", b"this is no gzip", Content_Encoding="gzip")
 plain("cut-gzip", "200 OK", gzipped(OK)[:-8], Content_Encoding="gzip")
 plain("gzip-and-more", "200 OK", gzipped(OK) + b"more", Content_Encoding="gzip")
+plain("gzip-after-padding", "200 OK", gzipped(OK) + bytes(9) + gzipped(OK), Content_Encoding="gzip")
+plain("gzip-half-member", "200 OK", gzipped(OK) + b"\x1f", Content_Encoding="gzip")
+plain("many-members", "200 OK", gzipped(b"") * 5000 + gzipped(OK), Content_Encoding="gzip")
+plain("cut-deflate", "200 OK", deflated(OK, header=True)[:-3], Content_Encoding="deflate")
+plain("one-byte-deflate", "200 OK", b"x", Content_Encoding="deflate")
+plain("deflate-and-more", "200 OK", deflated(OK, header=True) * 2, Content_Encoding="deflate")
 plain("layered-gzip", "200 OK", gzipped(gzipped(OK)), Content_Encoding="gzip, gzip")
 plain("brotli", "200 OK", b"\x8b\x05\x80", Content_Encoding="br")
 FAULTS["gzip-bomb"] = lambda peer: peer.answer("200 OK", bomb(), Content_Encoding="gzip")
+FAULTS["second-member-bomb"] = lambda peer: peer.answer("200 OK", gzipped(OK) + bomb(), Content_Encoding="gzip")
+FAULTS["deflate-bomb"] = lambda peer: peer.answer("200 OK", bomb(b""), Content_Encoding="deflate")
 raw("endless-body", JSON_HEAD + b"\r\n", then=lambda peer: peer.forever(b" " * 65536))
 raw("endless-chunks", CHUNKED, then=lambda peer: peer.forever(b"10000\r\n" + b" " * 65536 + b"\r\n"))
 raw("announced-too-long", JSON_HEAD + b"Content-Length: 99999999999\r\n\r\n", then=lambda p: p.forever(b" " * 65536))
@@ -182,6 +201,7 @@ plain("303", "303 See Other", Location="/ok")
 plain("307", "307 Temporary", Location="http://user:pw@elsewhere.test/")
 plain("308", "308 Permanent", Location="ok")
 plain("300", "300 Choices", Location="https://elsewhere.test/")
+plain("302-sign-in", "302 Found", Location="/xwiki/bin/signin/<>;jsessionid=secret?user=pw#alert")
 plain("302-nowhere", "302 Found")
 plain("302-odd", "302 Found", Location="javascript:alert(1)")
 plain("302-broken", "302 Found", Location="http://[::1")

@@ -180,14 +180,14 @@ def test_who_may_get_a_credential_unencrypted(url: str, credential: bool, listed
 def test_opened_means_listed(listed: str, opened: bool) -> None:
     outgoing = connector(*filter(None, [listed]), lookup=lambda host, port: ["10.0.0.1"])
 
-    assert outgoing.is_opened("http://wiki.test/oauth/token?x=1") is opened
+    assert outgoing.is_opened("http://wiki.test/oauth/token?x=1", source("http://wiki.test")) is opened
 
 
 def test_a_name_that_cannot_be_resolved_is_open_only_by_an_exact_entry() -> None:
     outgoing = connector("wiki.test:80", "10.0.0.0/8", lookup=lambda host, port: [])
 
-    assert outgoing.is_opened("http://wiki.test")
-    assert not outgoing.is_opened("http://other.test")
+    assert outgoing.is_opened("http://wiki.test", source("http://wiki.test"))
+    assert not outgoing.is_opened("http://other.test", source("http://other.test"))
 
 
 def test_a_flipping_resolver_never_gets_through(canary: FaultServer) -> None:

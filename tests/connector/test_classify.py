@@ -77,7 +77,8 @@ def test_refusals_have_one_sentence(faults: FaultServer, status: str) -> None:
     ("name", "shown"),
     [
         ("301", "to https://elsewhere.test;"), ("302", "to http://elsewhere.test:8443;"),
-        ("303", "to http://127.0.0.1:"),
+        ("303", "redirects to another path of itself, /ok: most often a sign-in page or a missing slash;"),
+        ("302-sign-in", "to another path of itself, /xwiki/bin/signin/%3C%3E:"),
         ("307", "to http://elsewhere.test;"), ("302-odd", "to an address that cannot be read;"),
         ("302-markup", "to an address that cannot be read;"), ("302-nowhere", "to an address that cannot be read;"),
     ],

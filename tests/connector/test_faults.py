@@ -29,14 +29,15 @@ SLOW = [
 GARBLED = [
     (name, Reason.UNEXPECTED_RESPONSE)
     for name in (
-        "garbage-chunks", "broken-gzip", "cut-gzip", "gzip-and-more", "layered-gzip", "brotli", "garbage-status",
-        "old-http", "bad-status-number", "two-lengths", "endless-hints", "part", "304",
+        "garbage-chunks", "broken-gzip", "cut-gzip", "gzip-and-more", "gzip-after-padding", "gzip-half-member",
+        "many-members", "cut-deflate", "one-byte-deflate", "deflate-and-more", "layered-gzip", "brotli",
+        "garbage-status", "old-http", "bad-status-number", "two-lengths", "endless-hints", "part", "304",
     )
 ]  # fmt: skip
 ENDLESS = [
     (name, Reason.TOO_LARGE)
     for name in (
-        "gzip-bomb", "endless-body", "endless-chunks", "announced-too-long", "negative-chunk", "huge-header",
+        "gzip-bomb", "second-member-bomb", "deflate-bomb", "endless-body", "endless-chunks", "announced-too-long", "negative-chunk", "huge-header",
         "endless-header", "many-headers",
     )
 ]  # fmt: skip
@@ -44,7 +45,7 @@ LONG_LINES = [(name, Reason.UNEXPECTED_RESPONSE) for name in ("long-chunk-line",
 REDIRECTS = [
     (name, Reason.UNEXPECTED_REDIRECT)
     for name in (
-        "300", "301", "302", "303", "307", "308", "302-nowhere", "302-odd", "302-broken", "302-markup", "302-bomb",
+        "300", "301", "302", "303", "307", "308", "302-sign-in", "302-nowhere", "302-odd", "302-broken", "302-markup", "302-bomb",
     )
 ]  # fmt: skip
 STATUSES = [
@@ -100,7 +101,13 @@ def test_a_whole_answer_that_is_no_json_object_is_unreadable(faults: FaultServer
     assert failure.reason is reason
 
 
-@pytest.mark.parametrize("name", ["ok", "gzip", "chunked", "until-close", "continue-first", "early-hints"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "ok", "gzip", "gzip-members", "gzip-padded", "gzip-and-identity", "deflate", "deflate-bare", "deflate-padded",
+        "chunked", "until-close", "continue-first", "early-hints",
+    ],
+)  # fmt: skip
 def test_good_answers_are_read(faults: FaultServer, name: str) -> None:
     assert conversation(faults).get(name).object() == {"ok": True}
 

@@ -20,6 +20,15 @@ def test_a_value_is_asked_for_again_when_its_time_is_over() -> None:
     assert len(asked) == 3
 
 
+def test_a_value_that_is_renewed_is_the_value_from_then_on() -> None:
+    memory = LocalCache()
+    memory.get("key", 60, lambda: "old", Deadline(30))
+
+    renewed = memory.get("key", 60, lambda: "new", Deadline(30), renew=True)
+
+    assert (renewed, memory.get("key", 60, lambda: "other", Deadline(30))) == ("new", "new")
+
+
 def test_those_who_come_meanwhile_share_one_question() -> None:
     memory, asked = LocalCache(), []
     waiting, go = threading.Barrier(8), threading.Event()

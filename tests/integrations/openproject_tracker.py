@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -13,6 +13,7 @@ from werkzeug.wrappers import Request, Response
 
 from panel.connector import Auth, AuthKind, Caller, Connector, Secret, SourceConfig, Upstream
 from panel.integrations.openproject.leaf import OpenProject
+from panel.integrations.registry import load_registry
 from panel.sandbox.openproject import OpenProjectStandIn
 from panel.sandbox.standin import Recorded, RunningServer, mounted
 
@@ -30,7 +31,9 @@ class Tracker:
     standin: OpenProjectStandIn
     server: RunningServer
     connector: Connector
-    leaf: OpenProject = field(default_factory=OpenProject)
+    leaf: OpenProject = field(
+        default_factory=lambda: load_registry().get("openproject")  # type: ignore[arg-type,return-value]
+    )
     revision: int = 0
 
     @property
@@ -48,7 +51,9 @@ class Tracker:
 
     def open(self, source: SourceConfig | None = None, *, deadline_s: float = 20) -> Upstream:
         caller = Caller("test", "alice")
-        return self.connector.open(source or self.source(), caller, classify=self.leaf.classify, deadline_s=deadline_s)
+        return self.connector.open(
+            source or self.source(), caller, classify=self.leaf.problem_of, deadline_s=deadline_s
+        )
 
     def reply(self, status: int, body: Any, *, path: str, method: str = "GET", kind: str = HAL) -> None:
         """Replace the response to ``path``."""
@@ -60,6 +65,12 @@ class Tracker:
             return real(request)
 
         self.standin.answer = answer  # type: ignore[method-assign]
+
+    def open_to_everybody(self) -> None:
+        """Require no login, and show the first project to everybody."""
+        self.standin.login_required = False
+        projects = self.standin.world.projects
+        projects[1] = replace(projects[1], public=True)
 
     def rewrite(self, change: Rewrite, *, path: str, method: str = "GET") -> None:
         """Apply ``change`` to the JSON of every response to ``path``."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from openproject_tracker import HAL, LIST, Tracker, error, paths, tracker_fixtur
 
 from panel.connector import Answer, AuthKind, SourceConfig, Upstream
 from panel.core.domain import Choice, Identity
-from panel.core.errors import InvalidInput, NotFound, ProviderUnavailable, WrongHost
+from panel.core.errors import Forbidden, InvalidInput, NotFound, ProviderUnavailable, WrongHost
 from panel.core.reasons import Reason
 from panel.integrations.descriptor import Descriptor
 from panel.integrations.openproject import leaf as module
@@ -47,12 +48,12 @@ def test_urls_are_built_from_the_instance_root() -> None:
     assert leaf.looks_like_reference(source, "#1528")
 
 
-def test_check_reads_the_user_in_one_request(tracker: Tracker) -> None:
+def test_check_reads_the_user_and_a_list(tracker: Tracker) -> None:
     with tracker.standin.counting() as seen, tracker.open() as upstream:
         identity = tracker.leaf.check(upstream)
 
     assert identity == Identity("Uma User", None)
-    assert paths(seen) == ["GET /users/me"]
+    assert paths(seen) == ["GET /users/me", "GET /work_packages"]
 
 
 @pytest.mark.parametrize("token", ["wrong", "L"])
@@ -64,22 +65,20 @@ def test_a_wrong_key_and_a_locked_account_are_rejected_credentials(tracker: Trac
 
 
 def test_an_ignored_credential_is_rejected_on_a_public_instance(tracker: Tracker) -> None:
-    """OpenProject ignores a credential in this header and handles the request as anonymous: root 200, here "me" 404."""
-    tracker.standin.login_required = False
-    tracker.reply(404, error("NotFound"), path="/api/v3/users/me")
+    """OpenProject ignores a credential in this header and handles the request as anonymous."""
+    tracker.open_to_everybody()
     source = tracker.source("T", kind=AuthKind.TOKEN, header="X-Api-Key")
 
     with tracker.open(source) as upstream:
         assert tracker.leaf.probe_product(upstream) == ""
-        with pytest.raises(ProviderUnavailable, match="404") as failed:
+        with pytest.raises(ProviderUnavailable, match="no account stands behind the credential") as failed:
             tracker.leaf.check(upstream)
 
     assert failed.value.reason is Reason.CREDENTIALS_REJECTED
 
 
 def test_a_public_instance_can_be_read_without_an_account(tracker: Tracker) -> None:
-    tracker.standin.login_required = False
-    tracker.reply(404, error("NotFound"), path="/api/v3/users/me")
+    tracker.open_to_everybody()
 
     with tracker.open(tracker.source(None)) as upstream:
         assert tracker.leaf.check(upstream) == Identity(None, None)
@@ -131,7 +130,7 @@ def test_every_other_response_is_classified_by_the_connector() -> None:
     source = SourceConfig("1", "openproject", "Tracker", "https://p.example.org")
     body = json.dumps(error("MissingPermission")).encode()
 
-    for status in (200, 401, 403):
+    for status in (200, 403, 409):
         assert OpenProject().classify(Answer(status, {"content-type": HAL}, body, "GET /"), source) is None
     assert OpenProject().classify(Answer(403, {}, b"", "GET /"), source) is None
 
@@ -151,9 +150,9 @@ def test_product_probe_needs_no_credential_and_returns_the_version_for_administr
         (200, {"_type": "Collection"}, HAL, Reason.UNEXPECTED_RESPONSE),
         (200, {}, "application/json", Reason.UNEXPECTED_RESPONSE),
         (200, "<title>Wiki</title>", "text/html", Reason.UNEXPECTED_RESPONSE),
-        (401, "", "text/plain", Reason.CREDENTIALS_REJECTED),
-        (401, {"message": "no"}, "application/json", Reason.CREDENTIALS_REJECTED),
-        (403, "", "text/plain", Reason.FORBIDDEN),
+        (401, "", "text/plain", Reason.UNEXPECTED_RESPONSE),
+        (401, {"message": "no"}, "application/json", Reason.UNEXPECTED_RESPONSE),
+        (403, "", "text/plain", Reason.UNEXPECTED_RESPONSE),
         (404, error("NotFound"), HAL, Reason.UNEXPECTED_RESPONSE),
     ],
 )
@@ -200,6 +199,7 @@ FAULTS = {
     "broken-json": Reason.UNEXPECTED_RESPONSE,
     "unauthorized": Reason.CREDENTIALS_REJECTED,
     "forbidden": Reason.FORBIDDEN,
+    "wall": Reason.UNEXPECTED_RESPONSE,
     "rate-limited": Reason.RATE_LIMITED,
     "server-error": Reason.SERVER_ERROR,
     "redirect": Reason.UNEXPECTED_REDIRECT,
@@ -211,10 +211,11 @@ FAULTS = {
 def test_a_fault_of_the_source_is_never_a_result(recent: Tracker, read: str, fault: str) -> None:
     recent.standin.fault = fault
 
-    with recent.open() as upstream, pytest.raises(ProviderUnavailable) as failed:
+    with recent.open() as upstream, pytest.raises((ProviderUnavailable, Forbidden)) as failed:
         READS[read](recent.leaf, upstream)
 
-    assert failed.value.reason is FAULTS[fault]
+    reason = Reason.FORBIDDEN if isinstance(failed.value, Forbidden) else failed.value.reason
+    assert reason is FAULTS[fault]
 
 
 # --- one work package ----------------------------------------------------------------------------------------------
@@ -348,7 +349,10 @@ def test_resolves_typed_numbers_and_pasted_urls(tracker: Tracker, typed: str) ->
     assert paths(seen) == ["GET /work_packages/101"]
 
 
-@pytest.mark.parametrize("typed", ["ALPHA-1", "{root}/projects/alpha/work_packages/ALPHA-1"])
+@pytest.mark.parametrize(
+    "typed",
+    ["ALPHA-1", "#ALPHA-1", "alpha-1", "#Alpha-1", "{root}/projects/alpha/work_packages/ALPHA-1", "{root}/wp/alpha-1"],
+)
 def test_a_semantic_id_resolves_to_the_number_on_recent_servers_only(tracker: Tracker, typed: str) -> None:
     with tracker.open() as upstream:
         if tracker.standin.profile.display_ids:
@@ -362,6 +366,22 @@ def test_a_semantic_id_resolves_to_the_number_on_recent_servers_only(tracker: Tr
 def test_resolve_names_the_number_that_is_not_found(tracker: Tracker, typed: str) -> None:
     with tracker.open() as upstream, pytest.raises(NotFound, match=f"#{typed.strip('#')} "):
         tracker.leaf.resolve(upstream, typed)
+
+
+def test_a_short_name_of_before_a_renaming_is_found(recent: Tracker) -> None:
+    recent.standin.world.projects[1] = replace(recent.standin.world.projects[1], former_keys=("old-alpha",))
+
+    with recent.open() as upstream:
+        found = [recent.leaf.resolve(upstream, typed).reference for typed in ("old-alpha-1", "#old-alpha-1")]
+
+    assert found == ["101", "101"]
+
+
+def test_a_short_name_is_requested_in_upper_case_and_then_as_it_was_typed(recent: Tracker) -> None:
+    with recent.standin.counting() as seen, recent.open() as upstream, pytest.raises(NotFound, match=" GONE-1 "):
+        recent.leaf.resolve(upstream, "gone-1")
+
+    assert paths(seen) == ["GET /work_packages/GONE-1", "GET /work_packages/gone-1"]
 
 
 def test_resolve_sends_no_request_for_invalid_input(tracker: Tracker) -> None:

@@ -9,6 +9,7 @@ from panel.integrations.openproject.reference import (
     is_number,
     looks_like_reference,
     page_url,
+    spellings,
     target_of,
     work_package_in,
 )
@@ -34,6 +35,14 @@ BELOW = "https://example.org/openproject"
         "/notifications/details/1528",
         "/my/page",
         "/login",
+        "/projects",
+        "/projects/demo/gantt/details/1528/overview",
+        "/my/account",
+        "/my/access_tokens",
+        "/gantt",
+        "/users/5",
+        "/users/5/edit/memberships",
+        "/admin/settings/api",
     ],
 )
 @pytest.mark.parametrize("root", [ROOT, BELOW])
@@ -100,10 +109,17 @@ FORMS = [
     "/projects/demo/bcf/{id}",
     "/projects/demo/bcf/details/{id}",
     "/api/v3/work_packages/{id}",
+    "/api/v3/work_packages/{id}/relations/34",
+    "/projects/demo/gantt/details/{id}/overview?query_id=7",
+    "/projects/demo/meetings/12/details/{id}",
+    "/my/page/details/{id}",
+    "/wp/{id}/",
+    "//work_packages//{id}",
+    "/projects/wp/module/of/tomorrow/details/{id}/tab#activity-5",
 ]
 
 
-@pytest.mark.parametrize("number", ["1528", "PROJ-51", "A_2B-7"])
+@pytest.mark.parametrize("number", ["1528", "PROJ-51", "A_2B-7", "proj-51", "demo-project-67"])
 @pytest.mark.parametrize("root", [ROOT, BELOW])
 @pytest.mark.parametrize("form", FORMS)
 def test_parses_every_url_of_a_work_package(form: str, root: str, number: str) -> None:
@@ -112,7 +128,16 @@ def test_parses_every_url_of_a_work_package(form: str, root: str, number: str) -
 
 @pytest.mark.parametrize(
     ("typed", "reference"),
-    [("1528", "1528"), ("#1528", "1528"), (" 1528\n", "1528"), ("007", "7"), ("PROJ-51", "PROJ-51")],
+    [
+        ("1528", "1528"),
+        ("#1528", "1528"),
+        (" 1528\n", "1528"),
+        ("007", "7"),
+        ("PROJ-51", "PROJ-51"),
+        ("#PROJ-51", "PROJ-51"),
+        ("proj-51", "proj-51"),
+        ("#demo-project-67", "demo-project-67"),
+    ],
 )
 def test_parses_a_typed_reference(typed: str, reference: str) -> None:
     assert work_package_in(typed, ROOT) == reference
@@ -121,8 +146,8 @@ def test_parses_a_typed_reference(typed: str, reference: str) -> None:
 @pytest.mark.parametrize(
     "typed",
     [
-        "", "abc", "0", "#0", "-5", "1.5", "12a", "1528 1529", "٣", "proj-51", "PROJ-0", "PROJ-", "9" * 19, "x" * 3000,
-        ROOT, f"{ROOT}/projects/demo", f"{ROOT}/work_packages/new", f"{ROOT}/work_packages/0",
+        "", "abc", "0", "#0", "##1", "-5", "1.5", "12a", "1528 1529", "٣", "4-2", "PROJ-0", "PROJ-", "9" * 19, "x" * 3000,
+        ROOT, f"{ROOT}/projects/demo", f"{ROOT}/projects/12", f"{ROOT}/details", f"{ROOT}/news/details/", f"{ROOT}/work_packages/new", f"{ROOT}/work_packages/0",
         f"{ROOT}/api/v3/projects/3", f"{ROOT}/work_packages/%31", "https://[", "https://a b/work_packages/1",
     ],
 )  # fmt: skip
@@ -141,7 +166,7 @@ def test_rejects_text_that_names_no_work_package(typed: str) -> None:
         ("https://other.example.org/work_packages/1528", "other.example.org"),
         ("https://other.example.org/op/projects/x/work_packages/1528/activity", "other.example.org"),
         ("https://example.org:8443/openproject/work_packages/1528", "example.org:8443"),
-        ("http://example.org/openproject/work_packages/1528", "example.org"),
+        ("https://www.example.org/openproject/work_packages/1528", "www.example.org"),
         ("https://example.org/work_packages/1528", "example.org"),
         ("https://example.org/openproject2/work_packages/1528", "example.org"),
         ("https://bob@other.example.org/wp/3", "other.example.org"),
@@ -155,17 +180,51 @@ def test_error_names_the_other_host_of_a_work_package(address: str, host: str) -
     assert str(refused.value) == f"This is a work package of {host}. There is no source for it yet."
 
 
+@pytest.mark.parametrize(
+    ("origin", "root"),
+    [
+        ("http://projects.example.org", ROOT),
+        ("http://projects.example.org:80", ROOT),
+        ("https://projects.example.org:443", ROOT),
+        ("HTTPS://Projects.Example.ORG", ROOT),
+        ("https://projects.example.org.", ROOT),
+        ("http://bob@projects.example.org", ROOT),
+        ("https://127.0.0.1:8001", "http://127.0.0.1:8001"),
+        ("https://xn--bcher-kva.example", "https://bücher.example"),
+        ("http://[0:0::1]:8080", "http://[::1]:8080"),
+    ],
+)
+def test_another_spelling_of_the_host_is_the_same_host(origin: str, root: str) -> None:
+    assert work_package_in(f"{origin}/wp/1528", root) == "1528"
+
+
+@pytest.mark.parametrize(
+    ("reference", "requested"),
+    [
+        ("1528", ["1528"]),
+        ("PROJ-51", ["PROJ-51"]),
+        ("proj-51", ["PROJ-51", "proj-51"]),
+        ("demo-project-67", ["DEMO-PROJECT-67", "demo-project-67"]),
+    ],
+)
+def test_a_short_name_is_requested_in_upper_case_first(reference: str, requested: list[str]) -> None:
+    assert spellings(reference) == requested
+
+
 def test_error_names_the_other_host_of_another_page() -> None:
     with pytest.raises(WrongHost, match=r"This is an address of wiki\.example\.org"):
         work_package_in("https://wiki.example.org/bin/view/Main/", ROOT)
 
 
-@pytest.mark.parametrize("typed", ["1528", "#1528", " 1528 ", "PROJ-51", "https://x.example/wp/1", "HTTP://x.example"])
+@pytest.mark.parametrize(
+    "typed",
+    ["1528", "#1528", " 1528 ", "PROJ-51", "proj-51", "#Proj-51", "https://x.example/wp/1", "HTTP://x.example"],
+)
 def test_references_look_like_references(typed: str) -> None:
     assert looks_like_reference(typed)
 
 
-@pytest.mark.parametrize("typed", ["", "#", "0", "permit 1528", "1528a", "proj-51", "Proj-51", "https", "PROJ 51"])
+@pytest.mark.parametrize("typed", ["", "#", "0", "permit 1528", "1528a", "well-known", "2026-11", "https", "PROJ 51"])
 def test_words_do_not_look_like_references(typed: str) -> None:
     assert not looks_like_reference(typed)
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from openproject_tracker import ERRORS, LIST, Tracker, error, paths, tracker_fixture
+from openproject_tracker import ERRORS, HAL, LIST, Tracker, error, paths, tracker_fixture
+from werkzeug.wrappers import Request, Response
 
 from panel.core.errors import (
     ChangedUpstream,
@@ -118,6 +120,37 @@ def test_an_invisible_project_is_an_error_of_the_project_field(
     assert refused.value.fields == {"projectId": "OpenProject does not show this project to our account."}
 
 
+@pytest.mark.parametrize("name", ["Harbour & Quays", "harbour & quays", "Harbour"])
+def test_create_finds_a_project_by_its_exact_name(tracker: Tracker, name: str) -> None:
+    tracker.standin.world.add(Project(30, "hq", "Harbour & Quays", (1,)), Project(31, "h-1", "Harbour", (1,)))
+    for number in (30, 31):
+        tracker.standin.world.join(5, number)
+
+    with tracker.open() as upstream:
+        item = tracker.leaf.create(upstream, {"projectId": name, "subject": "x"})
+
+    assert str(item.facts["project"]).casefold() == name.casefold()
+
+
+def test_an_ambiguous_name_of_a_project_creates_nothing(tracker: Tracker) -> None:
+    tracker.standin.world.add(Project(30, "north", "Old harbour", (1,)), Project(31, "south", "Old harbour", (1,)))
+    for number in (30, 31):
+        tracker.standin.world.join(5, number)
+
+    with tracker.standin.counting() as seen, tracker.open() as upstream, pytest.raises(Rejected) as refused:
+        tracker.leaf.create(upstream, {"projectId": "old harbour", "subject": "x"})
+
+    assert "Several projects" in refused.value.fields["projectId"]
+    assert not [one for one in seen if one.method == "POST"]
+
+
+def test_a_project_that_is_not_found_by_name_either_is_named(tracker: Tracker) -> None:
+    with tracker.open() as upstream, pytest.raises(Rejected) as refused:
+        tracker.leaf.create(upstream, {"projectId": "No such project", "subject": "x"})
+
+    assert list(refused.value.fields) == ["projectId"]
+
+
 def test_an_account_without_the_right_to_create_is_forbidden(tracker: Tracker) -> None:
     with tracker.open(tracker.source("V")) as upstream, pytest.raises(Forbidden, match="our account create"):
         tracker.leaf.create(upstream, {"projectId": "1", "subject": "x"})
@@ -189,7 +222,7 @@ def test_a_create_without_a_complete_response_is_uncertain_and_never_repeated(
     ("fault", "reason"),
     [
         ("unauthorized", Reason.CREDENTIALS_REJECTED),
-        ("forbidden", Reason.FORBIDDEN),
+        ("wall", Reason.UNEXPECTED_RESPONSE),
         ("rate-limited", Reason.RATE_LIMITED),
         ("redirect", Reason.UNEXPECTED_REDIRECT),
     ],
@@ -426,16 +459,74 @@ def test_project_choices_are_the_projects_with_the_right_to_create_by_name(track
     assert [(choice.value, choice.label) for choice in choices] == [("3", "aardvark"), ("1", "Alpha")]
 
 
-def test_project_choices_are_complete_for_small_pages(tracker: Tracker) -> None:
-    tracker.standin.max_page_size = 4
-    for number in range(30, 41):
+def test_one_page_of_projects_is_requested_and_says_how_many_more_there_are(tracker: Tracker) -> None:
+    for number in range(30, 330):
         tracker.standin.world.add(Project(number, f"p{number}", f"Project {number}", (1,)))
         tracker.standin.world.join(5, number)
 
     with tracker.standin.counting() as seen, tracker.open() as upstream:
-        assert len(list(tracker.leaf.choices(upstream, "projectId", {}))) == 12
+        found = tracker.leaf.find_choices(upstream, "projectId", {})
 
-    assert len(seen) == 3
+    assert (len(found.items), found.total, found.more) == (100, 301, True)
+    assert paths(seen) == ["GET /work_packages/available_projects"]
+    assert dict(seen[0].params)["select"] == "total,elements/id,elements/name,elements/identifier"
+
+
+def test_projects_are_searched_upstream(tracker: Tracker) -> None:
+    for number in range(30, 330):
+        tracker.standin.world.add(Project(number, f"p{number}", f"Project {number}", (1,)))
+        tracker.standin.world.join(5, number)
+
+    with tracker.standin.counting() as seen, tracker.open() as upstream:
+        found = tracker.leaf.find_choices(upstream, "projectId", {}, search=" 123  project")
+
+    assert ([choice.label for choice in found.items], found.more) == (["Project 123"], False)
+    assert len(seen) == 1
+
+
+def test_the_chosen_project_is_among_the_choices_of_a_cut_list(tracker: Tracker) -> None:
+    for number in range(30, 330):
+        tracker.standin.world.add(Project(number, f"p{number}", f"Project {number}", (1,)))
+        tracker.standin.world.join(5, number)
+    with tracker.open() as upstream:
+        shown = {choice.value for choice in tracker.leaf.find_choices(upstream, "projectId", {}).items}
+    hidden = next(str(number) for number in range(30, 330) if str(number) not in shown)
+
+    with tracker.standin.counting() as seen, tracker.open() as upstream:
+        found = tracker.leaf.find_choices(upstream, "projectId", {"projectId": hidden})
+
+    assert (found.items[0].value, found.items[0].label) == (hidden, f"Project {hidden}")
+    assert paths(seen) == ["GET /work_packages/available_projects", f"GET /projects/{hidden}"]
+
+
+def test_projects_of_the_same_name_are_told_apart(tracker: Tracker) -> None:
+    tracker.standin.world.add(Project(30, "north", "Harbour", (1,)), Project(31, "south", "Harbour", (1,)))
+    for number in (30, 31):
+        tracker.standin.world.join(5, number)
+
+    with tracker.open() as upstream:
+        labels = [choice.label for choice in tracker.leaf.find_choices(upstream, "projectId", {}).items]
+
+    assert labels == ["Alpha", "Harbour (north)", "Harbour (south)"]
+
+
+def test_a_server_that_does_not_select_is_asked_in_full_from_then_on(recent: Tracker) -> None:
+    real = recent.standin.answer
+
+    def answer(request: Request) -> Response:
+        if "select" in request.args:
+            return Response(json.dumps(error("InvalidSignal")), 400, content_type=HAL)
+        return real(request)
+
+    recent.standin.answer = answer  # type: ignore[method-assign]
+    source = recent.source()
+
+    with recent.standin.counting() as seen:
+        for _ in range(2):
+            with recent.open(source) as upstream:
+                assert [choice.label for choice in recent.leaf.choices(upstream, "projectId", {})] == ["Alpha"]
+
+    assert [one.status for one in seen] == [400, 200, 200]
 
 
 def test_project_choices_are_forbidden_without_the_right_to_create(tracker: Tracker) -> None:

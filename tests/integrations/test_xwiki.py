@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from werkzeug.wrappers import Response
 from xwiki_wiki import REST, WikiServer, paths, wiki_fixture
 
 from panel.connector import Answer, Auth, AuthKind, Secret, SourceConfig, Upstream
-from panel.core.domain import Choice, Identity, Item, Problem
+from panel.core.domain import Identity, Item, Problem, State
 from panel.core.errors import InvalidInput, NotFound, NotSupported, ProviderUnavailable, WrongHost
 from panel.core.reasons import Reason
 from panel.integrations.descriptor import Descriptor
 from panel.integrations.xwiki import leaf as module
 from panel.integrations.xwiki.leaf import XWiki
+from panel.integrations.xwiki.rest import reported_user
 
 wiki = wiki_fixture("legacy", "modern", "solr-only")
 modern = wiki_fixture("modern")
+recent = wiki_fixture("18")
 legacy = wiki_fixture("legacy")
 
 PAGE = f"{REST}/spaces/Sandbox/pages/TestPage1"
@@ -33,11 +37,11 @@ def test_descriptor_matches_the_leaf() -> None:
     assert (descriptor.label, descriptor.upstream, descriptor.icon) == ("Articles", "xWiki", "FileDocumentMultiple")
     assert [preset.id for preset in descriptor.presets] == ["basic", "token", "oauth2", "none"]
     assert [(one.name, one.kind, one.required) for one in descriptor.create] == [
-        ("space", "suggest", True),
+        ("space", "select", True),
         ("title", "text", True),
         ("content", "textarea", False),
     ]
-    assert [one.name for one in descriptor.options] == ["wiki"]
+    assert [one.name for one in descriptor.options] == ["wiki", "terminal"]
     assert descriptor.reference_aliases == ("reference", "pageReference", "url")
     assert descriptor.sorts == {"updated": "Last edited", "title": "Title", "linked": "Linked"}
 
@@ -82,7 +86,7 @@ READS: dict[str, Read] = {
     "fetch_many of malformed references": lambda leaf, upstream: leaf.fetch_many(upstream, ["junk"]),
     "search": lambda leaf, upstream: leaf.search(upstream, "test", limit=10),
     "empty search": lambda leaf, upstream: leaf.search(upstream, "", limit=10),
-    "choices": lambda leaf, upstream: leaf.choices(upstream, "space", {}),
+    "choices": lambda leaf, upstream: leaf.find_choices(upstream, "space", {}),
     "create": lambda leaf, upstream: leaf.create(upstream, {"space": "Sandbox", "title": "New"}),
 }
 OWN_READS = ("probe_reading", "fetch_many of malformed references", "choices", "create")
@@ -134,6 +138,7 @@ def test_a_source_without_an_account_reads_public_pages(wiki: WikiServer) -> Non
     [
         ("unauthorized", Reason.CREDENTIALS_REJECTED),
         ("forbidden", Reason.FORBIDDEN),
+        ("wall", Reason.UNEXPECTED_RESPONSE),
         ("rate-limited", Reason.RATE_LIMITED),
         ("overloaded", Reason.RATE_LIMITED),
         ("server-error", Reason.SERVER_ERROR),
@@ -157,11 +162,20 @@ def test_a_fault_of_the_server_is_never_a_result(modern: WikiServer, read: str, 
     assert caught.value.reason is reason
 
 
-def test_a_401_without_an_account_is_forbidden(modern: WikiServer) -> None:
+def test_a_401_of_something_in_front_is_no_page_that_is_gone(modern: WikiServer) -> None:
+    modern.reply(401, path=f"{REST}/spaces/Main/pages/WebHome", bare=True)
+
+    with pytest.raises(ProviderUnavailable, match="asks for a sign-in of its own") as caught:
+        modern.leaf.fetch_many(modern.open(modern.source(None)), ["xwiki:Main.WebHome"])
+
+    assert caught.value.reason is Reason.UNEXPECTED_RESPONSE
+
+
+def test_a_wiki_that_needs_an_account_says_so(modern: WikiServer) -> None:
     modern.standin.fault = "unauthorized"
 
-    with pytest.raises(ProviderUnavailable) as caught:
-        modern.leaf.fetch_many(modern.open(modern.source(None)), ["xwiki:Main.WebHome"])
+    with pytest.raises(ProviderUnavailable, match="xWiki needs an account, and there is none") as caught:
+        modern.leaf.check(modern.open(modern.source(None)))
 
     assert caught.value.reason is Reason.FORBIDDEN
 
@@ -169,7 +183,9 @@ def test_a_401_without_an_account_is_forbidden(modern: WikiServer) -> None:
 def test_a_response_that_is_not_from_xwiki_is_unexpected(modern: WikiServer) -> None:
     modern.reply(200, {"id": "xwiki:Sandbox.TestPage1"}, path=PAGE, kind="application/json", bare=True)
 
-    with pytest.raises(ProviderUnavailable, match="did not answer as an xWiki") as caught:
+    with pytest.raises(
+        ProviderUnavailable, match="without the headers of xWiki \\(XWiki-Version, XWiki-User\\)"
+    ) as caught:
         modern.leaf.fetch(modern.open(), "xwiki:Sandbox.TestPage1")
 
     assert caught.value.reason is Reason.UNEXPECTED_RESPONSE
@@ -185,11 +201,51 @@ def test_a_404_of_a_starting_server_does_not_mean_that_a_page_is_missing(modern:
     assert caught.value.reason is Reason.UNEXPECTED_RESPONSE
 
 
-def test_a_404_without_xwiki_headers_is_not_found_if_the_wiki_responds(modern: WikiServer) -> None:
-    modern.reply(404, path=PAGE, bare=True)
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_a_refusal_by_something_in_front_says_nothing_about_a_page(modern: WikiServer, status: int) -> None:
+    modern.reply(status, "<h1>No</h1>", path=PAGE, kind="text/html", bare=True)
 
-    with pytest.raises(NotFound):
-        modern.leaf.fetch(modern.open(), "xwiki:Sandbox.TestPage1")
+    for read in (modern.leaf.fetch, modern.leaf.resolve):
+        with pytest.raises(ProviderUnavailable, match="in front of") as caught:
+            read(modern.open(), "xwiki:Sandbox.TestPage1")
+        assert caught.value.reason is Reason.UNEXPECTED_RESPONSE
+
+
+def test_a_hidden_version_header_changes_nothing_but_the_version(modern: WikiServer) -> None:
+    modern.standin.removed_headers = frozenset({"XWiki-Version"})
+    pages = ["xwiki:Sandbox.TestPage1", "xwiki:Sandbox.Nowhere"]
+
+    assert modern.leaf.check(modern.open()) == Identity("alice", None)
+    assert modern.leaf.probe_product(modern.open()) == modern.standin.profile.version
+    assert [item.state for item in modern.leaf.fetch_many(modern.open(), pages).values()] == [State.LIVE, State.GONE]
+    with pytest.raises(ProviderUnavailable, match="the user name or password is not accepted"):
+        modern.leaf.check(modern.open(modern.source("wrong")))
+
+
+@every_read
+def test_a_hidden_user_header_is_named(modern: WikiServer, read: Read) -> None:
+    modern.standin.removed_headers = frozenset({"XWiki-Version", "XWiki-User", "XWiki-Form-Token"})
+
+    with pytest.raises(ProviderUnavailable, match="XWiki-User") as caught:
+        read(modern.leaf, modern.open())
+
+    assert caught.value.reason is Reason.UNEXPECTED_RESPONSE
+
+
+def test_a_source_without_an_account_is_read_without_the_headers(modern: WikiServer) -> None:
+    modern.standin.removed_headers = frozenset({"XWiki-Version", "XWiki-User", "XWiki-Form-Token"})
+
+    assert modern.leaf.fetch(modern.open(modern.source(None)), "xwiki:Main.WebHome").title == "Home"
+
+
+@pytest.mark.parametrize(
+    ("username", "hinted"), [("john.doe", True), ("XWiki.john.doe", True), ("XWiki.alice", False), ("alice", False)]
+)
+def test_a_refused_name_with_a_dot_is_explained(username: str, hinted: bool) -> None:
+    problem = _classified(200, {"xwiki-version": "16.10"}, username)
+
+    assert problem is not None
+    assert ("a dot in their name cannot sign in" in problem.message) is hinted
 
 
 def test_the_error_of_an_unknown_wiki_names_the_option(wiki: WikiServer) -> None:
@@ -235,8 +291,8 @@ def test_server_errors_are_classified_by_the_connector(status: int) -> None:
     assert _classified(status, {}) is None
 
 
-def _classified(status: int, headers: dict[str, str]) -> Problem | None:
-    source = SourceConfig("1", "xwiki", "Wiki", "https://w", Auth(AuthKind.BASIC, "alice", secret=Secret("secret")))
+def _classified(status: int, headers: dict[str, str], username: str = "alice") -> Problem | None:
+    source = SourceConfig("1", "xwiki", "Wiki", "https://w", Auth(AuthKind.BASIC, username, secret=Secret("secret")))
     response = Answer(status, {"content-type": "application/json", **headers}, b"{}", "GET /rest/wikis/xwiki")
     return XWiki().classify(response, source)
 
@@ -266,7 +322,7 @@ def test_the_error_names_the_missing_context_path(modern: WikiServer) -> None:
 
 
 def test_the_reading_probe_counts_the_visible_spaces(modern: WikiServer) -> None:
-    assert modern.leaf.probe_reading(modern.open()) == r"This account sees 5 spaces, among them 07\. Dev."
+    assert modern.leaf.probe_reading(modern.open()) == "This account sees 5 spaces, among them 07. Dev."
 
 
 def test_the_reading_probe_reports_that_nothing_is_visible(modern: WikiServer) -> None:
@@ -426,6 +482,47 @@ def _facts(wiki: WikiServer, reference: str) -> Any:
     return _item(wiki, reference).facts
 
 
+GUEST = "xWiki answers as a guest: the user name or password is not accepted."
+
+
+# --- accounts ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("header", "user"),
+    [
+        ("xwiki:XWiki.alice", "alice"),
+        (r"xwiki:XWiki.j\.doe", "j.doe"),
+        (r"xwiki:XWiki.jane@example\.org", "jane@example.org"),
+        ("xwiki:XWiki.a:b", "a:b"),
+        ("alice", "alice"),
+        ("xwiki:XWiki.XWikiGuest", None),
+        ("XWiki.XWikiGuest", None),
+        ("", None),
+    ],
+)
+def test_the_name_of_the_account_is_read_with_its_escapes(header: str, user: str | None) -> None:
+    assert reported_user(Answer(200, {"xwiki-user": header}, b"", "GET /")) == user
+
+
+@pytest.mark.parametrize(
+    ("login", "sentence"),
+    [
+        ("alice", GUEST),
+        ("XWiki.alice", GUEST),
+        ("j.doe", f"{GUEST} Its own accounts with a dot in their name cannot sign in here; those of LDAP or single sign-on can."),
+        ("xwiki:XWiki.alice", "Source 'xwiki' has a user name with a colon, which Basic sign-in cannot carry."),
+    ],
+)  # fmt: skip
+def test_a_rejected_login_says_what_may_be_wrong_with_the_name(modern: WikiServer, login: str, sentence: str) -> None:
+    source = replace(modern.source("wrong"), auth=Auth(AuthKind.BASIC, login, secret=Secret("wrong")))
+
+    with pytest.raises(ProviderUnavailable) as refused:
+        modern.leaf.check(modern.open(source))
+
+    assert str(refused.value) == sentence
+
+
 # --- pasted URLs and typed references ------------------------------------------------------------------------------
 
 
@@ -443,7 +540,16 @@ def _facts(wiki: WikiServer, reference: str) -> Any:
         ("{root}/bin/view/07.+Dev", r"07\. Dev.WebHome", 1),
         ("{root}/bin/download/Sandbox/TestPage1/plan.pdf", "Sandbox.TestPage1", 1),
         ("{root}", "Main.WebHome", 1),
-        ("Sandbox.Hid", "Sandbox.Hid", 1),
+        ("{root}/", "Main.WebHome", 1),
+        ("{root}/Sandbox/TestPage1", "Sandbox.TestPage1", 2),
+        ("Sandbox/TestPage1", "Sandbox.TestPage1", 1),
+        ("Sandbox · TestPage1", "Sandbox.TestPage1", 1),
+        ("Dev › Sub", "Dev.Sub.WebHome", 1),
+        ("Sandbox › TestPage1", "Sandbox.TestPage1", 2),
+        ("[[The page>>doc:xwiki:Sandbox.TestPage1]]", "Sandbox.TestPage1", 1),
+        ("{root}/bin/edit/Sandbox/TestPage1?editor=wiki", "Sandbox.TestPage1", 1),
+        ("{root}/rest/wikis/xwiki/spaces/Sandbox/pages/TestPage1", "Sandbox.TestPage1", 1),
+        ("Sandbox.Hid", "Sandbox.Hid", 2),
     ],
 )
 def test_a_page_resolves_by_url_or_reference(wiki: WikiServer, text: str, reference: str, requests: int) -> None:
@@ -493,12 +599,65 @@ def test_the_error_distinguishes_denied_from_missing_pages(wiki: WikiServer, tex
         wiki.leaf.resolve(wiki.open(), text)
 
 
-@pytest.mark.parametrize("text", ["Sandbox", "{root}/bin/view/A/b%2Fc", "docs:A.B", "A..B", "{root}/bin/login/A/B"])
+@pytest.mark.parametrize("text", ["Sandbox", "docs:A.B", "A..B", "{root}/bin/login/A/B", "{root}/bin/view/A/%2e%2e/B"])
 def test_text_that_is_not_a_page_is_rejected_without_a_request(modern: WikiServer, text: str) -> None:
     with modern.standin.counting() as seen, pytest.raises(InvalidInput):
         modern.leaf.resolve(modern.open(), text.replace("{root}", modern.root))
 
     assert seen == []
+
+
+@pytest.mark.parametrize("name", ["a/b", r"a\\b", "/", r"a/b\\c/"])
+def test_a_name_with_a_slash_is_found_where_the_server_takes_it(recent: WikiServer, name: str) -> None:
+    recent.standin.add_page(f"Sandbox.{name}", title="Odd")
+
+    item = recent.leaf.resolve(recent.open(), f"xwiki:Sandbox.{name}")
+
+    assert (item.reference, item.title) == (f"xwiki:Sandbox.{name}", "Odd")
+    assert recent.leaf.fetch(recent.open(), item.reference).title == "Odd"
+    assert recent.leaf.resolve(recent.open(), item.url).reference == item.reference
+    assert recent.leaf.fetch_many(recent.open(), [item.reference])[item.reference].title == "Odd"
+
+
+@pytest.mark.parametrize("path", ["", "/wiki", "/xwiki/bin", "/a%20b"])
+@pytest.mark.parametrize("is_home_visible", [True, False])
+def test_a_short_address_is_read_as_the_wiki_builds_it(recent: WikiServer, path: str, is_home_visible: bool) -> None:
+    recent.standin.public_url, recent.standin.view_path = recent.server.url, path
+    recent.standin.add_page("Dev.Sub.WebHome", title="Nested")
+    if not is_home_visible:
+        recent.standin.deny_view("Main")
+    upstream = recent.open()
+
+    with recent.standin.counting() as seen:
+        found = [
+            recent.leaf.resolve(upstream, f"{recent.server.url}{path}/{names}?x=1#y").reference
+            for names in ("Sandbox/TestPage1", "Dev/Sub/", "Dev/Sub/")
+        ]
+
+    assert found == ["xwiki:Sandbox.TestPage1", "xwiki:Dev.Sub.WebHome", "xwiki:Dev.Sub.WebHome"]
+    learning = 0 if path == "/xwiki/bin" else 1 if is_home_visible else 3
+    assert len(seen) == 3 + learning
+
+
+def test_an_address_that_the_wiki_does_not_build_is_another_place(recent: WikiServer) -> None:
+    with pytest.raises(WrongHost, match=r"/other\. There is no source for it yet"):
+        recent.leaf.resolve(recent.open(), f"{recent.server.url}/other/Sandbox/TestPage1")
+
+
+@pytest.mark.parametrize("text", ["{root}/bin/view/Sandbox/a%2Fb", r"Sandbox.a\\b", "Sandbox.a/b"])
+def test_a_name_that_the_server_refuses_is_said_to_be_refused(modern: WikiServer, text: str) -> None:
+    with pytest.raises(NotFound, match="refuses addresses with a slash or backslash in a name"):
+        modern.leaf.resolve(modern.open(), text.replace("{root}", modern.root))
+
+
+def test_a_400_of_xwiki_itself_is_no_refusal_of_its_server(modern: WikiServer) -> None:
+    own = {"XWiki-Version": "16.10.2", "XWiki-User": "xwiki:XWiki.alice"}
+    modern.standin.answer = lambda request: Response("", 400, own)  # type: ignore[method-assign]
+
+    with pytest.raises(ProviderUnavailable) as failure:
+        modern.leaf.resolve(modern.open(), "xwiki:Sandbox.a/b")
+
+    assert failure.value.reason is Reason.UNEXPECTED_RESPONSE
 
 
 def test_a_page_of_another_host_is_rejected_without_a_request(modern: WikiServer) -> None:
@@ -524,119 +683,12 @@ def test_a_url_without_a_wiki_id_belongs_to_a_subwiki_only_on_its_own_host(
     assert found == ("docs:A.B" if accepted else "")
 
 
-# --- search --------------------------------------------------------------------------------------------------------
-
-
-def _search(wiki: WikiServer, text: str, limit: int = 10) -> list[str]:
-    return [item.reference.removeprefix("xwiki:") for item in wiki.leaf.search(wiki.open(), text, limit=limit)]
-
-
-@pytest.mark.parametrize(
-    ("words", "found"),
-    [
-        ("Test page", "Sandbox.TestPage1"),
-        ("testpage1", "Sandbox.TestPage1"),
-        ("find", "Sandbox.TestPage1"),
-        ("Nested", "Dev.Sub.WebHome"),
-    ],
-)
-def test_searches_title_name_and_content_in_one_request(wiki: WikiServer, words: str, found: str) -> None:
-    with wiki.standin.counting() as seen:
-        assert _search(wiki, words)[0] == found
-
-    assert [one for one in seen[0].params if one[0] == "scope"] == [("scope", s) for s in ("title", "name", "content")]
-    assert len(seen) == 1
-
-
-@pytest.mark.parametrize("text", ["test", "secret", "hid", ""])
-def test_search_never_returns_denied_or_hidden_pages(wiki: WikiServer, text: str) -> None:
-    assert not {"Secret.WebHome", "Sandbox.Hid"} & set(_search(wiki, text, 100))
-
-
-def test_an_empty_search_lists_the_latest_first(wiki: WikiServer) -> None:
-    for day, name in enumerate(("Old", "New", "Mid"), start=1):
-        modified_at = datetime(2030, 1, {"Old": 1, "Mid": 2, "New": 3}[name], day, tzinfo=UTC)
-        wiki.standin.add_page(f"Sandbox.{name}", modified=modified_at)
-
-    assert _search(wiki, " ", 3) == ["Sandbox.New", "Sandbox.Mid", "Sandbox.Old"]
-
-
-def test_a_page_with_translations_is_one_result_with_its_original_title(wiki: WikiServer) -> None:
-    wiki.standin.add_page("Sandbox.P", title="Original", modified=datetime(2030, 1, 1, tzinfo=UTC))
-    wiki.standin.add_translation("Sandbox.P", "aa", title="Translated")
-
-    items = wiki.leaf.search(wiki.open(), "", limit=1)
-
-    assert [item.title for item in items] == ["Original"]
-
-
-def test_hits_that_are_not_pages_are_dropped(modern: WikiServer) -> None:
-    hits = [
-        {"type": "space", "id": "Dev.Sub"},
-        {"type": "object", "id": "xwiki:A.B"},
-        {"type": "page", "id": "docs:A.B"},
-        7,
-        {"type": "page", "id": None},
-        {"type": "page", "id": "xwiki:Sandbox.P", "title": "P", "url": "x"},
-    ]
-    modern.rewrite(lambda body: body.update(searchResults=hits), path=f"{REST}/search")
-
-    assert _search(modern, "x") == ["Sandbox.P"]
-
-
-def test_the_url_of_a_hit_is_built_from_its_reference(wiki: WikiServer) -> None:
-    item = wiki.leaf.search(wiki.open(), "Seven", limit=5)[0]
-
-    assert (item.title, item.url) == ("Seven dev", f"{wiki.root}/bin/view/07.%20Dev/")
-
-
-@pytest.mark.parametrize(("limit", "number"), [(1, "1"), (0, "1"), (25, "25"), (5000, "100")])
-def test_search_requests_at_most_a_hundred_results(modern: WikiServer, limit: int, number: str) -> None:
-    with modern.standin.counting() as seen:
-        _search(modern, "test", limit)
-
-    assert dict(seen[0].params)["number"] == number
-
-
-@pytest.mark.parametrize("status", [400, 500])
-@pytest.mark.parametrize(
-    ("text", "path", "first"), [("testpage", "search", "Sandbox.TestPage1"), ("", "query", r"07\. Dev.WebHome")]
-)
-def test_a_disabled_search_falls_back_to_the_list_of_pages(
-    wiki: WikiServer, status: int, text: str, path: str, first: str
-) -> None:
-    wiki.reply(status, "Error performing solr search", path=f"{REST}/{path}")
-
-    found = _search(wiki, text)
-
-    assert found[0] == first
-    assert "Secret.WebHome" not in found
-
-
-def test_a_stored_title_that_is_a_script_is_not_shown(modern: WikiServer) -> None:
-    modern.reply(400, path=f"{REST}/search")
-    modern.standin.add_page("Sandbox.Scripted", title="$services.localization.render('x')")
-
-    assert [item.title for item in modern.leaf.search(modern.open(), "Scripted", limit=5)] == ["Scripted"]
-
-
-@pytest.mark.parametrize("text", ['"', "a AND (", "\\", "%", "*:*", "x" * 5000, "\ud800"])
-def test_special_characters_do_not_break_the_search(wiki: WikiServer, text: str) -> None:
-    assert isinstance(_search(wiki, text), list)
-
-
 # --- choices and update --------------------------------------------------------------------------------------------
-
-
-def test_space_choices_are_the_visible_spaces(wiki: WikiServer) -> None:
-    spaces = [r"07\. Dev", "Dev", "Dev.Sub", "Main", "Sandbox"]
-
-    assert list(wiki.leaf.choices(wiki.open(), "space", {})) == [Choice(space, space) for space in spaces]
 
 
 def test_choices_of_other_fields_are_not_supported(modern: WikiServer) -> None:
     with pytest.raises(NotSupported):
-        modern.leaf.choices(modern.open(), "title", {})
+        modern.leaf.find_choices(modern.open(), "title", {})
 
 
 def test_update_is_not_supported_and_sends_nothing(modern: WikiServer) -> None:

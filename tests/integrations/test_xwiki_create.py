@@ -7,14 +7,16 @@ from typing import Any
 import pytest
 from xwiki_wiki import REST, WikiServer, paths, wiki_fixture
 
-from panel.core.domain import Item
+from panel.core.domain import Item, State
 from panel.core.errors import AlreadyExists, Conflict, Forbidden, InvalidInput, ProviderUnavailable, Rejected, Uncertain
 from panel.core.reasons import Reason
+from panel.integrations.xwiki.reference import PageReference
 
-wiki = wiki_fixture("legacy", "modern", "solr-only")
-modern = wiki_fixture("modern")
+wiki = wiki_fixture("legacy", "16", "18")
+modern = wiki_fixture("16")
+eighteen = wiki_fixture("18")
 
-NEW = f"{REST}/spaces/Sandbox/pages/New"
+NEW = f"{REST}/spaces/Sandbox/spaces/New/pages/WebHome"
 
 
 def _create(wiki: WikiServer, **values: Any) -> Item:
@@ -25,9 +27,10 @@ def test_checks_that_the_page_does_not_exist_and_writes_once(wiki: WikiServer) -
     with wiki.standin.counting() as seen:
         item = _create(wiki, title="Report & more", content="Some **text**.\r\n")
 
-    row, page = wiki.leaf.row(item), wiki.standin.page("Sandbox.Report&More")
-    assert [one.partition(" ")[0] for one in paths(seen)] == ["GET"] * 3 + ["PUT"]
-    assert (row["reference"], row["space"], row["page"]) == ("xwiki:Sandbox.Report&More", "Sandbox", "Report&More")
+    row, page = wiki.leaf.row(item), wiki.standin.page("Sandbox.Report & more.WebHome")
+    assert [one.partition(" ")[0] for one in paths(seen)] == ["GET"] * 2 + ["PUT"]
+    assert row["reference"] == "xwiki:Sandbox.Report & more.WebHome"
+    assert (row["space"], row["page"]) == ("Sandbox.Report & more", "WebHome")
     assert (row["title"], row["version"], row["breadcrumb"][-1]) == ("Report & more", "1.1", "Report & more")
     assert (page.title, page.content, page.hidden, page.syntax) == (
         "Report & more",
@@ -42,20 +45,76 @@ def test_checks_that_the_page_does_not_exist_and_writes_once(wiki: WikiServer) -
     [
         ("and/or", "and-or"),
         ("back\\slash", "back-slash"),
-        ("  two\n lines ", "TwoLines"),
+        ("  two\n lines ", "two lines"),
         ("v1.2", "v1.2"),
-        ("Ünïcode 文 ? # + %", "Ünïcode文?#+%"),
+        ("Ünïcode 文 ? # + %", "Ünïcode 文 ? # + %"),
         ("</title><x>", "<-title><x>"),
         ("bell\x07", "bell"),
         ("x" * 255, "x" * 255),
     ],
 )
-def test_the_name_of_a_page_is_derived_from_its_title(modern: WikiServer, title: str, name: str) -> None:
+def test_a_page_is_named_like_its_title_and_is_nested(modern: WikiServer, title: str, name: str) -> None:
     item = _create(modern, title=title)
 
-    assert item.facts["page"] == name
+    page = PageReference.parse(item.reference)
+    assert (page.spaces, page.name) == (("Sandbox", name), "WebHome")
     assert modern.standin.page(item.reference).title == " ".join(title.replace("\x07", "").split())
     assert modern.leaf.fetch(modern.open(), item.reference).reference == item.reference
+
+
+@pytest.mark.parametrize("title", ["and/or", "back\\slash", "a/b\\c"])
+def test_a_server_that_serves_slashes_gets_them(eighteen: WikiServer, title: str) -> None:
+    item = _create(eighteen, title=title)
+
+    assert PageReference.parse(item.reference).spaces == ("Sandbox", title)
+    assert eighteen.standin.page(item.reference).title == title
+
+
+def test_a_taken_name_with_a_slash_is_found_in_the_form_that_the_server_accepts(modern: WikiServer) -> None:
+    _create(modern, title="and/or")
+
+    with pytest.raises(AlreadyExists):
+        _create(modern, title="and/or")
+
+
+@pytest.mark.parametrize(("terminal", "page"), [("true", "Sandbox.My notes"), ("false", "Sandbox.My notes.WebHome")])
+def test_an_option_of_the_source_makes_terminal_pages(wiki: WikiServer, terminal: str, page: str) -> None:
+    upstream = wiki.open(wiki.source(terminal=terminal))
+
+    item = wiki.leaf.create(upstream, {"space": "Sandbox", "title": "My notes"})
+
+    assert item.reference == f"xwiki:{page}"
+
+
+@pytest.mark.parametrize("terminal", ["true", "false"])
+@pytest.mark.parametrize("existing", ["Sandbox.My notes", "Sandbox.My notes.WebHome"])
+def test_a_name_is_taken_in_either_form(wiki: WikiServer, terminal: str, existing: str) -> None:
+    wiki.standin.add_page(existing, content="Before")
+
+    with pytest.raises(AlreadyExists):
+        wiki.leaf.create(wiki.open(wiki.source(terminal=terminal)), {"space": "Sandbox", "title": "My notes"})
+
+    assert wiki.standin.page(existing).content == "Before"
+
+
+def test_a_page_can_be_created_below_a_created_one(wiki: WikiServer) -> None:
+    outer = _create(wiki, title="Outer notes")
+
+    inner = _create(wiki, space="Sandbox.Outer notes", title="Inner notes")
+
+    assert outer.reference == "xwiki:Sandbox.Outer notes.WebHome"
+    assert inner.reference == "xwiki:Sandbox.Outer notes.Inner notes.WebHome"
+
+
+def test_a_created_page_is_live_at_once(eighteen: WikiServer) -> None:
+    source, reference = eighteen.source(), "xwiki:Sandbox.Notes.WebHome"
+    references = [reference, "xwiki:Main.WebHome", "xwiki:Sandbox.TestPage1"]
+    before = eighteen.leaf.fetch_many(eighteen.open(source), references)[reference]
+
+    eighteen.leaf.create(eighteen.open(source), {"space": "Sandbox", "title": "Notes"})
+
+    after = eighteen.leaf.fetch_many(eighteen.open(source), references)[reference]
+    assert (before.state, after.state) == (State.GONE, State.LIVE)
 
 
 @pytest.mark.parametrize(
@@ -71,8 +130,8 @@ def test_the_name_of_a_page_is_derived_from_its_title(modern: WikiServer, title:
 def test_a_space_can_be_nested(modern: WikiServer, space: str, stored: str) -> None:
     item = _create(modern, space=space)
 
-    assert item.facts["space"] == stored
-    assert modern.standin.has_page(f"{stored}.New")
+    assert item.facts["space"] == f"{stored}.New"
+    assert modern.standin.has_page(f"{stored}.New.WebHome")
 
 
 @pytest.mark.parametrize("content", ["{{velocity}}$x{{/velocity}}", "{{{groovy}}}", "~{{x}}", "~~{{x}}", "a {{{{ b"])
@@ -80,7 +139,7 @@ def test_a_typed_macro_is_escaped(modern: WikiServer, content: str) -> None:
     stored = modern.standin.page(_create(modern, content=content).reference).content
 
     assert "{{" not in stored
-    assert modern.leaf.fetch(modern.open(), "xwiki:Sandbox.New", with_excerpt=True).excerpt is not None
+    assert modern.leaf.fetch(modern.open(), "xwiki:Sandbox.New.WebHome", with_excerpt=True).excerpt is not None
 
 
 @pytest.mark.parametrize(
@@ -112,14 +171,14 @@ def test_the_error_names_the_space_without_the_right_to_create(wiki: WikiServer,
     with pytest.raises(Forbidden, match=f"^xWiki does not let our account create pages in {space}.$"):
         _create(wiki, space=space)
 
-    assert not wiki.standin.has_page(f"{space}.New")
+    assert not wiki.standin.has_page(f"{space}.New.WebHome")
 
 
 def test_a_guest_may_not_create(wiki: WikiServer) -> None:
     with pytest.raises(Forbidden):
         wiki.leaf.create(wiki.open(wiki.source(None)), {"space": "Sandbox", "title": "New"})
 
-    assert not wiki.standin.has_page("Sandbox.New")
+    assert not wiki.standin.has_page("Sandbox.New.WebHome")
 
 
 @pytest.mark.parametrize(
@@ -139,7 +198,6 @@ def test_a_guest_may_not_create(wiki: WikiServer) -> None:
         ("space", {"space": ""}),
         ("space", {"space": None}),
         ("space", {"space": "A..B"}),
-        ("space", {"space": "A/B"}),
         ("space", {"space": "07. Dev"}),
         ("space", {"space": r"A.\.\."}),
         ("space", {"space": "a" * 2000}),
@@ -163,14 +221,14 @@ def test_ordinary_titles_are_not_rejected_as_scripts(modern: WikiServer, title: 
 @pytest.mark.parametrize("status", [412, 400, 403, 401, 405])
 def test_a_rejected_page_is_not_created(modern: WikiServer, status: int) -> None:
     expected = {412: Conflict, 400: Rejected, 403: Forbidden, 401: Forbidden, 405: ProviderUnavailable}[status]
-    modern.standin.lock_page("Sandbox.New")
+    modern.standin.lock_page("Sandbox.New.WebHome")
     if status != 412:
         modern.standin.answer = _rejecting_put(modern, status)  # type: ignore[method-assign]
 
     with pytest.raises(expected):
         _create(modern)
 
-    assert not modern.standin.has_page("Sandbox.New")
+    assert not modern.standin.has_page("Sandbox.New.WebHome")
 
 
 def _rejecting_put(wiki: WikiServer, status: int) -> Any:
@@ -191,7 +249,7 @@ def test_a_concurrent_create_is_reported(modern: WikiServer) -> None:
 
     def answer(request: Any) -> Any:
         if request.method == "PUT":
-            modern.standin.add_page("Sandbox.New", content="Theirs")
+            modern.standin.add_page("Sandbox.New.WebHome", content="Theirs")
         return real(request)
 
     modern.standin.answer = answer  # type: ignore[method-assign]
@@ -208,7 +266,7 @@ def test_a_create_with_a_lost_response_is_uncertain_and_not_repeated(modern: Wik
         _create(modern)
 
     assert isinstance(caught.value.__cause__, ProviderUnavailable)
-    assert modern.standin.has_page("Sandbox.New")
+    assert modern.standin.has_page("Sandbox.New.WebHome")
     assert [one.partition(" ")[0] for one in paths(seen)] in (["GET", "GET"], ["GET", "GET", "PUT"])
 
 
@@ -237,13 +295,16 @@ def test_a_201_with_a_malformed_page_is_a_success(modern: WikiServer) -> None:
 
     item = _create(modern, title="New")
 
-    assert (item.reference, item.title) == ("xwiki:Sandbox.New", "New")
+    assert (item.reference, item.title) == ("xwiki:Sandbox.New.WebHome", "New")
 
 
-def test_an_existing_page_named_exactly_like_the_title_is_not_duplicated(wiki: WikiServer) -> None:
-    wiki.standin.add_page("Sandbox.Notes of the hearing", title="Notes of the hearing", content="theirs")
+def test_a_space_with_a_slash_is_refused_by_name_where_the_server_refuses_it(modern: WikiServer) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        _create(modern, space="A/B")
 
-    with pytest.raises(AlreadyExists):
-        _create(wiki, title="Notes of the hearing")
+    assert caught.value.field == "space"
 
-    assert not wiki.standin.has_page("Sandbox.NotesOfTheHearing")
+
+def test_messages_name_the_space_without_escapes(modern: WikiServer) -> None:
+    with pytest.raises(Forbidden, match=r"create pages in 07\. Dev › Inner\.$"):
+        _create(modern, space=r"07\. Dev.Inner")

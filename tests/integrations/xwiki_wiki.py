@@ -42,9 +42,9 @@ class WikiServer:
         auth = Auth(kind, username, secret=Secret(password)) if password else Auth()
         return SourceConfig("1", "xwiki", "Wiki", root or self.root, auth, options=options, revision=self.revision)
 
-    def open(self, source: SourceConfig | None = None, *, deadline_s: float = 20) -> Upstream:
-        caller = Caller("test", "alice")
-        return self.connector.open(source or self.source(), caller, classify=self.leaf.classify, deadline_s=deadline_s)
+    def open(self, source: SourceConfig | None = None, *, deadline_s: float = 20, fresh: bool = False) -> Upstream:
+        caller, source = Caller("test", "alice"), source or self.source()
+        return self.connector.open(source, caller, classify=self.leaf.problem_of, deadline_s=deadline_s, fresh=fresh)
 
     def reply(
         self,

@@ -227,7 +227,7 @@ def log_to(path: Path) -> None:
 
 
 @contextmanager
-def persistent_redis(folder: Path) -> Iterator[str]:
+def persistent_redis(folder: Path) -> Iterator[RedisServer]:
     """A Redis that writes its content and a log of all changing commands to ``folder``."""
     folder.mkdir()
     server = RedisServer(folder)
@@ -235,10 +235,17 @@ def persistent_redis(folder: Path) -> Iterator[str]:
         with server.client() as client:
             client.config_set("rdbcompression", "no")
             client.config_set("appendonly", "yes")
-            yield server.url
+            yield server
             client.save()
     finally:
         server.stop()
+
+
+def stored_answers(redis: RedisServer) -> int:
+    """How many answers of upstreams the panel stored in Redis: the values that it set, but for leases."""
+    with redis.client() as client:
+        calls = client.info("commandstats")
+    return int(calls["cmdstat_set"]["calls"]) - int(calls["cmdstat_eval"]["calls"])
 
 
 def run_canary_panel(pipe: Connection, folder: Path, seed: int, requests: int, with_redis: bool) -> None:
@@ -248,10 +255,11 @@ def run_canary_panel(pipe: Connection, folder: Path, seed: int, requests: int, w
         output = stack.enter_context((folder / "output").open("w"))
         stack.enter_context(redirect_stdout(output))
         stack.enter_context(redirect_stderr(output))
-        redis_url = stack.enter_context(persistent_redis(folder / "redis")) if with_redis else ""
-        canary_panel = CanaryPanel(folder / "instance", redis_url)
+        redis = stack.enter_context(persistent_redis(folder / "redis")) if with_redis else None
+        canary_panel = CanaryPanel(folder / "instance", redis.url if redis is not None else "")
         answers = answers_to(canary_panel, seed, requests)
         commands = by_command(canary_panel.app)
+        stored = stored_answers(redis) if redis is not None else None
     issued = canary_panel.upstreams.openproject.oauth.tokens
     canary_panel.canaries |= {f"access token {number}": token.access for number, token in enumerate(issued[:20])}
     texts = {**on_disk(folder), "answers": b"".join(answers.responses), "commands": commands}
@@ -259,5 +267,5 @@ def run_canary_panel(pipe: Connection, folder: Path, seed: int, requests: int, w
     pipe.send({
         "hits": found_in(texts, canary_panel.canaries), "canaries": len(canary_panel.canaries), "bugs": answers.bugs[:5],
         "statuses": answers.statuses, "sizes": {name: len(text) for name, text in texts.items()},
-        "upstream": Counter(each.status for each in answered),
+        "upstream": Counter(each.status for each in answered), "stored": stored,
     })  # fmt: skip

@@ -567,3 +567,46 @@ def test_a_method_that_is_not_taken_is_405_and_says_which_are(client: FlaskClien
     assert answer.status_code == 405
     assert method not in answer.headers["Allow"].split(", ")
     assert answer.headers["Allow"]
+
+
+# --- what is pasted --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("around", ["\u200b{}", "{}\ufeff", "\u202a{}\u202c", "\u2066\u00a0{}\u2069\n", "\u00ad{}"])
+@pytest.mark.parametrize(
+    ("leaf", "text", "reference"),
+    [
+        ("openproject", "101", "101"),
+        ("openproject", "{upstream}/openproject/projects/alpha/gantt/details/101/overview?query_id=7", "101"),
+        ("xwiki", "Sandbox.TestPage1", "xwiki:Sandbox.TestPage1"),
+        ("xwiki", "{upstream}/xwiki/bin/view/Sandbox/TestPage1", "xwiki:Sandbox.TestPage1"),
+    ],
+)
+def test_invisible_characters_around_what_is_pasted_are_nothing(
+    api: FlaskClient, writer: dict[str, str], upstreams: Upstreams, leaf: str, text: str, reference: str, around: str
+) -> None:
+    pasted = around.format(text.format(upstream=upstreams.server.url))
+
+    offered = api.get(f"/api/integrations/{leaf}/available", query_string={"search": pasted}, headers=writer)
+
+    assert [row["reference"] for row in offered.json["items"]] == [reference]  # type: ignore[index]
+    assert link(api, writer, leaf, pasted)["reference"] == reference
+
+
+def test_a_name_that_ends_with_an_invisible_character_is_found_as_it_is(
+    api: FlaskClient, writer: dict[str, str], upstreams: Upstreams
+) -> None:
+    for name in ("Heart\u2764", "Heart\u2764\ufe0f"):
+        upstreams.xwiki.add_page(f"Sandbox.{name}", title=name)
+
+    assert link(api, writer, "xwiki", "xwiki:Sandbox.Heart\u2764\ufe0f")["title"] == "Heart\u2764\ufe0f"
+    assert link(api, writer, "xwiki", "xwiki:Sandbox.Heart\u2764")["reference"] == "xwiki:Sandbox.Heart\u2764"
+
+
+@pytest.mark.parametrize("text", ["\u200b", "\ufeff \u200b", "\u202a\u202c"])
+@pytest.mark.parametrize("leaf", LEAVES)
+def test_invisible_characters_alone_are_nothing(api: FlaskClient, writer: dict[str, str], leaf: str, text: str) -> None:
+    answer = api.post(f"{CASE_PATH}/{leaf}", json={"reference": text}, headers=writer)
+
+    assert (answer.status_code, answer.json["field"]) == (400, "reference")  # type: ignore[index]
+    assert "is missing" in answer.json["message"]  # type: ignore[index]

@@ -21,7 +21,8 @@ from test_oauth_pages import come_back, go
 from werkzeug.test import TestResponse
 
 from panel.logs.audit import AuditAction
-from panel.storage.models import AuditEntry
+from panel.storage.engine import db
+from panel.storage.models import AuditEntry, OpenUpdate
 
 SECRET = "canary-secret-41d8"
 TITLE = "Canary title 41d8"
@@ -37,6 +38,7 @@ class World:
     upstreams: Upstreams
     alice: FlaskClient
     behind: Behind
+    folder: Path
     reference: str = ""
     """Of the last request."""
     secrets: list[str] = field(default_factory=lambda: [SECRET, TITLE])
@@ -89,8 +91,8 @@ class World:
 
 
 @pytest.fixture
-def world(connected: Flask, upstreams: Upstreams) -> World:
-    return World(connected, upstreams, signed_in_client(connected, "alice", "admin"), Behind(connected))
+def world(connected: Flask, upstreams: Upstreams, tmp_path: Path) -> World:
+    return World(connected, upstreams, signed_in_client(connected, "alice", "admin"), Behind(connected), tmp_path)
 
 
 # --- what is done ----------------------------------------------------------------------------------------------------
@@ -129,6 +131,27 @@ def settle_create(world: World) -> None:
     world.press("/admin/creates/1/absent")
 
 
+def settle_update(world: World) -> None:
+    world.link()
+    with world.app.app_context():
+        opened = OpenUpdate(
+            integration="openproject", register="demo", schema="case", object_id="1", reference="101", fields="subject",
+            who="write script", face="JSON", request_id="LP-1", is_made=True,
+        )  # fmt: skip
+        db.session.add(opened)
+        db.session.commit()
+    world.press("/admin/creates/updates/1", value="changed")
+
+
+def backed_up(world: World) -> None:
+    world.command("backup", str(world.folder / "backup.tar.gz"))
+
+
+def restored(world: World) -> None:
+    backed_up(world)
+    world.command("restore", str(world.folder / "backup.tar.gz"), "--replace")
+
+
 def link_in_the_tab(world: World) -> None:
     world.tab("links", reference="101")
 
@@ -136,6 +159,14 @@ def link_in_the_tab(world: World) -> None:
 def unlink_in_the_tab(world: World) -> None:
     world.link()
     world.tab("unlink", reference="101")
+
+
+def follow_by_json(world: World) -> None:
+    world.upstreams.xwiki.add_page("Sandbox.Draft")
+    world.json("POST", f"{CASE_PATH}/xwiki", {"reference": "Sandbox.Draft"})
+    world.upstreams.xwiki.rename_page("Sandbox.Draft", "Sandbox.Permit")
+    body = {"reference": "Sandbox.Permit"}
+    assert world.json("PATCH", f"{CASE_PATH}/xwiki/xwiki:Sandbox.Draft", body).status_code == 200
 
 
 def link_when_embedded(world: World) -> None:
@@ -276,8 +307,14 @@ ROWS: list[tuple[AuditAction, Callable[[World], object], dict[str, Any]]] = [
     (AuditAction.CREATE_SETTLED, settle_create, {**PERSON, **LINKED, "subject": "", "detail": "not there"}),
     (AuditAction.UPDATE, update_by_json, {**SCRIPT, **LINKED, "detail": "subject, assignee"}),
     (AuditAction.UPDATE_UNCERTAIN, update_without_answer, {**SCRIPT, **LINKED, "detail": "subject"}),
+    (AuditAction.UPDATE_SETTLED, settle_update, {**PERSON, **LINKED, "detail": re.compile(r"changed: subject; write script, [-0-9]+ [0-9:]+ UTC")}),
     (AuditAction.UNLINK, unlink_by_json, {**SCRIPT, **LINKED}),
     (AuditAction.UNLINK, unlink_in_the_tab, {**PERSON, "face": "tab", **LINKED}),
+    (
+        AuditAction.FOLLOW,
+        follow_by_json,
+        {**SCRIPT, **LINKED, "integration": "xwiki", "subject": "xwiki:Sandbox.Draft", "detail": "now xwiki:Sandbox.Permit"},
+    ),
     #
     (AuditAction.SOURCE_CREATED, new_source, {**ADMIN_SCRIPT, "subject": "other", "integration": "other", "detail": ""}),
     (AuditAction.SOURCE_CHANGED, source_by_form, {**PERSON, **WIKI, "detail": "name, rate_limit"}),
@@ -335,6 +372,9 @@ ROWS: list[tuple[AuditAction, Callable[[World], object], dict[str, Any]]] = [
         lambda w: w.command("keys", "rotate"),
         {**COMMAND, "detail": re.compile(r"key \w+, 2 sealed anew, retired \w+")},
     ),
+    #
+    (AuditAction.BACKUP_MADE, backed_up, {**COMMAND, "subject": "backup.tar.gz"}),
+    (AuditAction.BACKUP_RESTORED, restored, {**COMMAND, "subject": "backup.tar.gz"}),
     #
     (AuditAction.TOKEN_ISSUED, lambda w: w.press("/admin/tokens", name="agent", scope="read"), {**PERSON, "subject": "agent"}),
     (AuditAction.TOKEN_ISSUED, lambda w: w.command("token", "create", "agent", "--scope", "read"), {**COMMAND, "subject": "agent"}),

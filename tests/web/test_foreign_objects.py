@@ -24,8 +24,10 @@ from panel.core.domain import ObjectRef
 OWN, FOREIGN, ABSENT = (ObjectRef("demo", "case", name) for name in ("1", "2", "9"))
 NEW_EACH_TIME = (
     r"LP-\w{4}-\d\d|CSRFToken\": \"[^\"]+\"|(?<=name=\"csrf_token\" value=\")[^\"]+|(?<=name=\"kept\" value=\")[^\"]+"
+    r"|<time datetime=\"[^\"]+\" data-ago>[\d:]+"
 )
-"""The reference of the request, proofs of a form, and the form that waits, sealed, for its writer to sign in."""
+"""The reference of the request, proofs of a form, the form that waits, sealed, for its writer to sign in, and when a
+list was read."""
 LINKED_THERE = "xwiki:Cases.Deploy.WebHome"
 """Linked to the foreign object alone, so that its name is the sign of a leak."""
 
@@ -317,9 +319,11 @@ def test_what_is_not_linked_here_answers_like_what_is_nowhere(tenants: Tenants) 
 NEEDED = {
     "GET embed.page": "view", "GET embed.listing": "view", "GET embed.excerpt": "view", "GET embed.search": "link or create",
     "POST embed.search": "link or create", "POST embed.link": "link", "POST embed.unlink": "unlink", "GET embed.new": "create",
-    "GET embed.new_fields": "create", "POST embed.create": "create", "GET embed.edit": "update",
-    "POST embed.update": "update", "GET api.collection": "view", "POST api.collection": "link", "POST api.create": "create",
-    "GET api.entity": "view", "PATCH api.entity": "update", "DELETE api.entity": "unlink", "GET api.older_collection": "view",
+    "GET embed.new_fields": "create", "GET embed.new_choices": "create", "POST embed.create": "create",
+    "GET embed.edit": "update",
+    "POST embed.update": "update", "POST embed.follow": "link", "GET api.collection": "view",
+    "POST api.collection": "link", "POST api.create": "create", "GET api.entity": "view",
+    "PATCH api.entity": "update", "DELETE api.entity": "unlink", "GET api.older_collection": "view",
     "POST api.older_collection": "link", "POST api.older_create": "create", "GET api.older_entity": "view",
     "PATCH api.older_entity": "update", "DELETE api.older_entity": "unlink",
 }  # fmt: skip

@@ -79,11 +79,11 @@ def test_joins_a_trail() -> None:
     assert formatting.breadcrumb(["Beleid", "Welstand"]) == "Beleid › Welstand"
 
 
-def test_shows_a_reference_as_people_write_it() -> None:
+def test_shows_a_reference_as_people_read_it() -> None:
     registry = load_registry()
 
-    assert formatting.short_reference("xwiki:Space.Page", registry.get("xwiki")) == "Space.Page"
-    assert formatting.short_reference("nl:Space.Page", registry.get("xwiki")) == "nl:Space.Page"
+    assert formatting.short_reference("xwiki:Space.Page.WebHome", registry.get("xwiki")) == "Space › Page"
+    assert formatting.short_reference(r"nl:07\. Space.Page", registry.get("xwiki")) == "07. Space · Page"
     assert formatting.short_reference("1528", registry.get("openproject")) == "#1528"
 
 

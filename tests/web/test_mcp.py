@@ -10,6 +10,7 @@ import subprocess
 import sys
 import unicodedata
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -34,6 +35,7 @@ WRITING = {
     "create": ("openproject", {"payload": {"projectId": "1", "subject": "New"}}),
     "update": ("openproject", {"entityId": PACKAGE, "payload": {"subject": "Other"}}),
     "unlink": ("openproject", {"entityId": PACKAGE}),
+    "follow": ("xwiki", {"entityId": PAGE, "payload": {"reference": "Sandbox.Other"}}),
 }
 
 
@@ -299,6 +301,8 @@ def test_a_rehearsal_says_what_would_happen_and_does_nothing(
         ("update", "xwiki", {"entityId": PAGE, "payload": {"title": "x"}}, 501),
         ("update", "openproject", {"entityId": PACKAGE, "payload": {"colour": "red"}}, 400),
         ("unlink", "openproject", {"entityId": "103"}, 404),
+        ("follow", "openproject", {"entityId": PACKAGE, "payload": {"reference": "102"}}, 501),
+        ("follow", "xwiki", {"entityId": PAGE, "payload": {"reference": PAGE}}, 404),
     ],
 )
 def test_a_rehearsal_fails_as_the_play_would(
@@ -307,6 +311,23 @@ def test_a_rehearsal_fails_as_the_play_would(
     linked(agent)
 
     assert agent.failure(action, integration, dryRun=True, **given)["code"] == code
+
+
+def test_an_agent_follows_a_page_that_moved(agent: Agent, upstreams: Upstreams) -> None:
+    upstreams.xwiki.add_page("Sandbox.Draft", title="Permit", created=datetime(2026, 3, 2, 9, 30, tzinfo=UTC))
+    agent.body("link", "xwiki", payload={"reference": "Sandbox.Draft"})
+    upstreams.xwiki.rename_page("Sandbox.Draft", "Sandbox.Permit")
+    upstreams.xwiki.index()
+
+    (row,) = agent.body("list", "xwiki")["items"]
+    told = {"entityId": row["id"], "payload": {"reference": row["movedTo"][0]}}
+    rehearsed = agent.body("follow", "xwiki", dryRun=True, **told)
+    followed = agent.body("follow", "xwiki", **told)
+
+    assert (row["state"], row["movedTo"]) == ("moved", ["xwiki:Sandbox.Permit"])
+    assert rehearsed["wouldLink"]["reference"] == "xwiki:Sandbox.Permit"
+    assert [one["id"] for one in agent.body("list", "xwiki")["items"]] == [followed["id"]] == ["xwiki:Sandbox.Permit"]
+    assert (followed["state"], followed["linkedAt"]) == ("live", row["linkedAt"])
 
 
 def test_an_idempotency_key_makes_one_thing(agent: Agent, upstreams: Upstreams) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from support import ALICE, CASE, Upstreams, openproject_values, signed_in_client
+from support import ALICE, CASE, MakeApp, Upstreams, openproject_values, signed_in_client
 from web.tab_reader import HTMX, TAB, Seen, follow, fragment, get, leaf, send
 from werkzeug.wrappers import Request
 
@@ -24,7 +24,7 @@ from panel.integrations.contract import Integration
 from panel.integrations.descriptor import Descriptor, Field
 from panel.integrations.registry import Registry, load_registry
 from panel.links.service import Visitor
-from panel.sandbox.openproject_state import CustomField
+from panel.sandbox.openproject_state import CustomField, Right
 from panel.services import Panel
 from panel.storage.engine import alembic
 
@@ -844,8 +844,8 @@ def test_a_wiki_page_takes_a_space_from_those_that_there_are(editor: FlaskClient
     page = get(editor, leaf("xwiki", "/new?text=Notes%20of%20the%20hearing"))
 
     assert page.find("#new-title").attributes["value"] == "Notes of the hearing"
-    assert page.find("#new-space").attributes["list"] == "new-space-list"
-    assert "Sandbox" in [node.attributes["value"] for node in page.all("#new-space-list option")]
+    offered = {node.attributes["value"]: node.text() for node in page.all("#new-space option")}
+    assert (offered["Sandbox"], offered[r"07\. Dev"]) == ("Sandbox", "Seven dev")
 
 
 def test_a_pasted_address_is_no_title(editor: FlaskClient) -> None:
@@ -884,10 +884,45 @@ def test_the_upstreams_own_sentence_stands_beside_its_field(editor: FlaskClient,
     assert count(connected, "openproject") == 0
 
 
-def test_a_field_that_our_form_does_not_have_leads_to_the_upstreams_own(
+def test_a_field_that_the_upstream_asks_for_is_filled_in_the_same_form(
+    editor: FlaskClient, upstreams: Upstreams
+) -> None:
+    everywhere = {"project_ids": frozenset({1}), "type_ids": frozenset({1})}
+    upstreams.openproject.world.add(
+        CustomField(1, "Channel", options={3: "Desk", 4: "Post"}, **everywhere),
+        CustomField(2, "Case number", **everywhere),
+    )
+
+    page = created(editor, description="Kept")
+
+    assert page.status == 422
+    assert page.texts("#new-field-customField1-error") == ["Channel can't be blank."]
+    assert page.texts("#new-field-customField1 option") == ["Choose …", "Desk", "Post"]
+    assert "Correct 2 fields and try again: Channel , Case number ." in page.text
+    assert page.texts("#lp-new label")[-3:] == ["Channel", "Case number", "Description (optional)"]
+
+    filled = {"field-customField1": "4", "field-customField2": "Z2026-0148"}
+    assert send(editor, page, "#lp-new", filled).status == 303
+
+    made = upstreams.openproject.world.work_packages[max(upstreams.openproject.world.work_packages)]
+    assert made.custom == {1: "4", 2: "Z2026-0148"}
+
+
+def test_what_was_filled_stays_while_another_field_is_wrong(editor: FlaskClient, upstreams: Upstreams) -> None:
+    upstreams.openproject.world.add(CustomField(2, "Case number", frozenset({1}), frozenset({1})))
+    page = created(editor)
+
+    again = send(editor, page, "#lp-new", {"field-customField2": "Z1", "subject": "x" * 300})
+
+    assert again.find("#new-field-customField2").attributes["value"] == "Z1"
+
+
+def test_a_field_that_cannot_be_shown_leads_to_the_upstreams_own_form(
     editor: FlaskClient, upstreams: Upstreams
 ) -> None:
     upstreams.openproject.world.add(CustomField(1, "Zaaktype", frozenset({1}), frozenset({1}), options={1: "A"}))
+    upstreams.openproject.fault = "rate-limited"
+    upstreams.openproject.fault_only = lambda request: request.path.endswith("/form")
 
     page = created(editor)
 
@@ -895,6 +930,84 @@ def test_a_field_that_our_form_does_not_have_leads_to_the_upstreams_own(
     assert "Zaaktype can't be blank." in page.texts(".lp-refused")[0]
     assert page.texts(".lp-refused a") == ["open OpenProject’s own form"]
     assert page.hrefs(".lp-refused a")[0].startswith(upstreams.openproject_url)
+
+
+# --- many projects ---------------------------------------------------------------------------------------------------
+
+
+def test_projects_that_are_too_many_to_list_are_searched(editor: FlaskClient, upstreams: Upstreams) -> None:
+    upstreams.openproject.add_projects(1203)
+
+    with upstreams.openproject.counting() as asked:
+        page = get(editor, leaf("openproject", "/new"))
+
+    assert len(asked) == 1
+    assert len(page.all("#new-projectId option[value]:not([value=''])")) == 100
+    assert page.texts("#new-projectId-field .lp-help") == ["First 100 of 1,204 projects. Type to search all."]
+    box = page.find("#new-projectId-search")
+    assert box.attributes["placeholder"] == "Search 1,204 projects"
+
+    part = fragment(editor, f"{box.attributes['hx-get']}&search-projectId=dossier+118")
+
+    assert part.texts("#new-projectId option")[:3] == ["Dossier 1118", "Dossier 118", "Dossier 1180"]
+    assert len(part.all("#new-projectId option")) == 12
+    assert part.texts(".lp-help") == ["12 projects found."]
+    assert part.find(".lp-help").attributes["data-announce"] == "12 projects found."
+    assert part.find("#new-projectId").attributes["hx-get"] == leaf("openproject", "/new/fields")
+
+
+def test_projects_are_searched_without_scripts(editor: FlaskClient, upstreams: Upstreams, connected: Flask) -> None:
+    upstreams.openproject.add_projects(1203)
+    page = get(editor, leaf("openproject", "/new"))
+
+    found = send(
+        editor, page, "#lp-new", {"search-projectId": "Dossier 1199", "subject": "Typed so far", "show": "projectId"}
+    )  # fmt: skip
+    number = found.find("#new-projectId option:last-child").attributes["value"]
+    after = send(editor, found, "#lp-new", {"projectId": number})
+
+    assert found.texts("#new-projectId option[value]:not([value=''])") == ["Dossier 1199"]
+    assert found.find("#new-subject").attributes["value"] == "Typed so far"
+    assert follow(editor, after).texts(".lp-title") == ["Typed so far"]
+
+
+def test_a_search_without_a_match_says_so(editor: FlaskClient, upstreams: Upstreams) -> None:
+    upstreams.openproject.add_projects(1203)
+
+    part = fragment(editor, leaf("openproject", "/new/choices?field=projectId&search-projectId=zeppelin"))
+
+    assert part.texts("#new-projectId option") == ["Nothing found"]
+    assert part.texts(".lp-help") == ["0 projects found."]
+
+
+def test_a_search_that_fails_says_why_and_the_form_stays(editor: FlaskClient, upstreams: Upstreams) -> None:
+    upstreams.openproject.fault = "server-error"
+
+    part = fragment(editor, leaf("openproject", "/new/choices?field=projectId&search-projectId=dossier"))
+
+    assert part.texts(".lp-error") == ["OpenProject is currently unavailable"]
+
+
+def test_a_field_that_is_not_in_the_form_has_no_choices(editor: FlaskClient) -> None:
+    assert get(editor, leaf("openproject", "/new/choices?field=nonsense")).status == 404
+
+
+def test_a_few_projects_are_listed_without_a_search(editor: FlaskClient) -> None:
+    assert get(editor, leaf("openproject", "/new")).all("#new-projectId-search") == []
+
+
+def test_another_type_than_the_one_asked_for_is_said(editor: FlaskClient, upstreams: Upstreams) -> None:
+    # An account that may not read the types cannot see that there is no type 77.
+    page = get(editor, leaf("openproject", "/new"))
+    upstreams.openproject.world.join(5, 1, {Right.ADD})
+    upstreams.openproject.world.join(5, 2, {Right.VIEW})
+
+    after = send(editor, page, "#lp-new", {"projectId": "1", "subject": "Typed", "type": "77"})
+
+    assert after.status == 200
+    sentence = "OpenProject created it with the type “Task” instead of “77”."
+    assert sentence in after.texts("#lp-banner p")[0]
+    assert sentence in (after.find("#lp-banner").attributes["data-announce"] or "")
 
 
 def test_pressing_twice_makes_one_thing(editor: FlaskClient, upstreams: Upstreams, connected: Flask) -> None:
@@ -959,6 +1072,36 @@ def test_the_create_form_is_not_offered_while_the_upstream_is_away(editor: Flask
     assert page.texts(".lp-notice h2") == ["OpenProject is currently unavailable"]
 
 
+# --- what is not known -----------------------------------------------------------------------------------------------
+
+
+def test_without_statuses_nothing_is_said_to_be_open(editor: FlaskClient, upstreams: Upstreams, linked: Link) -> None:
+    upstreams.openproject.touch(102, due_date=date.today() - timedelta(days=3))
+    linked("openproject", "101", "102")
+    upstreams.openproject.load.forbidden.add("GET /statuses")
+
+    page = get(editor, leaf("openproject"))
+
+    assert page.texts(".lp-summary") == ["2 work packages : which are closed is not known now"]
+    assert page.all(".lp-late") == []
+    assert len(page.texts(PILL)) == 2
+
+
+def test_refresh_asks_the_upstream_past_caches(make_app: MakeApp, upstreams: Upstreams) -> None:
+    app = make_app(PANEL_ALLOWED_PRIVATE_HOSTS=upstreams.server.host_port, PANEL_CACHE_TTL_S="60")
+    with app.app_context():
+        app.extensions["leafpanel"].sources.create(openproject_values(upstreams), by=ALICE)
+    client = signed_in_client(app, "Noor V.", "editor")
+    page = get(client, leaf("openproject"))
+
+    with upstreams.openproject.counting() as again:
+        get(client, leaf("openproject"))
+    with upstreams.openproject.counting() as refreshed:
+        get(client, page.hrefs("#lp-refresh")[0])
+
+    assert (len(again), len(refreshed)) == (0, 1)
+
+
 # --- changing --------------------------------------------------------------------------------------------------------
 
 
@@ -1001,6 +1144,60 @@ def test_an_assignee_can_be_taken_away(editor: FlaskClient, linked: Link, upstre
     send(editor, get(editor, leaf("openproject", "/items/101/edit")), ".lp-edit form", {"assignee": ""})
 
     assert upstreams.openproject.world.work_packages[101].assignee_id is None
+
+
+@pytest.fixture
+def demanding(upstreams: Upstreams) -> Upstreams:
+    """A server that checks required custom fields with every change, whatever is sent."""
+    upstreams.openproject.behave_like("16")
+    everywhere = {"project_ids": frozenset({1}), "type_ids": frozenset({1})}
+    upstreams.openproject.world.add(
+        CustomField(1, "Channel", options={3: "Desk", 4: "Post"}, **everywhere),
+        CustomField(2, "Case number", **everywhere),
+    )
+    return upstreams
+
+
+def test_fields_that_the_upstream_asks_for_are_filled_with_the_change(
+    editor: FlaskClient, demanding: Upstreams, drawer: Seen
+) -> None:
+    refused = send(editor, drawer, ".lp-edit form", {"status": "2"})
+
+    assert refused.status == 422
+    assert refused.texts(".lp-edit label") == ["Status", "Assignee", "Subject", "Channel", "Case number"]
+    assert refused.texts(".lp-error") == ["Channel can't be blank.", "Case number can't be blank."]
+    assert "Nothing was changed. Correct 2 fields and try again: Channel , Case number ." in refused.text
+    assert demanding.openproject.world.work_packages[101].status_id == 1
+
+    filled = {"field-customField1": "4", "field-customField2": "Z2026-0148"}
+    after = follow(editor, send(editor, refused, ".lp-edit form", filled))
+
+    assert after.texts(PILL) == ["In progress , change"]
+    assert demanding.openproject.world.work_packages[101].custom == {1: "4", 2: "Z2026-0148"}
+
+
+def test_a_rate_limit_on_forms_leaves_lists_alone(editor: FlaskClient, upstreams: Upstreams, linked: Link) -> None:
+    linked("openproject", "101", "102")
+    upstreams.openproject.load.form_limit = 2
+
+    for number in range(4):
+        drawer = get(editor, leaf("openproject", "/items/101/edit"))
+        assert (drawer.status, get(editor, leaf("openproject")).status) == (200, 200)
+        offered = ["New", "In progress"] if number < 2 else ["New", "In progress", "Closed"]
+        assert drawer.texts("select[name=status] option") == offered
+
+
+def test_without_the_form_the_page_of_the_upstream_is_offered(
+    editor: FlaskClient, demanding: Upstreams, drawer: Seen
+) -> None:
+    demanding.openproject.load.form_limit = 0
+
+    refused = send(editor, drawer, ".lp-edit form", {"status": "2"})
+
+    assert refused.status == 422
+    assert "Channel can't be blank." in refused.texts(".lp-refused")[0]
+    assert refused.texts(".lp-refused a") == ["open OpenProject’s own page"]
+    assert refused.hrefs(".lp-refused a") == [f"{demanding.openproject_url}/work_packages/101"]
 
 
 def test_saving_without_a_change_asks_nobody(editor: FlaskClient, drawer: Seen, upstreams: Upstreams) -> None:

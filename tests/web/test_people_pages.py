@@ -422,3 +422,14 @@ def test_a_bad_number_of_days_is_told_at_its_field(as_admin: FlaskClient, behind
     assert f'value="{days}"' in page.text
     assert "demo</textarea>" in page.text
     assert behind.api_tokens.tokens() == []
+
+
+@pytest.mark.parametrize("number", ["2147483648", "9" * 21, "9" * 5000])
+def test_an_id_that_no_row_can_have_is_not_found(as_admin: FlaskClient, number: str) -> None:
+    assert as_admin.get(f"/admin/people/{number}").status_code == 404
+    assert as_admin.get(f"/admin/tokens/{number}/revoke").status_code == 404
+
+
+@pytest.mark.parametrize("page", ["audit", "calls"])
+def test_a_page_before_an_id_that_no_row_can_have_is_shown(as_admin: FlaskClient, page: str) -> None:
+    assert as_admin.get(f"/admin/{page}?before={'9' * 21}").status_code == 200

@@ -25,7 +25,7 @@ REACHED = 299
 
 VALUES = {
     "integration": "xwiki", "entity_id": "1528", "reference": "1528", "slug": "xwiki", "name": "xwiki-openconnector-source",
-    "filename": "tab.css", "app_id": "1", "token_id": 1, "user_id": 1, "create_id": 1,
+    "filename": "tab.css", "app_id": "1", "token_id": 1, "user_id": 1, "create_id": 1, "update_id": 1,
 }  # fmt: skip
 
 
@@ -102,6 +102,7 @@ REACHES = {
     "GET admin.creates.index": "a",
     "POST admin.creates.link": "a",
     "POST admin.creates.absent": "a",
+    "POST admin.creates.settle_update": "a",
     "GET admin.audit.index": "a",
     "GET admin.audit.as_csv": "a",
     "GET admin.audit.as_json": "a",
@@ -142,6 +143,7 @@ REACHES = {
     "GET api.integrations": "vearwtgomlp",
     "GET api.integration_card": "vearwtgml",
     "GET api.available": "eawtgmc",
+    "GET api.choices": "eawtgmc",
     "GET api.health": "vearwtg",
     "GET api.sources": "at",
     "POST api.create_source": "t",
@@ -160,9 +162,11 @@ REACHES = {
     "POST objects.link": "ea",
     "GET objects.new": "ea",
     "GET objects.new_fields": "ea",
+    "GET objects.new_choices": "ea",
     "POST objects.create": "ea",
     "GET objects.edit": "ea",
     "POST objects.update": "ea",
+    "POST objects.follow": "ea",
     "POST objects.unlink": "ea",
     #
     "GET embed.page": "mlp",
@@ -173,9 +177,11 @@ REACHES = {
     "POST embed.link": "m",
     "GET embed.new": "mc",
     "GET embed.new_fields": "mc",
+    "GET embed.new_choices": "mc",
     "POST embed.create": "mc",
     "GET embed.edit": "m",
     "POST embed.update": "m",
+    "POST embed.follow": "m",
     "POST embed.unlink": "m",
 }
 """Who reaches a route. Where it names an object, that is the own object of the embed tokens and of ``g``."""
@@ -202,9 +208,11 @@ REACHES_FOREIGN = {
     "POST objects.link": "ea",
     "GET objects.new": "ea",
     "GET objects.new_fields": "ea",
+    "GET objects.new_choices": "ea",
     "POST objects.create": "ea",
     "GET objects.edit": "ea",
     "POST objects.update": "ea",
+    "POST objects.follow": "ea",
     "POST objects.unlink": "ea",
     #
     "GET embed.page": "",
@@ -215,9 +223,11 @@ REACHES_FOREIGN = {
     "POST embed.link": "",
     "GET embed.new": "",
     "GET embed.new_fields": "",
+    "GET embed.new_choices": "",
     "POST embed.create": "",
     "GET embed.edit": "",
     "POST embed.update": "",
+    "POST embed.follow": "",
     "POST embed.unlink": "",
 }
 """Who reaches the routes that name an object for an object of another application."""
@@ -368,8 +378,9 @@ def test_administration_is_for_administrators() -> None:
 
 def test_each_action_of_the_tool_needs_its_right() -> None:
     rights = {
-        "list-integrations": "view", "list": "view", "get": "view", "search": {"link", "create"}, "health": "view",
-        "link": "link", "create": "create", "update": "update", "unlink": "unlink",
+        "list-integrations": "view", "list": "view", "get": "view", "search": {"link", "create"},
+        "choices": {"link", "create"}, "health": "view", "link": "link", "create": "create", "update": "update",
+        "unlink": "unlink", "follow": "link",
     }  # fmt: skip
 
     assert rights == TOOL

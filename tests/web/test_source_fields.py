@@ -33,7 +33,7 @@ from panel.storage.models import AuditEntry, Source
 Bearer = Callable[[str], dict[str, str]]
 XWIKI = "/admin/sources/xwiki"
 WRONG = {"wkii": "docs"}
-SENTENCE = "“options.wkii” is not a setting of a source for xWiki; it has wiki."
+SENTENCE = "“options.wkii” is not a setting of a source for xWiki; it has wiki, terminal."
 OPERATIONS = Path(__file__).parent.parent.parent / "docs" / "operations.md"
 TESTER = Caller("test", "alice")
 
@@ -184,7 +184,9 @@ def test_an_unknown_option_is_refused_by_name_in_the_form(
     page = post(as_admin, XWIKI, {**source_form(as_admin.get(XWIKI)), "options.wkii": "docs", "do": "save"})
 
     assert page.status_code == 422
-    assert '<a href="#options.wkii">“wkii” is not a setting of a source for xWiki; it has wiki.</a>' in page.text
+    assert (
+        '<a href="#options.wkii">“wkii” is not a setting of a source for xWiki; it has wiki, terminal.</a>' in page.text
+    )
     assert behind.sources.find("xwiki").options == {}
 
 

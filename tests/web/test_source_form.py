@@ -16,7 +16,8 @@ REGISTRY = load_registry()
 STORED: dict[str, Any] = {
     "slug": "wiki", "name": "Wiki", "description": "Ours", "location": "https://wiki.example.org", "enabled": True,
     "auth": {"type": "basic", "username": "leaf", "secretSet": True}, "headers": {"X-Team": {"secretSet": True}},
-    "rate_limit": "60/minute", "max_concurrency": 4, "timeout_s": 2.5, "ca_file": "", "options": {"rare": "kept"},
+    "rate_limit": "60/minute", "max_concurrency": 4, "timeout_s": 2.5, "ca_file": "", "connect_to": "",
+    "options": {"rare": "kept"},
 }  # fmt: skip
 
 

@@ -88,10 +88,22 @@ def collection(answer: Answer, kind: str = "Collection") -> Collection:
     """Read a page. Raises unexpected-response when it has fewer elements than it claims."""
     refuse_unexpected(answer)
     body = answer.object()
+    if not str(body.get("_type")).endswith(kind):
+        raise unexpected(f"{answer.where} did not answer with a {kind}.")
+    return _page(answer, body, kind)
+
+
+def selected_collection(answer: Answer) -> Collection:
+    """Read a page of which only ``total`` and some properties of the elements were selected."""
+    refuse_unexpected(answer)
+    return _page(answer, answer.object(), "Collection")
+
+
+def _page(answer: Answer, body: Mapping[str, Any], kind: str) -> Collection:
     embedded = body.get("_embedded")
     elements = embedded.get("elements") if isinstance(embedded, dict) else None
     total, count = _amount(body.get("total")), body.get("count")
-    if not str(body.get("_type")).endswith(kind) or not isinstance(elements, list) or total is None:
+    if not isinstance(elements, list) or total is None:
         raise unexpected(f"{answer.where} did not answer with a {kind}.")
     if total < len(elements) or (count is not None and count != len(elements)):
         raise unexpected(f"{answer.where} answered with {len(elements)} elements, but reports {count} of {total}.")
@@ -108,10 +120,11 @@ def whole_collection(answer: Answer) -> list[Mapping[str, Any]]:
 
 def statuses_of(upstream: Upstream) -> Statuses:
     """All statuses, requested at most once a minute. Empty when they cannot be read: a list works without them."""
-    try:
-        return upstream.remember("statuses", STATUSES_LIVE_S, lambda: ask_statuses(upstream))
-    except ProviderUnavailable:
-        return {}
+
+    def remembered(part: Upstream) -> Statuses:
+        return part.remember("statuses", STATUSES_LIVE_S, lambda: ask_statuses(part))
+
+    return upstream.optional("statuses", remembered) or {}
 
 
 def ask_statuses(upstream: Upstream) -> Statuses:

@@ -1,7 +1,8 @@
 """Fetches many work packages by number in as few requests as OpenProject allows.
 
 OpenProject refuses the whole ``id`` filter for one number that the account may not see, without naming it. Newer
-servers can skip such numbers (``valid_subset``). On older servers the list of numbers is split in halves.
+servers can skip such numbers (``valid_subset``). On older servers the list of numbers is split in halves, and what was
+found in this way not to be visible is noted, so that the next lists do not search for it again.
 """
 
 from __future__ import annotations
@@ -11,14 +12,32 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from panel.connector import Answer, Upstream, unexpected
-from panel.integrations.openproject.answer import ask, collection, is_error, is_not_found, refuse_unexpected
+from panel.core.errors import ProviderUnavailable
+from panel.core.reasons import Reason
+from panel.integrations.openproject.answer import HAL, ask, collection, is_error, is_not_found, refuse_unexpected
 from panel.integrations.openproject.item import number_of
+from panel.integrations.openproject.reference import API
 
 CHUNK = 100
 """Numbers per request. Keeps the address below 4 kB, which every proxy accepts."""
 
+SIZES = (CHUNK, 50, 25, 12)
+"""Numbers per request. Something in front of OpenProject may refuse the long address of more of them."""
+TOO_LONG = "refused sizes"
+"""The name of the notes about the sizes that were refused."""
+TOO_LONG_S = 600.0
+"""How long a refused size is not tried again."""
+TOO_LONG_STATUSES = (403, 413, 414, 431)
+"""The statuses of such a refusal. Firewalls answer 403."""
+
 ONE_BY_ONE = 3
 """Groups of at most this size are requested one by one and not split further."""
+
+HIDDEN = "not visible"
+"""The name of the notes (``Upstream.notes``) about numbers that the account may not see."""
+HIDDEN_S = 60.0
+"""How long a noted number is not requested. Afterwards it is requested by itself, as few at a time as there are chunks:
+then a list takes at most twice the requests of one in which all are visible."""
 
 Found = dict[str, Mapping[str, Any]]
 Group = Sequence[str]
@@ -30,16 +49,70 @@ def fetch_known(upstream: Upstream, numbers: Sequence[str]) -> Found:
 
     Raises ProviderUnavailable for a failure of the source, and for an answer that is shorter than it claims.
     """
+    notes = upstream.notes(HIDDEN)
+    noted = {} if upstream.fresh else notes.ages(numbers)
+    wanted = [number for number in numbers if number not in noted]
+    found = _fetch_in_groups(upstream, wanted)
+    due = _due(noted, at_least=0 if wanted else 1, at_most=len(_groups(numbers, CHUNK)))
+    _fetch_singly(upstream, due, found)
+    notes.discard(found)
+    return found
+
+
+def _groups(numbers: Sequence[str], size: int) -> list[Group]:
+    return [numbers[start : start + size] for start in range(0, len(numbers), size)]
+
+
+def _due(noted: Mapping[str, float], *, at_least: int, at_most: int) -> list[str]:
+    """The numbers to request again, those noted longest ago first. ``at_least`` one proves that the source answers."""
+    due = [number for number, age in noted.items() if age > HIDDEN_S]
+    return due[:at_most] or list(noted)[:at_least]
+
+
+def _fetch_in_groups(upstream: Upstream, numbers: Sequence[str]) -> Found:
+    """Request all numbers in groups of ``CHUNK``, or of the first smaller size whose address is not refused."""
+    refused = upstream.notes(TOO_LONG).ages(map(str, SIZES))
+    size, *smaller = [size for size in SIZES if refused.get(str(size), TOO_LONG_S) >= TOO_LONG_S] or SIZES[-1:]
+    try:
+        return _fetch_groups(upstream, _groups(numbers, size))
+    except ProviderUnavailable as exc:
+        return _fetch_smaller(upstream, numbers, size, smaller, exc)
+
+
+def _fetch_smaller(
+    upstream: Upstream, numbers: Sequence[str], refused: int, sizes: Sequence[int], refusal: ProviderUnavailable
+) -> Found:
+    """Request one group of each size until one passes, and then the rest in groups of that size.
+
+    Raises ``refusal`` when it does not mean that the address was too long, or no smaller size is left.
+    """
+    sizes = [size for size in sizes if size < len(numbers)]
+    if not sizes or refusal.reason is not Reason.UNEXPECTED_RESPONSE or refusal.status not in TOO_LONG_STATUSES:
+        raise refusal
+    upstream.notes(TOO_LONG).add([str(refused)])
+    size, *smaller = sizes
+    try:
+        found = _fetch_groups(upstream, [numbers[:size]])
+    except ProviderUnavailable as exc:
+        return _fetch_smaller(upstream, numbers, size, smaller, exc)
+    return found | _fetch_groups(upstream, _groups(numbers[size:], size))
+
+
+def _fetch_groups(upstream: Upstream, groups: Sequence[Group]) -> Found:
     found: Found = {}
-    groups = [numbers[start : start + CHUNK] for start in range(0, len(numbers), CHUNK)]
     refused = _gather(upstream, _all_of, groups, found)
     refused = _gather(upstream, _shown_of, refused, found)
     while refused:
-        few = [[number] for group in refused if len(group) <= ONE_BY_ONE for number in group]
-        _gather(upstream, _single, few, found)
+        _fetch_singly(upstream, [number for group in refused if len(group) <= ONE_BY_ONE for number in group], found)
         halves = [half for group in refused if len(group) > ONE_BY_ONE for half in _halves(group)]
         refused = _gather(upstream, _all_of, halves, found)
     return found
+
+
+def _fetch_singly(upstream: Upstream, numbers: Sequence[str], found: Found) -> None:
+    """Request each number by itself, add what was found, and note the others."""
+    _gather(upstream, _single, [[number] for number in numbers], found)
+    upstream.notes(HIDDEN).add(number for number in numbers if number not in found)
 
 
 def _gather(upstream: Upstream, fetch: Fetch, groups: Sequence[Group], found: Found) -> list[Group]:
@@ -96,14 +169,37 @@ def _single(upstream: Upstream, numbers: Group) -> Found:
 def _elements(upstream: Upstream, numbers: Group, **extra: str) -> list[Any] | None:
     """The elements of all pages, or None when the filter was refused.
 
+    If a work package was deleted between two pages, all pages are requested once more.
+    """
+    try:
+        return _pages(upstream, numbers, extra)
+    except _ChangedMeanwhile:
+        pass
+    try:
+        return _pages(upstream, numbers, extra, fresh=True)
+    except _ChangedMeanwhile:
+        raise unexpected("GET /api/v3/work_packages answered with a total that keeps changing.") from None
+
+
+class _ChangedMeanwhile(Exception):
+    """The total of a page is another one than that of the page before."""
+
+
+def _pages(upstream: Upstream, numbers: Group, extra: Mapping[str, str], *, fresh: bool = False) -> list[Any] | None:
+    """See ``_elements``. Raises _ChangedMeanwhile.
+
     A total above the number of requested elements means that the server dropped the filter; one page is enough then.
     """
     elements: list[Any] = []
+    total: int | None = None
     for offset in range(1, len(numbers) + 1):
-        answer = _page(upstream, numbers, offset, extra)
-        if offset == 1 and _is_refusal(answer):
+        answer = _page(upstream, numbers, offset, extra, fresh=fresh)
+        if _is_refusal(answer):
             return None
         page = collection(answer, "WorkPackageCollection")
+        if total not in (None, page.total):
+            raise _ChangedMeanwhile
+        total = page.total
         elements += page.elements
         is_unfiltered = page.total > len(numbers)
         if page.total == len(elements) or (is_unfiltered and page.elements and extra):
@@ -113,10 +209,12 @@ def _elements(upstream: Upstream, numbers: Group, **extra: str) -> list[Any] | N
     raise unexpected(f"GET /api/v3/work_packages answered with {len(elements)} elements and ended before its total.")
 
 
-def _page(upstream: Upstream, numbers: Group, offset: int, extra: Mapping[str, str]) -> Answer:
+def _page(upstream: Upstream, numbers: Group, offset: int, extra: Mapping[str, str], *, fresh: bool) -> Answer:
     """https://www.openproject.org/docs/api/endpoints/work-packages/#list-work-packages"""
     filters = json.dumps([{"id": {"operator": "=", "values": list(numbers)}}], separators=(",", ":"))
     query = {"filters": filters, "pageSize": str(len(numbers)), "offset": str(offset), **extra}
+    if fresh:
+        return upstream.send("GET", *API, "work_packages", query=tuple(query.items()), accept=HAL, allow=(400, 422))
     return ask(upstream, "work_packages", query=query, allow=(400, 422))
 
 

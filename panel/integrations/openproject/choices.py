@@ -3,29 +3,34 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from panel.connector import Answer, Upstream, unexpected
-from panel.core.domain import Choice
+from panel.core.domain import Choice, Choices
 from panel.core.errors import NotFound, Rejected
 from panel.integrations.openproject.answer import (
-    HAL,
     ask,
-    collection,
-    error_of,
+    is_error,
     is_not_found,
     refuse_missing_permission,
     refuse_unexpected,
+    selected_collection,
     statuses_of,
     whole_collection,
 )
+from panel.integrations.openproject.form import allowed_values, change_form, inside
 from panel.integrations.openproject.item import color_of, link, number_of, plain
-from panel.integrations.openproject.reference import API, target_of
+from panel.integrations.openproject.reference import is_project, target_of
 
 PAGE_SIZE = 100
-MAX_PAGES = 10
+LONGEST_SEARCH = 200
+
+_SELECT = "total,elements/id,elements/name,elements/identifier"
+_NOT_SELECTABLE = "select refused"
+_TRY_SELECT_AGAIN_S = 3600.0
 
 HIDDEN_PROJECT = "OpenProject does not show this project to our account."
 _HIDDEN = "OpenProject does not show this work package to our account."
@@ -39,6 +44,8 @@ class Offer:
     name: str
     kind: str
     color: str | None = None
+    identifier: str = ""
+    """Of a project: its name in addresses."""
 
     @property
     def href(self) -> str:
@@ -50,21 +57,70 @@ class Offer:
         return Choice(self.number, self.name, self.color)
 
 
-def projects(upstream: Upstream) -> list[Offer]:
-    """The projects in which the account may create, by name. Raises Forbidden when there are none."""
-    elements: list[Any] = []
-    for offset in range(1, MAX_PAGES + 1):
-        query = {"pageSize": str(PAGE_SIZE), "offset": str(offset)}
-        # Not in the published documentation; OpenProject's own create form uses it.
-        answer = ask(upstream, "work_packages", "available_projects", query=query, allow=(403,))
-        refuse_missing_permission(answer, "OpenProject does not let our account create work packages in any project.")
-        page = collection(answer)
-        elements += page.elements
-        if len(elements) >= page.total:
-            break
-        if not page.elements:
-            raise unexpected(f"{answer.where} ended after {len(elements)} of {page.total} projects.")
-    return sorted(_offers(elements, "projects"), key=lambda offer: offer.name.casefold())
+@dataclass(frozen=True, slots=True)
+class Projects:
+    """One page of projects, by name. ``total`` counts those on other pages too."""
+
+    offers: list[Offer]
+    total: int
+
+    @property
+    def choices(self) -> Choices:
+        """The choices. Projects of the same name are shown with their identifiers."""
+        names = Counter(offer.name for offer in self.offers)
+        shown = (
+            replace(offer.choice, label=f"{offer.name} ({offer.identifier})") if names[offer.name] > 1 else offer.choice
+            for offer in self.offers
+        )
+        return Choices(tuple(shown), max(self.total, len(self.offers)))
+
+
+def projects(upstream: Upstream, search: str = "", *, chosen: str = "") -> Projects:
+    """The first page of the projects that match the words and in which the account may create.
+
+    Without words, the project ``chosen`` (number or identifier) is among them. Raises Forbidden when there are none.
+    """
+    words = plain(search, limit=LONGEST_SEARCH)
+    answer = _ask_projects(upstream, words)
+    refuse_missing_permission(answer, "OpenProject does not let our account create work packages in any project.")
+    page = selected_collection(answer)
+    offers = sorted(_offers(page.elements, "projects"), key=lambda offer: (offer.name.casefold(), offer.identifier))
+    is_cut = len(offers) < page.total
+    return Projects([*(_missing(upstream, chosen, offers) if is_cut and not words else ()), *offers], page.total)
+
+
+def _ask_projects(upstream: Upstream, words: str) -> Answer:
+    """Not in the published documentation; OpenProject's own create form uses it.
+
+    ``select`` makes the answer ten times faster. A server that refuses it is asked in full from then on.
+    """
+    filters = [{"typeahead": {"operator": "**", "values": [words]}}] if words else []
+    query = {"pageSize": str(PAGE_SIZE)} | ({"filters": json.dumps(filters, separators=(",", ":"))} if words else {})
+    path, refused = ("work_packages", "available_projects"), upstream.notes(_NOT_SELECTABLE)
+    if refused.ages(["projects"]).get("projects", _TRY_SELECT_AGAIN_S) >= _TRY_SELECT_AGAIN_S:
+        answer = ask(upstream, *path, query={**query, "select": _SELECT}, allow=(400, 403))
+        if not is_error(answer, 400, "InvalidSignal"):
+            return answer
+        refused.add(["projects"])
+    return ask(upstream, *path, query=query, allow=(403,))
+
+
+def _missing(upstream: Upstream, chosen: str, offers: Iterable[Offer]) -> list[Offer]:
+    """The chosen project, if it is not among the offers and the account sees it."""
+    if not is_project(chosen) or any(chosen in (offer.number, offer.identifier) for offer in offers):
+        return []
+    answer = ask(upstream, "projects", chosen, allow=(403, 404))
+    return _offers([answer.object()], "projects") if answer.status < 300 else []
+
+
+def project_named(upstream: Upstream, name: str) -> Offer | None:
+    """The project of exactly this name, in any case. Raises Rejected when there are several, and Forbidden."""
+    wanted = plain(name).casefold()
+    found = [offer for offer in projects(upstream, name).offers if offer.name.casefold() == wanted]
+    if len(found) > 1:
+        message = f"Several projects are called “{plain(name)}”; give the number or the identifier."
+        raise Rejected("Nothing was created.", {"projectId": message})
+    return found[0] if found else None
 
 
 def types(upstream: Upstream, project: str) -> list[Offer]:
@@ -83,15 +139,13 @@ def all_statuses(upstream: Upstream) -> list[Offer]:
 
 
 def next_statuses(upstream: Upstream, reference: str) -> list[Offer]:
-    """The statuses that the workflow allows next; all statuses when the form does not list them."""
-    body = json.dumps({"lockVersion": lock_version_of(upstream, reference)}).encode()
-    path = ("work_packages", reference, "form")
-    # https://www.openproject.org/docs/api/endpoints/work-packages/#work-package-edit-form
-    allowed = (400, 403, 404, 409, 422)
-    answer = upstream.send(
-        "POST", *API, *path, body=body, content_type="application/json", accept=HAL, allow=allowed, reads=True
-    )
-    return _offered_in_form(answer) or all_statuses(upstream)
+    """The statuses that the workflow allows next; all statuses when the form does not list them, or is not to be had.
+
+    OpenProject may limit the rate of forms alone, so a refused form says nothing about other calls.
+    """
+    form = change_form(upstream, reference, lock_version_of(upstream, reference))
+    offered = allowed_values(inside(form.schema, "status")) if form is not None else []
+    return _offers(offered, "statuses") or all_statuses(upstream)
 
 
 def assignees(upstream: Upstream, reference: str) -> list[Offer]:
@@ -137,18 +191,6 @@ def lock_version_of(upstream: Upstream, reference: str) -> int:
     return version
 
 
-def _offered_in_form(answer: Answer) -> list[Offer]:
-    """The allowed values of the status. A form embeds them or links to them."""
-    if answer.status >= 300 and error_of(answer):
-        return []
-    refuse_unexpected(answer)
-    field = _inside(answer.object(), "_embedded", "schema", "status")
-    whole, linked = _inside(field, "_embedded").get("allowedValues"), _inside(field, "_links").get("allowedValues")
-    if isinstance(whole, list):
-        return _offers(whole, "statuses")
-    return _offers([{"_links": {"self": entry}} for entry in linked], "statuses") if isinstance(linked, list) else []
-
-
 def _offers(elements: Sequence[Any], kind: str) -> list[Offer]:
     offers = (_offer(element, kind) for element in elements if isinstance(element, Mapping))
     return [offer for offer in offers if offer is not None]
@@ -158,10 +200,5 @@ def _offer(element: Mapping[str, Any], kind: str) -> Offer | None:
     own = link(element, "self")
     target = target_of(own.get("href")) or (kind, str(element.get("id", "")))
     name = plain(element.get("name")) or plain(own.get("title")) or f"#{target[1]}"
-    return Offer(target[1], name, target[0], color_of(element)) if target[1].isdigit() else None
-
-
-def _inside(value: Any, *names: str) -> Mapping[str, Any]:
-    for name in names:
-        value = value.get(name) if isinstance(value, Mapping) else None
-    return value if isinstance(value, Mapping) else {}
+    identifier = plain(element.get("identifier"))
+    return Offer(target[1], name, target[0], color_of(element), identifier) if target[1].isdigit() else None

@@ -27,7 +27,7 @@ class Status:
     """Properties of a status that a list entry of a work package lacks."""
 
     name: str
-    is_closed: bool
+    is_closed: bool | None
     color: str | None
 
 
@@ -45,7 +45,7 @@ def to_item(payload: Mapping[str, Any], root: str, statuses: Statuses, *, with_e
         title,
         page_url(root, reference),
         updated=_moment(payload.get("updatedAt")),
-        is_closed=status.is_closed if status else False,
+        is_closed=status.is_closed if status else None,
         due=_day(payload.get("dueDate")) or _day(payload.get("date")),
         can_update=bool(link(payload, "updateImmediately").get("href")),
         lock_version=_lock_version(payload),
@@ -70,7 +70,7 @@ def to_row(item: Item) -> dict[str, Any]:
         "subject": item.title,
         "title": item.title,
         **{name: facts.get(name) for name in _SHOWN},
-        "isClosed": bool(item.is_closed),
+        "isClosed": item.is_closed,
         "statusColor": facts.get("statusColor"),
         "dueDate": item.due,
         "url": item.url,
@@ -94,7 +94,8 @@ def number_of(payload: object) -> str | None:
 def status_of(payload: object) -> Status:
     """A status from its own JSON."""
     value = payload if isinstance(payload, Mapping) else {}
-    return Status(plain(value.get("name")), value.get("isClosed") is True, color_of(value))
+    is_closed = value.get("isClosed")
+    return Status(plain(value.get("name")), is_closed if isinstance(is_closed, bool) else None, color_of(value))
 
 
 def has_own_status(payload: Mapping[str, Any]) -> bool:

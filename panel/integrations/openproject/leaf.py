@@ -7,30 +7,37 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from panel.connector import Answer, SourceConfig, Upstream, unexpected
-from panel.core.domain import Choice, Identity, Item, Problem
+from panel.core.domain import Choice, Choices, Identity, Item, Problem
 from panel.core.errors import InvalidInput, NotFound, ProviderUnavailable
 from panel.core.reasons import Reason
-from panel.integrations.contract import Integration
+from panel.integrations.contract import AskedField, Integration
 from panel.integrations.openproject import choices as offered
+from panel.integrations.openproject import fields, sign_in, write
 from panel.integrations.openproject import reference as address
-from panel.integrations.openproject import write
 from panel.integrations.openproject.answer import (
     ask,
     collection,
     error_of,
-    is_error,
-    is_not_found,
     refuse_unexpected,
     statuses_of,
 )
-from panel.integrations.openproject.batch import fetch_known
+from panel.integrations.openproject.batch import HIDDEN, fetch_known
+from panel.integrations.openproject.form import Form, change_form, create_form
 from panel.integrations.openproject.item import gone, has_own_status, number_of, plain, to_item, to_row
+from panel.integrations.openproject.sign_in import account, as_account, require_account
 
 MOST_AT_ONCE = 100
 LONGEST_SEARCH = 200
+FINGERPRINT_SHARE = 0.4
+"""The share of the deadline for the fingerprint, which takes up to two calls."""
+
+_NO_PROJECT = "OpenProject knows the account, but lets it see work packages in no project."
+_NOTHING_PUBLIC = "Nobody is signed in, and OpenProject shows work packages of no project to everybody."
 
 
 class OpenProject(Integration):
@@ -54,32 +61,25 @@ class OpenProject(Integration):
     # --- reading -------------------------------------------------------------------------------------------------
 
     def check(self, upstream: Upstream) -> Identity:
-        """https://www.openproject.org/docs/api/endpoints/users/
+        identity = account(upstream)
+        self.probe_reading(upstream)
+        return identity
 
-        The API root proves nothing: a public instance serves it for any credential.
-        """
-        answer = ask(upstream, "users", "me", allow=(404,))
-        if is_not_found(answer):
-            return _no_user(answer, upstream.source)
-        refuse_unexpected(answer)
-        body = answer.object()
-        if not isinstance(body.get("id"), int):
-            raise unexpected(f"{answer.where} answered without a user.")
-        return Identity(plain(body.get("name")) or plain(body.get("login")) or None, None)
+    def check_list(self, upstream: Upstream) -> None:
+        require_account(upstream)
+        self.probe_reading(upstream)
 
     def probe_product(self, upstream: Upstream) -> str:
         """https://www.openproject.org/docs/api/endpoints/root/"""
         try:
-            answer = ask(upstream, allow=(401, 403))
+            answer = ask(upstream, allow=(401,))
         except ProviderUnavailable as exc:
             if exc.reason is Reason.FORBIDDEN:
-                # ``classify`` raised this for an error of OpenProject, so the product is proven.
+                # Only a refusal of OpenProject itself has this reason, so the product is proven.
                 return ""
             raise
-        if is_error(answer, 401, "Unauthenticated"):
-            return ""
         if answer.status == 401:
-            raise ProviderUnavailable.because(Reason.CREDENTIALS_REJECTED, f"{answer.where} answered 401.")
+            return ""
         refuse_unexpected(answer)
         body = answer.object()
         if body.get("_type") != "Root":
@@ -87,21 +87,27 @@ class OpenProject(Integration):
         return plain(body.get("coreVersion"))
 
     def probe_identity(self, upstream: Upstream) -> Identity:
-        return self.check(upstream)
+        return account(upstream)
 
     def probe_reading(self, upstream: Upstream) -> str:
-        total = collection(_list(upstream, [], page_size=1), "WorkPackageCollection").total
+        try:
+            total = collection(_list(upstream, [], page_size=1), "WorkPackageCollection").total
+        except ProviderUnavailable as exc:
+            if exc.reason is Reason.FORBIDDEN and exc.status == 403:
+                message = _NO_PROJECT if upstream.source.signs_in else _NOTHING_PUBLIC
+                raise ProviderUnavailable.because(Reason.FORBIDDEN, message) from None
+            raise
         if total == 0:
             return "This account sees no work packages."
         return f"This account sees {total} work package{'' if total == 1 else 's'}."
 
     def resolve(self, upstream: Upstream, text: str) -> Item:
-        reference = address.work_package_in(text, upstream.source.root)
-        try:
-            return _item(upstream, offered.read_work_package(upstream, reference))
-        except NotFound:
-            shown = f"#{reference}" if address.is_number(reference) else reference
-            raise NotFound(f"OpenProject does not show work package {shown} to our account.") from None
+        asked = address.spellings(address.work_package_in(text, upstream.source.root))
+        for spelling in asked:
+            with suppress(NotFound), as_account(upstream):
+                return _item(upstream, offered.read_work_package(upstream, spelling))
+        shown = f"#{asked[0]}" if address.is_number(asked[0]) else asked[0]
+        raise NotFound(f"OpenProject does not show work package {shown} to our account.")
 
     def fingerprint(self, upstream: Upstream) -> Mapping[str, str]:
         """The host name of the settings, else the name of the instance.
@@ -109,29 +115,31 @@ class OpenProject(Integration):
         https://www.openproject.org/docs/api/endpoints/configuration/ and
         https://www.openproject.org/docs/api/endpoints/root/
         """
-        host = _value(ask(upstream, "configuration", allow=(401, 403, 404)), "hostName")
-        if host:
-            return {"host": host.casefold()}
-        name = _value(ask(upstream, allow=(401, 403, 404)), "instanceName")
-        return {"name": name} if name else {}
+        return upstream.optional("configuration", _fingerprint, share=FINGERPRINT_SHARE) or {}
 
     def fetch(self, upstream: Upstream, reference: str, *, with_excerpt: bool = False) -> Item:
         if not address.is_number(reference):
             raise NotFound("This is no work package number.")
-        return _item(upstream, offered.read_work_package(upstream, reference), with_excerpt=with_excerpt)
+        with as_account(upstream):
+            return _item(upstream, offered.read_work_package(upstream, reference), with_excerpt=with_excerpt)
 
     def fetch_many(self, upstream: Upstream, references: Sequence[str]) -> Mapping[str, Item]:
         numbers = [reference for reference in dict.fromkeys(references) if address.is_number(reference)]
         if references and not numbers:
             # Without a number to request, nothing else would prove that OpenProject answers.
-            self.check(upstream)
+            self.check_list(upstream)
         found = fetch_known(upstream, numbers)
+        if len(found) < len(numbers):
+            require_account(upstream)
         items = _items(upstream, found.values())
         root = upstream.source.root
         return {reference: items.get(reference) or gone(reference, root) for reference in references}
 
     def search(self, upstream: Upstream, text: str, *, limit: int) -> Sequence[Item]:
-        """Filter as OpenProject's own picker does: each word in subject, project, type or status, or part of the id."""
+        """Filter as OpenProject's own picker does: each word in subject or project, or part of the number.
+
+        Up to 16.1 the server looks nowhere else; later versions also look at type and status.
+        """
         words, limit = plain(text, limit=LONGEST_SEARCH), max(1, min(limit, MOST_AT_ONCE))
         # OpenProject refuses an empty value. Without any filter the list includes closed work packages.
         filters = [{"typeahead": {"operator": "**", "values": [words]}}] if words else []
@@ -142,35 +150,66 @@ class OpenProject(Integration):
     # --- writing -------------------------------------------------------------------------------------------------
 
     def create(self, upstream: Upstream, values: Mapping[str, Any]) -> Item:
-        return _item(upstream, write.create(upstream, values))
+        with as_account(upstream):
+            created = write.create(upstream, values)
+        return replace(_item(upstream, created), remarks=write.differences(values, created))
 
     def update(self, upstream: Upstream, reference: str, changes: Mapping[str, Any]) -> Item:
         if not address.is_number(reference):
             raise NotFound("This is no work package number.")
-        return _item(upstream, write.update(upstream, reference, changes))
+        with as_account(upstream):
+            return _item(upstream, write.update(upstream, reference, changes))
 
     def choices(
         self, upstream: Upstream, field: str, values: Mapping[str, str], *, reference: str | None = None
     ) -> Iterable[Choice]:
-        return [offer.choice for offer in _offers(upstream, field, values, reference)]
+        with as_account(upstream):
+            return [offer.choice for offer in _offers(upstream, field, values, reference)]
+
+    def find_choices(
+        self,
+        upstream: Upstream,
+        field: str,
+        values: Mapping[str, str],
+        *,
+        search: str = "",
+        reference: str | None = None,
+    ) -> Choices:
+        """Projects are searched in OpenProject: there may be thousands."""
+        if field == "projectId":
+            with as_account(upstream):
+                return offered.projects(upstream, search, chosen=values.get("projectId", "")).choices
+        if fields.is_custom_field(field):
+            asked = self.asked_fields(upstream, [field], values, reference=reference)
+            return asked[0].choices if asked else Choices.whole(())
+        return super().find_choices(upstream, field, values, search=search, reference=reference)
+
+    def asked_fields(
+        self, upstream: Upstream, names: Sequence[str], values: Mapping[str, str], *, reference: str | None = None
+    ) -> Sequence[AskedField]:
+        """Custom fields that a type requires."""
+        found = _form(upstream, values, reference)
+        return fields.described(found, names) if found is not None else ()
 
     # --- shape ---------------------------------------------------------------------------------------------------
 
     def row(self, item: Item) -> dict[str, Any]:
         return to_row(item)
 
+    def lacks(self, answer: Answer) -> str:
+        if answer.status < 300:
+            return "" if answer.is_json or not answer.body else "JSON"
+        return "" if error_of(answer) else "an error identifier of OpenProject"
+
     def classify(self, answer: Answer, source: SourceConfig) -> Problem | None:
-        """OpenProject refuses a token without the scope ``api_v3`` with 403 and the identifier of a 401."""
-        if answer.status == 403 and error_of(answer) == "Unauthenticated":
-            return Problem(Reason.FORBIDDEN, f"{answer.where} answered 403: the token lacks the scope api_v3.")
-        return None
+        return sign_in.classify(answer, source)
 
 
 def _offers(
     upstream: Upstream, field: str, values: Mapping[str, str], reference: str | None
 ) -> Sequence[offered.Offer]:
     if field == "projectId":
-        return offered.projects(upstream)
+        return offered.projects(upstream).offers
     if field == "type":
         project = values.get("projectId", "")
         return offered.types(upstream, project) if address.is_project(project) else []
@@ -183,17 +222,24 @@ def _offers(
     return offered.assignees(upstream, reference)
 
 
+def _form(upstream: Upstream, values: Mapping[str, str], reference: str | None) -> Form | None:
+    if reference is not None:
+        return change_form(upstream, reference, offered.lock_version_of(upstream, reference))
+    project, kind = values.get("projectId", ""), values.get("type", "")
+    type_href = f"/api/v3/types/{kind}" if address.is_number(kind) else None
+    return create_form(upstream, project, type_href) if address.is_project(project) else None
+
+
+def _fingerprint(upstream: Upstream) -> Mapping[str, str]:
+    host = _value(ask(upstream, "configuration", allow=(401, 403, 404)), "hostName")
+    if host:
+        return {"host": host.casefold()}
+    name = _value(ask(upstream, allow=(401, 403, 404)), "instanceName")
+    return {"name": name} if name else {}
+
+
 def _value(answer: Answer, key: str) -> str:
     return plain(answer.object().get(key)) if answer.status < 300 else ""
-
-
-def _no_user(answer: Answer, source: SourceConfig) -> Identity:
-    """No user: expected for a public instance without an account, else the credential was not accepted."""
-    if source.signs_in:
-        raise ProviderUnavailable.because(
-            Reason.CREDENTIALS_REJECTED, f"{answer.where} answered 404: no user behind the credential."
-        )
-    return Identity(None, None)
 
 
 def _list(upstream: Upstream, filters: list[Any], *, page_size: int) -> Answer:
@@ -216,5 +262,8 @@ def _items(upstream: Upstream, payloads: Iterable[Mapping[str, Any]]) -> dict[st
 
 
 def _item(upstream: Upstream, payload: Mapping[str, Any], *, with_excerpt: bool = False) -> Item:
+    """The item of one work package. Lists show it again, if they noted it as not visible."""
     statuses = {} if has_own_status(payload) else statuses_of(upstream)
-    return to_item(payload, upstream.source.root, statuses, with_excerpt=with_excerpt)
+    item = to_item(payload, upstream.source.root, statuses, with_excerpt=with_excerpt)
+    upstream.notes(HIDDEN).discard([item.reference])
+    return item

@@ -7,35 +7,39 @@ show (``PROJ-51``), or the address of a page.
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from urllib.parse import SplitResult, quote, urlsplit
 
-from panel.connector import origin_of
+from panel.connector import is_same_host, origin_of
 from panel.core.errors import InvalidInput, WrongHost
 
 API = ("api", "v3")
 
 _NUMBER = r"[1-9][0-9]{0,17}"
-_SHORT_NAME = r"[A-Z][A-Z0-9_]*-[1-9][0-9]*"
-_ID = rf"(?:{_NUMBER}|{_SHORT_NAME})"
+_SHORT_NAME = r"[A-Za-z][A-Za-z0-9_-]*-[1-9][0-9]{0,17}"
+_ID = re.compile(rf"{_NUMBER}|{_SHORT_NAME}")
 
-_PAGE = re.compile(
-    rf"""/(?:
-        api/v3/work_packages/
-      | work_packages/(?:details/)?
-      | wp/
-      | notifications/details/
-      | projects/[^/]+/(?:work_packages|bcf)/(?:details/)?
-      | projects/[^/]+/(?:boards|calendars|team_planners)/[^/]+/details/
-    )(?P<id>{_ID})(?:/.*)?""",
+_BEFORE_ID = frozenset({"work_packages", "details", "wp", "bcf"})
+"""Segments that the id of a work package follows, whatever module of OpenProject they are in."""
+
+_BELOW_ROOT = re.compile(
+    r"""/(?:
+        (?: work_packages | wp | notifications | gantt | team_planners | project_queries | login | logout | oauth
+          | projects/[^/]+ | (?:users|groups|placeholder_users|news|meetings|versions|messages|topics|roles)/[0-9]+
+          | my/(?:page|account|settings|password|access_tokens?|notifications|reminders|interface|locale|sessions
+                 |two_factor_devices|time-tracking)
+          | account/(?:lost_password|register) | admin/(?:settings|users|groups|projects|overview)
+        )(?:/.*)?
+      | projects | portfolios | programs | my | users | groups | placeholder_users | account | admin | activity
+      | activities | boards | calendars | meetings | news | search | settings | statuses | types | roles | versions
+      | workspaces | work_package_types | custom_fields | cost_reports
+    )$""",
     re.VERBOSE,
 )
-"""Pages that show one work package, below the instance root. A tab of the page may follow the id."""
-
-_BELOW_ROOT = re.compile(r"/(?:api/v3|projects/[^/]+|work_packages|wp/[^/]+|notifications|my/page|login)(?:/.*)?$")
-"""Where the paths of OpenProject start. The part before is the instance root."""
+"""Pages of OpenProject. The part before is the instance root."""
 
 _ADDRESS = re.compile(r"https?://", re.IGNORECASE)
-_TYPED = re.compile(rf"#?0*{_NUMBER}|{_SHORT_NAME}|[Hh][Tt][Tt][Pp][Ss]?://\S+")
+_TYPED = re.compile(rf"#?(?:0*(?P<number>{_NUMBER})|(?P<short>{_SHORT_NAME}))")
 _HOST = re.compile(r"[\w.:-]+")
 _PROJECT = re.compile(r"[0-9A-Za-z_-]{1,100}")
 _HREF = re.compile(r"/api/v3/([a-z_]+)/([1-9][0-9]*)$")
@@ -73,7 +77,8 @@ def create_page_url(root: str, project: str) -> str:
 
 def looks_like_reference(text: str) -> bool:
     """Whether typed text is an address, a number or a short name, and not words."""
-    return _TYPED.fullmatch(text.strip()) is not None
+    typed = text.strip()
+    return _TYPED.fullmatch(typed) is not None or re.fullmatch(r"https?://\S+", typed, re.IGNORECASE) is not None
 
 
 def work_package_in(text: str, root: str) -> str:
@@ -86,10 +91,18 @@ def work_package_in(text: str, root: str) -> str:
         raise InvalidInput("reference", "This is too long to be a work package.")
     if _ADDRESS.match(typed):
         return _in_address(typed, root)
-    reference = re.fullmatch(rf"#?0*({_NUMBER})|({_SHORT_NAME})", typed)
+    reference = _TYPED.fullmatch(typed)
     if reference is None:
         raise _no_work_package(typed)
-    return reference[1] or reference[2]
+    return reference["number"] or reference["short"]
+
+
+def spellings(reference: str) -> list[str]:
+    """The spellings to request, the likeliest first.
+
+    OpenProject has its short names in upper case, and keeps those of a renamed project as they were.
+    """
+    return list(dict.fromkeys((reference.upper(), reference)))
 
 
 def is_number(reference: str) -> bool:
@@ -110,10 +123,10 @@ def target_of(href: object) -> tuple[str, str] | None:
 
 def _in_address(text: str, root: str) -> str:
     parts = _web_address(text, "reference")
-    base = urlsplit(root).path
-    if origin_of(parts.geturl()) != origin_of(root) or not f"{parts.path}/".startswith(f"{base}/"):
+    path, base = re.sub("/+", "/", parts.path), urlsplit(root).path
+    if not is_same_host(text, root) or not f"{path}/".startswith(f"{base}/"):
         raise _elsewhere(parts)
-    reference = _shown_on(parts.path[len(base) :])
+    reference = _shown_on(path[len(base) :])
     if reference is None:
         raise _no_work_package(text)
     return reference
@@ -121,14 +134,15 @@ def _in_address(text: str, root: str) -> str:
 
 def _elsewhere(parts: SplitResult) -> WrongHost:
     host = parts.netloc.rpartition("@")[2]
-    is_one = any(_shown_on(parts.path[slash.start() :]) for slash in re.finditer("/", parts.path))
-    what = "a work package" if is_one else "an address"
+    what = "a work package" if _shown_on(parts.path) else "an address"
     return WrongHost("reference", host, f"This is {what} of {host}. There is no source for it yet.")
 
 
 def _shown_on(path: str) -> str | None:
-    match = _PAGE.fullmatch(path)
-    return match["id"] if match else None
+    """The id of the work package that a page shows, as its address has it."""
+    segments = path.split("/")
+    ids = (after for before, after in pairwise(segments) if before in _BEFORE_ID and _ID.fullmatch(after))
+    return next(ids, None)
 
 
 def _web_address(text: str, field: str) -> SplitResult:

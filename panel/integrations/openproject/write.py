@@ -17,7 +17,7 @@ from panel.core.errors import (
     Rejected,
 )
 from panel.integrations.contract import creating
-from panel.integrations.openproject import choices
+from panel.integrations.openproject import choices, fields, form
 from panel.integrations.openproject.answer import (
     HAL,
     is_error,
@@ -26,43 +26,85 @@ from panel.integrations.openproject.answer import (
     refuse_rejected,
     refuse_unexpected,
 )
-from panel.integrations.openproject.item import number_of, plain
-from panel.integrations.openproject.reference import API, is_number, is_project
+from panel.integrations.openproject.item import link, number_of, plain
+from panel.integrations.openproject.reference import API, is_number, is_project, target_of
 
 CHANGEABLE = ("subject", "status", "assignee")
+FIELDS = "fields"
+"""The key of the custom fields of a change."""
 
 _NOT_CREATED = "OpenProject did not accept this. Nothing was created."
 _NOT_CHANGED = "OpenProject did not accept this. Nothing was changed."
 _REFUSALS = (400, 403, 404, 406, 409, 415, 422)
 
-_CUSTOM_FIELD = re.compile(r"customField[1-9][0-9]*")
-
 
 def create(upstream: Upstream, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Create a work package and return its JSON. Raises as ``Integration.create`` says."""
+    """Create a work package and return its JSON. Raises as ``Integration.create`` says.
+
+    The project is a number, an identifier or, if no project has that identifier, an exact name.
+    """
     project, body = _project(values), _new_work_package(values)
-    requested = _text(values, "type")
-    if requested:
-        body["_links"]["type"] = {"href": _type_href(upstream, project, requested)}
+    created = _create_in(upstream, project, values, body) if is_project(project) else None
+    if created is None and not is_number(project):
+        named = choices.project_named(upstream, project)
+        created = _create_in(upstream, named.number, values, body) if named is not None else None
+    if created is None:
+        raise Rejected(_NOT_CREATED, {"projectId": choices.HIDDEN_PROJECT})
+    return created
+
+
+def _create_in(
+    upstream: Upstream, project: str, values: Mapping[str, Any], body: Mapping[str, Any]
+) -> dict[str, Any] | None:
+    """Create a work package in this project; None when OpenProject shows no such project to the account."""
+    kind = _text(values, "type")
+    try:
+        links = {**body["_links"], **({"type": {"href": _type_href(upstream, project, kind)}} if kind else {})}
+    except NotFound:
+        return None
+    body = {**body, "_links": links}
+    custom = fields.custom_values(values)
+    if custom:
+        type_href = links.get("type", {}).get("href")
+        fields.add_to(
+            body, custom, form.create_form(upstream, project, type_href) if fields.need_form(custom) else None
+        )
     with creating(upstream):
         answer = _post(upstream, project, body)
         if is_not_found(answer):
-            raise Rejected(_NOT_CREATED, {"projectId": choices.HIDDEN_PROJECT})
+            return None
         refuse_missing_permission(answer, "OpenProject does not let our account create work packages in this project.")
         refuse_rejected(answer, _NOT_CREATED)
         refuse_unexpected(answer)
         return _created(answer)
 
 
+def differences(values: Mapping[str, Any], created: Mapping[str, Any]) -> tuple[str, ...]:
+    """How a created work package differs from what was asked for.
+
+    A type that was deleted meanwhile is no error: OpenProject then takes the project's first type.
+    """
+    asked, answered = _text(values, "type"), link(created, "type")
+    target, name = target_of(answered.get("href")), plain(answered.get("title"))
+    if not asked or target is None or asked == target[1] or plain(asked).casefold() == name.casefold():
+        return ()
+    return (f"OpenProject created it with the type “{name or target[1]}” instead of “{plain(asked)}”.",)
+
+
 def update(upstream: Upstream, reference: str, changes: Mapping[str, Any]) -> dict[str, Any]:
     """Change a work package and return its JSON. Raises as ``Integration.update`` says."""
-    if not any(name in changes for name in CHANGEABLE):
+    custom = fields.custom_values({FIELDS: changes.get(FIELDS)})
+    if not custom and not any(name in changes for name in CHANGEABLE):
         raise InvalidInput("changes", f"Nothing to change: give {', '.join(CHANGEABLE[:-1])} or {CHANGEABLE[-1]}.")
     body: dict[str, Any] = {"subject": _subject(changes)} if "subject" in changes else {}
     version = _lock_version(changes)
     links = _changed_links(upstream, reference, changes)
     body |= {"_links": links} if links else {}
-    body["lockVersion"] = choices.lock_version_of(upstream, reference) if version is None else version
+    version = choices.lock_version_of(upstream, reference) if version is None else version
+    body["lockVersion"] = version
+    if custom:
+        change_form = form.change_form(upstream, reference, version) if fields.need_form(custom) else None
+        fields.add_to(body, custom, change_form)
     return _patch(upstream, reference, body)
 
 
@@ -115,19 +157,13 @@ def _new_work_package(values: Mapping[str, Any]) -> dict[str, Any]:
     description = _text(values, "description")
     if description:
         body["description"] = {"raw": description}
-    for name, value in values.items():
-        if _CUSTOM_FIELD.fullmatch(name) and value not in (None, ""):
-            # A field with options is set by links, any other by its value.
-            target = body["_links"] if _is_link(value) else body
-            target[name] = value
     return body
 
 
 def _type_href(upstream: Upstream, project: str, requested: str) -> str:
+    """The link of a type given by number or name. Raises NotFound for a hidden project, and Rejected."""
     try:
         offers = choices.types(upstream, project)
-    except NotFound as exc:
-        raise Rejected(_NOT_CREATED, {"projectId": str(exc)}) from exc
     except Forbidden:
         if is_number(requested):
             return f"/api/v3/types/{requested}"
@@ -180,8 +216,9 @@ def _project(values: Mapping[str, Any]) -> str:
     project = _text(values, name)
     if not project:
         raise InvalidInput("projectId", "The project is missing.")
-    if not is_project(project):
-        raise InvalidInput("projectId", f"“{plain(project)}” is no project: give its number or its identifier.")
+    if not is_project(project) and project.startswith((".", "/")):
+        message = f"“{plain(project)}” is no project: give its number, its identifier or its name."
+        raise InvalidInput("projectId", message)
     return project
 
 
@@ -209,8 +246,3 @@ def _lock_version(changes: Mapping[str, Any]) -> int | None:
     if isinstance(value, bool) or not re.fullmatch(r"[0-9]{1,18}", str(value)):
         raise InvalidInput("lockVersion", "“lockVersion” must be the number that came with the work package.")
     return int(str(value))
-
-
-def _is_link(value: Any) -> bool:
-    entries = value if isinstance(value, list) else [value]
-    return bool(entries) and all(isinstance(entry, dict) and "href" in entry for entry in entries)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from xml.etree import ElementTree
 
@@ -12,8 +12,9 @@ from panel.core.domain import Item
 from panel.core.errors import AlreadyExists, Conflict, Forbidden, InvalidInput, ProviderUnavailable, Rejected
 from panel.integrations.contract import creating
 from panel.integrations.xwiki.item import bare_item, read_page
-from panel.integrations.xwiki.reference import BadReference, PageReference, is_unusable, local_space, split_names
-from panel.integrations.xwiki.rest import REST, ask, ask_page, entries, wiki_of
+from panel.integrations.xwiki.lookup import note_live
+from panel.integrations.xwiki.reference import BadReference, PageReference, local_space, split_names
+from panel.integrations.xwiki.rest import REST, ask_page, reported_version, wiki_of
 
 LONGEST_NAME = 255
 _LONGEST_TEXT = 500_000
@@ -30,15 +31,11 @@ _REFUSALS = frozenset(range(400, 500)) - {429}
 def create(upstream: Upstream, values: Mapping[str, Any]) -> Item:
     """Create the page that ``values`` describe. Raises as ``Integration.create`` says."""
     title, content = _title(values), _content(values)
-    wiki = wiki_of(upstream.source)
-    spaces = _spaces(values, wiki)
-    page = _new_page(wiki, spaces, _camel_case(title))
-    for candidate in (page, page.nested):
-        _refuse_existing(ask_page(upstream, candidate), page, title)
-    _refuse_namesake(upstream, _new_page(wiki, spaces, title), page, title)
+    spaces = _spaces(values, wiki_of(upstream.source))
+    page = _free_page(upstream, spaces, title)
     with creating(upstream, "the page"):
         answer = _put(upstream, page, _document(title, content))
-        _refuse_rejected(answer, page, title)
+        _refuse_rejected(answer, spaces, title)
     if answer.status == 202:
         exists = AlreadyExists(
             f"Another user created “{title}” at the same moment. This text has replaced theirs, "
@@ -46,7 +43,32 @@ def create(upstream: Upstream, values: Mapping[str, Any]) -> Item:
         )
         exists.in_doubt = True
         raise exists
+    note_live(upstream, page)
     return _created(answer, upstream, page, title)
+
+
+def _free_page(upstream: Upstream, spaces: tuple[str, ...], title: str) -> PageReference:
+    """The new page, as xWiki's own form names it: after its title, and nested unless the source says terminal.
+
+    Raises AlreadyExists when there is a page of this name in either form.
+    """
+    wiki = wiki_of(upstream.source)
+    for name in dict.fromkeys((title, re.sub(r"[/\\]", "-", title))):
+        terminal = _new_page(wiki, spaces, name)
+        answers = [_ask_free(upstream, candidate) for candidate in (terminal, terminal.nested)]
+        if None not in answers:
+            _refuse_existing(answers, spaces, title)
+            return terminal if upstream.source.options.get("terminal") == "true" else terminal.nested
+    raise InvalidInput("space", "This server does not accept a slash or a backslash in the name of a space.")
+
+
+def _ask_free(upstream: Upstream, page: PageReference) -> int | None:
+    """The status of a page; None when the server, or a proxy, does not accept a slash or backslash in its name."""
+    if not page.has_separator:
+        return ask_page(upstream, page).status
+    # https://www.xwiki.org/xwiki/bin/view/Documentation/UserGuide/Features/XWikiRESTfulAPI, "Page resources".
+    answer = upstream.get(REST, *page.path, allow={400, 401, 404, 500})
+    return answer.status if reported_version(answer) and answer.status in (200, 401, 404) else None
 
 
 def _put(upstream: Upstream, page: PageReference, document: bytes) -> Answer:
@@ -64,39 +86,30 @@ def _created(answer: Answer, upstream: Upstream, page: PageReference, title: str
         return bare_item(page, upstream.source.root, title=title)
 
 
-def _refuse_existing(answer: Answer, page: PageReference, title: str) -> None:
-    if answer.status == 200:
-        raise AlreadyExists(f"“{title}” exists already in {page.space}. Nothing was overwritten.")
-    if answer.status == 401:
-        raise _forbidden(page)
+def _refuse_existing(statuses: Sequence[int | None], spaces: Sequence[str], title: str) -> None:
+    if 200 in statuses:
+        raise AlreadyExists(f"“{title}” exists already in {_shown(spaces)}. Nothing was overwritten.")
+    if 401 in statuses:
+        raise _forbidden(spaces)
 
 
-def _refuse_namesake(upstream: Upstream, namesake: PageReference, page: PageReference, title: str) -> None:
-    """Raise AlreadyExists for a page with the unchanged title as its name, as xWiki itself creates pages.
-
-    The title is sent as a query value, which no log keeps.
-    https://www.xwiki.org/xwiki/bin/view/Documentation/UserGuide/Features/XWikiRESTfulAPI, "Page resources".
-    """
-    if namesake == page:
-        return
-    found = entries(ask(upstream, "pages", query=[("name", namesake.local), ("number", "100")]), "pageSummaries")
-    if {str(namesake), str(namesake.nested)} & {summary.get("id") for summary in found}:
-        raise AlreadyExists(f"“{title}” exists already in {page.space}. Nothing was overwritten.")
-
-
-def _refuse_rejected(answer: Answer, page: PageReference, title: str) -> None:
+def _refuse_rejected(answer: Answer, spaces: Sequence[str], title: str) -> None:
     if answer.status in (401, 403):
-        raise _forbidden(page)
+        raise _forbidden(spaces)
     if answer.status == 412:
-        raise Conflict(f"Another user is just writing a page “{title}” in {page.space}. Nothing was saved.")
+        raise Conflict(f"Another user is just writing a page “{title}” in {_shown(spaces)}. Nothing was saved.")
     if answer.status == 400:
         raise Rejected("xWiki did not accept this page. Nothing was created.", {})
     if answer.status >= 400:
         raise unexpected(f"{answer.where} answered {answer.status}; nothing was created.")
 
 
-def _forbidden(page: PageReference) -> Forbidden:
-    return Forbidden(f"xWiki does not let our account create pages in {page.space}.")
+def _forbidden(spaces: Sequence[str]) -> Forbidden:
+    return Forbidden(f"xWiki does not let our account create pages in {_shown(spaces)}.")
+
+
+def _shown(spaces: Sequence[str]) -> str:
+    return " › ".join(spaces)
 
 
 # --- form values --------------------------------------------------------------------------------------------------
@@ -117,28 +130,18 @@ def _spaces(values: Mapping[str, Any], wiki: str) -> tuple[str, ...]:
     names = split_names(typed)
     if any(name != name.strip() for name in names):
         raise InvalidInput("space", r"Write a dot that belongs to a name with a backslash: “07\. Dev”.")
-    if not all(names) or any(is_unusable(name) for name in names):
-        raise InvalidInput("space", "Give the space as xWiki does, such as Outer.Inner. A name has no slash.")
+    if not all(names) or {".", ".."} & set(names):
+        raise InvalidInput("space", "Give the space as xWiki does, such as Outer.Inner.")
     return tuple(names)
 
 
-def _camel_case(title: str) -> str:
-    """The name of a new page: the words of its title without blanks, ``NotesOfTheHearing``.
-
-    This is the convention of wikis, and it keeps the title out of the stored pointer.
-    """
-    words = title.split()
-    return "".join(word[0].upper() + word[1:] for word in words) if len(words) > 1 else title
-
-
-def _new_page(wiki: str, spaces: tuple[str, ...], title: str) -> PageReference:
-    """A terminal page in the space. An address cannot carry slashes in its name, so they become hyphens."""
-    name = re.sub(r"[/\\]", "-", title).strip()
-    if is_unusable(name):
+def _new_page(wiki: str, spaces: tuple[str, ...], name: str) -> PageReference:
+    """A terminal page in the space."""
+    if name in (".", ".."):
         raise InvalidInput("title", "A page cannot be called that.")
     try:
         page = PageReference(wiki, spaces, name)
-        PageReference.parse(str(page))
+        PageReference.parse(str(page.nested))
     except BadReference:
         raise InvalidInput("space", f"“{local_space(spaces)[:80]}” cannot be the space of a page.") from None
     return page

@@ -5,29 +5,38 @@ https://www.xwiki.org/xwiki/bin/view/Documentation/UserGuide/Features/XWikiRESTf
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 from urllib.parse import quote, urlsplit
 
 from panel.connector import Answer, SourceConfig, Upstream, unexpected
-from panel.core.domain import Choice, Identity, Item, Problem
+from panel.core.domain import Choices, Identity, Item, Problem
 from panel.core.errors import InvalidInput, NotFound, ProviderUnavailable
+from panel.core.reasons import Reason
 from panel.integrations.contract import Integration
 from panel.integrations.descriptor import Descriptor
-from panel.integrations.xwiki import reference, rest
+from panel.integrations.xwiki import moved, reference, rest
 from panel.integrations.xwiki.create import create
-from panel.integrations.xwiki.item import gone, read_page, reference_of, to_item, to_row
-from panel.integrations.xwiki.lookup import find_pages
-from panel.integrations.xwiki.reference import BadReference, PageReference, Pasted
-from panel.integrations.xwiki.rest import MOST, REST, ask, ask_page, entries, identify, reported_version, wiki_of
+from panel.integrations.xwiki.item import gone, read_page, to_row
+from panel.integrations.xwiki.lookup import find_pages, note_live
+from panel.integrations.xwiki.pasted import Pasted, parse_pasted
+from panel.integrations.xwiki.places import find_places, place_of, visible_spaces
+from panel.integrations.xwiki.reference import MAIN_WIKI, BadReference, PageReference, path_of
+from panel.integrations.xwiki.rest import MOST, REST, ask_page, identify, reported_version, wiki_of
+from panel.integrations.xwiki.search import search_pages
+from panel.integrations.xwiki.short_addresses import view_prefix
 
-_LONGEST_SEARCH = 200
 _HIDDEN = "xWiki does not show this page to our account."
+_REFUSED = (
+    "The web server of this xWiki refuses addresses with a slash or backslash in a name (HTTP 400), "
+    "so that such a page cannot be read."
+)
 
 
 class XWiki(Integration):
     descriptor: ClassVar[Descriptor]
+    can_move: ClassVar[bool] = True
 
     # --- addresses -----------------------------------------------------------------------------------------------
 
@@ -40,6 +49,13 @@ class XWiki(Integration):
     def url_for(self, source: SourceConfig, reference: str) -> str:
         return gone(reference, source.root, wiki_of(source)).url
 
+    def shown_reference(self, reference: str) -> str:
+        page = _parsed(reference)
+        return path_of(page) if page is not None else reference
+
+    def values_beside(self, reference: str) -> Mapping[str, str]:
+        return {"space": place} if (place := place_of(reference)) else {}
+
     def looks_like_reference(self, source: SourceConfig, text: str) -> bool:
         return reference.looks_like_reference(text, wiki_of(source))
 
@@ -50,7 +66,12 @@ class XWiki(Integration):
 
     def probe_product(self, upstream: Upstream) -> str:
         """https://www.xwiki.org/xwiki/bin/view/Documentation/UserGuide/Features/XWikiRESTfulAPI, "Root resources"."""
-        version = _version_at_root(upstream.get(REST, allow={401, 403, 404}))
+        try:
+            version = _version_at_root(upstream.get(REST, allow={401, 403}))
+        except ProviderUnavailable as exc:
+            if exc.reason is not Reason.UNEXPECTED_RESPONSE or exc.status in (403, None):
+                raise
+            version = None
         if version is None:
             raise unexpected(f"That address does not answer as an xWiki.{_hint(upstream)}")
         return version
@@ -59,11 +80,11 @@ class XWiki(Integration):
         return identify(upstream)
 
     def probe_reading(self, upstream: Upstream) -> str:
-        spaces = self._spaces(upstream)
-        if not spaces:
+        places = sorted(" › ".join(place) for place in visible_spaces(upstream))
+        if not places:
             return "This account sees no pages in xWiki."
-        count = f"{len(spaces)} or more" if len(spaces) >= MOST else str(len(spaces))
-        return f"This account sees {count} {'space' if len(spaces) == 1 else 'spaces'}, among them {spaces[0]}."
+        count = f"{len(places)} or more" if len(places) >= MOST else str(len(places))
+        return f"This account sees {count} {'space' if len(places) == 1 else 'spaces'}, among them {places[0]}."
 
     def fingerprint(self, upstream: Upstream) -> Mapping[str, str]:
         """The creation time of the wiki's home page, which upgrades and edits do not change.
@@ -78,14 +99,17 @@ class XWiki(Integration):
 
     def resolve(self, upstream: Upstream, text: str) -> Item:
         source = upstream.source
-        pasted = reference.parse_pasted(text, source.root, wiki_of(source))
+        pasted = parse_pasted(text, source.root, wiki_of(source), lambda: view_prefix(upstream))
         statuses = []
         for candidate in pasted.candidates:
             answer = ask_page(upstream, candidate)
             if answer.status < 300:
                 _refuse_main_wiki(answer, pasted, wiki_of(source))
-                return read_page(answer, wiki_of(source), source.root)
+                note_live(upstream, candidate)
+                return moved.at_end(upstream, candidate, read_page(answer, wiki_of(source), source.root))
             statuses.append(answer.status)
+        if statuses[0] == 400:
+            raise NotFound(_REFUSED)
         raise NotFound(_HIDDEN if 401 in statuses else f"xWiki has no page “{pasted.candidates[0].local}”.")
 
     def fetch(self, upstream: Upstream, reference: str, *, with_excerpt: bool = False) -> Item:
@@ -96,7 +120,9 @@ class XWiki(Integration):
         answer = ask_page(upstream, page)
         if answer.status >= 400:
             raise NotFound(_HIDDEN)
-        return replace(read_page(answer, page.wiki, source.root, with_excerpt=with_excerpt), reference=reference)
+        note_live(upstream, page)
+        item = read_page(answer, page.wiki, source.root, with_excerpt=with_excerpt)
+        return replace(moved.shown(upstream, page, item), reference=reference)
 
     def fetch_many(self, upstream: Upstream, references: Sequence[str]) -> Mapping[str, Item]:
         root, wiki = upstream.source.root, wiki_of(upstream.source)
@@ -105,99 +131,67 @@ class XWiki(Integration):
         if references and not valid:
             # Without a page to request, nothing else would prove that xWiki answers.
             identify(upstream)
-        found = find_pages(upstream, valid)
+        found = moved.without_redirects(upstream, find_pages(upstream, valid))
         items = {text: found.get(page) if page else None for text, page in pages.items()}
         return {text: replace(item, reference=text) if item else gone(text, root, wiki) for text, item in items.items()}
 
+    def locate(self, upstream: Upstream, absent: Sequence[Item], origins: Mapping[str, int]) -> Mapping[str, Item]:
+        return moved.locate(upstream, absent, origins)
+
     def search(self, upstream: Upstream, text: str, *, limit: int) -> Sequence[Item]:
-        number, words = max(1, min(limit, MOST)), text.strip()[:_LONGEST_SEARCH]
-        answer = self._ask_words(upstream, words, number) if words else self._ask_recent(upstream)
-        if answer.status < 300:
-            hits = entries(answer, "searchResults")
-        else:
-            # The search is switched off or broken. The list of pages ("Page resources") does not need it.
-            answer = ask(upstream, "pages", query=[*([("name", words)] if words else []), ("number", str(number))])
-            hits = [_without_script(page) for page in entries(answer, "pageSummaries")]
-        return _items(hits, upstream.source)[:number]
-
-    def _ask_words(self, upstream: Upstream, words: str, number: int) -> Answer:
-        """Each scope is a parameter of its own; xWiki ignores a list of scopes.
-
-        https://www.xwiki.org/xwiki/bin/view/Documentation/UserGuide/Features/XWikiRESTfulAPI, "Search resources".
-        """
-        scopes = [("scope", scope) for scope in ("title", "name", "content")]
-        parameters = [("q", words), *scopes, ("number", str(number)), ("prettyNames", "true")]
-        return ask(upstream, "search", query=parameters, allow={400, 500})
-
-    def _ask_recent(self, upstream: Upstream) -> Answer:
-        """Query the index. The list of modifications includes pages that the account may not see.
-
-        https://www.xwiki.org/xwiki/bin/view/Documentation/UserGuide/Features/XWikiRESTfulAPI, "Query resources".
-        """
-        recent = [("orderField", "date"), ("order", "desc"), ("number", str(MOST))]
-        query = f'type:DOCUMENT AND wiki:"{wiki_of(upstream.source)}"'
-        return ask(upstream, "query", query=[("type", "solr"), ("q", query), *recent], allow={400, 500})
+        return search_pages(upstream, text, max(1, min(limit, MOST)))
 
     # --- writing -------------------------------------------------------------------------------------------------
 
     def create(self, upstream: Upstream, values: Mapping[str, Any]) -> Item:
         return create(upstream, values)
 
-    def choices(
-        self, upstream: Upstream, field: str, values: Mapping[str, str], *, reference: str | None = None
-    ) -> Iterable[Choice]:
+    def find_choices(
+        self,
+        upstream: Upstream,
+        field: str,
+        values: Mapping[str, str],
+        *,
+        search: str = "",
+        reference: str | None = None,
+    ) -> Choices:
         if field == "space":
-            return [Choice(space, space) for space in self._spaces(upstream)]
-        return super().choices(upstream, field, values, reference=reference)
-
-    def _spaces(self, upstream: Upstream) -> list[str]:
-        """https://www.xwiki.org/xwiki/bin/view/Documentation/UserGuide/Features/XWikiRESTfulAPI, "Space resources"."""
-        spaces = entries(ask(upstream, "spaces", query=[("number", str(MOST))]), "spaces")
-        found = {reference.space_of_id(space["id"]) for space in spaces if isinstance(space.get("id"), str)}
-        return sorted(found - {""}, key=str.casefold)
+            return find_places(upstream, search, values.get("space", ""))
+        return super().find_choices(upstream, field, values, search=search, reference=reference)
 
     # --- shape ---------------------------------------------------------------------------------------------------
 
     def row(self, item: Item) -> dict[str, Any]:
         return to_row(item)
 
+    def lacks(self, answer: Answer) -> str:
+        return rest.lacks(answer)
+
     def classify(self, answer: Answer, source: SourceConfig) -> Problem | None:
         return rest.classify(answer, source)
 
 
-def _stored(reference: str, wiki: str) -> PageReference | None:
-    """The page of a stored reference; None when it is not a page of the source's wiki."""
+def _parsed(reference: str, wiki: str = MAIN_WIKI) -> PageReference | None:
+    """The page of a stored reference; None when it names none."""
     try:
-        page = PageReference.parse(reference, wiki)
+        return PageReference.parse(reference, wiki)
     except BadReference:
         return None
-    return page if page.wiki == wiki else None
+
+
+def _stored(reference: str, wiki: str) -> PageReference | None:
+    """The page of a stored reference; None when it is not a page of the source's wiki."""
+    page = _parsed(reference, wiki)
+    return page if page is not None and page.wiki == wiki else None
 
 
 def _refuse_main_wiki(answer: Answer, pasted: Pasted, wiki: str) -> None:
     """Raise InvalidInput when an address without a wiki is of the main wiki and the source reads another one."""
-    if not pasted.omits_wiki or wiki == reference.MAIN_WIKI:
+    if not pasted.omits_wiki or wiki == MAIN_WIKI:
         return
     address = answer.object().get("xwikiAbsoluteUrl")
     if isinstance(address, str) and f"/wiki/{quote(wiki, safe='')}/" in urlsplit(address).path:
         raise InvalidInput("reference", f"This page is in the main wiki; this source reads the wiki “{wiki}”.")
-
-
-def _items(hits: Iterable[Mapping[str, Any]], source: SourceConfig) -> list[Item]:
-    """Each page once, in the order of the hits, without spaces and objects. A page wins over its translations."""
-    wiki = wiki_of(source)
-    best: dict[PageReference, Mapping[str, Any]] = {}
-    for hit in hits:
-        page = reference_of(hit, wiki) if hit.get("type") in (None, "page") else None
-        if page is not None and page.wiki == wiki and (page not in best or not hit.get("language")):
-            best[page] = hit
-    return [to_item(hit, page, source.root) for page, hit in best.items()]
-
-
-def _without_script(summary: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Drop a title that is a script. The list of pages has titles as they are stored."""
-    title = summary.get("title")
-    return {**summary, "title": None} if isinstance(title, str) and ("$" in title or "#" in title) else summary
 
 
 def _version_at_root(answer: Answer) -> str | None:

@@ -15,13 +15,22 @@ from panel.connector.source import AuthKind
 from panel.core.domain import Identity, Problem
 from panel.core.errors import ProviderUnavailable
 from panel.core.reasons import Reason
-from panel.integrations.xwiki.reference import MAIN_WIKI, PageReference
+from panel.integrations.xwiki.reference import MAIN_WIKI, PageReference, split_names, without_wiki
 
 REST = "rest"
 MOST = 100
 """Most entries to request. Newer servers refuse more than 1000, older ones have no limit."""
 
 Query = Sequence[tuple[str, str]]
+
+_HEADERS = ("XWiki-Version", "XWiki-User", "XWiki-Form-Token")
+"""Headers of every REST answer. A guest has no user, and old versions no form token."""
+_LISTS = frozenset({"wikis", "spaces", "pageSummaries", "searchResults", "historySummaries", "objectSummaries"})
+_RELATIONS = "http://www.xwiki.org/rel/"
+"""How the relations of all links begin. Every resource that is no list has links."""
+
+_USERS = "XWiki."
+"""The space of xWiki's own accounts. A user name may begin with it."""
 
 _REPORTS_USER = (13, 4)
 """From this version on, ``XWiki-User`` is reliable, and wrong credentials are served as a guest."""
@@ -32,7 +41,7 @@ def wiki_of(source: SourceConfig) -> str:
 
 
 def reported_version(answer: Answer) -> str:
-    """The version in the header of every REST answer of xWiki; "" when something else answered."""
+    """The version in the header of every REST answer of xWiki; "" where a proxy removes it."""
     return answer.headers.get("xwiki-version", "")
 
 
@@ -44,23 +53,59 @@ def numbers_of(version: str) -> tuple[int, ...]:
 
 def reported_user(answer: Answer) -> str | None:
     """The name of the account, or None for a guest."""
-    user = answer.headers.get("xwiki-user", "").rpartition(".")[2].rpartition(":")[2]
+    user = split_names(without_wiki(answer.headers.get("xwiki-user", ""))[1])[-1]
     return None if user in ("", "XWikiGuest") else user
 
 
 # --- classifying --------------------------------------------------------------------------------------------------
 
 
+def lacks(answer: Answer) -> str:
+    """See ``Integration.lacks``: the headers prove xWiki, or the JSON, because some proxies remove headers."""
+    if _has_own_header(answer) or _has_own_json(answer) or _refuses_path(answer):
+        return ""
+    return f"the headers of xWiki ({', '.join(_HEADERS[:2])})"
+
+
+def _has_own_header(answer: Answer) -> bool:
+    if any(name.lower() in answer.headers for name in _HEADERS):
+        return True
+    # Authenticators of xWiki that refuse a call themselves do it before its REST API sets a header.
+    return answer.status == 401 and 'realm="xwiki"' in answer.headers.get("www-authenticate", "").lower()
+
+
+def _refuses_path(answer: Answer) -> bool:
+    """Whether the web server refused a slash or backslash in a name, before xWiki saw the request."""
+    return answer.status == 400 and not _has_own_header(answer) and re.search("%2F|%5C", answer.where) is not None
+
+
+def _has_own_json(answer: Answer) -> bool:
+    """Whether this has the shape of a resource of xWiki."""
+    if not answer.is_json:
+        return False
+    try:
+        body = answer.json()
+    except ProviderUnavailable:
+        return False
+    links = body.get("links") if isinstance(body, dict) else None
+    if not isinstance(links, list):
+        return False
+    relations = (str(link.get("rel")) for link in links if isinstance(link, dict))
+    return not _LISTS.isdisjoint(body) or any(relation.startswith(_RELATIONS) for relation in relations)
+
+
 def classify(answer: Answer, source: SourceConfig) -> Problem | None:
     """See ``Integration.classify``."""
-    if answer.status >= 500 or 300 <= answer.status < 400 or answer.status == 429 or _is_root(answer, source):
+    if answer.status >= 500 or 300 <= answer.status < 400 or answer.status == 429:
+        return None
+    if _is_root(answer, source) or _refuses_path(answer):
         return None
     if answer.status == 401:
         return _classify_refusal(answer, source)
-    if not reported_version(answer):
-        return _not_xwiki(answer) if answer.status < 300 else None
     if source.signs_in and _reports_user(answer) and reported_user(answer) is None:
-        return _not_accepted(source)
+        if _has_own_header(answer):
+            return _not_accepted(source)
+        return _user_is_hidden(answer) if answer.status < 300 else None
     if answer.status < 300 and not answer.is_json:
         return Problem(Reason.UNEXPECTED_RESPONSE, f"{answer.where} answered {answer.status} without JSON.")
     return None
@@ -69,8 +114,7 @@ def classify(answer: Answer, source: SourceConfig) -> Problem | None:
 def _classify_refusal(answer: Answer, source: SourceConfig) -> Problem | None:
     """Classify a 401. To an accepted account it means that the page is not visible; the caller handles that."""
     if not source.signs_in:
-        needs = f"{answer.where} needs an account, and this source has none."
-        return None if reported_version(answer) else Problem(Reason.FORBIDDEN, needs)
+        return None
     if reported_version(answer) and not _reports_user(answer):
         challenged = answer.headers.get("www-authenticate", "").lower().startswith("basic")
         return _not_accepted(source) if challenged else None
@@ -88,12 +132,28 @@ def _is_root(answer: Answer, source: SourceConfig) -> bool:
 
 
 def _not_accepted(source: SourceConfig) -> Problem:
-    what = "user name or password" if source.auth.kind is AuthKind.BASIC else "token"
-    return Problem(Reason.CREDENTIALS_REJECTED, f"xWiki answers as a guest: the {what} is not accepted.")
+    if source.auth.kind is not AuthKind.BASIC:
+        return Problem(Reason.CREDENTIALS_REJECTED, "xWiki answers as a guest: the token is not accepted.")
+    message = "xWiki answers as a guest: the user name or password is not accepted."
+    return Problem(Reason.CREDENTIALS_REJECTED, message + _hint_on_name(source.auth.username))
 
 
-def _not_xwiki(answer: Answer) -> Problem:
-    return Problem(Reason.UNEXPECTED_RESPONSE, f"{answer.where} did not answer as an xWiki.")
+def _hint_on_name(username: str) -> str:
+    """What is wrong with a user name that xWiki cannot know; "" for any other.
+
+    xWiki reads a dot as the end of a space, so that the names of its own accounts have none.
+    """
+    if "." not in username.removeprefix(_USERS):
+        return ""
+    return " Its own accounts with a dot in their name cannot sign in here; those of LDAP or single sign-on can."
+
+
+def _user_is_hidden(answer: Answer) -> Problem:
+    message = (
+        f"{answer.where} answered as xWiki does, but without the header XWiki-User, which names the account: "
+        "a proxy in front of xWiki removes it."
+    )
+    return Problem(Reason.UNEXPECTED_RESPONSE, message)
 
 
 # --- requests -----------------------------------------------------------------------------------------------------
@@ -104,9 +164,8 @@ def ask(upstream: Upstream, *path: str, query: Query = (), allow: Collection[int
     wiki = wiki_of(upstream.source)
     answer = upstream.get(REST, "wikis", wiki, *path, query=query, allow={401, 404, *allow})
     if answer.status == 401:
-        raise ProviderUnavailable.because(Reason.FORBIDDEN, f"xWiki refuses our account: {answer.where}.")
-    if answer.status == 404 and not reported_version(answer):
-        raise ProviderUnavailable(_not_xwiki(answer))
+        why = "xWiki refuses our account" if upstream.source.signs_in else "xWiki needs an account, and there is none"
+        raise ProviderUnavailable.because(Reason.FORBIDDEN, f"{why}: {answer.where}.")
     if answer.status == 404:
         message = f"The option “wiki”: there is no wiki “{wiki}” here."
         raise ProviderUnavailable.because(Reason.SOURCE_INVALID, message, field="options.wiki")
@@ -116,12 +175,17 @@ def ask(upstream: Upstream, *path: str, query: Query = (), allow: Collection[int
 def ask_page(upstream: Upstream, reference: PageReference, *, allow: Collection[int] = ()) -> Answer:
     """GET one page. The answer may be 404 or 401: it does not exist, or the account may not see it.
 
+    It is 400 where the server in front of xWiki refuses the slash or backslash of a name.
+
     https://www.xwiki.org/xwiki/bin/view/Documentation/UserGuide/Features/XWikiRESTfulAPI, "Page resources".
     """
-    answer = upstream.get(REST, *reference.path, query=[("prettyNames", "true")], allow={401, 404, *allow})
-    if answer.status == 404 and not reported_version(answer):
-        # A proxy or a starting server also answers 404. It only counts when xWiki itself answers.
+    allowed = {401, 404, *allow, *({400} if reference.has_separator else ())}
+    answer = upstream.get(REST, *reference.path, query=[("prettyNames", "true")], allow=allowed)
+    if _refuses_path(answer):
+        # It has nothing of xWiki, so it only counts when xWiki itself answers there.
         identify(upstream)
+    elif answer.status == 400 and 400 not in allow:
+        raise unexpected(f"{answer.where} answered 400.")
     return answer
 
 

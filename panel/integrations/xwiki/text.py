@@ -1,4 +1,4 @@
-"""Plain text from xWiki: titles that may hold HTML, and previews of a page's source.
+"""Plain text from XHTML and from the source of a page.
 
 Nothing is rendered and no macro runs. The result is text and never markup.
 """
@@ -35,11 +35,9 @@ _LITERAL = 0xF0000
 """Offset of literal characters, which keeps them from the removal of marks; undone afterwards."""
 
 
-def plain(value: object) -> str:
-    """One line of text from a value that may be HTML; "" for a value that is no string."""
-    if not isinstance(value, str):
-        return ""
-    return one_line(_without_tags(value) if "<" in value or "&" in value else value)
+def from_xhtml(xhtml: str) -> str:
+    """One line of text, without elements and with entities resolved."""
+    return one_line(_without_tags(xhtml) if "<" in xhtml or "&" in xhtml else xhtml)
 
 
 def preview(source: object, syntax: object) -> str | None:

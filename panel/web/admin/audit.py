@@ -12,10 +12,11 @@ from flask import Blueprint, Response, render_template, request, url_for
 
 from panel.core.clock import now
 from panel.core.errors import InvalidInput
+from panel.links import open_creates, open_updates
 from panel.logs import audit_query
 from panel.logs.audit import AuditAction
 from panel.logs.audit_query import AuditFilter
-from panel.storage.models import AuditEntry, OpenCreate
+from panel.storage.models import AuditEntry, OpenCreate, OpenUpdate
 from panel.storage.paging import Page
 from panel.web import export
 from panel.web.context import panel
@@ -38,11 +39,13 @@ LABELS_BY_GROUP: Mapping[str, Mapping[AuditAction, str]] = {
     "Links": {
         AuditAction.LINK: "Linked",
         AuditAction.UNLINK: "Unlinked",
+        AuditAction.FOLLOW: "Link updated",
         AuditAction.CREATE: "Created",
         AuditAction.CREATE_UNCERTAIN: "Create unconfirmed",
         AuditAction.CREATE_SETTLED: "Create settled",
         AuditAction.UPDATE: "Changed upstream",
         AuditAction.UPDATE_UNCERTAIN: "Change unconfirmed",
+        AuditAction.UPDATE_SETTLED: "Change settled",
     },
     "Sources": {
         AuditAction.SOURCE_CREATED: "Source created",
@@ -56,10 +59,12 @@ LABELS_BY_GROUP: Mapping[str, Mapping[AuditAction, str]] = {
         AuditAction.SECRET_REMOVED: "Secret removed",
         AuditAction.OAUTH_CONNECTED: "OAuth connected",
     },
-    "Connector and keys": {
+    "Connector, keys and backups": {
         AuditAction.CONNECTOR_ON: "Connector turned on",
         AuditAction.CONNECTOR_OFF: "Connector turned off",
         AuditAction.KEYS_ROTATED: "Keys rotated",
+        AuditAction.BACKUP_MADE: "Backup made",
+        AuditAction.BACKUP_RESTORED: "Backup restored",
     },
     "Embedding": {
         AuditAction.EMBED_APP_CREATED: "Application created",
@@ -118,7 +123,7 @@ class AuditLine:
         return cls(entry, when, label, entry.deed in WARNINGS, who, how, object_path(entry))
 
 
-def object_path(entry: AuditEntry | OpenCreate) -> str:
+def object_path(entry: AuditEntry | OpenCreate | OpenUpdate) -> str:
     """``register/schema/id``, with ``%`` and ``/`` inside a part percent-encoded."""
     parts = (entry.register, entry.schema, entry.object_id) if entry.object_id else ()
     return "/".join(part.replace("%", "%25").replace("/", "%2F") for part in parts)
@@ -142,6 +147,7 @@ def _page(
         "admin/audit.html",
         filters=filters,
         active=_active(filters),
+        missing=open_creates.unknown_count() + open_updates.unrecorded_count(),
         errors=errors or {},
         actions=LABELS_BY_GROUP,
         integrations=_integrations(),

@@ -1,4 +1,4 @@
-"""The page of creates without an answer: each is linked, or said not to be there."""
+"""The page of creates without an answer and of changes without a record, where an administrator settles them."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 
 from panel.core.errors import PanelError
-from panel.links import open_creates
-from panel.storage.models import OpenCreate
+from panel.links import open_creates, open_updates
+from panel.storage.models import OpenCreate, OpenUpdate
 from panel.web.admin.audit import object_path
 from panel.web.context import admitted, panel, visitor
 from panel.web.error_bodies import status_of
@@ -41,10 +41,20 @@ def absent(create_id: int) -> Any:
     return redirect(url_for("admin.creates.index"), 303)
 
 
+@bp.post("/creates/updates/<int:update_id>")
+def settle_update(update_id: int) -> Any:
+    """Say whether a change without a record was made."""
+    is_made = request.form.get("value") == "changed"
+    panel().links.settle_update(visitor(admitted(), "admin"), open_updates.find(update_id), is_made=is_made)
+    flash("The change is recorded." if is_made else "The change is settled: nothing was changed.")
+    return redirect(url_for("admin.creates.index"), 303)
+
+
 def _page(**shown: Any) -> str:
     rows = [(opened, object_path(opened), _state(opened)) for opened in open_creates.all_open()]
+    updates = [(opened, object_path(opened), _state_of_update(opened)) for opened in open_updates.all_open()]
     leaves = {leaf.id: leaf.descriptor for leaf in panel().registry.all()}
-    return render_template("admin/creates.html", rows=rows, leaves=leaves, **{"failed": None, **shown})
+    return render_template("admin/creates.html", rows=rows, updates=updates, leaves=leaves, **{"failed": None, **shown})
 
 
 def _state(opened: OpenCreate) -> str:
@@ -53,3 +63,9 @@ def _state(opened: OpenCreate) -> str:
     if opened.is_unanswered:
         return "No answer"
     return "May be under way" if open_creates.is_under_way(opened) else "Cut off"
+
+
+def _state_of_update(opened: OpenUpdate) -> str:
+    if opened.is_made:
+        return "Changed, not recorded"
+    return "May be under way" if open_updates.is_under_way(opened) else "Cut off"

@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from werkzeug import Response
@@ -22,6 +22,7 @@ from panel.storage.models import EmbedApp
 from panel.web.admin.snippets import LANGUAGES, SnippetRequest, snippet
 from panel.web.auth.session import own_path
 from panel.web.context import acting, panel
+from panel.web.object_paths import parts_of
 from panel.web.parsing import lines
 
 bp = Blueprint("embedding", __name__, url_prefix="/embedding")
@@ -225,7 +226,7 @@ def _lifetime(exp: object) -> str:
 
 
 def _path_mismatch(path: str, obj: ObjectRef) -> str:
-    parts = [unquote(part) for part in path.partition("/embed/")[2].split("/")][:3]
+    parts = parts_of(path.partition("/embed/")[2])[:3]
     if parts == [obj.register, obj.schema, obj.object_id]:
         return ""
     return "The path and the token name different objects: register, schema and objectId of both must be equal."

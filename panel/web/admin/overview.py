@@ -8,7 +8,7 @@ from typing import Any
 from flask import flash, make_response, redirect, render_template, request, url_for
 from werkzeug import Response
 
-from panel.links import open_creates
+from panel.links import open_creates, open_updates
 from panel.logs import call_query
 from panel.web.admin.status import integration_statuses, last_checked
 from panel.web.admin.traffic import flows
@@ -37,6 +37,7 @@ def _integrations() -> dict[str, Any]:
         "needing": [row for row in rows if row.needs_action],
         "checked": last_checked(rows),
         "unknown_creates": open_creates.unknown_count(),
+        "unrecorded_updates": open_updates.unrecorded_count(),
         "connector_on": switches.connector_on(),
         "locked_off": switches.locked_off,
         # Random, so that pages opened at the same time do not refresh at the same time.

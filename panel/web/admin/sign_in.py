@@ -11,6 +11,7 @@ from panel.accounts.people import Throttled, principal_of
 from panel.core.errors import InvalidInput
 from panel.storage.models import User
 from panel.web.auth import resume_form
+from panel.web.auth.plain_http import address_to_sign_in
 from panel.web.auth.session import (
     begin_session,
     check_password,
@@ -61,7 +62,9 @@ def _first_page(user: User) -> str:
 
 def _sign_in_form(target: str, *, name: str = "", error: str = "", sealed: str = "") -> str:
     """``sealed``: the encoded form to submit after signing in; "" without one."""
-    return render_template("admin/sign_in.html", target=target, name=name, error=error, sealed=sealed)
+    return render_template(
+        "admin/sign_in.html", target=target, name=name, error=error, sealed=sealed, elsewhere=address_to_sign_in()
+    )
 
 
 def _throttle_message(exc: Throttled) -> str:

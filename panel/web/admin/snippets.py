@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from urllib.parse import quote
 
 from flask import render_template
 
 from panel.accounts.embed_tokens import GRANTABLE
 from panel.core.errors import InvalidInput
 from panel.core.text import checked_line
+from panel.web.object_paths import segment
 
 LANGUAGES = {"python": "Python", "php": "PHP", "javascript": "JavaScript", "java": "Java", "csharp": "C#"}
 
@@ -37,7 +37,7 @@ def snippet(requested: SnippetRequest, *, kid: str, panel_url: str) -> str:
     """The code, with every value as a literal of its language."""
     text = _single_quoted if requested.language == "php" else _double_quoted
     rights = ", ".join(text(word) for word in requested.can)
-    path = "/".join(quote(part, safe="") for part in (requested.register, requested.schema))
+    path = f"{segment(requested.register)}/{segment(requested.schema)}"
     values = {
         "kid": text(kid),
         "register": text(requested.register),

@@ -180,7 +180,7 @@ def empty_form(slug: str, leaf: Integration | None) -> SourceForm:
 def stored_form(stored: Mapping[str, Any], leaf: Integration | None, revision: int) -> SourceForm:
     presets = _presets(leaf, stored["auth"])
     stored = {**stored, "auth": {"secretSet": False, **stored["auth"]}}
-    chosen = next(preset for preset in presets if _fits(preset, stored["auth"]))
+    chosen = next((preset for preset in presets if _fits(preset, stored["auth"])), presets[0])
     text = {known.name: _shown(stored[known.name], kind) for known, kind in _controls()}
     text |= {_OPTION + name: value for name, value in stored["options"].items()}
     text |= {f"auth.{preset.id}.scope": preset.scope for preset in presets if preset.scope and preset != chosen}
@@ -224,7 +224,9 @@ def _presets(leaf: Integration | None, auth: Mapping[str, Any] | None) -> tuple[
     if auth is None or any(_fits(preset, auth) for preset in offered):
         return offered
     taken = {preset.id for preset in offered}
-    extra = next(preset for preset in GENERIC if preset.auth == auth["type"])
+    extra = next((preset for preset in GENERIC if preset.auth == auth["type"]), None)
+    if extra is None:
+        return offered  # a kind that this version does not know
     return (*offered, replace(extra, id=f"own-{extra.id}" if extra.id in taken else extra.id))
 
 

@@ -14,7 +14,7 @@ from panel.core.errors import Conflict, InvalidInput, NotFound, PanelError, Reje
 from panel.integrations.contract import Integration
 from panel.logs import call_query
 from panel.sources.oauth import consent_origin
-from panel.sources.service import Saved
+from panel.sources.service import Saved, Usage
 from panel.storage.models import Source
 from panel.web.admin import source_import
 from panel.web.admin.calls import chart
@@ -41,9 +41,15 @@ _REFUSED = (InvalidInput, Rejected, Conflict)
 def index() -> Page:
     sources = panel().sources.all()
     known = {source.slug for source in sources}
-    rows = [(source, panel().registry.find(source.slug), panel().sources.usage(source.slug)) for source in sources]
+    rows = [_row(source) for source in sources]
     waiting = [leaf for leaf in panel().registry.all() if leaf.id not in known]
     return render_template("admin/sources.html", rows=rows, waiting=waiting, templates=source_import.template_names())
+
+
+def _row(source: Source) -> tuple[Source, Integration | None, Usage, str]:
+    """A source, its integration, its links, and why the stored row cannot be used."""
+    sources = panel().sources
+    return source, panel().registry.find(source.slug), sources.usage(source.slug), sources.problem(source)
 
 
 @bp.post("/sources/<slug>/enabled")
@@ -126,6 +132,7 @@ def _page(form: SourceForm, *, result: ConnectionTest | None = None) -> str:
         source=stored,
         consent=consent,
         callback_address=f"{panel().config.public_url}/admin/oauth/callback",
+        problem=panel().sources.problem(stored) if stored is not None else "",
         address=_address(form.slug, form.leaf, form.text),
         usage=panel().sources.usage(form.slug),
         figures=call_query.figures_of(form.slug) if stored is not None else None,

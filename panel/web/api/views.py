@@ -9,7 +9,7 @@ from typing import Any
 from flask import Blueprint, Response, jsonify, request
 from werkzeug.exceptions import HTTPException
 
-from panel.core.domain import ConnectionTest, Step
+from panel.core.domain import ConnectionTest, ObjectRef, Step
 from panel.core.errors import InvalidInput, NotFound
 from panel.core.text import refuse_surrogates
 from panel.core.version import VERSION
@@ -18,6 +18,7 @@ from panel.links.service import DEFAULT_LIMIT, Visitor
 from panel.sources.service import Saved
 from panel.web.api.description import openapi_document
 from panel.web.auth.bearer import Unauthorized, unauthorized
+from panel.web.choices import choices_json, find_choices
 from panel.web.context import acting, admitted, leaves_for, panel, visitor
 from panel.web.parsing import (
     PICKER_LENGTH,
@@ -36,7 +37,7 @@ from panel.web.serialize import found_json, health_json, item_json, known_health
 bp = Blueprint("api", __name__, url_prefix="/api")
 bp.register_error_handler(Unauthorized, unauthorized)
 
-OBJECT = "/objects/<register>/<schema>/<object_id>"
+OBJECT = "/objects/<part:register>/<part:schema>/<part:object_id>"
 
 
 # --- request ---------------------------------------------------------------------------------------------------------
@@ -109,8 +110,19 @@ def _item(register: str, schema: str, object_id: str, integration: str, entity_i
 def _update(register: str, schema: str, object_id: str, integration: str, entity_id: str) -> Response:
     who, leaf = json_visitor(), panel().registry.get(integration)
     obj = object_ref(register, schema, object_id)
-    changes = field_texts(_payload())
+    payload = _payload()
+    if leaf.can_move and "reference" in payload:
+        return _follow(who, leaf, obj, entity_id, payload)
+    changes = field_texts(payload)
     return jsonify(row_json(leaf, panel().links.update(who, integration, obj, entity_id, changes)))
+
+
+def _follow(who: Visitor, leaf: Integration, obj: ObjectRef, entity_id: str, payload: dict[str, Any]) -> Response:
+    """Point the link of a moved item to its new place."""
+    if any(field.name in payload for field in leaf.descriptor.update):
+        raise InvalidInput("reference", "“reference” points the link elsewhere: give it without fields to change.")
+    text = reference_in(leaf, payload)
+    return jsonify(row_json(leaf, panel().moves.follow(who, leaf.id, obj, entity_id, text)))
 
 
 def _unlink(register: str, schema: str, object_id: str, integration: str, entity_id: str) -> tuple[str, int]:
@@ -136,7 +148,7 @@ def create(register: str, schema: str, object_id: str, integration: str) -> Any:
     return _create(register, schema, object_id, integration)
 
 
-@bp.route(f"{OBJECT}/integrations/<integration>/<path:entity_id>", methods=["GET", "PATCH", "DELETE"])
+@bp.route(f"{OBJECT}/integrations/<integration>/<id:entity_id>", methods=["GET", "PATCH", "DELETE"])
 def entity(register: str, schema: str, object_id: str, integration: str, entity_id: str) -> Any:
     act = {"PATCH": _update, "DELETE": _unlink}.get(request.method, _item)
     return act(register, schema, object_id, integration, entity_id)
@@ -152,7 +164,7 @@ def older_create(register: str, schema: str, object_id: str, integration: str) -
     return _create(register, schema, object_id, _older(integration))
 
 
-@bp.route(f"{OBJECT}/<integration>/<path:entity_id>", methods=["GET", "PATCH", "DELETE"])
+@bp.route(f"{OBJECT}/<integration>/<id:entity_id>", methods=["GET", "PATCH", "DELETE"])
 def older_entity(register: str, schema: str, object_id: str, integration: str, entity_id: str) -> Any:
     return entity(register, schema, object_id, _older(integration), entity_id)
 
@@ -196,12 +208,23 @@ def integration_card(integration: str) -> Response:
 
 @bp.get("/integrations/<integration>/available")
 def available(integration: str) -> Response:
-    who, leaf = json_visitor(), panel().registry.get(integration)
-    named = [request.args.get(name, "") for name in ("register", "schema", "objectId")]
-    obj = object_ref(*named) if any(named) else None
+    who, leaf, obj = json_visitor(), panel().registry.get(integration), _named_object()
     text = search_text("search", request.args.get("search") or request.args.get("q") or "", PICKER_LENGTH)
     limit = positive("limit", request.args.get("limit"), PICKER_LIMIT)
     return jsonify(found_json(leaf, panel().links.available(who, integration, text, limit=limit, obj=obj)))
+
+
+@bp.get("/integrations/<integration>/choices")
+def choices(integration: str) -> Response:
+    """The upstream's choices for a field; the other parameters are the values of the form."""
+    who, leaf, obj = json_visitor(), panel().registry.get(integration), _named_object()
+    return jsonify(choices_json(find_choices(who, leaf, request.args, obj=obj, entity_id=request.args.get("entityId"))))
+
+
+def _named_object() -> ObjectRef | None:
+    """The object of the query; None when no part of it is given. Raises InvalidInput when only some parts are."""
+    named = [request.args.get(name, "") for name in ("register", "schema", "objectId")]
+    return object_ref(*named) if any(named) else None
 
 
 @bp.get("/integrations/<integration>/health")
@@ -221,11 +244,10 @@ def _source(slug: str) -> dict[str, Any]:
     sources = panel().sources
     source = sources.get(slug)
     row = {**sources.values(source), "revision": source.revision, "updatedAt": moment(source.updated_at)}
-    try:
-        return {**row, "resolved": sources.addresses(slug, source.location, source.options)[1]}
-    except InvalidInput as exc:
-        # The row was edited or restored below the panel. Others are still listed, and this one can be mended.
-        return {**row, "resolved": "", "problem": str(exc)}
+    if problem := sources.problem(source):
+        # Others are still listed, and this one can be mended.
+        return {**row, "resolved": "", "problem": problem}
+    return {**row, "resolved": sources.addresses(slug, source.location, source.options)[1]}
 
 
 @bp.get("/sources")

@@ -14,7 +14,7 @@ from flask import Flask, g, request
 
 from panel.accounts.embed_tokens import EmbedGrant
 from panel.accounts.people import principal_of
-from panel.accounts.principal import SEARCHING, Action, Principal, Right
+from panel.accounts.principal import CHANGING, SEARCHING, Action, Principal, Right
 from panel.core.domain import ObjectRef
 from panel.core.errors import Forbidden, InvalidInput
 from panel.web.auth.bearer import Unauthorized, presented, verify_embed_token
@@ -53,7 +53,7 @@ CHOOSES_PASSWORD = Rule(frozenset({Proof.SESSION}), chooses_password=True)
 ADMINISTRATORS = _require(Proof.SESSION, need=Action.ADMIN)
 
 
-def _json(need: Action) -> Rule:
+def _json(need: Right) -> Rule:
     """A JSON route. A browser session is accepted for reading only, because these routes have no CSRF token."""
     proofs = (Proof.TOKEN, Proof.EMBED)
     return _require(*proofs, Proof.SESSION, need=need) if need is Action.VIEW else _require(*proofs, need=need)
@@ -71,9 +71,11 @@ TAB: Mapping[str, Right] = {
     "POST link": Action.LINK,
     "GET new": Action.CREATE,
     "GET new_fields": Action.CREATE,
+    "GET new_choices": Action.CREATE,
     "POST create": Action.CREATE,
     "GET edit": Action.UPDATE,
     "POST update": Action.UPDATE,
+    "POST follow": Action.LINK,
     "POST unlink": Action.UNLINK,
 }
 """The views of the tab. Each has two routes: ``objects`` for signed-in people, ``embed`` for embedding applications."""
@@ -118,6 +120,7 @@ RULES: Mapping[str, Rule] = {
     "GET admin.creates.index": ADMINISTRATORS,
     "POST admin.creates.link": ADMINISTRATORS,
     "POST admin.creates.absent": ADMINISTRATORS,
+    "POST admin.creates.settle_update": ADMINISTRATORS,
     "GET admin.audit.index": ADMINISTRATORS,
     "GET admin.audit.as_csv": ADMINISTRATORS,
     "GET admin.audit.as_json": ADMINISTRATORS,
@@ -147,17 +150,18 @@ RULES: Mapping[str, Rule] = {
     "POST api.collection": _json(Action.LINK),
     "POST api.create": _json(Action.CREATE),
     "GET api.entity": _json(Action.VIEW),
-    "PATCH api.entity": _json(Action.UPDATE),
+    "PATCH api.entity": _json(CHANGING),
     "DELETE api.entity": _json(Action.UNLINK),
     "GET api.older_collection": _json(Action.VIEW),
     "POST api.older_collection": _json(Action.LINK),
     "POST api.older_create": _json(Action.CREATE),
     "GET api.older_entity": _json(Action.VIEW),
-    "PATCH api.older_entity": _json(Action.UPDATE),
+    "PATCH api.older_entity": _json(CHANGING),
     "DELETE api.older_entity": _json(Action.UNLINK),
     "GET api.integrations": _json(Action.VIEW),
     "GET api.integration_card": _json(Action.VIEW),
     "GET api.available": _require(Proof.TOKEN, Proof.EMBED, Proof.SESSION, need=SEARCHING),
+    "GET api.choices": _require(Proof.TOKEN, Proof.EMBED, Proof.SESSION, need=SEARCHING),
     "GET api.health": _require(Proof.TOKEN, Proof.SESSION, need=Action.VIEW),
     "GET api.sources": SOURCES_READ,
     "POST api.create_source": SOURCES_WRITE,
@@ -177,11 +181,13 @@ TOOL: Mapping[str, Right] = {
     "list": Action.VIEW,
     "get": Action.VIEW,
     "search": SEARCHING,
+    "choices": SEARCHING,
     "health": Action.VIEW,
     "link": Action.LINK,
     "create": Action.CREATE,
     "update": Action.UPDATE,
     "unlink": Action.UNLINK,
+    "follow": Action.LINK,
 }
 """The right that each action of the MCP tool requires."""
 

@@ -13,6 +13,7 @@ from panel.accounts.people import OpenSession, SignInAttempt, Throttled
 from panel.core.errors import Forbidden, PanelError
 from panel.logs.audit import Actor
 from panel.storage.models import User
+from panel.web import object_paths
 from panel.web.auth import proxies
 from panel.web.auth.browser_name import browser_name
 from panel.web.context import panel, request_id
@@ -132,4 +133,5 @@ def own_path(target: str | None, default: str) -> str:
 
 
 def current_path() -> str:
-    return request.full_path.rstrip("?")
+    path, query = object_paths.encoded(request.path), request.query_string.decode("latin-1")
+    return f"{path}?{query}" if query else path

@@ -8,11 +8,25 @@ import click
 from flask.cli import with_appcontext
 
 from panel.credentials import backup as archives
-from panel.storage.engine import alembic, db, upgrade
+from panel.logs import audit
+from panel.logs.audit import AuditAction
+from panel.storage.engine import STORAGE_FAILURES, alembic, db, upgrade
+from panel.web.cli.actor import console
 from panel.web.cli.output import failure, friendly_errors
 from panel.web.context import panel
+from panel.web.storage_words import storage_text
 
 FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+def _record(action: AuditAction, file: Path) -> None:
+    """Add a line to the database as it is now. A backup or restore that succeeded does not fail for want of it."""
+    try:
+        audit.record(action, console(), subject=file.name)
+        db.session.commit()
+    except STORAGE_FAILURES as exc:
+        db.session.rollback()
+        click.echo(f"The audit trail has no line of this: {storage_text(exc)}", err=True)
 
 
 @click.command()
@@ -22,6 +36,7 @@ FILE = click.Path(dir_okay=False, path_type=Path)
 def backup(file: Path) -> None:
     """Write database and keys into one archive, while the panel runs. The archive is secret."""
     unreadable = archives.backup(db.engine, panel().config, file)
+    _record(AuditAction.BACKUP_MADE, file)
     click.echo(f"Wrote {file}. It holds the keys of all credentials: keep it secret.")
     if unreadable:
         raise failure(f"No key opens the credential of {', '.join(unreadable)}; everything else can be restored.")
@@ -36,6 +51,7 @@ def restore(file: Path, replace: bool) -> None:
     """Put the database and the keys of an archive in place. The panel must not run."""
     replaced = archives.restore(db.engine, panel().config, file, alembic.revisions(), replace=replace)
     upgrade()
+    _record(AuditAction.BACKUP_RESTORED, file)
     click.echo(f"Restored {file}.")
     if replaced is not None:
         click.echo(f"The replaced files are in {replaced}.")

@@ -11,7 +11,7 @@ from flask.cli import with_appcontext
 from panel.connector import Caller
 from panel.core.domain import Problem
 from panel.integrations.contract import Integration
-from panel.links import open_creates
+from panel.links import open_creates, open_updates
 from panel.web.cli.instance_checks import Finding, own_findings
 from panel.web.cli.output import as_json, friendly_errors, print_json
 from panel.web.context import panel
@@ -35,18 +35,22 @@ def doctor(as_json: bool) -> None:
 
 
 def _findings() -> list[Finding]:
-    """The panel itself, and then its open creates and its sources, if there is a database to read them from."""
+    """The panel itself, and then its open writes and its sources, if there is a database to read them from."""
     findings = list(own_findings(panel().config))
     if any(check == "database" and not ok for check, ok, _ in findings):
         return findings
-    return [*findings, *_creates(), *_sources()]
+    return [*findings, *_open_writes(), *_sources()]
 
 
-def _creates() -> Iterator[Finding]:
+def _open_writes() -> Iterator[Finding]:
     unknown = open_creates.unknown_count()
     if unknown:
         what = "1 create" if unknown == 1 else f"{unknown} creates"
         yield "creates", False, f"{what} ended without an answer: {panel().config.public_url}/admin/creates"
+    unrecorded = open_updates.unrecorded_count()
+    if unrecorded:
+        what = "1 change" if unrecorded == 1 else f"{unrecorded} changes"
+        yield "changes", False, f"{what} ended without a record: {panel().config.public_url}/admin/creates#changes"
 
 
 def _sources() -> Iterator[Finding]:

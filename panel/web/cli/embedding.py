@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import quote
 
 import click
 from flask.cli import AppGroup, with_appcontext
@@ -13,6 +12,7 @@ from panel.core.domain import ObjectRef
 from panel.web.cli.actor import console
 from panel.web.cli.output import as_json, friendly_errors, print_json
 from panel.web.context import panel
+from panel.web.object_paths import segment
 
 embed_apps = AppGroup("embed-app", help="Applications that show the tab in an iframe.")
 
@@ -112,7 +112,7 @@ def embed_url(
     rights = [word for chunk in can for word in chunk.split(",")] or list(GRANTABLE)
     obj = ObjectRef(register, schema, object_id)
     token = apps.sign(apps.named(name), obj, subject=sub, can=rights, seconds=minutes * 60)
-    path = "/".join(quote(part, safe="") for part in (register, schema, object_id))
+    path = "/".join(map(segment, (register, schema, object_id)))
     url = f"{panel().config.public_url}/embed/{path}?token={token}"
     if as_json:
         print_json({"url": url, "token": token, "minutes": minutes})

@@ -19,7 +19,7 @@ from panel.storage.start_check import (
     integrity_problem,
     require_known,
 )
-from panel.web.error_bodies import storage_words
+from panel.web.storage_words import storage_words
 
 Finding = tuple[str, bool, str]
 """Name, result and message of a check."""

@@ -12,7 +12,7 @@ import click
 from panel.config import ConfigError
 from panel.core.errors import PanelError
 from panel.storage.engine import STORAGE_FAILURES
-from panel.web.error_bodies import storage_words
+from panel.web.storage_words import storage_words
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -15,8 +15,9 @@ from panel.integrations.contract import Integration
 from panel.links.service import DEFAULT_LIMIT, Visitor
 from panel.storage.engine import STORAGE_FAILURES
 from panel.web.auth.rules import TOOL
+from panel.web.choices import choices_json, find_choices
 from panel.web.context import leaves_for, panel, request_id
-from panel.web.error_bodies import bug_words, error_body, plain_body, storage_words
+from panel.web.error_bodies import bug_words, error_body, plain_body
 from panel.web.failure_log import log_storage_failure
 from panel.web.log_lines import note_refused_call
 from panel.web.mcp.tool import ACTIONS, is_tool_name, payload_schemas, unescaped
@@ -33,6 +34,7 @@ from panel.web.parsing import (
     search_text,
 )
 from panel.web.serialize import found_json, health_json, item_json, known_health, leaf_row_json, list_json, row_json
+from panel.web.storage_words import storage_words
 
 log = logging.getLogger(__name__)
 
@@ -199,6 +201,8 @@ def _card(call: ToolCall, leaf: Integration) -> Body:
 def _may(call: ToolCall, leaf: Integration, action: str) -> bool:
     if action == "update" and not leaf.descriptor.update:
         return False
+    if action == "follow" and not leaf.can_move:
+        return False
     return call.who.principal.may(TOOL[action])
 
 
@@ -221,6 +225,12 @@ def _search(call: ToolCall) -> Body:
     limit = _number(values, ("limit", "_limit"), PICKER_LIMIT)
     found = panel().links.available(call.who, leaf.id, text, limit=limit, obj=call.named_object)
     return found_json(leaf, found)
+
+
+def _choices(call: ToolCall) -> Body:
+    given = {**call.mapping("payload"), **call.mapping("filters")}
+    entity = call.entity if call.optional("entityId") else None
+    return choices_json(find_choices(call.who, call.leaf, given, obj=call.named_object, entity_id=entity))
 
 
 def _health(call: ToolCall) -> Body:
@@ -269,6 +279,15 @@ def _unlink(call: ToolCall) -> Body:
     return {"unlinked": True, "reference": entity}
 
 
+def _follow(call: ToolCall) -> Body:
+    leaf = call.leaf
+    obj, entity, text = call.object, call.entity, call.reference(leaf)
+    if call.is_dry_run:
+        item = panel().moves.rehearse(call.who, leaf.id, obj, entity, text)
+        return {"dryRun": True, "action": "follow", "wouldLink": leaf_row_json(leaf, item)}
+    return row_json(leaf, panel().moves.follow(call.who, leaf.id, obj, entity, text))
+
+
 _ACTIONS: dict[str, Callable[[ToolCall], Body]] = {
     "list-integrations": _list_integrations,
     "list": _list,
@@ -276,7 +295,9 @@ _ACTIONS: dict[str, Callable[[ToolCall], Body]] = {
     "link": _link,
     "create": _create,
     "search": _search,
+    "choices": _choices,
     "unlink": _unlink,
+    "follow": _follow,
     "update": _update,
     "health": _health,
 }

@@ -137,8 +137,12 @@ async def _exchange(who: Principal) -> httpx2.Response:
 
 
 def _passed_headers() -> list[tuple[bytes, bytes]]:
-    """Headers as the bytes that came: WSGI decodes them as Latin-1, whatever letters they hold."""
-    named = [(name.lower(), value) for name, value in request.headers]
+    """Headers as the bytes that came: WSGI decodes them as Latin-1, whatever letters they hold.
+
+    Without ``Accept`` a client takes any answer (https://www.rfc-editor.org/rfc/rfc9110#section-12.5.1).
+    """
+    named = [("accept", "*/*")] if "Accept" not in request.headers else []
+    named += [(name.lower(), value) for name, value in request.headers]
     passed = [(name, value) for name, value in named if name.startswith(_PASSED_HEADERS)]
     return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in passed]
 

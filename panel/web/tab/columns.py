@@ -60,8 +60,9 @@ class Columns:
         return self._cells([column for column in self._all if column.in_search], item)
 
     def _cells(self, columns: Sequence[Column], item: Item) -> list[Cell]:
-        cells = list(_cells(columns, item))
-        return cells if cells or self.layout == "ticket" else [Cell(short_reference(item.reference, self._leaf))]
+        if not self._leaf.descriptor.columns:
+            return [Cell(short_reference(item.reference, self._leaf))]
+        return list(_cells(columns, item))
 
 
 def _cells(columns: Sequence[Column], item: Item) -> Iterator[Cell]:

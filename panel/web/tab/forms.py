@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
-from panel.core.domain import Choice, Row
+from panel.core.domain import Choice, Choices, Row
 from panel.core.errors import (
     AlreadyExists,
     Conflict,
@@ -25,6 +25,8 @@ from panel.integrations.contract import Integration
 from panel.integrations.descriptor import Field
 from panel.web.context import panel
 from panel.web.notices import Notice
+from panel.web.parsing import SEARCH_LENGTH
+from panel.web.storage_words import storage_text
 from panel.web.tab.view_models import problem_view
 from panel.web.tab.visit import Visit
 
@@ -41,10 +43,26 @@ class Input:
     """Label of the field that must be set before this one has choices; "" when it depends on none."""
     decides: bool = False
     """Whether the choices of another field depend on this one."""
+    search: str = ""
+    """The words by which the choices were searched."""
+    total: int = 0
+    """How many choices there are, with those that are not among ``choices``."""
+    at_least: bool = False
+    """Whether there may be more than ``total``."""
 
     @property
     def name(self) -> str:
         return self.field.name
+
+    @property
+    def asked(self) -> bool:
+        """Whether the upstream asked for the field. It also decides what is required: that depends on other fields."""
+        return self.name.startswith(ASKED)
+
+    @property
+    def searches(self) -> bool:
+        """Whether the choices are searched as the user types, since there are too many to list."""
+        return bool(self.search) or self.total > len(self.choices)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +82,25 @@ class FormErrors:
 # --- submitted values ------------------------------------------------------------------------------------------------
 
 
+SEARCH = "search-"
+"""What precedes the name of a field in the name of the input that searches its choices."""
+
+
 def typed(fields: Iterable[Field], form: Mapping[str, str]) -> dict[str, str]:
     """The submitted text of these fields; "" for a field that is missing."""
     return {field.name: form.get(field.name, "").replace("\r\n", "\n") for field in fields}
+
+
+def searched(fields: Iterable[Field], form: Mapping[str, str]) -> dict[str, str]:
+    """The submitted words that search the choices of these fields."""
+    texts = {f"{SEARCH}{field.name}": form.get(f"{SEARCH}{field.name}", "").strip() for field in fields}
+    return {name: text[:SEARCH_LENGTH] for name, text in texts.items() if text}
+
+
+def filled(fields: Iterable[Field], values: Mapping[str, str]) -> dict[str, str]:
+    """The values of these fields that are not blank."""
+    texts = {field.name: values.get(field.name, "") for field in fields}
+    return {name: text for name, text in texts.items() if text.strip()}
 
 
 def missing(fields: Iterable[Field], values: Mapping[str, str]) -> dict[str, str]:
@@ -90,32 +124,46 @@ def inputs(
 ) -> list[Input]:  # fmt: skip
     """The fields with the choices that the upstream offers. Raises ProviderUnavailable and Forbidden."""
     fields = tuple(fields)
-    decisive = {field.depends_on for field in fields}
-    labels = {field.name: field.label for field in fields}
+    form = (*leaf.descriptor.create, *fields)
+    decisive, labels = {field.depends_on for field in form}, {field.name: field.label for field in form}
     drawn = []
     for one in fields:
         waits = one.depends_on if one.depends_on and not values.get(one.depends_on) else ""
-        error = errors.get(one.name, "")
-        choices: tuple[Choice, ...] = ()
+        error, search = errors.get(one.name, ""), values.get(f"{SEARCH}{one.name}", "")
+        choices = Choices.whole(())
         if one.kind in ("select", "suggest") and not waits:
             try:
-                choices = _choices(visit, leaf, one.name, values, reference)
+                choices = _choices(visit, leaf, one.name, values, search, reference)
             except (Rejected, InvalidInput) as exc:
                 error = error or _first_sentence(exc)
+        waits, decides = labels.get(waits, ""), one.name in decisive
         value = values.get(one.name, "")
-        drawn.append(Input(one, value, error, choices, labels.get(waits, ""), one.name in decisive))
+        counted = (choices.total, choices.at_least)
+        drawn.append(Input(one, value, error, choices.items, waits, decides, search, *counted))
     return drawn
 
 
 def _choices(
-    visit: Visit, leaf: Integration, name: str, values: Mapping[str, str], reference: str | None
-) -> tuple[Choice, ...]:
+    visit: Visit, leaf: Integration, name: str, values: Mapping[str, str], search: str, reference: str | None
+) -> Choices:
     links, obj = panel().links, visit.object
-    return tuple(links.choices(visit.visitor, leaf.id, name, values, obj=obj, reference=reference))
+    return links.choices(visit.visitor, leaf.id, name, values, search=search, obj=obj, reference=reference)
 
 
 def _first_sentence(exc: Rejected | InvalidInput) -> str:
     return next(iter(exc.fields.values()), str(exc)) if isinstance(exc, Rejected) else str(exc)
+
+
+# --- fields that the upstream asks for -------------------------------------------------------------------------------
+
+ASKED = "field-"
+"""What precedes the name of a field of the upstream in a form, so that it is none of the panel's own."""
+
+
+def _by_input(fields: Mapping[str, str], asked: Iterable[Input]) -> dict[str, str]:
+    """The messages of the upstream by the names of the inputs that show them."""
+    names = {one.name.removeprefix(ASKED): one.name for one in asked}
+    return {names.get(name, name): text for name, text in fields.items()}
 
 
 # --- creating --------------------------------------------------------------------------------------------------------
@@ -156,9 +204,12 @@ class CreateForm:
 
 def create_form(
     visit: Visit, leaf: Integration, values: Mapping[str, str], *, errors: Mapping[str, str] | None = None,
-    form_errors: FormErrors | None = None, key: str = "", ask: bool = True,
+    form_errors: FormErrors | None = None, key: str = "", ask: bool = True, asked: Sequence[Input] = (),
 ) -> CreateForm:  # fmt: skip
-    """The create form with these values. Without ``ask`` no upstream call is made. Raises as ``inputs``."""
+    """The create form with these values, and the fields that the upstream asked for.
+
+    Without ``ask`` no upstream call is made. Raises as ``inputs``.
+    """
     fields, errors = leaf.descriptor.create, errors or {}
     if ask:
         drawn = inputs(visit, leaf, fields, values, errors)
@@ -167,13 +218,20 @@ def create_form(
     source = panel().sources.find(leaf.id)
     check = panel().checks.last(source) if source is not None else None
     account = check.upstream_user or "" if check is not None else ""
+    drawn = _before_long_text(drawn, asked)
     return CreateForm(drawn, key or secrets.token_urlsafe(16), form_errors, account, elsewhere(leaf, values))
+
+
+def _before_long_text(inputs: Sequence[Input], asked: Sequence[Input]) -> list[Input]:
+    """The inputs with ``asked`` before the first text area, which ends a form."""
+    at = next((place for place, one in enumerate(inputs) if one.field.kind == "textarea"), len(inputs))
+    return [*inputs[:at], *asked, *inputs[at:]]
 
 
 def _as_typed(field_: Field, value: str, error: str) -> Input:
     """A field with its submitted value, for when the upstream cannot list the choices."""
     choices = (Choice(value, value),) if field_.kind == "select" and value else ()
-    return Input(field_, value, error, choices)
+    return Input(field_, value, error, choices, total=len(choices))
 
 
 def prefilled(leaf: Integration, text: str) -> dict[str, str]:
@@ -188,15 +246,17 @@ def elsewhere(leaf: Integration, values: Mapping[str, str]) -> str:
     return (leaf.create_elsewhere_url(config, values) or "") if config is not None else ""
 
 
-def why_not_created(visit: Visit, leaf: Integration, exc: PanelError) -> tuple[FormErrors, dict[str, str]]:
+def why_not_created(
+    visit: Visit, leaf: Integration, exc: PanelError, asked: Sequence[Input] = ()
+) -> tuple[FormErrors, dict[str, str]]:
     """The summary of a refused create form, and the messages for its fields."""
     upstream = leaf.descriptor.upstream
-    names = {one.name for one in leaf.descriptor.create}
+    names = {one.name for one in leaf.descriptor.create} | {one.name for one in asked}
     if isinstance(exc, Uncertain) or (isinstance(exc, Conflict) and not isinstance(exc, AlreadyExists | WrongInstance)):
         title = "We cannot tell whether it was created."
         return FormErrors(title, "Check before trying again.", uncertain=True), {}
     if isinstance(exc, Rejected):
-        return _refused(f"{upstream} did not accept this", exc.fields, names, str(exc))
+        return _refused(f"{upstream} did not accept this", _by_input(exc.fields, asked), names, str(exc))
     if isinstance(exc, InvalidInput):
         return _refused("This cannot be created yet", {exc.field: str(exc)}, names, "")
     if isinstance(exc, ProviderUnavailable):
@@ -209,9 +269,9 @@ def why_not_created(visit: Visit, leaf: Integration, exc: PanelError) -> tuple[F
     return FormErrors("This was not created", str(exc)), {}
 
 
-def storage_failed(action: str) -> FormErrors:
+def storage_failed(action: str, exc: Exception) -> FormErrors:
     """The summary of a form that was not sent, because our own storage failed before. ``action``: created, changed."""
-    return FormErrors(f"This was not {action}", f"The panel's own storage does not answer now. Nothing was {action}.")
+    return FormErrors(f"This was not {action}", f"{storage_text(exc)} Nothing was {action}.")
 
 
 def incomplete(errors: Mapping[str, str]) -> FormErrors:
@@ -273,9 +333,9 @@ def edit_fields(leaf: Integration) -> list[Field]:
 
 def edit_form(
     visit: Visit, leaf: Integration, row: Row, *, values: Mapping[str, str] | None = None,
-    errors: Mapping[str, str] | None = None, form_errors: FormErrors | None = None,
+    errors: Mapping[str, str] | None = None, form_errors: FormErrors | None = None, asked: Sequence[Input] = (),
 ) -> EditForm:  # fmt: skip
-    """The form for an item as it is now. Raises as ``inputs``."""
+    """The form for an item as it is now, and the fields that the upstream asked for. Raises as ``inputs``."""
     fields, present = edit_fields(leaf), _present(row)
     before = {one.name: present[one.name].value if one.name in present else "" for one in fields}
     shown = {**before, **(values or {})}
@@ -283,7 +343,7 @@ def edit_form(
     drawn = [_with_present(one, present.get(one.name)) for one in drawn]
     labels = {one.name: {choice.value: choice.label for choice in one.choices} for one in drawn if one.choices}
     lock = row.item.lock_version if row.item is not None else None
-    return EditForm(row, drawn, before, labels, lock or "", form_errors)
+    return EditForm(row, [*drawn, *asked], before, labels, lock or "", form_errors)
 
 
 def _present(row: Row) -> Mapping[str, Choice]:
@@ -300,7 +360,7 @@ def _with_present(one: Input, present: Choice | None) -> Input:
         choices.insert(0, present)
     if not one.field.required:
         choices.insert(0, Choice("", f"No {one.field.label.lower()}"))
-    return Input(one.field, one.value, one.error, tuple(choices))
+    return replace(one, choices=tuple(choices), total=max(one.total, len(choices)))
 
 
 def changes(leaf: Integration, form: Mapping[str, str]) -> dict[str, str | None]:
@@ -355,14 +415,16 @@ def what_changed(leaf: Integration, row: Row, form: Mapping[str, str], changed: 
             value = changed[one.name]
             now = said.get(one.name, {}).get(value or "") or (present[one.name].label if one.name in present else value)
             sentences.append(f"{one.label} changed to {now}" if value else f"{one.label} removed")
-    return ". ".join(sentences)
+    return ". ".join(sentences) or "Saved."
 
 
-def why_not_changed(visit: Visit, leaf: Integration, exc: PanelError) -> tuple[FormErrors, dict[str, str]]:
+def why_not_changed(
+    visit: Visit, leaf: Integration, exc: PanelError, asked: Sequence[Input] = ()
+) -> tuple[FormErrors, dict[str, str]]:
     """The summary of a refused change, and the messages for its fields."""
-    names = {one.name for one in leaf.descriptor.update}
+    names = {one.name for one in leaf.descriptor.update} | {one.name for one in asked}
     if isinstance(exc, Rejected | InvalidInput):
-        fields = exc.fields if isinstance(exc, Rejected) else {exc.field: str(exc)}
+        fields = _by_input(exc.fields, asked) if isinstance(exc, Rejected) else {exc.field: str(exc)}
         form_errors, known = _refused(f"{leaf.descriptor.upstream} did not accept this", fields, names, str(exc))
         return FormErrors(form_errors.title, "Nothing was changed.", form_errors.wrong, form_errors.other), known
     if isinstance(exc, ProviderUnavailable):

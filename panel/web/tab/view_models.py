@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any
@@ -24,6 +24,8 @@ EXCERPTS = 10
 """Number of rows whose excerpt the browser loads."""
 
 NEWEST_FIRST = ("updated", "linked")
+REFRESH = "refresh"
+"""The query parameter with which the button Refresh asks the upstream past caches."""
 
 
 # --- strip -----------------------------------------------------------------------------------------------------------
@@ -77,6 +79,15 @@ def first_connected(leaves: Sequence[Integration]) -> Integration | None:
 
 
 @dataclass(frozen=True, slots=True)
+class PlaceView:
+    """A place where a moved item may be now. ``linked`` is whether the list has a link to it already."""
+
+    item: Item
+    url: str
+    linked: bool
+
+
+@dataclass(frozen=True, slots=True)
 class RowView:
     """One linked item as its row shows it. ``item`` is None while the upstream is unavailable."""
 
@@ -90,6 +101,8 @@ class RowView:
     fresh: bool = False
     changeable: bool = False
     loads_excerpt: bool = False
+    places: tuple[PlaceView, ...] = ()
+    """Where a moved item may be now."""
 
     @property
     def reference(self) -> str:
@@ -97,11 +110,19 @@ class RowView:
 
     @property
     def title(self) -> str:
-        return self.item.title if self.item is not None and not self.gone else self.shown_reference
+        return self.item.title if self.item is not None and _is_certain(self.item) else self.shown_reference
 
     @property
     def gone(self) -> bool:
         return self.item is not None and self.item.state is State.GONE
+
+    @property
+    def moved(self) -> bool:
+        return self.item is not None and self.item.state is State.MOVED
+
+    @property
+    def live(self) -> bool:
+        return self.item is not None and self.item.state is State.LIVE
 
     @property
     def facts(self) -> Mapping[str, Any]:
@@ -112,9 +133,18 @@ class RowView:
         return self.item is not None and bool(self.item.is_closed)
 
     @property
+    def open(self) -> bool:
+        return self.item is not None and self.item.is_closed is False
+
+    @property
     def due(self) -> date | None:
         """The day on which the item is due, unless it is closed."""
         return self.item.due if self.item is not None and not self.closed else None
+
+    @property
+    def must_be_done_by(self) -> date | None:
+        """The day on which an item that is known to be open is due."""
+        return self.due if self.open else None
 
     @property
     def updated(self) -> datetime | None:
@@ -125,7 +155,7 @@ def row_view(visit: Visit, leaf: Integration, row: Row, *, fresh: bool = False) 
     item = row.item
     url = item.url if item is not None else row.pointer.url
     shown = short_reference(row.pointer.reference, leaf)
-    title = item.title if item is not None and item.state is State.LIVE else shown
+    title = item.title if item is not None and _is_certain(item) else shown
     return RowView(
         row.pointer,
         item,
@@ -138,8 +168,20 @@ def row_view(visit: Visit, leaf: Integration, row: Row, *, fresh: bool = False) 
     )
 
 
+def _is_certain(item: Item) -> bool:
+    """Whether the item is shown with what the upstream says of it: it is there, or at the one place it moved to."""
+    return item.state is State.LIVE or len(item.moved_to) == 1
+
+
+def with_places(row: RowView, linked: Collection[str]) -> RowView:
+    """The row of a moved item with its places; ``linked`` are the references that the list has."""
+    found = row.item.moved_to if row.item is not None else ()
+    places = tuple(PlaceView(place, web(place.url), place.reference in linked) for place in found)
+    return replace(row, places=places)
+
+
 def _changeable(visit: Visit, leaf: Integration, item: Item | None) -> bool:
-    if item is None or item.state is State.GONE or not leaf.descriptor.update:
+    if item is None or item.state is not State.LIVE or not leaf.descriptor.update:
         return False
     return visit.principal.may(Action.UPDATE) and item.can_update is not False
 
@@ -206,8 +248,8 @@ class ListView:
     rows: list[RowView]
     sorts: list[Sort]
     notice: Notice | None
-    reload_url: str
-    """Address of this page of the list."""
+    refresh_url: str
+    """Address of this page of the list, asked from the upstream past caches."""
     previous_url: str
     next_url: str
     """Addresses of the previous and the next page, "" where there is none."""
@@ -231,14 +273,17 @@ class ListView:
 
 def list_view(
     visit: Visit, leaf: Integration, *, page: int = 1, sort: str | None = None, fresh: Sequence[str] = (),
-    problem: Problem | None = None, deadline_s: float | None = None,
+    problem: Problem | None = None, deadline_s: float | None = None, refresh: bool = False,
 ) -> ListView:  # fmt: skip
     """The linked items of a leaf, with a notice when the upstream is unavailable. Parameters as for ``listing``."""
     listing = panel().links.listing(
-        visit.visitor, leaf.id, visit.object, page=page, problem=problem, deadline_s=deadline_s
+        visit.visitor, leaf.id, visit.object, page=page, problem=problem, deadline_s=deadline_s, fresh=refresh
     )
     other = panel().instances.other_instance(leaf.id)
-    rows = [row_view(visit, leaf, row, fresh=row.pointer.reference in fresh) for row in listing.rows]
+    linked = {row.pointer.reference for row in listing.rows}
+    rows = [
+        with_places(row_view(visit, leaf, row, fresh=row.pointer.reference in fresh), linked) for row in listing.rows
+    ]
     chosen = chosen_sort(leaf, sort)
     if listing.problem is None:
         rows = _with_excerpts(leaf, sorted_rows(rows, chosen))
@@ -249,7 +294,7 @@ def list_view(
         rows,
         sorts(visit, leaf, chosen, page),
         notice(listing.problem, leaf, admin=visit.is_admin, links=listing.total) if listing.problem else None,
-        visit.url("listing", integration=leaf.id, **_page(page)),
+        visit.url("listing", integration=leaf.id, **_page(page), **{REFRESH: 1}),
         visit.url("listing", integration=leaf.id, **_page(page - 1)) if page > 1 else "",
         visit.url("listing", integration=leaf.id, page=page + 1) if page < pages else "",
         _last_answer(leaf) if listing.problem else None,
@@ -260,7 +305,7 @@ def list_view(
 def _with_excerpts(leaf: Integration, rows: list[RowView]) -> list[RowView]:
     if not leaf.descriptor.excerpts:
         return rows
-    live = [row.key for row in rows if not row.gone][:EXCERPTS]
+    live = [row.key for row in rows if row.live][:EXCERPTS]
     return [replace(row, loads_excerpt=row.key in live) for row in rows]
 
 
@@ -279,10 +324,12 @@ class Banner:
     text: str
     title: str = ""
     undo: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+    """How the result differs from what was asked for."""
 
     @property
     def announcement(self) -> str:
-        return f"{self.text} {self.title}".strip()
+        return " ".join(filter(None, (self.text, self.title, *self.remarks)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -13,6 +13,7 @@ from panel.accounts.principal import Action
 from panel.core.domain import Problem, Row
 from panel.core.errors import ChangedUpstream, InvalidInput, NotFound, NotRecorded, PanelError, ProviderUnavailable
 from panel.core.reasons import Reason
+from panel.core.text import trimmed
 from panel.integrations.contract import Integration
 from panel.links.service import LinkedAll
 from panel.storage.engine import STORAGE_FAILURES, db
@@ -21,19 +22,26 @@ from panel.web.error_bodies import status_of
 from panel.web.failure_log import log_storage_failure
 from panel.web.formatting import key as row_key
 from panel.web.htmx import wants_fragment
-from panel.web.parsing import PICKER_LENGTH, field_texts, positive, search_text
+from panel.web.parsing import PICKER_LENGTH, SEARCH_LENGTH, field_texts, positive, search_text
+from panel.web.storage_words import retry_header, storage_text
+from panel.web.tab.asked_fields import asked_inputs, submitted_asked, with_asked
 from panel.web.tab.forms import (
+    ASKED,
+    SEARCH,
     CreateForm,
     EditForm,
     FormErrors,
+    Input,
     changes,
     create_form,
     edit_conflicts,
     edit_form,
+    filled,
     incomplete,
     inputs,
     missing,
     prefilled,
+    searched,
     storage_failed,
     typed,
     what_changed,
@@ -41,7 +49,7 @@ from panel.web.tab.forms import (
     why_not_created,
 )
 from panel.web.tab.render import show, show_list, show_part
-from panel.web.tab.view_models import Banner, ListView, first_connected, list_view, problem_view, row_view
+from panel.web.tab.view_models import REFRESH, Banner, ListView, first_connected, list_view, problem_view, row_view
 from panel.web.tab.visit import Visit, take_object_reference, visit
 
 _VIEWS: list[tuple[str, str, Callable[..., Any]]] = []
@@ -77,7 +85,7 @@ def _on(method: str, rule: str) -> Callable[[View], View]:
 
 def blueprint(name: str, url_prefix: str) -> Blueprint:
     """A blueprint with all views of the tab, below an address that identifies the object."""
-    tab = Blueprint(name, __name__, url_prefix=f"{url_prefix}/<register>/<schema>/<object_id>")
+    tab = Blueprint(name, __name__, url_prefix=f"{url_prefix}/<part:register>/<part:schema>/<part:object_id>")
     tab.url_value_preprocessor(take_object_reference)
     for method, rule, view in _VIEWS:
         tab.add_url_rule(rule, view_func=view, methods=[method])
@@ -93,6 +101,11 @@ def _roll_back(exc: Exception) -> None:
     """Log a storage failure and make the session usable, so that a form can be drawn with what was typed."""
     log_storage_failure(exc)
     db.session.rollback()
+
+
+def _with_wait(response: Response, exc: Exception) -> Response:
+    response.headers.update(retry_header(exc))
+    return response
 
 
 @contextmanager
@@ -129,7 +142,8 @@ def page() -> Response:
 def listing(integration: str) -> Response:
     here, leaf = visit(), panel().registry.get(integration)
     fresh = tuple(request.args.getlist("linked")[:200])
-    shown = list_view(here, leaf, page=_page_number(), sort=request.args.get("sort"), fresh=fresh)
+    refresh, sort = REFRESH in request.args, request.args.get("sort")
+    shown = list_view(here, leaf, page=_page_number(), sort=sort, fresh=fresh, refresh=refresh)
     return show_list(here, leaf, shown, banner=_banner_after_redirect(here, shown))
 
 
@@ -137,7 +151,8 @@ def _banner_after_redirect(here: Visit, shown: ListView) -> Banner | None:
     """The banner after a redirect, for linked references that the list really contains."""
     rows = [row for row in shown.rows if row.fresh]
     if not rows:
-        return Banner("Unlinked.") if request.args.get("done") == "unlinked" else None
+        done = {"unlinked": "Unlinked.", "followed": "Link updated."}.get(request.args.get("done", ""))
+        return Banner(done) if done else None
     return _linked_banner(here, shown.leaf, [Row(row.pointer, row.item) for row in rows])
 
 
@@ -156,7 +171,7 @@ def _page_number() -> int:
     return number
 
 
-@_get(f"{LEAF}/items/<path:reference>/excerpt")
+@_get(f"{LEAF}/items/<id:reference>/excerpt")
 def excerpt(integration: str, reference: str) -> Response:
     """The beginning of the text of an item; empty after any failure, because the row is complete without it."""
     here, leaf = visit(), panel().registry.get(integration)
@@ -192,8 +207,8 @@ def search(integration: str) -> Response:
 
 
 def _is_reference(leaf: Integration, text: str) -> bool:
-    config = panel().resolver.shown_config(leaf)
-    return config is not None and bool(text) and leaf.looks_like_reference(config, text)
+    config, words = panel().resolver.shown_config(leaf), trimmed(text)
+    return config is not None and bool(words) and leaf.looks_like_reference(config, words)
 
 
 @_post(f"{LEAF}/links")
@@ -211,11 +226,17 @@ def link(integration: str) -> Any:
     )
     more: dict[str, Any] = {"left": done.left}
     if done.refused is not None:
-        more["problem_view"] = problem_view(here, leaf, done.refused)
+        more["problem_view"] = problem_view(here, leaf, _with_reason(done.refused))
     if not done.rows:
         more["query"] = request.form.get("q", "") or (texts[0] if texts else "")
         return show_list(here, leaf, shown, status=status_of(done.refused) if done.refused else 200, **more)
     return show_list(here, leaf, shown, banner=_linked_banner(here, leaf, done.rows), **more)
+
+
+def _with_reason(refused: PanelError) -> PanelError:
+    """The failure, which names the reason of a failure of our storage."""
+    cause = refused.__cause__
+    return NotRecorded(storage_text(cause)) if isinstance(cause, STORAGE_FAILURES) else refused
 
 
 def _link_all(here: Visit, leaf: Integration, texts: list[str]) -> LinkedAll:
@@ -292,21 +313,41 @@ def new_fields(integration: str) -> Response:
     return show_part(here, "tab/_fields.html", leaf, inputs=drawn)
 
 
+@_get(f"{LEAF}/new/choices")
+def new_choices(integration: str) -> Response:
+    """The choices of one field that match what was typed."""
+    here, leaf = _creator(integration)
+    name = request.args.get("field", "")
+    field = next((one for one in leaf.descriptor.create if one.name == name), None)
+    if field is None:
+        raise NotFound("This form has no such field.")
+    values = {**typed(leaf.descriptor.create, request.args), **searched(leaf.descriptor.create, request.args)}
+    if field.kind == "suggest":
+        values[f"{SEARCH}{name}"] = search_text(name, values[name], SEARCH_LENGTH)
+    try:
+        drawn = inputs(here, leaf, [field], values, {})
+    except PanelError as exc:
+        drawn = [Input(field, error=problem_view(here, leaf, exc).title, search=values.get(f"{SEARCH}{name}", ""))]
+    return show_part(here, "tab/_choices.html", leaf, one=drawn[0])
+
+
 @_post(f"{LEAF}/new")
 def create(integration: str) -> Any:
     here, leaf = _creator(integration)
     values, key = typed(leaf.descriptor.create, request.form), request.form.get("key", "")[:200]
+    values |= searched(leaf.descriptor.create, request.form)
     if "show" in request.form:
         return _create_page(here, leaf, _form_again(here, leaf, values, {}, None, key))
     errors = missing(leaf.descriptor.create, values)
     if errors:
         return _create_page(here, leaf, _form_again(here, leaf, values, errors, incomplete(errors), key), status=422)
-    given = {name: value for name, value in values.items() if value.strip()}
     try:
+        given = with_asked(filled(leaf.descriptor.create, values), request.form, blank=False)
         row = panel().links.create(here.visitor, leaf.id, here.object, given, key=key or None)
     except STORAGE_FAILURES as exc:
         _roll_back(exc)
-        return _create_page(here, leaf, _form_again(here, leaf, values, {}, storage_failed("created"), key), status=503)
+        form = _form_again(here, leaf, values, {}, storage_failed("created", exc), key)
+        return _with_wait(_create_page(here, leaf, form, status=503), exc)
     except PanelError as exc:
         with _told_anyway(exc):
             return _not_created(here, leaf, values, key, exc)
@@ -323,22 +364,24 @@ def _creator(integration: str) -> tuple[Visit, Integration]:
 
 
 def _created(here: Visit, leaf: Integration, row: Row) -> Any:
-    reference = row.pointer.reference
-    if _redirects(here):
+    reference, remarks = row.pointer.reference, row.item.remarks if row.item is not None else ()
+    # A redirect would lose the remarks, so the list is the answer then.
+    if _redirects(here) and not remarks:
         return redirect(f"{here.url('listing', integration=leaf.id, linked=reference)}#row-{row_key(reference)}", 303)
     title = row_view(here, leaf, row).title
     headers = {"HX-Push-Url": here.url("listing", integration=leaf.id)} if here.keeps_history else {}
-    banner = Banner("Created and linked", title)
+    banner = Banner("Created and linked", title, remarks=remarks)
     return show_list(
         here, leaf, fresh=(reference,), banner=banner, focus=f"title-{row_key(reference)}", headers=headers
     )
 
 
 def _not_created(here: Visit, leaf: Integration, values: dict[str, str], key: str, exc: PanelError) -> Response:
-    form_errors, errors = why_not_created(here, leaf, exc)
+    asked = asked_inputs(here, leaf, exc, values, submitted_asked(request.form), known=leaf.descriptor.create)
+    form_errors, errors = why_not_created(here, leaf, exc, asked)
     # A retry after an uncertain create is intended, so it gets a new key. Otherwise the key stays: a second submit by
     # accident then creates nothing.
-    form = _form_again(here, leaf, values, errors, form_errors, "" if form_errors.uncertain else key)
+    form = _form_again(here, leaf, values, errors, form_errors, "" if form_errors.uncertain else key, asked)
     return _create_page(here, leaf, form, status=422 if isinstance(exc, InvalidInput) else status_of(exc))
 
 
@@ -349,14 +392,18 @@ def _form_again(
     errors: Mapping[str, str],
     form_errors: FormErrors | None,
     key: str,
+    asked: Sequence[Input] | None = None,
 ) -> CreateForm:
     """The form with the submitted values; without choices while the upstream is unavailable."""
+    if asked is None:
+        asked = asked_inputs(here, leaf, None, values, submitted_asked(request.form), known=leaf.descriptor.create)
     unavailable = form_errors is not None and (form_errors.notice is not None or form_errors.uncertain)
+    again: dict[str, Any] = {"errors": errors, "key": key, "asked": asked}
     try:
-        return create_form(here, leaf, values, errors=errors, form_errors=form_errors, key=key, ask=not unavailable)
+        return create_form(here, leaf, values, form_errors=form_errors, ask=not unavailable, **again)
     except PanelError as exc:
         form_errors = form_errors or why_not_created(here, leaf, exc)[0]
-        return create_form(here, leaf, values, errors=errors, form_errors=form_errors, key=key, ask=False)
+        return create_form(here, leaf, values, form_errors=form_errors, ask=False, **again)
 
 
 def _create_page(here: Visit, leaf: Integration, form: CreateForm, *, status: int = 200) -> Response:
@@ -366,7 +413,7 @@ def _create_page(here: Visit, leaf: Integration, form: CreateForm, *, status: in
 # --- changing --------------------------------------------------------------------------------------------------------
 
 
-@_get(f"{LEAF}/items/<path:reference>/edit")
+@_get(f"{LEAF}/items/<id:reference>/edit")
 def edit(integration: str, reference: str) -> Response:
     here, leaf = _editor(integration)
     try:
@@ -376,26 +423,45 @@ def edit(integration: str, reference: str) -> Response:
     return _edit_page(here, leaf, reference, form)
 
 
-@_post(f"{LEAF}/items/<path:reference>/update")
+@_post(f"{LEAF}/items/<id:reference>/update")
 def update(integration: str, reference: str) -> Any:
     here, leaf = _editor(integration)
-    changed: dict[str, Any] = dict(changes(leaf, request.form))
-    if not changed:
+    changed, asked = dict(changes(leaf, request.form)), submitted_asked(request.form)
+    if not changed and not asked:
         return _updated(here, leaf, reference, Banner("Nothing was changed."))
     lock = request.form.get("lockVersion", "")
     sent = {**changed, **({"lockVersion": lock} if lock else {})}
     try:
-        row = panel().links.update(here.visitor, leaf.id, here.object, reference, field_texts(sent))
+        sent = with_asked(field_texts(sent), request.form)
+        row = panel().links.update(here.visitor, leaf.id, here.object, reference, sent)
     except ChangedUpstream:
-        return _edit_conflict(here, leaf, reference, changed)
+        return _edit_conflict(here, leaf, reference, changed, asked)
     except STORAGE_FAILURES as exc:
         _roll_back(exc)
-        return _edit_again(here, leaf, reference, storage_failed("changed"), {}, 503)
+        return _with_wait(_edit_again(here, leaf, reference, storage_failed("changed", exc), {}, 503), exc)
     except PanelError as exc:
         with _told_anyway(exc):
             return _not_updated(here, leaf, reference, exc)
     with _told_anyway(NotRecorded(f"The change was made in {leaf.descriptor.upstream}. {_NO_LIST}")):
         return _updated(here, leaf, reference, Banner(what_changed(leaf, row, request.form, changed)))
+
+
+@_post(f"{LEAF}/items/<id:reference>/follow")
+def follow(integration: str, reference: str) -> Any:
+    """Point the link of a moved item to its new place. After a failure the list shows the reason."""
+    here, leaf = visit(), panel().registry.get(integration)
+    text = request.form.get("to", "")
+    try:
+        row = panel().moves.follow(here.visitor, leaf.id, here.object, reference, text)
+    except PanelError as exc:
+        problem = exc.problem if isinstance(exc, ProviderUnavailable) else None
+        shown = list_view(here, leaf, sort=request.args.get("sort"), problem=problem)
+        return show_list(here, leaf, shown, status=status_of(exc), problem_view=problem_view(here, leaf, exc))
+    reference = row.pointer.reference
+    if _redirects(here):
+        return redirect(f"{here.url('listing', integration=leaf.id, done='followed')}#row-{row_key(reference)}", 303)
+    banner = Banner("Link updated", row_view(here, leaf, row).title)
+    return show_list(here, leaf, banner=banner, focus=f"title-{row_key(reference)}")
 
 
 def _editor(integration: str) -> tuple[Visit, Integration]:
@@ -414,32 +480,40 @@ def _updated(here: Visit, leaf: Integration, reference: str, banner: Banner) -> 
     return show_list(here, leaf, banner=banner, focus=f"more-{row_key(reference)}", headers=headers)
 
 
-def _edit_conflict(here: Visit, leaf: Integration, reference: str, changed: dict[str, Any]) -> Response:
+def _edit_conflict(
+    here: Visit, leaf: Integration, reference: str, changed: Mapping[str, Any], asked: Mapping[str, str]
+) -> Response:
     """The item changed after the form was loaded: show the current values and let the user decide."""
     try:
         fresh = edit_form(here, leaf, panel().links.item(here.visitor, leaf.id, here.object, reference))
     except PanelError as exc:
         return _edit_refused(here, leaf, reference, exc)
     chosen = {name: value or "" for name, value in changed.items()}
+    chosen |= {f"{ASKED}{name}": value for name, value in asked.items()}
     form = replace(fresh, conflicts=edit_conflicts(leaf, fresh, request.form, changed))
     return _edit_page(here, leaf, reference, form, chosen=chosen, status=409)
 
 
 def _not_updated(here: Visit, leaf: Integration, reference: str, exc: PanelError) -> Response:
-    form_errors, errors = why_not_changed(here, leaf, exc)
-    return _edit_again(
-        here, leaf, reference, form_errors, errors, 422 if isinstance(exc, InvalidInput) else status_of(exc)
-    )
+    submitted = submitted_asked(request.form)
+    asked = asked_inputs(here, leaf, exc, {}, submitted, known=leaf.descriptor.update, reference=reference)
+    form_errors, errors = why_not_changed(here, leaf, exc, asked)
+    status = 422 if isinstance(exc, InvalidInput) else status_of(exc)
+    return _edit_again(here, leaf, reference, form_errors, errors, status, asked)
 
 
 def _edit_again(
-    here: Visit, leaf: Integration, reference: str, form_errors: FormErrors, errors: Mapping[str, str], status: int
-) -> Response:
+    here: Visit, leaf: Integration, reference: str, form_errors: FormErrors, errors: Mapping[str, str], status: int,
+    asked: Sequence[Input] | None = None,
+) -> Response:  # fmt: skip
     """The form with the submitted values; without it while the item cannot be read."""
+    if asked is None:
+        submitted, known = submitted_asked(request.form), leaf.descriptor.update
+        asked = asked_inputs(here, leaf, None, {}, submitted, known=known, reference=reference)
     try:
         row = panel().links.item(here.visitor, leaf.id, here.object, reference)
         values = typed(leaf.descriptor.update, request.form)
-        form = edit_form(here, leaf, row, values=values, errors=errors, form_errors=form_errors)
+        form = edit_form(here, leaf, row, values=values, errors=errors, form_errors=form_errors, asked=asked)
     except PanelError:
         return _edit_page(here, leaf, reference, None, form_errors=form_errors, status=status)
     return _edit_page(here, leaf, reference, form, status=status)
