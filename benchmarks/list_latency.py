@@ -75,7 +75,7 @@ def _requests(folder: Path) -> Iterator[dict[str, Request]]:
     """Yield functions that request the upstream, a panel without cache and a panel with cache."""
     tracker = OpenProjectStandIn()
     server = RunningServer(mounted(openproject=tracker))
-    ids = _add_work_packages(tracker)
+    ids = add_work_packages(tracker)
     cold, warm = (_panel_request(folder / ttl, server, ids, ttl) for ttl in ("0", "60"))
     filters = quote(json.dumps([{"id": {"operator": "=", "values": ids}}]))
     target = f"/openproject/api/v3/work_packages?filters={filters}&pageSize={LINKS}&offset=1"
@@ -83,7 +83,7 @@ def _requests(folder: Path) -> Iterator[dict[str, Request]]:
     server.close()
 
 
-def _add_work_packages(tracker: OpenProjectStandIn) -> list[str]:
+def add_work_packages(tracker: OpenProjectStandIn) -> list[str]:
     """Add work packages to a project that the benchmark's account can read and return their ids."""
     packages = tracker.world.work_packages
     template = packages[101]

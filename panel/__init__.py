@@ -20,6 +20,7 @@ from panel.core.version import VERSION
 from panel.credentials.vault import Vault, keys_of
 from panel.integrations.registry import Registry, load_registry
 from panel.links.dry_run import DryRun
+from panel.links.kept_lists import kept_lists
 from panel.links.moves import Moves
 from panel.links.service import Links
 from panel.logs.calls import CallLog
@@ -33,6 +34,7 @@ from panel.sources.oauth import Oauth
 from panel.sources.resolver import SourceResolver
 from panel.sources.service import Sources
 from panel.storage.engine import alembic, db, flask_settings, own_engine
+from panel.storage.revision import revision_of
 from panel.traffic.limits_fallback import FallbackLimitStore
 from panel.traffic.limits_sql import SqlLimitStore, ephemeral_engine
 
@@ -81,7 +83,7 @@ def build_services(app: Flask, config: Config, registry: Registry) -> Panel:
     switches = Switches(connector_allowed=config.connector_enabled)
     # For work outside a request's transaction: the call log and the tokens of sources.
     aside = own_engine(config)
-    call_log = CallLog(aside)
+    call_log, revision = CallLog(aside), revision_of(aside)
     limit_store = FallbackLimitStore(SqlLimitStore(lambda: _limit_store_engine(app, config)))
     connector = Connector(
         allowed=partial(note.allowed_hosts, config.allowed_private_hosts, config.sandbox_note),
@@ -94,7 +96,7 @@ def build_services(app: Flask, config: Config, registry: Registry) -> Panel:
     vault = Vault(keys_of(config))
     connector.signer = oauth = Oauth(aside, vault, connector)
     resolver, checks, instances = (
-        SourceResolver(vault, registry, switches, config.ca_folders),
+        SourceResolver(vault, registry, switches, config.ca_folders, revision),
         SourceChecks(),
         Instances(),
     )
@@ -110,12 +112,13 @@ def build_services(app: Flask, config: Config, registry: Registry) -> Panel:
         links=Links(registry, resolver, connector, checks, instances),
         dry_run=DryRun(registry, resolver, connector, instances),
         moves=Moves(registry, resolver, connector, instances),
-        api_tokens=ApiTokens(registry.ids),
+        api_tokens=ApiTokens(registry.ids, revision),
         people=People(limit_store, known_words=config.known_words),
         switches=switches,
         oauth=oauth,
         call_log=call_log,
         embed_apps=EmbedApps(vault, registry.ids),
+        kept_lists=kept_lists(revision),
     )
 
 

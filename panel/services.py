@@ -10,6 +10,7 @@ from panel.accounts.people import People
 from panel.config import Config
 from panel.integrations.registry import Registry
 from panel.links.dry_run import DryRun
+from panel.links.kept_lists import KeptList
 from panel.links.moves import Moves
 from panel.links.service import Links
 from panel.logs.calls import CallLog
@@ -20,6 +21,7 @@ from panel.sources.instances import Instances
 from panel.sources.oauth import Oauth
 from panel.sources.resolver import SourceResolver
 from panel.sources.service import Sources
+from panel.storage.revision import Kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,3 +44,4 @@ class Panel:
     oauth: Oauth
     call_log: CallLog
     embed_apps: EmbedApps
+    kept_lists: Kept[KeptList]

@@ -37,6 +37,14 @@ from test_instances import (
     test_a_tracker_without_a_host_name_is_known_by_its_own_name,
     test_an_instance_that_was_accepted_is_the_one_from_now_on,
 )
+from test_kept_lists import (
+    cached,
+    others,
+    test_a_change_by_one_process_is_seen_by_all_others_at_their_next_answer,
+    test_a_commit_that_an_answer_may_depend_on_advances_the_revision,
+    test_a_row_that_is_deleted_below_the_panel_advances_it,
+    test_the_time_of_the_last_use_of_a_token_does_not,
+)
 from test_links import (
     links,
     test_a_create_without_an_answer_is_never_sent_twice_under_its_key,

@@ -7,7 +7,7 @@ import logging
 import secrets
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import delete, or_, select, update
 
@@ -20,11 +20,14 @@ from panel.logs import audit
 from panel.logs.audit import Actor, AuditAction
 from panel.storage.engine import STORAGE_FAILURES, db
 from panel.storage.models import ApiToken, CreateIntent
+from panel.storage.revision import Kept, Revision
 
 log = logging.getLogger(__name__)
 
 TOKEN_PREFIX = "lpt_"  # noqa: S105 (a public prefix, by which scanners recognise leaked tokens)
 LONGEST_DAYS = 3660
+MOST_KNOWN = 5000
+"""How many tokens one process keeps in memory with their rights."""
 LAST_USE_EVERY = timedelta(minutes=1)
 """The last use of a token is stored at most this often."""
 
@@ -40,11 +43,22 @@ class TokenRequest:
     integrations: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A stored token as it is used: its principal and its end."""
+
+    principal: Principal
+    token_id: int
+    expires_at: datetime | None
+
+
 class ApiTokens:
     """The API tokens. ``integrations`` returns the ids of all integrations."""
 
-    def __init__(self, integrations: Callable[[], Collection[str]]) -> None:
+    def __init__(self, integrations: Callable[[], Collection[str]], revision: Revision) -> None:
         self._integrations = integrations
+        self._kept: Kept[_Known] = Kept(revision, most=MOST_KNOWN)
+        self._used_at: dict[int, datetime] = {}
 
     def create_token(self, request: TokenRequest, *, by: Actor) -> str:
         """Create a token and return it; only its hash is stored. Raises InvalidInput naming the field."""
@@ -100,31 +114,44 @@ class ApiTokens:
 
         The lookup is by hash, so that its timing reveals nothing about stored tokens.
         """
-        row = db.session.scalar(select(ApiToken).where(ApiToken.token_hash == _token_hash(token)))
-        if row is None or (row.expires_at is not None and row.expires_at <= now()):
+        token_hash = _token_hash(token)
+        known = self._kept.get(("token", token_hash), lambda: self._read(token_hash))
+        if known is None or (known.expires_at is not None and known.expires_at <= now()):
             return None
+        self._record_use(known.token_id)
+        return known.principal
+
+    def _read(self, token_hash: str) -> _Known | None:
+        row = db.session.scalar(select(ApiToken).where(ApiToken.token_hash == token_hash))
+        if row is None:
+            return None
+        self._used_at.pop(row.id, None)
+        if row.last_used_at is not None:
+            self._used_at[row.id] = row.last_used_at
         principal = Principal(row.name, "token", SCOPES[row.scope], _limits_of(row), id=str(row.id))
-        _record_use(row)
-        return principal
+        return _Known(principal, row.id, row.expires_at)
+
+    def _record_use(self, token_id: int) -> None:
+        """Store about once a minute when a token was last used.
+
+        A failure is only logged, so that a read-only database still serves reads.
+        """
+        moment, last = now(), self._used_at.get(token_id)
+        if last is not None and moment - LAST_USE_EVERY < last <= moment:
+            return
+        self._used_at[token_id] = moment
+        try:
+            db.session.execute(update(ApiToken).where(ApiToken.id == token_id).values(last_used_at=moment))
+            db.session.commit()
+        except STORAGE_FAILURES as exc:
+            db.session.rollback()
+            log.warning("the last use of a token was not stored: %s", type(exc).__name__)
 
 
 def _limits_of(row: ApiToken) -> Limits | None:
     if row.registers is None and row.integrations is None:
         return None
     return Limits(registers=as_limit(row.registers), integrations=as_limit(row.integrations))
-
-
-def _record_use(row: ApiToken) -> None:
-    """Store when a token was last used. A failure is only logged, so that a read-only database still serves reads."""
-    moment = now()
-    if row.last_used_at is not None and row.last_used_at > moment - LAST_USE_EVERY:
-        return
-    try:
-        db.session.execute(update(ApiToken).where(ApiToken.id == row.id).values(last_used_at=moment))
-        db.session.commit()
-    except STORAGE_FAILURES as exc:
-        db.session.rollback()
-        log.warning("the last use of a token was not stored: %s", type(exc).__name__)
 
 
 def _token_hash(token: str) -> str:

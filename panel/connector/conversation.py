@@ -99,6 +99,7 @@ class Upstream:
         self._services, self._caller, self._classify, self._deadline = services, caller, classify, deadline
         self._endpoint = endpoint or valid_endpoint(lambda: source.endpoint, "location")
         self._held = _HeldRecords()
+        self._ends: list[float] = []
 
     def __enter__(self) -> Upstream:
         return self
@@ -109,6 +110,14 @@ class Upstream:
     @property
     def seconds_left(self) -> float:
         return self._deadline.left
+
+    @property
+    def holds_until(self) -> float:
+        """When the first of the answers so far must be asked for again, on the monotonic clock.
+
+        0 without an answer, or with one that is not cached.
+        """
+        return min(self._ends, default=0.0)
 
     def obtain_credential(self) -> None:
         """Get the credential before the first call, so that a failure is reported as one of the sign-in.
@@ -129,6 +138,7 @@ class Upstream:
         Identical concurrent reads share one request (single flight), and the answer is cached for seconds.
         """
         if self.fresh:
+            self._ends.append(0.0)
             return self.send("GET", *segments, query=query, accept=accept, allow=allow)
         key = self._cache_key(segments, query, accept, allow)
         ttl = self._services.cache_ttl_s
@@ -332,10 +342,12 @@ class Upstream:
         return result
 
     def _part(self, seconds: float) -> Upstream:
-        return Upstream(
+        part = Upstream(
             self._services, self.source, self._caller, self._classify, Deadline(seconds), endpoint=self._endpoint,
             limiter=self._limiter, fresh=self.fresh, is_optional=True,
         )  # fmt: skip
+        part._ends = self._ends
+        return part
 
     def notes(self, name: str) -> Notes:
         """Keys that this process noted about the source under this name, such as references that it did not show."""
@@ -354,7 +366,9 @@ class Upstream:
                 return cache.get(
                     key, seconds, fetch, self._deadline,
                     served=lambda waiting: _add_served(records, waiting),
-                    attend=lambda: self._limiter.attend(self.source, self._deadline), renew=renew,
+                    attend=lambda: self._limiter.attend(self.source, self._deadline),
+                    ends=self._ends.append,
+                    renew=renew,
                 )  # fmt: skip
         except DeadlinePassed:
             own = ProviderUnavailable(timed_out(self._endpoint.host, self._deadline.seconds))

@@ -45,12 +45,14 @@ class LocalCache:
         *,
         served: Callable[[int], None] = lambda waiting: None,
         attend: Callable[[], AbstractContextManager[None]] = nullcontext,
+        ends: Callable[[float], None] = lambda until: None,
         renew: bool = False,
     ) -> T:
         """The value for ``key``, cached for ``seconds``, which may be a function of the value. ``renew`` replaces it.
 
         Concurrent callers share one ``fetch``, and its failure. Failures are not cached. The caller that fetches gets
         ``served`` called with the number of callers that waited. A caller that waits does so inside ``attend()``.
+        ``ends`` gets the expiry of the value on the monotonic clock.
         Raises what ``fetch`` and ``attend`` raise; DeadlinePassed when another caller's fetch outlasts ``deadline``.
         """
         with self._lock:
@@ -60,9 +62,13 @@ class LocalCache:
                 self._make_room()
                 entry = self._entries[key] = _Entry()
         if not fetches:
-            return cast(T, self._value_of(entry, deadline, attend))
+            value = cast(T, self._value_of(entry, deadline, attend))
+            ends(entry.until)
+            return value
         try:
-            return self._fill(key, entry, seconds, fetch)
+            value = self._fill(key, entry, seconds, fetch)
+            ends(entry.until)
+            return value
         finally:
             served(entry.waiting)
 

@@ -136,6 +136,8 @@ class Listing:
     page: int
     limit: int
     problem: Problem | None = None
+    holds_until: float = 0.0
+    """Until when the same question has the same answer while the database does not change, on the monotonic clock."""
     refreshed_at: datetime = field(default_factory=now)
 
 

@@ -35,8 +35,7 @@ class DryRun:
         leaf = self._registry.get(integration)
         self._instances.require_known(leaf.id, leaf.descriptor.upstream)
         source = self._resolver.resolve(leaf)
-        links, _ = pointers.read_page(leaf, obj, DEFAULT_LIMIT, 1)
-        shown = pointers.as_pointers(leaf, source.config, links)
+        shown, _ = pointers.read_page(leaf, source.config, obj, DEFAULT_LIMIT, 1)
         with open_upstream(self._connector, leaf, source, visitor.caller, pointers=shown, fresh=True) as upstream:
             item = resolve_pasted(leaf, upstream, text)
         if pointers.linked_among(leaf, obj, [item.reference]):

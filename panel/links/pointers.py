@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import delete, func, select, update
@@ -23,18 +23,19 @@ log = logging.getLogger(__name__)
 
 def as_pointer(leaf: Integration, source: SourceConfig | None, link: Link) -> Pointer:
     """The pointer of a row. Without a source it has no browser address."""
-    url = leaf.url_for(source, link.reference) if source is not None else ""
-    return Pointer(link.reference, url, link.linked_by, link.linked_at, link.origin)
+    return Pointer(link.reference, _url(leaf, source, link.reference), link.linked_by, link.linked_at, link.origin)
 
 
-def as_pointers(leaf: Integration, source: SourceConfig | None, links: Iterable[Link]) -> list[Pointer]:
-    return [as_pointer(leaf, source, link) for link in links]
+def _url(leaf: Integration, source: SourceConfig | None, reference: str) -> str:
+    return leaf.url_for(source, reference) if source is not None else ""
 
 
-def read_page(leaf: Integration, obj: ObjectRef, limit: int, page: int) -> tuple[list[Link], int]:
-    """One page of rows, newest first, and how many there are on all pages, in one statement."""
+def read_page(
+    leaf: Integration, source: SourceConfig | None, obj: ObjectRef, limit: int, page: int
+) -> tuple[list[Pointer], int]:
+    """One page of pointers, newest first, and how many there are on all pages, in one statement."""
     query = (
-        select(Link, func.count().over())
+        select(Link.reference, Link.linked_by, Link.linked_at, Link.origin, func.count().over())
         .where(*_of(obj, leaf))
         .order_by(Link.linked_at.desc(), Link.id.desc())
         .limit(limit)
@@ -44,7 +45,8 @@ def read_page(leaf: Integration, obj: ObjectRef, limit: int, page: int) -> tuple
     if not rows and page > 1:
         # A page past the last one has no row that could carry the count.
         return [], _count(leaf, obj)
-    return [link for link, _ in rows], rows[0][1] if rows else 0
+    shown = [Pointer(ref, _url(leaf, source, ref), by, at, origin) for ref, by, at, origin, _ in rows]
+    return shown, rows[0][-1] if rows else 0
 
 
 def _count(leaf: Integration, obj: ObjectRef) -> int:

@@ -7,6 +7,7 @@ Nothing of the upstream is stored; a link is a pointer.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -134,46 +135,47 @@ class Links:
         limit = min(limit, MAX_LIMIT)
         if search:
             return self._searched(visitor, leaf, obj, limit, page, search)
-        links, total = pointers.read_page(leaf, obj, limit, page)
         source = self._resolver.resolve(leaf)
-        shown = pointers.as_pointers(leaf, source.config, links)
+        shown, total = pointers.read_page(leaf, source.config, obj, limit, page)
         try:
             if problem is not None:
                 raise ProviderUnavailable(problem)
-            items = self._items(visitor, leaf, source, shown, deadline_s=deadline_s, fresh=fresh)
+            items, until = self._items(visitor, leaf, source, shown, deadline_s=deadline_s, fresh=fresh)
         except ProviderUnavailable as exc:
             rows = tuple(Row(pointer, None) for pointer in shown)
-            return Listing(rows, total, page, limit, exc.problem)
-        return Listing(tuple(Row(p, items[p.reference]) for p in shown), total, page, limit)
+            # What the source itself lacks changes with the database only.
+            until = math.inf if exc.problem is source.problem else 0.0
+            return Listing(rows, total, page, limit, exc.problem, until)
+        return Listing(tuple(Row(p, items[p.reference]) for p in shown), total, page, limit, None, until)
 
     def _searched(
         self, visitor: Visitor, leaf: Integration, obj: ObjectRef, limit: int, page: int, search: str
     ) -> Listing:
-        links, _ = pointers.read_page(leaf, obj, MAX_SEARCHED, 1)
         source = self._resolver.resolve(leaf)
-        shown = pointers.as_pointers(leaf, source.config, links)
+        shown, _ = pointers.read_page(leaf, source.config, obj, MAX_SEARCHED, 1)
         try:
-            items = self._items(visitor, leaf, source, shown)
+            items, until = self._items(visitor, leaf, source, shown)
         except ProviderUnavailable as exc:
             rows = tuple(Row(pointer, None) for pointer in shown[:limit])
             return Listing(rows, len(shown), 1, limit, exc.problem)
         words = search.casefold().split()
         hits = [Row(p, items[p.reference]) for p in shown if _matches(items[p.reference], words)]
         start = (page - 1) * limit
-        return Listing(tuple(hits[start : start + limit]), len(hits), page, limit)
+        return Listing(tuple(hits[start : start + limit]), len(hits), page, limit, None, until)
 
     def _items(
         self, visitor: Visitor, leaf: Integration, source: ResolvedSource, shown: Sequence[Pointer],
         *, deadline_s: float | None = None, fresh: bool = False,
-    ) -> Mapping[str, Item]:  # fmt: skip
+    ) -> tuple[Mapping[str, Item], float]:  # fmt: skip
+        """The items by reference, and until when they hold, on the monotonic clock."""
         with open_upstream(
             self._connector, leaf, source, visitor.caller, deadline_s=deadline_s, fresh=fresh
         ) as upstream:
             if not shown:
                 leaf.check_list(upstream)
-                return {}
+                return {}, upstream.holds_until
             items = leaf.fetch_many(upstream, [pointer.reference for pointer in shown])
-            return located(leaf, upstream, items, shown)
+            return located(leaf, upstream, items, shown), upstream.holds_until
 
     def item(self, visitor: Visitor, integration: str, obj: ObjectRef, reference: str) -> Row:
         """One linked item with its excerpt. Raises NotFound when this object does not point there."""
@@ -493,8 +495,8 @@ class Links:
 
     def _first_pointers(self, leaf: Integration, source: ResolvedSource, obj: ObjectRef) -> list[Pointer]:
         """The newest pointers of an object, for the body of a failure."""
-        links, _ = pointers.read_page(leaf, obj, DEFAULT_LIMIT, 1)
-        return pointers.as_pointers(leaf, source.config, links)
+        shown, _ = pointers.read_page(leaf, source.config, obj, DEFAULT_LIMIT, 1)
+        return shown
 
 
 def _added(visitor: Visitor, leaf: Integration, obj: ObjectRef, item: Item) -> Link:
@@ -513,8 +515,8 @@ def _beside_newest(visitor: Visitor, leaf: Integration, obj: ObjectRef) -> Mappi
     """The values of a form for an item beside the one that was linked last, for those who may see that one."""
     if not visitor.principal.may(Action.VIEW):
         return {}
-    links, _ = pointers.read_page(leaf, obj, 1, 1)
-    return leaf.values_beside(links[0].reference) if links else {}
+    newest, _ = pointers.read_page(leaf, None, obj, 1, 1)
+    return leaf.values_beside(newest[0].reference) if newest else {}
 
 
 def _record_uncertain(

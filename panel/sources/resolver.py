@@ -29,6 +29,7 @@ from panel.sources.draft import Draft, read_draft
 from panel.sources.options import check_options
 from panel.storage.engine import db
 from panel.storage.models import Source
+from panel.storage.revision import Kept, Revision
 
 _CONNECTOR_DISABLED = Problem(Reason.CONNECTOR_DISABLED, "OpenConnector is switched off.")
 
@@ -108,12 +109,15 @@ _COLUMNS = tuple(Source.__mapper__.columns.keys())
 class SourceResolver:
     """Finds the source of an integration and turns it into a ``SourceConfig``."""
 
-    def __init__(self, vault: Vault, registry: Registry, switches: Switches, ca_folders: Sequence[Path]) -> None:
+    def __init__(
+        self, vault: Vault, registry: Registry, switches: Switches, ca_folders: Sequence[Path], revision: Revision
+    ) -> None:
         self._ca_folders = ca_folders
         self._vault = vault
         self._registry = registry
         self._switches = switches
         self._resolved_before = _ResolvedBefore()
+        self._kept: Kept[ResolvedSource] = Kept(revision, most=1000)
 
     def find(self, slug: str) -> Source | None:
         return db.session.scalar(select(Source).where(Source.slug == slug))
@@ -151,7 +155,18 @@ class SourceResolver:
             raise ProviderUnavailable(_CONNECTOR_DISABLED)
 
     def resolve(self, leaf: Integration) -> ResolvedSource:
-        """The source of an integration, read together with the connector's switch in one statement."""
+        """The source of an integration, read together with the connector's switch in one statement.
+
+        It is not read again while nothing in the database has changed.
+        """
+        kept = self._kept.find(leaf.id)
+        if kept is None:
+            at = self._kept.begin()
+            kept = self._read(leaf)
+            self._kept.keep(leaf.id, kept, at)
+        return kept
+
+    def _read(self, leaf: Integration) -> ResolvedSource:
         row = db.session.execute(select(Source, CONNECTOR_ON).where(Source.slug == leaf.id)).one_or_none()
         if row is None:
             is_on = self._switches.connector_on()

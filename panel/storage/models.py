@@ -237,6 +237,15 @@ class ApiToken(Model):
     last_used_at: Mapped[datetime | None] = mapped_column(Moment)
 
 
+class RevisionNumber(Model):
+    """One row with a number that triggers advance; see ``panel/storage/revision.py``."""
+
+    __tablename__ = "revision"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    value: Mapped[int] = mapped_column(BigInteger)
+
+
 class Switch(Model):
     """A setting that administrators change at run time (the connector's on/off)."""
 

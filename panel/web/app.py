@@ -12,6 +12,7 @@ from panel.web import error_pages, formatting, log_lines, object_paths, page_com
 from panel.web.admin import blueprint as admin
 from panel.web.api import views as api
 from panel.web.auth import proxies, rules, same_origin
+from panel.web.auth.session import CookieSessions
 from panel.web.context import begin_request, end_request
 from panel.web.mcp import server as mcp
 from panel.web.security_headers import add_headers
@@ -37,6 +38,7 @@ def install(app: Flask) -> None:
     """Install everything. Hooks run in the order in which they are registered here."""
     app.url_map.converters["int"] = IdConverter
     with_bearer_token = (api.bp, mcp.bp, embed.bp)
+    app.session_interface = CookieSessions()
     static_files.install(app)
     object_paths.install(app)
     app.before_request(begin_request)

@@ -24,8 +24,9 @@ def panel() -> Panel:
 
 def new_reference() -> str:
     """A short request id such as ``LP-9D2M-07``, which people can read out and search in the logs."""
-    word = "".join(secrets.choice(_ALPHABET) for _ in range(4))
-    return f"LP-{word}-{secrets.randbelow(100):02}"
+    number = secrets.randbits(64)
+    word = "".join(_ALPHABET[number >> shift & 31] for shift in (0, 5, 10, 15))
+    return f"LP-{word}-{(number >> 20) % 100:02}"
 
 
 def begin_request() -> None:

@@ -41,11 +41,19 @@ def allow_form_to(origin: str) -> None:
     g.form_target = origin
 
 
+def _policy(ancestors: str = "'none'", form_target: str = "") -> str:
+    rules = {**POLICY, "form-action": f"'self' {form_target}"} if form_target else POLICY
+    return "; ".join(f"{name} {value}" for name, value in {**rules, "frame-ancestors": ancestors}.items())
+
+
+_USUAL_POLICY = _policy()
+
+
 def add_headers(response: Response) -> Response:
     ancestors = g.get("frame_ancestors", "'none'")
-    rules = {**POLICY, "form-action": f"'self' {g.form_target}"} if "form_target" in g else POLICY
-    policy = "; ".join(f"{name} {value}" for name, value in rules.items())
-    response.headers["Content-Security-Policy"] = f"{policy}; frame-ancestors {ancestors}"
+    is_usual = ancestors == "'none'" and "form_target" not in g
+    policy = _USUAL_POLICY if is_usual else _policy(ancestors, g.get("form_target", ""))
+    response.headers["Content-Security-Policy"] = policy
     if ancestors == "'none'":
         response.headers["X-Frame-Options"] = "DENY"
     response.headers["X-Content-Type-Options"] = "nosniff"

@@ -53,7 +53,7 @@ def test_d_creates_a_page(sign_in: Callable[[str], Page], running, complaints: l
     page = sign_in(f"{OBJECT}/integrations/xwiki")
 
     page.get_by_text("Create page").first.click()
-    page.get_by_label("Space").fill("Sandbox")
+    page.get_by_label("Space", exact=True).select_option("Sandbox")
     page.get_by_label("Title").fill("Notes of the hearing")
     page.get_by_role("button", name="Create and link").click()
 

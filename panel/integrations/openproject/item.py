@@ -81,7 +81,7 @@ def to_row(item: Item) -> dict[str, Any]:
 
 def number_of(payload: object) -> str | None:
     """The number of a work package as a string, from ``id`` or, failing that, from its own link."""
-    if not isinstance(payload, Mapping):
+    if not isinstance(payload, dict):
         return None
     value = payload.get("id")
     written = str(value) if isinstance(value, int | str) and not isinstance(value, bool) else ""
@@ -93,7 +93,7 @@ def number_of(payload: object) -> str | None:
 
 def status_of(payload: object) -> Status:
     """A status from its own JSON."""
-    value = payload if isinstance(payload, Mapping) else {}
+    value = payload if isinstance(payload, dict) else {}
     is_closed = value.get("isClosed")
     return Status(plain(value.get("name")), is_closed if isinstance(is_closed, bool) else None, color_of(value))
 
@@ -106,8 +106,8 @@ def has_own_status(payload: Mapping[str, Any]) -> bool:
 def link(payload: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     """One of the ``_links``; empty when it is not there."""
     links = payload.get("_links")
-    value = links.get(name) if isinstance(links, Mapping) else None
-    return value if isinstance(value, Mapping) else {}
+    value = links.get(name) if isinstance(links, dict) else None
+    return value if isinstance(value, dict) else {}
 
 
 def color_of(payload: Mapping[str, Any]) -> str | None:
@@ -157,8 +157,8 @@ def _status(payload: Mapping[str, Any], statuses: Statuses) -> Status | None:
 
 def _embedded(payload: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     embedded = payload.get("_embedded")
-    value = embedded.get(name) if isinstance(embedded, Mapping) else None
-    return value if isinstance(value, Mapping) else {}
+    value = embedded.get(name) if isinstance(embedded, dict) else None
+    return value if isinstance(value, dict) else {}
 
 
 def _lock_version(payload: Mapping[str, Any]) -> str | None:
@@ -168,7 +168,7 @@ def _lock_version(payload: Mapping[str, Any]) -> str | None:
 
 def _excerpt(payload: Mapping[str, Any]) -> str:
     description = payload.get("description")
-    raw = description.get("raw") if isinstance(description, Mapping) else None
+    raw = description.get("raw") if isinstance(description, dict) else None
     return plain(raw, limit=EXCERPT_LENGTH)
 
 

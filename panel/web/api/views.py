@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
 from werkzeug.exceptions import HTTPException
 
-from panel.core.domain import ConnectionTest, ObjectRef, Step
-from panel.core.errors import InvalidInput, NotFound
+from panel.accounts.principal import Action
+from panel.core.domain import ConnectionTest, Listing, ObjectRef, Step
+from panel.core.errors import InvalidInput, NotFound, ProviderUnavailable
 from panel.core.text import refuse_surrogates
 from panel.core.version import VERSION
 from panel.integrations.contract import Integration
+from panel.links.kept_lists import KeptList
 from panel.links.service import DEFAULT_LIMIT, Visitor
 from panel.sources.service import Saved
+from panel.storage.engine import db
 from panel.web.api.description import openapi_document
 from panel.web.auth.bearer import Unauthorized, unauthorized
 from panel.web.choices import choices_json, find_choices
 from panel.web.context import acting, admitted, leaves_for, panel, visitor
+from panel.web.error_bodies import error_body, json_error
 from panel.web.parsing import (
     PICKER_LENGTH,
     PICKER_LIMIT,
@@ -65,14 +70,6 @@ def _payload() -> dict[str, Any]:
 # --- response --------------------------------------------------------------------------------------------------------
 
 
-def _with_etag(body: dict[str, Any]) -> Response:
-    text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
-    response = Response(text + "\n", content_type="application/json")
-    response.set_etag(hashlib.sha256(text.encode()).hexdigest()[:32])
-    response.make_conditional(request)
-    return response
-
-
 # --- objects ---------------------------------------------------------------------------------------------------------
 
 
@@ -82,8 +79,45 @@ def _list(register: str, schema: str, object_id: str, integration: str) -> Respo
     page = positive("_page", request.args.get("_page"), 1)
     obj = object_ref(register, schema, object_id)
     search = search_text("_search", request.args.get("_search", ""), SEARCH_LENGTH)
-    listing = panel().links.listing(who, integration, obj, limit=limit, page=page, search=search)
-    return _with_etag(list_json(leaf, listing))
+    who.principal.require(Action.VIEW, obj, integration)
+    key = (integration, obj, limit, page, search)
+    answer = panel().kept_lists.find(key)
+    if answer is None:
+        # The check of the token has ended, and what follows shall see a state that is not older than the revision.
+        db.session.rollback()
+        revision = panel().kept_lists.begin()
+        listing = panel().links.listing(who, integration, obj, limit=limit, page=page, search=search)
+        answer = _list_answer(leaf, listing)
+        panel().kept_lists.keep(key, answer, revision)
+    elif answer.reason is not None:
+        panel().call_log.note(integration, who.caller, answer.reason)
+    return _list_response(answer)
+
+
+def _list_answer(leaf: Integration, listing: Listing) -> KeptList:
+    """The answer for a listing. Raises ProviderUnavailable for a problem that may end by itself."""
+    try:
+        body = list_json(leaf, listing)
+    except ProviderUnavailable as exc:
+        if listing.holds_until <= time.monotonic():
+            raise
+        failure = json_error(error_body(exc, public_url=panel().config.public_url))
+        return KeptList(failure.get_data(), "", failure.status_code, listing.holds_until, exc.reason)
+    text = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+    return KeptList(text + b"\n", hashlib.sha256(text).hexdigest()[:32], 200, listing.holds_until)
+
+
+def _list_response(answer: KeptList) -> Response:
+    """304 for a client that has this list already."""
+    if answer.reason is not None:
+        return Response(answer.body, answer.status, content_type="application/json")
+    if request.if_none_match.contains_weak(answer.etag):
+        response = Response(status=304)
+        del response.headers["Content-Type"]
+    else:
+        response = Response(answer.body, content_type="application/json")
+    response.set_etag(answer.etag)
+    return response
 
 
 def _link(register: str, schema: str, object_id: str, integration: str) -> tuple[Response, int]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import secrets
 from urllib.parse import urlsplit
 
-from flask import current_app, g, request, session
+from flask import Flask, Request, current_app, g, request, session
+from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from itsdangerous import BadSignature, URLSafeSerializer
 from werkzeug import Response
 
@@ -22,6 +23,14 @@ from panel.web.log_lines import note_failed_sign_in
 PROOF = "proof"
 DEVICE_COOKIE = "leafpanel-device"
 DEVICE_S = 180 * 24 * 3600
+
+
+class CookieSessions(SecureCookieSessionInterface):
+    """Opens the session of a request. Programs send no cookie, and then there is no signature to check."""
+
+    def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
+        has_cookie = self.get_cookie_name(app) in request.cookies
+        return super().open_session(app, request) if has_cookie else self.session_class()
 
 
 class SignInNeeded(PanelError):
