@@ -7,7 +7,7 @@ BIN := $(V)/bin
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run serve test torture lint fmt bench lock clean
+.PHONY: help run serve test torture lint fmt css bench lock clean
 
 help: ## Show what there is
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -40,6 +40,9 @@ lint: $(V)/.dev ## Format, style, types and the direction of imports
 fmt: $(V)/.dev ## Format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+css: $(V)/.dev ## Write the part of Bootstrap's CSS that the pages use
+	$(BIN)/python tools/bootstrap_css.py
 
 bench: $(V)/.dev ## Measure what the README states
 	$(BIN)/python -m benchmarks

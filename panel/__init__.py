@@ -51,7 +51,7 @@ def create_app(config: Config | None = None, *, registry: Registry | None = None
 
     log_text.install()
     config = config or load()
-    app = Flask(__name__)
+    app = Flask(__name__, static_folder=None)
     app.config.update(
         flask_settings(config),
         SECRET_KEY=config.secret_key,
@@ -60,7 +60,6 @@ def create_app(config: Config | None = None, *, registry: Registry | None = None
         SESSION_COOKIE_SAMESITE="Lax",
         SESSION_COOKIE_SECURE=config.is_encrypted,
         MAX_CONTENT_LENGTH=1024 * 1024,
-        BOOTSTRAP_SERVE_LOCAL=True,
         WTF_CSRF_TIME_LIMIT=None,
         # It asks for a referrer, and our pages send none; `origins` looks at what browsers send instead.
         WTF_CSRF_SSL_STRICT=False,

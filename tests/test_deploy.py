@@ -28,6 +28,9 @@ daemon off; pid {folder}/nginx.pid; error_log {folder}/main.log;
 {user}
 events {{}}
 http {{
+    # As in the file that Debian installs.
+    gzip on;
+    gzip_min_length 20;
     access_log off;
     client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
     uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
@@ -52,7 +55,8 @@ class Front:
         )
         connection.request(method, path, body, {"Host": HOST, **(headers or {})})
         answer = connection.getresponse()
-        text = answer.read().decode()
+        body = answer.read()
+        text = "" if answer.headers["Content-Encoding"] else body.decode()
         connection.close()
         return answer.status, answer.headers, text
 
@@ -172,3 +176,17 @@ def test_no_log_contains_the_query(front: Front) -> None:
         assert time.monotonic() < end, "nginx logged no request"
         time.sleep(0.02)
     assert not [path.name for path in front.folder.glob("*.log") if "canary" in path.read_text("utf-8")]
+
+
+@pytest.mark.parametrize(
+    ("path", "site", "coding"),
+    [
+        ("/static/tab.js", "cross-site", "gzip"),
+        ("/admin/sign-in", "same-origin", "gzip"),
+        ("/admin/sign-in", "cross-site", None),
+    ],
+)
+def test_nginx_leaves_compression_to_the_panel(front: Front, path: str, site: str, coding: str | None) -> None:
+    _, headers, _ = front.request("GET", path, headers={"Accept-Encoding": "gzip", "Sec-Fetch-Site": site})
+
+    assert headers["Content-Encoding"] == coding

@@ -78,7 +78,9 @@ def test_the_wheel_contains_every_file_of_the_package_the_migrations_and_the_tem
 def test_the_wheel_states_version_and_licence(metadata: Message) -> None:
     assert (metadata["Name"], metadata["Version"]) == ("leafpanel", VERSION)
     assert metadata["License-Expression"] == "Apache-2.0"
-    assert metadata.get_all("License-File") == ["LICENSE", "panel/static/vendor/htmx/LICENSE"]
+    assert metadata.get_all("License-File") == [
+        "LICENSE", "panel/static/bootstrap/LICENSE", "panel/static/vendor/htmx/LICENSE",
+    ]  # fmt: skip
 
 
 def requirements_in(text: str) -> dict[str, Requirement]:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from flask import Flask
-from flask_bootstrap import Bootstrap5
 from flask_wtf import CSRFProtect
 from werkzeug.routing import IntegerConverter, Map
 
-from panel.web import error_pages, formatting, log_lines, object_paths
+from panel.web import error_pages, formatting, log_lines, object_paths, page_compression, static_files
 from panel.web.admin import blueprint as admin
 from panel.web.api import views as api
 from panel.web.auth import proxies, rules, same_origin
@@ -40,7 +39,7 @@ def install(app: Flask) -> None:
     app.url_map.converters["int"] = IdConverter
     with_bearer_token = (api.bp, mcp.bp, embed.bp)
     app.session_interface = CookieSessions()
-    Bootstrap5(app)
+    static_files.install(app)
     object_paths.install(app)
     app.before_request(begin_request)
     log_lines.install(app)
@@ -53,6 +52,7 @@ def install(app: Flask) -> None:
     app.before_request(rules.admit)
     csrf.init_app(app)
     app.after_request(add_headers)
+    page_compression.install(app, without_session=(embed.bp.name,))
     app.after_request(end_request)
     formatting.install(app)
     render.install(app, app.extensions["leafpanel"].registry)

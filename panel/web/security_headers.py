@@ -5,6 +5,7 @@ from __future__ import annotations
 from flask import Response, g, request
 
 from panel.web.context import panel
+from panel.web.static_files import ENDPOINT, HOST_SCRIPT
 
 POLICY = {
     "default-src": "'none'",
@@ -28,8 +29,6 @@ FEATURES = (
 PERMISSIONS = ", ".join(f"{feature}=()" for feature in FEATURES)
 
 YEAR_S = 365 * 24 * 3600
-
-FILES = frozenset({"static", "bootstrap.static"})
 
 
 def allow_framing_by(origins: str) -> None:
@@ -65,11 +64,11 @@ def add_headers(response: Response) -> Response:
     if panel().config.is_encrypted:
         # HSTS. TLS may end at a proxy, so the decision is by PANEL_PUBLIC_URL and not by the request.
         response.headers["Strict-Transport-Security"] = f"max-age={YEAR_S}; includeSubDomains"
-    if request.endpoint not in FILES:
+    if request.endpoint != ENDPOINT:
         response.headers["Cache-Control"] = "no-store, private"
     return response
 
 
 def _is_cross_origin_script() -> bool:
     """Whether the response is the script that host applications load from their own origin."""
-    return request.endpoint == "static" and request.view_args == {"filename": "embed.js"}
+    return request.endpoint == ENDPOINT and request.view_args == {"filename": HOST_SCRIPT}

@@ -15,7 +15,7 @@ from werkzeug.routing import Rule
 
 ACTIONS = ("list-integrations", "list", "get", "link", "create", "search", "health")
 METHODS = ("GET", "POST", "PATCH", "DELETE")
-SKIPPED = ("static", "bootstrap.static")
+SKIPPED = ("static",)
 LEAVES = ("xwiki", "openproject")
 HOSTILE = (
     "", " ", "'", '"', "<script>alert(1)</script>", "../../etc/passwd", "%2e%2e%2f", "a\x00b", "é", "\U0001f600",

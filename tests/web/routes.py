@@ -21,7 +21,7 @@ FIXED = {
     "register": "demo", "schema": "case", "object_id": "1", "integration": "xwiki", "slug": "xwiki",
     "reference": PAGE, "entity_id": PAGE, "name": "xwiki-openconnector-source",
 }  # fmt: skip
-FILES = {"static": "leafpanel.css", "bootstrap.static": "css/bootstrap.min.css"}
+FILES = {"static": "leafpanel.css"}
 
 BOOKKEEPING = frozenset({"call", "instance", "source_check"})
 """What grows by being read."""

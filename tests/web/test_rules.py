@@ -64,7 +64,6 @@ PUBLIC = "nfvearwtgomlpc"
 # Addresses name the integration xwiki where they name one, so ``o`` and ``p`` reach those that name none.
 REACHES = {
     "GET static": PUBLIC,
-    "GET bootstrap.static": PUBLIC,
     "GET api.openapi": PUBLIC,
     #
     "GET admin.sign_in": PUBLIC,

@@ -82,7 +82,6 @@ TAB: Mapping[str, Right] = {
 
 RULES: Mapping[str, Rule] = {
     "GET static": PUBLIC,
-    "GET bootstrap.static": PUBLIC,
     "GET api.openapi": PUBLIC,
     #
     "GET admin.sign_in": PUBLIC,
