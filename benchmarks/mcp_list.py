@@ -21,7 +21,7 @@ from panel.accounts.principal import SCOPES, Principal
 from panel.config import load
 from panel.connector import Caller
 from panel.core.domain import ObjectRef
-from panel.links.service import Visitor
+from panel.links.visitor import Visitor
 from panel.logs.audit import Actor
 from panel.sandbox.openproject import OpenProjectStandIn
 from panel.sandbox.standin import RunningServer, mounted

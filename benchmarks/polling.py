@@ -21,7 +21,7 @@ from panel.accounts.api_tokens import TokenRequest
 from panel.accounts.principal import SCOPES, Principal
 from panel.config import SERVER_THREADS, load
 from panel.connector import Caller
-from panel.links.service import Visitor
+from panel.links.visitor import Visitor
 from panel.sandbox.openproject import OpenProjectStandIn
 from panel.sandbox.standin import RunningServer, mounted
 from panel.services import Panel

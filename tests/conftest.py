@@ -29,7 +29,7 @@ from support import (
 from panel.accounts.principal import Action, Principal
 from panel.connector import Caller
 from panel.integrations.registry import Registry
-from panel.links.service import Visitor
+from panel.links.visitor import Visitor
 from panel.services import Panel
 
 # Where pytest makes the folders of the tests.

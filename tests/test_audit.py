@@ -19,7 +19,7 @@ from support import ALICE, CASE, CONSOLE, Upstreams, xwiki_values
 from panel.accounts.api_tokens import TokenRequest
 from panel.accounts.principal import Action, Principal
 from panel.core.errors import Conflict, NotFound, NotRecorded, PanelError, ProviderUnavailable, Uncertain
-from panel.links.service import Visitor
+from panel.links.visitor import Visitor
 from panel.logs import audit
 from panel.logs.audit import Actor, AuditAction
 from panel.services import Panel

@@ -23,7 +23,7 @@ from panel.connector import Caller, SourceConfig
 from panel.connector.endpoint import outline_of
 from panel.core.clock import now
 from panel.core.reasons import Reason
-from panel.links.service import Visitor
+from panel.links.visitor import Visitor
 from panel.logs import call_query
 from panel.logs.calls import CallFilter, CallLog
 from panel.services import Panel

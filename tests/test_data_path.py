@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Engine, event, update
 from support import CASE, CASE_PATH, CONSOLE, Upstreams, api_token
 
 import panel
-from panel.links.service import Visitor
+from panel.links.visitor import Visitor
 from panel.storage.engine import db
 from panel.storage.models import Source
 

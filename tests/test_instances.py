@@ -13,7 +13,7 @@ from panel.connector import Caller
 from panel.core.domain import ConnectionTest, Health
 from panel.core.errors import Conflict, WrongInstance
 from panel.core.health import HealthStatus
-from panel.links.service import Visitor
+from panel.links.visitor import Visitor
 from panel.sandbox.xwiki_seeds import SET_UP
 from panel.services import Panel
 from panel.sources.instances import differs

@@ -14,7 +14,7 @@ from sqlalchemy import text
 from support import CASE, CASE_PATH, CONSOLE, MakeApp, Upstreams, api_token, openproject_values, xwiki_values
 
 from panel.accounts.api_tokens import TokenRequest
-from panel.links.service import Visitor
+from panel.links.visitor import Visitor
 from panel.services import Panel
 from panel.storage.engine import Model, db
 from panel.storage.models import ApiToken, AuditEntry, EmbedApp, EmbedKey, Instance, Link, Source, Switch

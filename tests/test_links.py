@@ -16,7 +16,8 @@ from panel.connector.limiter import Breaker
 from panel.core.domain import ObjectRef, State
 from panel.core.errors import AlreadyLinked, Conflict, Forbidden, InvalidInput, NotFound, ProviderUnavailable
 from panel.core.reasons import Reason
-from panel.links.service import Links, Visitor
+from panel.links.service import Links
+from panel.links.visitor import Visitor
 from panel.services import Panel
 
 OTHER = ObjectRef("demo", "case", "2")

@@ -26,7 +26,7 @@ from panel.core.errors import (
     ProviderUnavailable,
 )
 from panel.core.reasons import Reason
-from panel.links.service import Visitor
+from panel.links.visitor import Visitor
 from panel.services import Panel
 from panel.storage.engine import db
 from panel.storage.models import AuditEntry, Link

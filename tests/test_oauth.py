@@ -46,7 +46,7 @@ from panel.core.errors import InvalidInput, NotFound, ProviderUnavailable, Rejec
 from panel.core.health import AuthStatus
 from panel.core.reasons import Reason
 from panel.integrations.contract import Integration
-from panel.links.service import Visitor
+from panel.links.visitor import Visitor
 from panel.sandbox.openproject import OAUTH_CLIENT, OAUTH_SECRET
 from panel.sandbox.openproject_oauth import OAuthServer
 from panel.sandbox.standin import RunningServer

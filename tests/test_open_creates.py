@@ -22,7 +22,7 @@ from panel import create_app
 from panel.config import load
 from panel.core.errors import Conflict, Forbidden, Uncertain
 from panel.links import open_creates
-from panel.links.service import Visitor
+from panel.links.visitor import Visitor
 from panel.services import Panel
 from panel.storage.engine import alembic, db
 from panel.storage.models import CreateIntent, OpenCreate

@@ -15,7 +15,7 @@ from web.tab_reader import get
 
 from panel.core.errors import Conflict, NotRecorded, PanelError
 from panel.links import open_updates
-from panel.links.service import Visitor
+from panel.links.visitor import Visitor
 from panel.services import Panel
 from panel.storage.engine import db
 from panel.storage.models import AuditEntry, OpenUpdate

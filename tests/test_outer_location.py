@@ -10,7 +10,7 @@ from support import ALICE, CASE, Upstreams, openproject_values, xwiki_values
 
 from panel.connector import Caller
 from panel.core.errors import InvalidInput
-from panel.links.service import Visitor
+from panel.links.visitor import Visitor
 from panel.services import Panel
 
 OUTER = "http://projects.example.org/openproject"

@@ -87,7 +87,8 @@ from panel.connector import Connector, SourceConfig
 from panel.connector.limiter import Limiter
 from panel.core.clock import now
 from panel.core.errors import AlreadyLinked, Conflict, NotFound
-from panel.links.service import Links, Visitor
+from panel.links.service import Links
+from panel.links.visitor import Visitor
 from panel.logs.call_query import hours, outcomes
 from panel.sandbox.openproject_oauth import OAuthServer
 from panel.services import Panel

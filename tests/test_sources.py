@@ -16,7 +16,7 @@ from support import ALICE, Upstreams, actor, openproject_values, xwiki_values
 from panel.connector import Caller
 from panel.core.errors import Conflict, InvalidInput, NotFound, ProviderUnavailable, Rejected
 from panel.core.reasons import Reason
-from panel.links.service import Visitor
+from panel.links.visitor import Visitor
 from panel.sandbox.standin import RunningServer, Wsgi
 from panel.sandbox.xwiki import XWikiStandIn
 from panel.services import Panel

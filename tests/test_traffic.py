@@ -20,7 +20,7 @@ from panel.connector import Breaker, Caller, Connector, Deadline, SourceConfig, 
 from panel.connector.limiter import PROBE_EVERY_S, Counts, Limiter, Rate
 from panel.core.errors import ProviderUnavailable
 from panel.core.reasons import Reason
-from panel.links.service import Visitor
+from panel.links.visitor import Visitor
 from panel.services import Panel
 from panel.storage.engine import db
 from panel.storage.models import Call

@@ -12,8 +12,9 @@ from panel.core.errors import AlreadyLinked, InvalidInput, NotSupported
 from panel.integrations.registry import Registry
 from panel.links import pointers
 from panel.links.pasted import resolve_pasted
-from panel.links.service import DEFAULT_LIMIT, Visitor
+from panel.links.reading import DEFAULT_LIMIT
 from panel.links.upstream import open_upstream
+from panel.links.visitor import Visitor
 from panel.sources.instances import Instances
 from panel.sources.resolver import SourceResolver
 

@@ -12,8 +12,8 @@ from panel.integrations.contract import Integration
 from panel.integrations.registry import Registry
 from panel.links import pointers
 from panel.links.pasted import resolve_pasted
-from panel.links.service import Visitor
 from panel.links.upstream import open_upstream
+from panel.links.visitor import Visitor
 from panel.sources.instances import Instances
 from panel.sources.resolver import ResolvedSource, SourceResolver
 

@@ -8,7 +8,7 @@ from typing import Any
 from panel.core.domain import Choices, ObjectRef
 from panel.core.errors import InvalidInput
 from panel.integrations.contract import Integration
-from panel.links.service import Visitor
+from panel.links.visitor import Visitor
 from panel.web.context import panel
 from panel.web.parsing import SEARCH_LENGTH, create_values, field_named, search_text
 

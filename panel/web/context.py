@@ -10,7 +10,7 @@ from flask import Response, current_app, g, request
 from panel.accounts.principal import Principal
 from panel.connector import Caller
 from panel.integrations.contract import Integration
-from panel.links.service import Visitor
+from panel.links.visitor import Visitor
 from panel.logs.audit import Actor
 from panel.services import Panel
 

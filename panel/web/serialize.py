@@ -9,7 +9,7 @@ from typing import Any
 from panel.core.domain import Health, Item, Listing, Row, State
 from panel.core.health import AuthStatus
 from panel.integrations.contract import Integration
-from panel.links.service import Found
+from panel.links.reading import Found
 from panel.web.context import panel
 from panel.web.error_bodies import unavailable
 

@@ -27,7 +27,7 @@ from panel.accounts.principal import Action, Principal
 from panel.config import load
 from panel.connector import Caller
 from panel.core.errors import PanelError
-from panel.links.service import Visitor
+from panel.links.visitor import Visitor
 from panel.sandbox.openproject import OpenProjectStandIn
 from panel.sandbox.standin import RunningServer, mounted
 from panel.sandbox.xwiki import XWikiStandIn

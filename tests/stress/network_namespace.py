@@ -31,7 +31,7 @@ from panel.config import load
 from panel.connector import Auth, AuthKind, Caller, Connector, Deadline, Secret, SourceConfig
 from panel.connector.limiter import NoLimits
 from panel.core.errors import PanelError
-from panel.links.service import Visitor
+from panel.links.visitor import Visitor
 from panel.sandbox.openproject import OpenProjectStandIn
 from panel.sandbox.standin import RunningServer, mounted
 from panel.sandbox.xwiki import XWikiStandIn

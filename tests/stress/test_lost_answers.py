@@ -27,7 +27,7 @@ from support import (
 from werkzeug.wrappers import Request, Response
 
 from panel.links import open_creates
-from panel.links.service import Visitor
+from panel.links.visitor import Visitor
 from panel.sandbox.broken_answers import BREAKS, BrokenAnswer
 from panel.services import Panel
 from panel.storage.engine import db

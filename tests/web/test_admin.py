@@ -14,7 +14,7 @@ from support import ALICE, CASE, CONSOLE, MakeApp, Upstreams, actor, signed_in_c
 from panel.accounts.api_tokens import TokenRequest
 from panel.connector import Caller
 from panel.integrations.registry import load_registry
-from panel.links.service import Visitor
+from panel.links.visitor import Visitor
 from panel.sources.service import Sources
 
 PASSWORD = "correct horse battery"

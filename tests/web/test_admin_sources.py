@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 from pages import Behind, fill, links, post, source_form
 from support import ALICE, CASE, Upstreams, actor, openproject_values, signed_in_client, xwiki_values
 
-from panel.links.service import Visitor
+from panel.links.visitor import Visitor
 
 CANARY = "CANARY-7f3a-secret"
 XWIKI = "/admin/sources/xwiki"

@@ -12,7 +12,7 @@ from pages import csrf, post
 from support import CASE, Upstreams
 
 from panel.connector import Caller
-from panel.links.service import Visitor
+from panel.links.visitor import Visitor
 from panel.services import Panel
 
 TRACKER = "/admin/sources/openproject"

@@ -23,7 +23,7 @@ from panel.core.health import HealthStatus
 from panel.integrations.contract import Integration
 from panel.integrations.descriptor import Descriptor, Field
 from panel.integrations.registry import Registry, load_registry
-from panel.links.service import Visitor
+from panel.links.visitor import Visitor
 from panel.sandbox.openproject_state import CustomField, Right
 from panel.services import Panel
 from panel.storage.engine import alembic

@@ -28,7 +28,7 @@ from support import CASE, Upstreams, xwiki_values
 import panel
 from panel.core.reasons import Cause, Reason
 from panel.integrations.registry import load_registry
-from panel.links.service import Visitor
+from panel.links.visitor import Visitor
 from panel.services import Panel
 
 CHECKS = [status_code_conformance, content_type_conformance, response_headers_conformance, response_schema_conformance]

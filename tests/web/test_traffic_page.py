@@ -15,7 +15,7 @@ from support import CASE, Upstreams
 from panel.connector import SourceConfig
 from panel.connector.limiter import FAILURES_TO_OPEN, PROBE_EVERY_S
 from panel.core.clock import now
-from panel.links.service import Visitor
+from panel.links.visitor import Visitor
 from panel.services import Panel
 from panel.storage.engine import db
 from panel.storage.models import Call, Source

@@ -17,7 +17,8 @@ from panel.core.text import refuse_surrogates
 from panel.core.version import VERSION
 from panel.integrations.contract import Integration
 from panel.links.kept_lists import KeptList
-from panel.links.service import DEFAULT_LIMIT, Visitor
+from panel.links.reading import DEFAULT_LIMIT
+from panel.links.visitor import Visitor
 from panel.sources.service import Saved
 from panel.storage.engine import db
 from panel.web.api.description import openapi_document

@@ -12,7 +12,8 @@ from panel.core.errors import Forbidden, InvalidInput, NotFound, PanelError
 from panel.core.text import refuse_surrogates
 from panel.core.text_limits import REFERENCE_LENGTH, refuse_longer
 from panel.integrations.contract import Integration
-from panel.links.service import DEFAULT_LIMIT, Visitor
+from panel.links.reading import DEFAULT_LIMIT
+from panel.links.visitor import Visitor
 from panel.storage.engine import STORAGE_FAILURES
 from panel.web.auth.rules import TOOL
 from panel.web.choices import choices_json, find_choices

@@ -11,7 +11,7 @@ from flask import g, request, url_for
 from panel.accounts.embed_tokens import THEMES
 from panel.accounts.principal import Action, Principal
 from panel.core.domain import ObjectRef
-from panel.links.service import Visitor
+from panel.links.visitor import Visitor
 from panel.web.auth.rules import embed_grant
 from panel.web.context import admitted, visitor
 from panel.web.parsing import object_ref
