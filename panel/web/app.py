@@ -16,8 +16,8 @@ from panel.web.auth.session import CookieSessions
 from panel.web.context import begin_request, end_request
 from panel.web.mcp import server as mcp
 from panel.web.security_headers import add_headers
+from panel.web.tab import blueprint as tab
 from panel.web.tab import embed, render
-from panel.web.tab import views as tab
 
 csrf = CSRFProtect()
 

@@ -7,7 +7,7 @@ from typing import Any
 from flask import render_template
 
 from panel.web.auth.bearer import Unauthorized
-from panel.web.tab.views import blueprint
+from panel.web.tab.blueprint import blueprint
 from panel.web.tab.visit import EMBEDDED
 
 bp = blueprint(EMBEDDED, "/embed")
