@@ -116,7 +116,7 @@ class Poison:
         self.texts: list[str] = []
         self.urls: list[str] = []
         self.escapes = False
-        """Titles of xWiki are HTML: a text in one is escaped, as the real server does."""
+        """Some titles of xWiki are HTML: a text in one is escaped, as the real server does."""
         self.refusal: Callable[[Request], Response | None] = lambda request: None
         self.sent: dict[str, list[str]] = defaultdict(list)
         self._turn: dict[str, int] = defaultdict(int)
@@ -150,9 +150,9 @@ class Poison:
             return [self._spoiled(one, parent) for one in value]
         if not isinstance(value, dict):
             return value
-        return {key: self._spoiled_member(key, one, parent) for key, one in value.items()}
+        return {key: self._spoiled_member(key, one, parent, value) for key, one in value.items()}
 
-    def _spoiled_member(self, key: str, value: Any, parent: str) -> Any:
+    def _spoiled_member(self, key: str, value: Any, parent: str, around: dict[str, Any]) -> Any:
         if not isinstance(value, str):
             return self._spoiled(value, key)
         if key in URL_KEYS and self.urls:
@@ -163,9 +163,10 @@ class Poison:
             return f"xwiki:{self.next_text('spaces.id')}"
         if key in TEXT_KEYS and self.texts and value:
             text = self.next_text(f"{parent}.{key}")
-            return (
-                html.escape(text)
-                if self.escapes and key in ("title", "label") and parent in ("searchResults", "items")
-                else text
-            )
+            return html.escape(text) if self.escapes and key == "title" and _has_html_title(around, parent) else text
         return value
+
+
+def _has_html_title(value: dict[str, Any], parent: str) -> bool:
+    """Whether xWiki sends the title of this object as HTML: of a page, and of a hit without a score."""
+    return "rawTitle" in value or (parent == "searchResults" and not isinstance(value.get("score"), int | float))

@@ -10,6 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
+from urllib.request import Request as HttpRequest
+from urllib.request import urlopen
 
 import pytest
 from embedders import embedding_app, token_of
@@ -59,6 +61,15 @@ class World:
     cookie: str
     token: Callable[[ObjectRef], str]
     admin_pages: list[str]
+    admin_token: str
+
+    def close_breakers(self) -> None:
+        """Save both sources, so that failures of a while ago do not hold calls back."""
+        for slug in ("xwiki", "openproject"):
+            change = json.dumps({"description": f"Saved at {time.time()}"}).encode()
+            headers = {"Authorization": f"Bearer {self.admin_token}", "Content-Type": "application/json"}
+            saved = urlopen(HttpRequest(f"{self.url}/api/sources/{slug}", change, headers, method="PATCH"))
+            assert saved.status == 200
 
     def harm(self, *, texts: bool = False, addresses: bool = False, escapes: bool = False) -> None:
         for poison, path in ((self.xwiki, "/xwiki"), (self.openproject, "/openproject")):
@@ -86,7 +97,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     server, host = RunningServer(app), RunningServer(Response(FRAME, content_type="text/html"))
     # In a thread: the browser's driver keeps an event loop running in this one, where Flask then does not work.
     with ThreadPoolExecutor(1) as elsewhere:
-        cookie, secret = elsewhere.submit(
+        cookie, secret, admin_token = elsewhere.submit(
             fill, app, Upstreams(upstream, xwiki, openproject), f"http://localhost:{host.port}"
         ).result()
     with pytest.MonkeyPatch.context() as patch:
@@ -94,16 +105,16 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         patch.setattr("panel.web.tab.views.PICKER_SIZE", 100)
         patch.setitem(Links.listing.__kwdefaults__, "limit", PER_PAGE)
         yield World(
-            server.url, upstream.url, f"http://localhost:{host.port}", wiki, tracker, cookie, lambda obj: token_of(secret, obj), admin_pages(app)
+            server.url, upstream.url, f"http://localhost:{host.port}", wiki, tracker, cookie, lambda obj: token_of(secret, obj), admin_pages(app), admin_token
         )  # fmt: skip
     for one in (server, host, upstream):
         one.close()
 
 
-def fill(app: Any, upstreams: Upstreams, host: str) -> tuple[str, Secret]:
+def fill(app: Any, upstreams: Upstreams, host: str) -> tuple[str, Secret, str]:
     """As many things upstream as there are texts, linked to one object; and pointers that are hostile themselves.
 
-    The cookie of an administrator, and the secret of an application that shows the tab.
+    The cookie of an administrator, the secret of an application that shows the tab, and a token of an administrator.
     """
     with app.app_context():
         alembic.upgrade()
@@ -120,7 +131,8 @@ def fill(app: Any, upstreams: Upstreams, host: str) -> tuple[str, Secret]:
     numbers = upstreams.openproject.add_many(
         ALL, 1, subject=EVERYTHING + " {n}", author_id=5, assignee_id=5, description="x"
     )
-    token = {"Authorization": f"Bearer {api_token(app, 'admin')}"}
+    admin_token = api_token(app, "admin")
+    token = {"Authorization": f"Bearer {admin_token}"}
     for values in (xwiki_values(upstreams, max_concurrency=64), openproject_values(upstreams, max_concurrency=64)):
         made = app.test_client().post("/api/sources", json=values, headers=token)
         assert made.status_code == 201, made.text
@@ -139,7 +151,7 @@ def fill(app: Any, upstreams: Upstreams, host: str) -> tuple[str, Secret]:
     admin = signed_in_client(app, "alice", "admin")
     secret, cookie = embedding_app(admin, "Cases", host), admin.get_cookie("leafpanel")
     assert cookie is not None
-    return cookie.value, secret
+    return cookie.value, secret, admin_token
 
 
 def link(leaf: str, obj: ObjectRef, references: Any) -> None:
@@ -537,6 +549,7 @@ def degraded(watch: Watch, obj: ObjectRef, pages: int) -> None:
     finally:
         for poison in (watch.world.xwiki, watch.world.openproject):
             poison.refusal = lambda request: None
+        watch.world.close_breakers()
 
 
 def test_hostile_pointers_are_text_while_nothing_can_be_asked(watch: Watch, harmless: set[str]) -> None:
