@@ -18,32 +18,32 @@ down_revision: Union[str, Sequence[str], None] = "0016"
 branch_labels: Union[str, Sequence[str], None] = ()
 depends_on: Union[str, Sequence[str], None] = None
 
-# What an answer depends on, with the columns whose change counts; "" means every column.
-# The trail has a line for every other change, such as one that was made in an upstream.
+EVERY = ("INSERT", "UPDATE", "DELETE")
+TOKEN = "UPDATE OF name, scope, token_hash, registers, integrations, expires_at"
+# What an answer depends on. A line of the trail stands for every other change, such as one in an upstream; pruning
+# the trail changes no answer.
 WATCHED = {
-    "api_token": "name, scope, token_hash, registers, integrations, expires_at",
-    "audit_entry": "",
-    "embed_app": "",
-    "embed_key": "",
-    "instance": "",
-    "link": "",
-    "source": "",
-    "switch": "",
+    "api_token": ("INSERT", TOKEN, "DELETE"),
+    "audit_entry": ("INSERT",),
+    "embed_app": EVERY,
+    "embed_key": EVERY,
+    "instance": EVERY,
+    "link": EVERY,
+    "source": EVERY,
+    "switch": EVERY,
 }
-EVENTS = ("INSERT", "UPDATE", "DELETE")
 
 
-def _events(table: str) -> list[str]:
-    columns = WATCHED[table]
-    return [f"UPDATE OF {columns}" if event == "UPDATE" and columns else event for event in EVENTS]
+def _trigger(table: str, event: str) -> str:
+    return f"revision_{table}_{event.partition(' ')[0].lower()}"
 
 
 def _sqlite() -> list[str]:
     return [
-        f"""CREATE TRIGGER revision_{table}_{event.partition(" ")[0].lower()} AFTER {event} ON {table}
+        f"""CREATE TRIGGER {_trigger(table, event)} AFTER {event} ON {table}
         BEGIN UPDATE revision SET value = value + 1; END"""
-        for table in WATCHED
-        for event in _events(table)
+        for table, events in WATCHED.items()
+        for event in events
     ]
 
 
@@ -52,9 +52,9 @@ def _postgresql() -> list[str]:
     function = """CREATE FUNCTION revision_advance() RETURNS trigger LANGUAGE plpgsql AS $$
         BEGIN UPDATE revision SET value = value + 1; RETURN NULL; END $$"""
     return [function] + [
-        f"""CREATE CONSTRAINT TRIGGER revision_{table} AFTER {" OR ".join(_events(table))} ON {table}
+        f"""CREATE CONSTRAINT TRIGGER revision_{table} AFTER {" OR ".join(events)} ON {table}
         DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION revision_advance()"""
-        for table in WATCHED
+        for table, events in WATCHED.items()
     ]
 
 
@@ -74,9 +74,9 @@ def upgrade() -> None:
 def downgrade() -> None:
     """Downgrade schema."""
     if op.get_bind().dialect.name == "sqlite":
-        for table in WATCHED:
-            for event in EVENTS:
-                op.execute(f"DROP TRIGGER revision_{table}_{event.lower()}")
+        for table, events in WATCHED.items():
+            for event in events:
+                op.execute(f"DROP TRIGGER {_trigger(table, event)}")
     else:
         for table in WATCHED:
             op.execute(f"DROP TRIGGER revision_{table} ON {table}")

@@ -83,7 +83,9 @@ def build_services(app: Flask, config: Config, registry: Registry) -> Panel:
     switches = Switches(connector_allowed=config.connector_enabled)
     # For work outside a request's transaction: the call log and the tokens of sources.
     aside = own_engine(config)
-    call_log, revision = CallLog(aside), revision_of(aside)
+    call_log = CallLog(aside)
+    # With an engine of its own, whose connections wait for less time and are not tried first.
+    revision = revision_of(own_engine(config, ping=False))
     limit_store = FallbackLimitStore(SqlLimitStore(lambda: _limit_store_engine(app, config)))
     connector = Connector(
         allowed=partial(note.allowed_hosts, config.allowed_private_hosts, config.sandbox_note),

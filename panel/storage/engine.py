@@ -68,7 +68,7 @@ STORAGE_FAILURES = (OperationalError, InternalError, ProgrammingError, NoConnect
 """Exceptions for a database that is locked, unreachable, read-only, damaged, out of connections or not migrated."""
 
 _POSTGRESQL = {
-    "connect_timeout": 3,
+    "connect_timeout": 2,
     "tcp_user_timeout": 5000,
     "options": "-c lock_timeout=5s -c statement_timeout=6s -c idle_in_transaction_session_timeout=60s",
 }
@@ -106,13 +106,14 @@ def _is_migrated(name: str | None, kind: str, _: Any) -> bool:
     return not (kind == "table" and str(name).startswith("traffic_"))
 
 
-def own_engine(config: Config) -> Engine:
+def own_engine(config: Config, *, ping: bool = True) -> Engine:
     """An engine with its own pool, for work inside a request that already holds a connection.
 
-    With one pool, requests that each hold a connection and wait for a second one could deadlock.
+    With one pool, requests that each hold a connection and wait for a second one could deadlock. Without ``ping``, the
+    first statement after a restart of the database fails.
     """
     return create_engine(
-        config.database_url, pool_size=2, max_overflow=40, pool_timeout=5, pool_pre_ping=True, **_options(config)
+        config.database_url, pool_size=2, max_overflow=40, pool_timeout=5, pool_pre_ping=ping, **_options(config)
     )
 
 

@@ -9,16 +9,21 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Hashable
 from typing import Any, Generic, Protocol, TypeVar
 
-from sqlalchemy import Engine
+from sqlalchemy import Engine, event
 from sqlalchemy.exc import SQLAlchemyError
 
 from panel.storage.engine import db
 
 T = TypeVar("T")
 
+SILENCE_S = 0.5
+"""How long the server may be silent before a request goes on without what was kept."""
+REST_S = 5.0
+"""How long a database server that did not answer is not asked again."""
 _QUERY = "SELECT value FROM revision WHERE id = 1"
 
 
@@ -74,17 +79,29 @@ class SqliteRevision:
 
 
 class ServerRevision:
-    """Reads the number from a database server, with one statement."""
+    """Reads the number from a database server, with one statement.
+
+    A server that does not answer at once is not asked again for a while: requests then go on without what was kept.
+    """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
+        event.listen(self._engine, "connect", _limit_silence)
+        self._rests_until = 0.0
 
     def current(self) -> int | None:
+        if time.monotonic() < self._rests_until:
+            return None
         try:
             with self._engine.connect() as connection:
                 return int(connection.exec_driver_sql(_QUERY).scalar_one())
         except SQLAlchemyError:
+            self._rests_until = time.monotonic() + REST_S
             return None
+
+
+def _limit_silence(connection: Any, _: object) -> None:
+    connection.silence_s = SILENCE_S
 
 
 def revision_of(engine: Engine) -> Revision:

@@ -6,7 +6,7 @@ import pytest
 
 from panel.core.text import one_line
 from panel.integrations.openproject.item import plain as from_openproject
-from panel.integrations.xwiki.text import plain as from_xwiki
+from panel.integrations.xwiki.titles import line_of as from_xwiki
 
 
 @pytest.mark.parametrize(
