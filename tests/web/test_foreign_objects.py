@@ -206,7 +206,7 @@ def body(route: Route) -> dict[str, str] | None:
 
 def named(answer: tuple[int, str], obj: ObjectRef) -> tuple[int, str]:
     """With the asked object's own name taken out: a redirect repeats the address that was asked for."""
-    return answer[0], re.sub(rf"(?<=[/=])(?<!initial-scale=){obj.object_id}(?=\D|$)", "…", answer[1])
+    return answer[0], re.sub(rf"(?<=[/=])(?<!initial-scale=)(?<!\?v=){obj.object_id}(?=\D|$)", "…", answer[1])
 
 
 def test_its_own_object_gains_nothing_by_its_spelling(tenants: Tenants) -> None:
