@@ -119,14 +119,22 @@ def _get(port: int, request: bytes) -> bytes:
 
 def _exchange(connection: socket.socket, request: bytes) -> bytes:
     connection.sendall(request)
-    answer = connection.recv(65536)
+    answer = _received(connection)
     while b"\r\n\r\n" not in answer:
-        answer += connection.recv(65536)
+        answer += _received(connection)
     head, _, _ = answer.partition(b"\r\n\r\n")
     length = next((int(line[15:]) for line in head.split(b"\r\n") if line[:15].lower() == b"content-length:"), 0)
     while len(answer) < len(head) + 4 + length:
-        answer += connection.recv(65536)
+        answer += _received(connection)
     return answer
+
+
+def _received(connection: socket.socket) -> bytes:
+    """What arrived, at least one byte. Raises ConnectionError where the server has closed the connection."""
+    received = connection.recv(65536)
+    if not received:
+        raise ConnectionError("the server closed the connection")
+    return received
 
 
 # --- the servers ------------------------------------------------------------------------------------------------------

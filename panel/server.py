@@ -17,7 +17,7 @@ from waitress import wasyncore
 from waitress.adjustments import Adjustments
 from waitress.channel import HTTPChannel
 from waitress.server import TcpWSGIServer
-from waitress.task import ErrorTask, ThreadedTaskDispatcher
+from waitress.task import ErrorTask, ThreadedTaskDispatcher, WSGITask
 
 REQUEST_S = 30
 """Seconds for a complete request: from the connection, or from the previous answer on it, to the last byte."""
@@ -81,9 +81,19 @@ class _ErrorTask(ErrorTask):  # type: ignore[misc]
         self.write(body)
 
 
+class _Task(WSGITask):  # type: ignore[misc]
+    """Keeps the connection after an answer without a body, such as 304: its head is its end. waitress closes it."""
+
+    def set_close_on_finish(self) -> None:
+        wants_close = self.request.headers.get("CONNECTION", "").lower() == "close"
+        if self.has_body or wants_close or self.version != "1.1":
+            super().set_close_on_finish()
+
+
 class _Channel(HTTPChannel):  # type: ignore[misc]
     """One connection, and since when it owes a complete request."""
 
+    task_class = _Task
     error_task_class = _ErrorTask
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

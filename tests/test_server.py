@@ -58,6 +58,9 @@ class Running:
     def _application(body: Callable[[Environ], bytes]) -> Callable[..., list[bytes]]:
         def application(environ: Environ, start_response: Callable[..., object]) -> list[bytes]:
             text = body(environ)
+            if environ["PATH_INFO"] == "/unchanged":
+                start_response("304 Not Modified", [("ETag", '"1"')])
+                return []
             start_response("200 OK", [("Content-Length", str(len(text)))])
             return [text]
 
@@ -118,6 +121,15 @@ def test_each_request_on_a_connection_has_its_own_time(hello: Running, monkeypat
         assert not channel.is_overdue()
         channel._waiting_since -= 6
         assert client.recv(4096) == b""
+
+
+def test_a_connection_is_kept_after_an_answer_without_a_body(hello: Running) -> None:
+    ask, last = b"GET /unchanged HTTP/1.1\r\nHost: x\r\n", b"Connection: close\r\n"
+    client = hello.connected((ask + b"\r\n") * 3 + ask + last + b"\r\n")
+
+    answers = received(client)
+    assert answers.count(b"HTTP/1.1 304 Not Modified\r\n") == 4
+    assert answers.endswith(b"\r\n\r\n")
 
 
 def test_connections_above_the_limit_replace_the_oldest_ones(hello: Running) -> None:
