@@ -120,6 +120,7 @@ def build_services(app: Flask, config: Config, registry: Registry) -> Panel:
         oauth=oauth,
         call_log=call_log,
         embed_apps=EmbedApps(vault, registry.ids),
+        revision=revision,
         kept_lists=kept_lists(revision),
     )
 

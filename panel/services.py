@@ -21,7 +21,7 @@ from panel.sources.instances import Instances
 from panel.sources.oauth import Oauth
 from panel.sources.resolver import SourceResolver
 from panel.sources.service import Sources
-from panel.storage.revision import Kept
+from panel.storage.revision import Kept, Revision
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,4 +44,5 @@ class Panel:
     oauth: Oauth
     call_log: CallLog
     embed_apps: EmbedApps
+    revision: Revision
     kept_lists: Kept[KeptList]

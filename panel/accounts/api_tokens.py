@@ -20,7 +20,7 @@ from panel.logs import audit
 from panel.logs.audit import Actor, AuditAction
 from panel.storage.engine import STORAGE_FAILURES, db
 from panel.storage.models import ApiToken, CreateIntent
-from panel.storage.revision import Kept, Revision
+from panel.storage.revision import ASK, Kept, Revision
 
 log = logging.getLogger(__name__)
 
@@ -109,13 +109,15 @@ class ApiTokens:
         audit.record(AuditAction.TOKEN_REVOKED, by, subject=token.name, detail=token.scope)
         db.session.commit()
 
-    def by_token(self, token: str) -> Principal | None:
+    def by_token(self, token: str, *, revision: int | None = ASK) -> Principal | None:
         """The principal of a presented bearer token; None for an unknown or expired one.
+
+        ``revision`` is that of the database, if it was read during this request.
 
         The lookup is by hash, so that its timing reveals nothing about stored tokens.
         """
         token_hash = _token_hash(token)
-        known = self._kept.get(("token", token_hash), lambda: self._read(token_hash))
+        known = self._kept.get(("token", token_hash), lambda: self._read(token_hash), at=revision)
         if known is None or (known.expires_at is not None and known.expires_at <= now()):
             return None
         self._record_use(known.token_id)

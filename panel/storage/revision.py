@@ -24,6 +24,8 @@ SILENCE_S = 0.5
 """How long the server may be silent before a request goes on without what was kept."""
 REST_S = 5.0
 """How long a database server that did not answer is not asked again."""
+ASK = -1
+"""In place of a revision: read it now."""
 _QUERY = "SELECT value FROM revision WHERE id = 1"
 
 
@@ -130,9 +132,9 @@ class Kept(Generic[T]):
         self._weight = 0
         self._at: int | None = None
 
-    def get(self, key: Hashable, read: Callable[[], T | None]) -> T | None:
+    def get(self, key: Hashable, read: Callable[[], T | None], *, at: int | None = ASK) -> T | None:
         """The kept value for ``key``, or that of ``read``, which is kept unless it is None."""
-        kept = self.find(key)
+        kept = self.find(key, at=at)
         if kept is not None:
             return kept
         at = self.begin()
@@ -141,8 +143,9 @@ class Kept(Generic[T]):
             self.keep(key, value, at)
         return value
 
-    def find(self, key: Hashable) -> T | None:
-        at = self._revision.current()
+    def find(self, key: Hashable, *, at: int | None = ASK) -> T | None:
+        """The kept value for ``key``. ``at`` is the revision, if the caller has read it during this request."""
+        at = self._revision.current() if at == ASK else at
         with self._lock:
             if at != self._at:
                 self._values, self._weight, self._at = {}, 0, at

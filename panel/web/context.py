@@ -42,6 +42,13 @@ def end_request(response: Response) -> Response:
     return response
 
 
+def revision() -> int | None:
+    """The revision of the database at the beginning of this request, read once for all that was kept."""
+    if "revision" not in g:
+        g.revision = panel().revision.current()
+    return cast("int | None", g.revision)
+
+
 def visitor(principal: Principal, face: str) -> Visitor:
     """The principal, face and id of this request, for the services."""
     return Visitor(principal, Caller(face, principal.shown_name, request_id(), key=principal.key))

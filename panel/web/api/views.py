@@ -24,7 +24,7 @@ from panel.storage.engine import db
 from panel.web.api.description import openapi_document
 from panel.web.auth.bearer import Unauthorized, unauthorized
 from panel.web.choices import choices_json, find_choices
-from panel.web.context import acting, admitted, leaves_for, panel, visitor
+from panel.web.context import acting, admitted, leaves_for, panel, revision, visitor
 from panel.web.error_bodies import error_body, json_error
 from panel.web.parsing import (
     PICKER_LENGTH,
@@ -82,14 +82,14 @@ def _list(register: str, schema: str, object_id: str, integration: str) -> Respo
     search = search_text("_search", request.args.get("_search", ""), SEARCH_LENGTH)
     who.principal.require(Action.VIEW, obj, integration)
     key = (integration, obj, limit, page, search)
-    answer = panel().kept_lists.find(key)
+    answer = panel().kept_lists.find(key, at=revision())
     if answer is None:
         # The check of the token has ended, and what follows shall see a state that is not older than the revision.
         db.session.rollback()
-        revision = panel().kept_lists.begin()
+        begun_at = panel().kept_lists.begin()
         listing = panel().links.listing(who, integration, obj, limit=limit, page=page, search=search)
         answer = _list_answer(leaf, listing)
-        panel().kept_lists.keep(key, answer, revision)
+        panel().kept_lists.keep(key, answer, begun_at)
     elif answer.reason is not None:
         panel().call_log.note(integration, who.caller, answer.reason)
     return _list_response(answer)
@@ -112,12 +112,13 @@ def _list_response(answer: KeptList) -> Response:
     """304 for a client that has this list already."""
     if answer.reason is not None:
         return Response(answer.body, answer.status, content_type="application/json")
-    if request.if_none_match.contains_weak(answer.etag):
+    etag, known = f'"{answer.etag}"', request.headers.get("If-None-Match", "")
+    if etag in known or known.strip() == "*":
         response = Response(status=304)
         del response.headers["Content-Type"]
     else:
         response = Response(answer.body, content_type="application/json")
-    response.set_etag(answer.etag)
+    response.headers["ETag"] = etag
     return response
 
 

@@ -19,7 +19,7 @@ from panel.core.domain import ObjectRef
 from panel.core.errors import Forbidden, InvalidInput
 from panel.web.auth.bearer import Unauthorized, presented, verify_embed_token
 from panel.web.auth.session import PasswordNeeded, SignInNeeded, current_user
-from panel.web.context import panel
+from panel.web.context import panel, revision
 from panel.web.parsing import object_ref
 
 
@@ -258,7 +258,7 @@ def _by_session(rule: Rule) -> Principal:
 
 
 def _by_token(token: str, rule: Rule) -> Principal:
-    found = panel().api_tokens.by_token(token) if Proof.TOKEN in rule.proofs else None
+    found = panel().api_tokens.by_token(token, revision=revision()) if Proof.TOKEN in rule.proofs else None
     if found is not None:
         return found
     g.embed_grant = grant = verify_embed_token(token)
