@@ -75,37 +75,6 @@ class Credentials:
 _NO_CREDENTIALS = Credentials()
 
 
-class _ResolvedBefore:
-    """What rows were resolved into, so that an unchanged row is neither decrypted nor checked again.
-
-    The key is every value of the row, and not its revision: a row that was edited or restored below the panel has
-    another key too. Nothing else decides the result but the settings, which are fixed while the process runs.
-    """
-
-    _MOST = 64
-
-    def __init__(self) -> None:
-        self._kept: dict[str, ResolvedSource] = {}
-
-    def get(self, source: Source) -> ResolvedSource | None:
-        return self._kept.get(_every_value(source))
-
-    def keep(self, source: Source, resolved: ResolvedSource) -> ResolvedSource:
-        """Keep what can be called; a problem is found again each time. Returns ``resolved``."""
-        if resolved.problem is None:
-            if len(self._kept) >= self._MOST:
-                self._kept.clear()
-            self._kept[_every_value(source)] = resolved
-        return resolved
-
-
-def _every_value(source: Source) -> str:
-    return repr([getattr(source, column) for column in _COLUMNS])
-
-
-_COLUMNS = tuple(Source.__mapper__.columns.keys())
-
-
 class SourceResolver:
     """Finds the source of an integration and turns it into a ``SourceConfig``."""
 
@@ -116,7 +85,6 @@ class SourceResolver:
         self._vault = vault
         self._registry = registry
         self._switches = switches
-        self._resolved_before = _ResolvedBefore()
         self._kept: Kept[ResolvedSource] = Kept(revision, most=1000)
 
     def find(self, slug: str) -> Source | None:
@@ -177,7 +145,7 @@ class SourceResolver:
         if not source.enabled:
             sentence = f'OpenConnector source "{source.slug}" for integration "{leaf.id}" is disabled.'
             return self._resolved(source, leaf.id, Problem(Reason.SOURCE_DISABLED, sentence))
-        return self._resolved_before.get(source) or self._resolved_before.keep(source, self._resolved(source, leaf.id))
+        return self._resolved(source, leaf.id)
 
     def config_to_connect(self, source: Source) -> SourceConfig:
         """The source for a redirect to its provider's consent page. Raises ProviderUnavailable."""
