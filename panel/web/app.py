@@ -8,7 +8,16 @@ from flask import Flask
 from flask_wtf import CSRFProtect
 from werkzeug.routing import IntegerConverter, Map
 
-from panel.web import error_pages, formatting, language, log_lines, object_paths, page_compression, static_files
+from panel.web import (
+    error_pages,
+    formatting,
+    language,
+    language_choice,
+    log_lines,
+    object_paths,
+    page_compression,
+    static_files,
+)
 from panel.web.admin import blueprint as admin
 from panel.web.api import views as api
 from panel.web.auth import proxies, rules, same_origin
@@ -54,7 +63,8 @@ def install(app: Flask) -> None:
     app.after_request(add_headers)
     page_compression.install(app, without_session=(embed.bp.name,))
     app.after_request(end_request)
-    language.install(app)
+    language.install(app, app.extensions["leafpanel"].registry)
+    language_choice.install(app)
     formatting.install(app)
     render.install(app, app.extensions["leafpanel"].registry)
     for blueprint in (api.bp, mcp.bp, tab.bp, embed.bp, admin.bp):

@@ -65,6 +65,7 @@ PUBLIC = "nfvearwtgomlpc"
 REACHES = {
     "GET static": PUBLIC,
     "GET api.openapi": PUBLIC,
+    "POST language": PUBLIC,
     #
     "GET admin.sign_in": PUBLIC,
     "POST admin.sign_in": PUBLIC,

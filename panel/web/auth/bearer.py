@@ -7,7 +7,7 @@ from flask import Response, request
 from panel.accounts.embed_tokens import BadToken, EmbedGrant
 from panel.core.errors import PanelError
 from panel.web.context import panel
-from panel.web.error_bodies import json_error
+from panel.web.error_bodies import json_error, plain_body
 
 
 class Unauthorized(PanelError):
@@ -29,5 +29,4 @@ def verify_embed_token(token: str) -> EmbedGrant:
 
 
 def unauthorized(exc: Unauthorized) -> Response:
-    body = {"message": str(exc), "error": str(exc), "code": 401}
-    return json_error(body, headers={"WWW-Authenticate": 'Bearer realm="Leafpanel"'})
+    return json_error(plain_body(exc.message, 401), headers={"WWW-Authenticate": 'Bearer realm="Leafpanel"'})

@@ -83,6 +83,7 @@ TAB: Mapping[str, Right] = {
 RULES: Mapping[str, Rule] = {
     "GET static": PUBLIC,
     "GET api.openapi": PUBLIC,
+    "POST language": PUBLIC,
     #
     "GET admin.sign_in": PUBLIC,
     "POST admin.sign_in": PUBLIC,
