@@ -7,7 +7,8 @@ reader.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from functools import reduce
 
 
 class Message(str):
@@ -57,3 +58,9 @@ def sentences(*parts: str) -> Message:
     """Several texts after each other, with a space between them. Empty ones are left out."""
     present = {f"part{index}": part for index, part in enumerate(part for part in parts if part)}
     return Message(" ".join(f"{{{name}}}" for name in present), present)
+
+
+def either(options: Iterable[str]) -> str:
+    """The options with “or” between them. There is at least one."""
+    first, *others = options
+    return reduce(lambda left, right: _("{left} or {right}", left=left, right=right), others, first)
