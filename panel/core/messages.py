@@ -56,8 +56,17 @@ def _n(one: str, many: str, number: int, /, **values: object) -> Message:
 
 def sentences(*parts: str) -> Message:
     """Several texts after each other, with a space between them. Empty ones are left out."""
+    return _joined(" ", parts)
+
+
+def listed(*parts: str) -> Message:
+    """Several texts with a comma between them. Empty ones are left out."""
+    return _joined(", ", parts)
+
+
+def _joined(separator: str, parts: Iterable[str]) -> Message:
     present = {f"part{index}": part for index, part in enumerate(part for part in parts if part)}
-    return Message(" ".join(f"{{{name}}}" for name in present), present)
+    return Message(separator.join(f"{{{name}}}" for name in present), present)
 
 
 def either(options: Iterable[str]) -> str:

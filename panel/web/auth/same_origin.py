@@ -16,18 +16,20 @@ from werkzeug.routing import RequestRedirect
 
 from panel.config import Config
 from panel.connector import origin_of
+from panel.core.messages import _
 from panel.web.context import panel, wants_json
 from panel.web.error_bodies import plain_body
+from panel.web.language import shown
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 CROSS_SITE = frozenset({"cross-site", "same-site"})
 
-UNKNOWN_HOST = "This panel does not answer under this host name. Its address is set by PANEL_PUBLIC_URL."
+UNKNOWN_HOST = _("This panel does not answer under this host name. Its address is set by PANEL_PUBLIC_URL.")
 
 
 class CrossSiteRequest(Forbidden):
-    description = "This was sent by a page of another site. Nothing was done."
+    description = _("This was sent by a page of another site. Nothing was done.")
 
 
 def install(app: Flask, config: Config, *, without_session: Collection[str]) -> None:
@@ -47,7 +49,9 @@ def install(app: Flask, config: Config, *, without_session: Collection[str]) -> 
             return None
         # Plain text, because a page needs url_for, which fails for an invalid host name.
         response = (
-            jsonify(plain_body(UNKNOWN_HOST, 400)) if wants_json() else Response(UNKNOWN_HOST, mimetype="text/plain")
+            jsonify(plain_body(UNKNOWN_HOST, 400))
+            if wants_json()
+            else Response(str(shown(UNKNOWN_HOST)), mimetype="text/plain")
         )
         response.status_code = 400
         return response
