@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from panel.core.domain import ObjectRef
 from panel.core.errors import Forbidden, InvalidInput, NotFound
-from panel.core.messages import _, either
+from panel.core.messages import _, any_of
 
 
 class Action(StrEnum):
@@ -119,7 +119,7 @@ class Principal:
         self.check_scope(obj, integration)
         if not self.may(right):
             raise Forbidden(
-                _("This needs the right to {rights}.", rights=either(_one_of(right)))
+                _("This needs the right to {rights}.", rights=any_of(_one_of(right)))
                 if right is not Action.ADMIN
                 else _("This is for administrators.")
             )

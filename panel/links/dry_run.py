@@ -9,7 +9,7 @@ from panel.accounts.principal import Action
 from panel.connector import Connector
 from panel.core.domain import Item, ObjectRef, Pointer, Row
 from panel.core.errors import AlreadyLinked, InvalidInput, NotSupported
-from panel.core.messages import _, either
+from panel.core.messages import _, any_of
 from panel.integrations.registry import Registry
 from panel.links import pointers
 from panel.links.pasted import resolve_pasted
@@ -66,7 +66,7 @@ class DryRun:
         if not known:
             raise NotSupported(_("{label} cannot be changed from here.", label=leaf.descriptor.label))
         if not any(name in changes for name in (*known, "fields")):
-            raise InvalidInput("changes", _("Nothing to change: give {names}.", names=either(known)))
+            raise InvalidInput("changes", _("Nothing to change: give {names}.", names=any_of(known)))
         self._instances.require_known(leaf.id, leaf.descriptor.upstream)
         link, source = pointers.find(leaf, obj, reference), self._resolver.resolve(leaf)
         pointer = pointers.as_pointer(leaf, source.config, link)

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from panel.connector import check_headers, host_port_text, is_header_value, parse_host_port, sent_headers
 from panel.core.errors import InvalidInput
-from panel.core.messages import Message, _, either
+from panel.core.messages import Message, _, any_of
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f]")
 
@@ -120,7 +120,7 @@ class Choice:
         if raw is None or raw == "":
             raise missing(path)
         if raw not in self.values:
-            raise InvalidInput(path, _("“{name}” must be {known}.", name=path, known=either(self.values)))
+            raise InvalidInput(path, _("“{name}” must be {known}.", name=path, known=any_of(self.values)))
         return str(raw)
 
     def schema(self) -> dict[str, Any]:

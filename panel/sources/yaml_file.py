@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from panel.core.errors import InvalidInput
-from panel.core.messages import Message, _, either
+from panel.core.messages import Message, _, any_of
 from panel.core.text import has_surrogate, refuse_surrogates
 from panel.sources import fields
 from panel.sources.auth_fields import AUTH_SHAPES, auth_kind
@@ -155,7 +155,7 @@ def _spec_shape(document: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
 
 def _type_is(value: Any, path: str, known: tuple[str, ...]) -> None:
     if value not in known:
-        raise InvalidInput(path, _("“{name}” must be {known}.", name=path, known=either(known)))
+        raise InvalidInput(path, _("“{name}” must be {known}.", name=path, known=any_of(known)))
 
 
 def _ignored(block: Mapping[str, Any]) -> list[str]:

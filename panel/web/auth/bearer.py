@@ -30,5 +30,5 @@ def verify_embed_token(token: str) -> EmbedGrant:
 
 
 def unauthorized(exc: Unauthorized) -> Response:
-    body = {"message": exc.message, "error": exc.message, "code": 401}
+    body = {"message": str(exc), "error": str(exc), "code": 401}
     return json_error(body, headers={"WWW-Authenticate": 'Bearer realm="Leafpanel"'})

@@ -19,7 +19,6 @@ from panel.connector import origin_of
 from panel.core.messages import _
 from panel.web.context import panel, wants_json
 from panel.web.error_bodies import plain_body
-from panel.web.language import shown
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -49,9 +48,7 @@ def install(app: Flask, config: Config, *, without_session: Collection[str]) -> 
             return None
         # Plain text, because a page needs url_for, which fails for an invalid host name.
         response = (
-            jsonify(plain_body(UNKNOWN_HOST, 400))
-            if wants_json()
-            else Response(str(shown(UNKNOWN_HOST)), mimetype="text/plain")
+            jsonify(plain_body(UNKNOWN_HOST, 400)) if wants_json() else Response(UNKNOWN_HOST, mimetype="text/plain")
         )
         response.status_code = 400
         return response
