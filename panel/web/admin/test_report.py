@@ -5,8 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from panel.core.domain import ConnectionTest, Problem, Step
+from panel.core.messages import _
+from panel.core.messages import _
 from panel.core.reasons import Cause
 from panel.web.admin.source_form import SourceForm
+from panel.web.formatting import duration
+from panel.web.formatting import duration
 from panel.web.notices import notice
 from panel.web.reason_words import WORDS, remedy_of, setting_name, words_of
 
@@ -41,12 +45,12 @@ class Report:
 
 
 FAILED = {
-    "address": "the address failed",
-    "tls": "TLS failed",
-    "http": "HTTP failed",
-    "product": "something else answers there",
-    "identity": "sign-in failed",
-    "reading": "reading failed",
+    "address": _("the address failed"),
+    "tls": _("TLS failed"),
+    "http": _("HTTP failed"),
+    "product": _("something else answers there"),
+    "identity": _("sign-in failed"),
+    "reading": _("reading failed"),
 }
 
 
@@ -59,31 +63,36 @@ def report(test: ConnectionTest, form: SourceForm) -> Report:
 def _duration(ms: int) -> str:
     if not ms:
         return ""
-    return f"{ms} ms in all" if ms < 1000 else f"{ms / 1000:.1f} s in all"
+    return _("{time} in all", time=duration(ms))
 
 
 def _headline(test: ConnectionTest) -> str:
     steps = [step for step in test.steps if not step.warns]
     passed, total = sum(step.ok is True for step in steps), len(steps)
     if test.ok:
-        return f"All {total} steps passed" + ("; another instance answers" if test.warning else "")
+        all_passed = (
+            _("All {total} steps passed; another instance answers") if test.warning else _("All {total} steps passed")
+        )
+        return all_passed.filled(total=total)
     if test.problem is not None and (untested := WORDS[test.problem.reason].untested):
         return untested
+    some_passed = _("{passed} of {total} steps passed; {failure}").filled(passed=passed, total=total)
+    steps = _("{passed} of {total} steps passed; {failure}").filled(passed=passed, total=total)
     if test.problem is not None and test.problem.cause is Cause.SOURCE_MISSING:
-        return f"{passed} of {total} steps passed; {words_of(test.problem).short}"
+        return some_passed.filled(failure=words_of(test.problem).short)
     failed = next((step.name for step in test.steps if step.ok is False), "")
-    return f"{passed} of {total} steps passed; {FAILED.get(failed, 'one failed')}"
+    return some_passed.filled(failure=FAILED.get(failed) or _("one failed"))
 
 
 def _step_view(step: Step, test: ConnectionTest, form: SourceForm) -> StepView:
     titles = {
-        "address": "Address",
-        "tls": "TLS",
-        "http": "HTTP",
-        "product": f"Is it {form.upstream}?",
-        "identity": "Who am I?",
-        "reading": "May I read?",
-        "instance": "Is it the same one?",
+        "address": _("Address"),
+        "tls": _("TLS"),
+        "http": _("HTTP"),
+        "product": _("Is it {upstream}?", upstream=form.upstream),
+        "identity": _("Who am I?"),
+        "reading": _("May I read?"),
+        "instance": _("Is it the same one?"),
     }
     title = titles.get(step.name, step.name)
     anchor = _anchor(step.field, form)
@@ -110,7 +119,7 @@ def _button(problem: Problem, form: SourceForm) -> str:
 
 
 def _change_button(setting: str) -> str:
-    return f"Change {setting_name(setting)}"
+    return _("Change {setting}", setting=setting_name(setting))
 
 
 def _anchor(setting: str, form: SourceForm) -> str:
