@@ -8,7 +8,9 @@ reader.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from datetime import date
+from functools import reduce
 
 
 class Message(str):
@@ -69,6 +71,13 @@ def without_quotes(template: str, values: Mapping[str, object]) -> str:
     return template
 
 
+class Day(date):
+    """A day as a value of a text: ``4 Dec 2026`` in English."""
+
+    def __str__(self) -> str:
+        return f"{self.day} {self:%b %Y}"
+
+
 def _(template: str, /, **values: object) -> Message:
     """A text for people. ``{name}`` in the template stands for the value of that name, which may be a Message.
 
@@ -85,5 +94,24 @@ def _n(one: str, many: str, number: int, /, **values: object) -> Message:
 
 def sentences(*parts: str) -> Message:
     """Several texts after each other, with a space between them. Empty ones are left out."""
+    return _joined(" ", parts)
+
+
+def listed(*parts: str) -> Message:
+    """Several texts with a comma between them. Empty ones are left out."""
+    return _joined(", ", parts)
+
+
+def _joined(separator: str, parts: Iterable[str]) -> Message:
     present = {f"part{index}": part for index, part in enumerate(part for part in parts if part)}
-    return Message(" ".join(f"{{{name}}}" for name in present), present)
+    return Message(separator.join(f"{{{name}}}" for name in present), present)
+
+
+def any_of(options: Iterable[str]) -> str:
+    """The options with “or” between them. There is at least one."""
+    return reduce(lambda left, right: _("{left} or {right}", left=left, right=right), options)
+
+
+def all_of(parts: Iterable[str]) -> str:
+    """The parts with “and” between them. There is at least one."""
+    return reduce(lambda left, right: _("{left} and {right}", left=left, right=right), parts)

@@ -13,7 +13,6 @@ from flask import Blueprint, Response, render_template, request, url_for
 from panel.core.clock import now
 from panel.core.errors import InvalidInput
 from panel.core.messages import _
-from panel.core.messages import _
 from panel.links import open_creates, open_updates
 from panel.logs import audit_query
 from panel.logs.audit import AuditAction
@@ -21,7 +20,6 @@ from panel.logs.audit_query import AuditFilter
 from panel.storage.models import AuditEntry, OpenCreate, OpenUpdate
 from panel.storage.paging import Page
 from panel.web import export
-from panel.web.admin.audit_words import detail_words
 from panel.web.admin.audit_words import detail_words
 from panel.web.context import panel
 from panel.web.formatting import short_day
@@ -207,7 +205,7 @@ def _midnight(filters: Mapping[str, str], field: str) -> datetime | None:
     except ValueError:
         day = None
     if day is None or not 1970 < day.year < 9999:
-        raise InvalidInput(field, _(_("Write the day as 2026-10-31.")))
+        raise InvalidInput(field, _("Write the day as 2026-10-31."))
     return datetime(day.year, day.month, day.day).astimezone()
 
 

@@ -8,7 +8,6 @@ from flask import Blueprint, g, request, url_for
 
 from panel.accounts.principal import Action, Principal
 from panel.core.messages import _
-from panel.core.messages import _
 from panel.web.admin import (
     audit,
     calls,

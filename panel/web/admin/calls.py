@@ -11,7 +11,6 @@ from flask import Blueprint, Response, render_template, request, url_for
 from panel.core.clock import now
 from panel.core.domain import Problem
 from panel.core.messages import _
-from panel.core.messages import _
 from panel.core.reasons import Cause, Reason
 from panel.logs import call_query
 from panel.logs.calls import CallFilter

@@ -8,7 +8,6 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 
 from panel.core.errors import PanelError
 from panel.core.messages import _
-from panel.core.messages import _
 from panel.links import open_creates, open_updates
 from panel.storage.models import OpenCreate, OpenUpdate
 from panel.web.admin.audit import object_path
@@ -18,9 +17,6 @@ from panel.web.error_bodies import status_of
 bp = Blueprint("creates", __name__)
 
 UNDER_WAY = _("May be under way")
-"""The state of a row that cannot be settled yet."""
-
-UNDER_WAY = _(UNDER_WAY)
 """The state of a row that cannot be settled yet."""
 
 
@@ -68,13 +64,13 @@ def _page(**shown: Any) -> str:
 
 def _state(opened: OpenCreate) -> str:
     if opened.reference:
-        return _(_("Created, not linked"))
+        return _("Created, not linked")
     if opened.is_unanswered:
-        return _(_("No answer"))
+        return _("No answer")
     return UNDER_WAY if open_creates.is_under_way(opened) else _("Cut off")
 
 
 def _state_of_update(opened: OpenUpdate) -> str:
     if opened.is_made:
-        return _(_("Changed, not recorded"))
+        return _("Changed, not recorded")
     return UNDER_WAY if open_updates.is_under_way(opened) else _("Cut off")

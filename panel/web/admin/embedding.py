@@ -19,7 +19,6 @@ from panel.accounts.embed_tokens import GRANTABLE, BadToken, Secret, unverified
 from panel.core.domain import ObjectRef
 from panel.core.errors import Conflict, InvalidInput
 from panel.core.messages import _
-from panel.core.messages import _
 from panel.storage.models import EmbedApp
 from panel.web.admin.snippets import LANGUAGES, SnippetRequest, snippet
 from panel.web.auth.session import own_path

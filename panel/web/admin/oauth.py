@@ -9,7 +9,6 @@ from werkzeug import Response
 
 from panel.core.errors import PanelError, ProviderUnavailable
 from panel.core.messages import _
-from panel.core.messages import _
 from panel.core.reasons import Cause
 from panel.sources.oauth import ConnectFailed, ConsentVisit
 from panel.web.auth.session import current_user

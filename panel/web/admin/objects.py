@@ -6,7 +6,6 @@ from flask import redirect, render_template, request, url_for
 from werkzeug import Response
 
 from panel.core.messages import _
-from panel.core.messages import _
 from panel.web.context import panel
 
 Page = str | tuple[str, int] | Response

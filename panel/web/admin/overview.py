@@ -9,7 +9,6 @@ from flask import flash, make_response, redirect, render_template, request, url_
 from werkzeug import Response
 
 from panel.core.messages import _
-from panel.core.messages import _
 from panel.links import open_creates, open_updates
 from panel.logs import call_query
 from panel.web.admin.status import integration_statuses, last_checked

@@ -8,7 +8,6 @@ from werkzeug import Response
 from panel.core.clock import now
 from panel.core.errors import Conflict, InvalidInput
 from panel.core.messages import _
-from panel.core.messages import _
 from panel.storage.models import User
 from panel.web.access_left import access_left
 from panel.web.admin.tokens import expiry

@@ -10,7 +10,6 @@ from werkzeug import Response
 from panel.accounts.people import Throttled, principal_of
 from panel.core.errors import InvalidInput
 from panel.core.messages import _
-from panel.core.messages import _
 from panel.storage.models import User
 from panel.web.auth import resume_form
 from panel.web.auth.plain_http import address_to_sign_in
@@ -122,9 +121,9 @@ def _choose_password(user: User) -> None:
     new, repeated, people = request.form.get("password", ""), request.form.get("again", ""), panel().people
     current = request.form.get("current", "")
     if not user.must_choose and check_password(user.name, current, by=acting()) is None:
-        raise InvalidInput("current", _(_("This is not your current password.")))
+        raise InvalidInput("current", _("This is not your current password."))
     if new != repeated:
-        raise InvalidInput("again", _(_("The two new passwords differ.")))
+        raise InvalidInput("again", _("The two new passwords differ."))
     people.choose_password(user, new, by=acting())
     begin_session(user)
 

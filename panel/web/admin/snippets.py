@@ -10,7 +10,6 @@ from flask import render_template
 from panel.accounts.embed_tokens import GRANTABLE
 from panel.core.errors import InvalidInput
 from panel.core.messages import _
-from panel.core.messages import _
 from panel.core.text import checked_line
 from panel.web.object_paths import segment
 
@@ -34,7 +33,7 @@ class SnippetRequest:
         for name in ("register", "schema"):
             checked_line(name, getattr(self, name), 255, what=f"A {name}")
         if not self.can or not set(self.can) <= GRANTABLE.keys():
-            raise InvalidInput("can", _(_("Choose at least one.")))
+            raise InvalidInput("can", _("Choose at least one."))
 
 
 def snippet(requested: SnippetRequest, *, kid: str, panel_url: str) -> str:

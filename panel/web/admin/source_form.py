@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from panel.core.errors import InvalidInput, PanelError, Rejected
-from panel.core.messages import _
 from panel.core.messages import _, labelled
 from panel.integrations.contract import Integration
 from panel.integrations.descriptor import Field, Preset

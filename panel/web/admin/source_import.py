@@ -10,14 +10,12 @@ from werkzeug import Response as AnyResponse
 from panel.config import PROJECT_ROOT
 from panel.core.errors import Conflict, InvalidInput, NotFound
 from panel.core.messages import _
-from panel.core.messages import _
 from panel.web.admin.import_form import without_secrets
 from panel.web.context import acting, panel
 
 bp = Blueprint("files", __name__)
 
 TEMPLATES = PROJECT_ROOT / "docs" / "templates"
-REPLACED = _("The source “{slug}” is replaced by the imported one.")
 REPLACED = _("The source “{slug}” is replaced by the imported one.")
 
 
@@ -35,7 +33,7 @@ def attachment(text: str, name: str) -> Response:
 @bp.get("/sources/templates/<name>.yaml")
 def template(name: str) -> Response:
     if f"{name}.yaml" not in template_names():
-        raise NotFound(_(_("There is no such template.")))
+        raise NotFound(_("There is no such template."))
     return attachment((TEMPLATES / f"{name}.yaml").read_text("utf-8"), f"{name}.yaml")
 
 
@@ -46,7 +44,7 @@ def load() -> str | tuple[str, int] | AnyResponse:
     upload = request.files.get("file")
     text: str | bytes = upload.read() if upload is not None and upload.filename else request.form.get("text", "")
     if not text.strip():
-        return _page(error=InvalidInput("file", _(_("Choose a file or paste its text.")))), 422
+        return _page(error=InvalidInput("file", _("Choose a file or paste its text."))), 422
     try:
         saved, notes = panel().sources.import_file(text, by=acting(), environ=_environment())
     except InvalidInput as exc:

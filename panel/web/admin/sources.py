@@ -12,7 +12,6 @@ from panel.core.clock import now
 from panel.core.domain import ConnectionTest
 from panel.core.errors import Conflict, InvalidInput, NotFound, PanelError, Rejected
 from panel.core.messages import _, sentences
-from panel.core.messages import _, sentences
 from panel.integrations.contract import Integration
 from panel.logs import call_query
 from panel.sources.oauth import consent_origin

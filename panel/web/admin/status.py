@@ -12,7 +12,6 @@ from datetime import datetime
 from panel.core.domain import Problem
 from panel.core.health import AuthStatus, HealthStatus
 from panel.core.messages import _
-from panel.core.messages import _
 from panel.core.reasons import Cause, Reason
 from panel.integrations.contract import Integration
 from panel.services import Panel
@@ -43,7 +42,6 @@ class IntegrationStatus:
     usage: Usage
     origin: str
     storage: str
-    storage: str
     auth: Badge
     health: Badge
     notice: Notice | None = None
@@ -70,8 +68,6 @@ AUTH_BADGES = {
     AuthStatus.EXPIRED: (_("Expired"), "warn"),
     AuthStatus.UNKNOWN: (_("Unknown"), "none"),
 }
-
-STORAGE = {"external": _("External")}
 
 STORAGE = {"external": _("External")}
 
@@ -115,12 +111,6 @@ def _origin(leaf: Integration) -> str:
     return _("built in") if package == "panel" else package
 
 
-def _origin(leaf: Integration) -> str:
-    """Where the leaf is from: this tree, or an installed package."""
-    package = type(leaf).__module__.partition(".")[0]
-    return _("built in") if package == "panel" else package
-
-
 def last_checked(rows: Sequence[IntegrationStatus]) -> datetime | None:
     return max((row.check.checked_at for row in rows if row.check is not None), default=None)
 
@@ -146,7 +136,7 @@ def _auth_detail(source: Source, check: SourceCheck) -> str:
     if check.upstream_user:
         return _("as {name}", name=check.upstream_user)
     if source.auth_kind == "none":
-        return _(_("without an account"))
+        return _("without an account")
     reason = reason_of(check)
     return WORDS[reason].sign_in if reason is not None else ""
 
@@ -165,7 +155,7 @@ def health_badge(source: Source | None, check: SourceCheck | None, *, connector_
     if reason is not None:
         return Badge(word, severity, WORDS[reason].short)
     if check.status == HealthStatus.DEGRADED:
-        return Badge(word, severity, _(_("another instance")))
+        return Badge(word, severity, _("another instance"))
     return Badge(word, severity, _("{ms} ms", ms=check.took_ms) if check.took_ms else "")
 
 

@@ -6,10 +6,8 @@ from dataclasses import dataclass
 
 from panel.core.domain import ConnectionTest, Problem, Step
 from panel.core.messages import _
-from panel.core.messages import _
 from panel.core.reasons import Cause
 from panel.web.admin.source_form import SourceForm
-from panel.web.formatting import duration
 from panel.web.formatting import duration
 from panel.web.notices import notice
 from panel.web.reason_words import WORDS, remedy_of, setting_name, words_of
@@ -76,12 +74,15 @@ def _headline(test: ConnectionTest) -> str:
         return all_passed.filled(total=total)
     if test.problem is not None and (untested := WORDS[test.problem.reason].untested):
         return untested
-    some_passed = _("{passed} of {total} steps passed; {failure}").filled(passed=passed, total=total)
-    steps = _("{passed} of {total} steps passed; {failure}").filled(passed=passed, total=total)
+    return _("{passed} of {total} steps passed; {failure}", passed=passed, total=total, failure=_failure(test))
+
+
+def _failure(test: ConnectionTest) -> str:
+    """What failed, in a few words."""
     if test.problem is not None and test.problem.cause is Cause.SOURCE_MISSING:
-        return some_passed.filled(failure=words_of(test.problem).short)
+        return words_of(test.problem).short
     failed = next((step.name for step in test.steps if step.ok is False), "")
-    return some_passed.filled(failure=FAILED.get(failed) or _("one failed"))
+    return FAILED.get(failed) or _("one failed")
 
 
 def _step_view(step: Step, test: ConnectionTest, form: SourceForm) -> StepView:

@@ -11,7 +11,6 @@ from panel.accounts.api_tokens import TokenRequest
 from panel.core.clock import now
 from panel.core.errors import InvalidInput
 from panel.core.messages import _
-from panel.core.messages import _
 from panel.storage.models import ApiToken
 from panel.web.auth.session import own_path
 from panel.web.context import acting, panel
@@ -50,7 +49,7 @@ class TokenForm:
         """The parsed values. Raises InvalidInput."""
         days = self.days.strip()
         if days and not (days.isascii() and days.isdigit() and len(days) < 9):
-            raise InvalidInput("days", _(_("Write a whole number of days, or leave it empty.")))
+            raise InvalidInput("days", _("Write a whole number of days, or leave it empty."))
         usual = ADMIN_DAYS if self.scope == "admin" else None
         return TokenRequest(
             self.name, self.scope, int(days) if days else usual, lines(self.registers), self.integrations

@@ -7,20 +7,12 @@ from dataclasses import dataclass
 
 from panel.connector import Breaker, Rate, Traffic
 from panel.core.messages import _, _n
-from panel.core.messages import _, _n
 from panel.logs import call_query
 from panel.logs.call_query import Outcomes
 from panel.services import Panel
 from panel.storage.models import Source
 from panel.web.admin.status import Badge
 from panel.web.formatting import second
-
-PERIODS = {
-    "second": _("this second"),
-    "minute": _("this minute"),
-    "hour": _("this hour"),
-    "day": _("this day"),
-}
 
 PERIODS = {
     "second": _("this second"),

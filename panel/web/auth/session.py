@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 from flask import Flask, Request, current_app, g, request, session
@@ -16,7 +17,7 @@ from panel.logs.audit import Actor
 from panel.storage.models import User
 from panel.web import object_paths
 from panel.web.auth import proxies, session_messages
-from panel.web.auth.browser_name import browser_name
+from panel.web.auth.browser_name import browser_name, browser_words
 from panel.web.context import panel, request_id
 from panel.web.log_lines import note_failed_sign_in
 
@@ -73,7 +74,8 @@ def end_all_sessions(user: User) -> None:
 
 def open_sessions(user: User) -> list[OpenSession]:
     """The sessions of a person, this one among them."""
-    return panel().people.sessions(user, session.get(PROOF, ""))
+    found = panel().people.sessions(user, session.get(PROOF, ""))
+    return [replace(one, browser=browser_words(one.browser)) for one in found]
 
 
 def _forget(by: Actor | None = None) -> None:
