@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from functools import reduce
 
-from panel.core.messages import Message, _
+from panel.core.messages import Message, _, all_of
 from panel.logs.audit import AuditAction
 from panel.storage.models import AuditEntry
 
@@ -65,8 +64,4 @@ def _value(name: str, text: str) -> str:
     """A part of a detail. Limits may be the word “all”; hosts have “and” between them."""
     if name in ("registers", "integrations") and text == "all":
         return _("all")
-    return _both(text.split(" and ")) if name == "hosts" else text
-
-
-def _both(names: list[str]) -> str:
-    return reduce(lambda left, right: _("{left} and {right}", left=left, right=right), names)
+    return all_of(text.split(" and ")) if name == "hosts" else text

@@ -116,7 +116,7 @@ def _button(problem: Problem, form: SourceForm) -> str:
     is_usual = problem.setting == problem.reason.facts.field
     if not words or not is_usual or ("{secret}" in words and form.preset.auth == "none"):
         return _change_button(problem.setting)
-    return words.format(secret=form.secret_word())
+    return words.filled(secret=form.secret_word())
 
 
 def _change_button(setting: str) -> str:
