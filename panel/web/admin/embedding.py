@@ -127,7 +127,7 @@ def delete(app_id: str) -> Page:
         return render_template("admin/embedding_delete.html", app=app)
     name = app.name
     panel().embed_apps.remove(app, by=acting())
-    flash(f"The application {name} is deleted: its tokens are refused.")
+    flash(_("The application {app} is deleted: its tokens are refused.", app=name))
     return redirect(url_for(".index"), 303)
 
 

@@ -30,8 +30,8 @@ class SnippetRequest:
             raise InvalidInput(
                 "language", _("The language must be one of {languages}.", languages=", ".join(LANGUAGES.values()))
             )
-        for name in ("register", "schema"):
-            checked_line(name, getattr(self, name), 255, what=f"A {name}")
+        for name, what in (("register", _("A register")), ("schema", _("A schema"))):
+            checked_line(name, getattr(self, name), 255, what=what)
         if not self.can or not set(self.can) <= GRANTABLE.keys():
             raise InvalidInput("can", _("Choose at least one."))
 

@@ -85,7 +85,7 @@ class SourceForm:
         given = [*(self.stored["options"] if self.stored else ()), *_typed_options(self.text)]
         unknown = dict.fromkeys(name for name in given if name not in {option.name for option in offered})
         help = _("{upstream} has no such option. Leave it empty to remove it.", upstream=self.upstream)
-        return (*offered, *(Field(name, f"“{name}”", help=help) for name in unknown))
+        return (*offered, *(Field(name, _("“{name}”", name=name), help=help) for name in unknown))
 
     # --- sign-in -----------------------------------------------------------------------------------------------------
 
