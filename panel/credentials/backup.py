@@ -88,7 +88,7 @@ def _failures() -> Iterator[None]:
     try:
         yield
     except DatabaseUnusable as exc:
-        raise BackupFailed(str(exc)) from None
+        raise BackupFailed(*exc.args) from None
     except (tarfile.TarError, EOFError):
         raise BackupFailed(_("The file is no backup of this panel, or is damaged.")) from None
     except sqlite3.Error as exc:

@@ -38,7 +38,7 @@ from panel.core.reasons import Reason
 from panel.credentials.vault import Unreadable, Vault
 from panel.logs.audit import Actor
 from panel.sources.oauth_client_auth import ClientAuthentication
-from panel.sources.oauth_responses import Refusal, Tokens, read_tokens
+from panel.sources.oauth_responses import NOT_RENEWABLE, Refusal, Tokens, read_tokens, why_ended
 from panel.sources.oauth_store import Attempts, Grant, Grants
 
 LEASE_MARGIN_S = 1.0
@@ -143,11 +143,10 @@ class Oauth:
         if grant is None or grant.state is AuthStatus.MISSING:
             raise ProviderUnavailable(_not_connected(_("The source is not connected yet: it has no authorisation.")))
         if grant.state is AuthStatus.EXPIRED:
-            raise ProviderUnavailable.because(Reason.AUTHENTICATION_EXPIRED, grant.detail)
+            raise ProviderUnavailable.because(Reason.AUTHENTICATION_EXPIRED, why_ended(grant.detail))
         if not grant.refresh:
-            detail = _("The authorisation has ended, and the provider gave no refresh token. Connect again.")
-            self._grants.expire(source.id, grant.version, detail)
-            raise ProviderUnavailable.because(Reason.AUTHENTICATION_EXPIRED, detail)
+            self._grants.expire(source.id, grant.version, NOT_RENEWABLE)
+            raise ProviderUnavailable.because(Reason.AUTHENTICATION_EXPIRED, NOT_RENEWABLE)
 
     def _renew_with_lease(
         self, source: SourceConfig, client: OauthClient, holder: str, deadline: Deadline, caller: Caller

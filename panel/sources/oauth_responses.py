@@ -16,6 +16,7 @@ _LONGEST_LIFE_S = 10 * 365 * 86400.0
 
 _UNKNOWN_CLIENT = "invalid_client"
 _GRANT_ENDED = _("The authorisation has ended: the provider no longer accepts the refresh token. Connect again.")
+NOT_RENEWABLE = _("The authorisation has ended, and the provider gave no refresh token. Connect again.")
 _REFUSALS: dict[str, Problem] = {
     _UNKNOWN_CLIENT: Problem(
         Reason.CREDENTIALS_REJECTED,
@@ -84,6 +85,11 @@ def read_tokens(answer: Answer, grant_type: str) -> Tokens | Refusal:
     if str(body.get("token_type", "")).lower() != "bearer":
         raise unexpected(_("{where} answered with a token that is no bearer token.", where=answer.where))
     return Tokens(access, refresh, _life(body.get("expires_in"), answer))
+
+
+def why_ended(stored: str) -> str:
+    """The sentence that was stored when an authorisation ended, as a text that can be translated."""
+    return next((sentence for sentence in (_GRANT_ENDED, NOT_RENEWABLE) if sentence == stored), stored)
 
 
 def refuses_client(answer: Answer) -> bool:
