@@ -6,6 +6,7 @@ The check of ``Sec-Fetch-Site`` and ``Origin`` is in addition to the CSRF tokens
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Collection
 from urllib.parse import urlsplit
 
@@ -77,7 +78,7 @@ def own_host_names(config: Config) -> frozenset[str]:
 
     Flask's TRUSTED_HOSTS is not used, because it does not support IPv6 addresses.
     """
-    own = _ascii(urlsplit(config.public_url).hostname or "")
+    own = _ascii(urlsplit(config.public_url).hostname or "").rstrip(".")
     bound = _address(config.host)
     is_local = config.host == "localhost" or bound.is_loopback or bound.is_unspecified
     return frozenset({own, config.host.lower()}) | (LOOPBACK if is_local else frozenset())
@@ -101,8 +102,16 @@ def _host_name(host: str) -> str:
     return (urlsplit(f"//{host}").hostname or "").rstrip(".")
 
 
+def canonical_host(host: str) -> str:
+    """A Host header in one spelling: lower-case, without the dot of a full name, with the port that it has.
+
+    A name beyond ASCII gets the form that browsers send (IDNA).
+    """
+    name, colon, port = host.rpartition(":") if re.search(r":[0-9]*$", host) else (host, "", "")
+    return f"{_ascii(name.lower()).rstrip('.')}{colon}{port}"
+
+
 def _ascii(name: str) -> str:
-    """A host name in the form that browsers send (IDNA)."""
     try:
         return name.encode("idna").decode()
     except UnicodeError:
