@@ -8,7 +8,7 @@ import pytest
 from markupsafe import Markup
 
 from panel.core.errors import InvalidInput
-from panel.core.messages import _, _n, sentences
+from panel.core.messages import _, _n, labelled, sentences
 from panel.web import translations
 from panel.web.translations import translated
 
@@ -34,6 +34,12 @@ msgstr "Kies: {noun}"
 
 msgid "Choose another page"
 msgstr "Kies een andere pagina"
+
+msgid "“{name}” is missing."
+msgstr "„{name}” ontbreekt."
+
+msgid "Location"
+msgstr "Adres"
 
 msgid "The source is switched off."
 msgstr "De bron is uitgeschakeld."
@@ -100,3 +106,11 @@ def test_a_message_survives_pickling_and_an_exception():
         translated(InvalidInput("source", _("The source is switched off.")).message, "nl")
         == "De bron is uitgeschakeld."
     )
+
+
+def test_a_label_stands_in_a_text_without_the_quotation_marks_of_a_name():
+    message = labelled(_("“{name}” is missing.", name="location"), "location", _("Location"))
+    assert message == "Location is missing."
+    assert translated(message, "nl") == "Adres ontbreekt."
+    assert labelled("“location” is missing.", "location", "Location") == "Location is missing."
+    assert labelled(_("“{name}” is missing.", name="location"), "slug", "Slug") == "“location” is missing."

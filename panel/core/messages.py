@@ -57,10 +57,9 @@ class Label(Message):
 
 def labelled(text: str, name: str, label: str) -> str:
     """A text about the setting ``name``, with the label of that setting instead of its quoted name."""
-    keys = [key for key, value in text.values.items() if value == name] if isinstance(text, Message) else []
-    if isinstance(text, Message) and keys:
-        return text.filled(**{key: Label.of(label) for key in keys})
-    return text.replace(f"“{name}”", label)
+    if not isinstance(text, Message):
+        return text.replace(f"“{name}”", label)
+    return text.filled(**{key: Label.of(label) for key, value in text.values.items() if value == name})
 
 
 def without_quotes(template: str, values: Mapping[str, object]) -> str:
