@@ -10,7 +10,7 @@ from markupsafe import Markup
 from sqlalchemy import create_engine, literal, select
 
 from panel.core.errors import InvalidInput
-from panel.core.messages import Day, _, _n, all_of, any_of, listed, sentences
+from panel.core.messages import Day, _, _n, all_of, any_of, labelled, listed, sentences
 from panel.sources.oauth_responses import NOT_RENEWABLE, why_ended
 from panel.web import translations
 from panel.web.auth.browser_name import browser_words
@@ -38,6 +38,12 @@ msgstr "Kies: {noun}"
 
 msgid "Choose another page"
 msgstr "Kies een andere pagina"
+
+msgid "“{name}” is missing."
+msgstr "„{name}” ontbreekt."
+
+msgid "Location"
+msgstr "Adres"
 
 msgid "{left} or {right}"
 msgstr "{left} of {right}"
@@ -119,6 +125,14 @@ def test_a_message_survives_pickling_and_an_exception():
         translated(InvalidInput("source", _("The source is switched off.")).message, "nl")
         == "De bron is uitgeschakeld."
     )
+
+
+def test_a_label_stands_in_a_text_without_the_quotation_marks_of_a_name():
+    message = labelled(_("“{name}” is missing.", name="location"), "location", _("Location"))
+    assert message == "Location is missing."
+    assert translated(message, "nl") == "Adres ontbreekt."
+    assert labelled("“location” is missing.", "location", "Location") == "Location is missing."
+    assert labelled(_("“{name}” is missing.", name="location"), "slug", "Slug") == "“location” is missing."
 
 
 def test_lists_are_translated_with_their_words():

@@ -7,6 +7,7 @@ reader.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from datetime import date
 from functools import reduce
@@ -27,7 +28,7 @@ class Message(str):
     values: Mapping[str, object]
 
     def __new__(cls, template: str, values: Mapping[str, object], *, many: str = "", number: int = 1) -> Message:
-        chosen = many if many and number != 1 else template
+        chosen = without_quotes(many if many and number != 1 else template, values)
         shown = {"n": f"{number:,}", **values} if many else values
         self = super().__new__(cls, chosen.format(**shown) if shown else chosen)
         self.template, self.many, self.number, self.values = template, many, number, dict(values)
@@ -39,6 +40,34 @@ class Message(str):
     def filled(self, **values: object) -> Message:
         """The same text with values for its placeholders."""
         return Message(self.template, {**self.values, **values}, many=self.many, number=self.number)
+
+
+class Label(Message):
+    """The label of a setting, as a value where a text has the name of the setting in quotation marks.
+
+    The label stands there without them.
+    """
+
+    __slots__ = ()
+
+    @classmethod
+    def of(cls, text: str) -> Label:
+        return cls(text.template, text.values) if isinstance(text, Message) else cls("{text}", {"text": text})
+
+
+def labelled(text: str, name: str, label: str) -> str:
+    """A text about the setting ``name``, with the label of that setting instead of its quoted name."""
+    if not isinstance(text, Message):
+        return text.replace(f"“{name}”", label)
+    return text.filled(**{key: Label.of(label) for key, value in text.values.items() if value == name})
+
+
+def without_quotes(template: str, values: Mapping[str, object]) -> str:
+    """A template in any language without the quotation marks around its labels."""
+    for name, value in values.items():
+        if isinstance(value, Label):
+            template = re.sub(f"[“„«‘‚'](\\{{{name}\\}})[”“»’‘']", r"\1", template)
+    return template
 
 
 class Day(date):

@@ -21,7 +21,8 @@ def check_ca_file(path: str, folders: Sequence[Path]) -> None:
         raise InvalidInput(
             "ca_file",
             _(
-                "“ca_file” must name a file with certificates in {folder} or in a certificate folder of the system.",
+                "“{name}” must name a file with certificates in {folder} or in a certificate folder of the system.",
+                name="ca_file",
                 folder=str(folders[0]),
             ),
         )
