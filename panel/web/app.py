@@ -16,6 +16,8 @@ from panel.web import (
     log_lines,
     object_paths,
     page_compression,
+    public_path,
+    readiness,
     static_files,
 )
 from panel.web.admin import blueprint as admin
@@ -50,12 +52,14 @@ def install(app: Flask) -> None:
     app.session_interface = CookieSessions()
     static_files.install(app)
     object_paths.install(app)
+    public_path.install(app, app.extensions["leafpanel"].config)
     app.before_request(begin_request)
     log_lines.install(app)
     same_origin.install(
         app,
         app.extensions["leafpanel"].config,
         without_session=tuple(blueprint.name for blueprint in with_bearer_token),
+        under_any_name=readiness.ENDPOINTS,
     )
     proxies.install(app)
     app.before_request(rules.admit)
@@ -67,7 +71,7 @@ def install(app: Flask) -> None:
     language_choice.install(app)
     formatting.install(app)
     render.install(app, app.extensions["leafpanel"].registry)
-    for blueprint in (api.bp, mcp.bp, tab.bp, embed.bp, admin.bp):
+    for blueprint in (api.bp, mcp.bp, tab.bp, embed.bp, admin.bp, readiness.bp):
         app.register_blueprint(blueprint)
     # Another site cannot make a browser send a bearer token, so these blueprints need no CSRF token.
     for blueprint in with_bearer_token:

@@ -66,6 +66,8 @@ REACHES = {
     "GET static": PUBLIC,
     "GET api.openapi": PUBLIC,
     "POST language": PUBLIC,
+    "GET readiness.healthz": PUBLIC,
+    "GET readiness.readyz": PUBLIC,
     #
     "GET admin.sign_in": PUBLIC,
     "POST admin.sign_in": PUBLIC,
