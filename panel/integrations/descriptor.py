@@ -42,6 +42,16 @@ class Field:
     half: bool = False
     """Whether it shares a line with the next field."""
 
+    @property
+    def word(self) -> Message:
+        """The label inside a sentence: ``project``."""
+        return Message(self.label.lower(), {})
+
+    @property
+    def plural(self) -> Message:
+        """Several of what the label names, inside a sentence: ``projects``."""
+        return Message(f"{self.label.lower()}s", {})
+
 
 COLUMN_KINDS = frozenset({"text", "date", "breadcrumb", "priority", "pill", "number"})
 _AT_MOST_ONE = ("pill", "number")
@@ -66,6 +76,11 @@ class Column:
     """For ``priority``: values that begin like this, in any case, are not shown."""
     in_search: bool = True
     """Whether search results show it too."""
+
+    @property
+    def word(self) -> Message:
+        """The label inside a sentence: ``priority``."""
+        return Message(self.label.lower(), {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +194,15 @@ def texts_of(part: Any) -> Iterator[str]:
     elif isinstance(part, tuple):
         yield from chain.from_iterable(map(texts_of, part))
     elif is_dataclass(part):
+        yield from _words_of(part)
         yield from chain.from_iterable(texts_of(getattr(part, entry.name)) for entry in fields(part))
+
+
+def _words_of(part: Any) -> Iterator[str]:
+    if isinstance(part, Field) and part.kind in ("select", "suggest"):
+        yield from (part.word, part.plural)
+    elif isinstance(part, Column) and part.kind == "priority":
+        yield part.word
 
 
 def _check_columns(columns: Sequence[Column]) -> None:

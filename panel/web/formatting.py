@@ -25,8 +25,8 @@ _COLOR = re.compile(r"#[0-9a-fA-F]{6}")
 def install(app: Flask) -> None:
     """Register the filters for all templates."""
     filters = (
-        ago, breadcrumb, clip, clock, clock_time, color, count, counted, day, due, duration, full_time, highlight, key,
-        overdue, short_day, short_reference, timestamp, timestamp_time, web,
+        ago, breadcrumb, clip, clock, clock_time, color, count, counted, day, due, duration, full_time, highlight, initial,
+        key, overdue, short_day, short_reference, timestamp, timestamp_time, web,
     )  # fmt: skip
     app.jinja_env.filters.update({function.__name__: function for function in filters})
 
@@ -160,6 +160,11 @@ def _date(value: datetime | date | str) -> date | None:
 
 
 # --- text ------------------------------------------------------------------------------------------------------------
+
+
+def initial(text: str) -> str:
+    """The text with a capital at its beginning."""
+    return text[:1].upper() + text[1:]
 
 
 def count(value: int) -> str:
