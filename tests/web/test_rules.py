@@ -65,9 +65,9 @@ PUBLIC = "nfvearwtgomlpc"
 REACHES = {
     "GET static": PUBLIC,
     "GET api.openapi": PUBLIC,
+    "POST language": PUBLIC,
     "GET readiness.healthz": PUBLIC,
     "GET readiness.readyz": PUBLIC,
-    "POST language": PUBLIC,
     #
     "GET admin.sign_in": PUBLIC,
     "POST admin.sign_in": PUBLIC,

@@ -84,9 +84,9 @@ TAB: Mapping[str, Right] = {
 RULES: Mapping[str, Rule] = {
     "GET static": PUBLIC,
     "GET api.openapi": PUBLIC,
+    "POST language": PUBLIC,
     "GET readiness.healthz": PUBLIC,
     "GET readiness.readyz": PUBLIC,
-    "POST language": PUBLIC,
     #
     "GET admin.sign_in": PUBLIC,
     "POST admin.sign_in": PUBLIC,
