@@ -73,5 +73,5 @@ def budget(source: Source, traffic: Traffic) -> Badge:
     rate = Rate.of(source.rate_limit)
     if rate is None:
         return Badge(_("No limit"), "none")
-    left = _("{left} of {most} left", left=count(traffic.left), most=count(rate.count))
+    left = _("{left} of {most} left", left=count(traffic.left or 0), most=count(rate.count))
     return Badge(left, "ok" if traffic.left else "warn", PERIODS[source.rate_limit.partition("/")[2]])
