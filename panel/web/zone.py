@@ -57,6 +57,12 @@ def local(moment: datetime) -> datetime:
     return moment.astimezone(zone())
 
 
+def start_of(day: date) -> datetime:
+    """The beginning of a day in the zone of this request."""
+    midnight, found = datetime(day.year, day.month, day.day), zone()
+    return midnight.replace(tzinfo=found) if found else midnight.astimezone()
+
+
 def today() -> date:
     return local(now()).date()
 
