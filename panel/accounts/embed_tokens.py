@@ -353,7 +353,7 @@ def _grant_of(app: EmbedApp, claims: Mapping[str, Any]) -> EmbedGrant:
     if claims.get("aud") not in (AUDIENCE, [AUDIENCE]):
         raise BadToken(f"The claim aud must be “{AUDIENCE}”.")
     expires = _expires(claims, time.time())
-    obj = ObjectRef(*(_text(claims, name, 255) for name in ("register", "schema", "objectId")))
+    obj = ObjectRef(*(_text(claims, name, 255) for name in ("register", "schema")), _object_id(claims))
     limits = Limits(obj, as_limit(app.registers), _both(_integrations(claims), as_limit(app.integrations)))
     principal = Principal(_text(claims, "sub", 150), f"embed:{app.id}", _can(claims), limits, app.name)
     return EmbedGrant(principal, obj, app.name, tuple(app.origins), expires, _theme(claims), _lang(claims))
@@ -388,6 +388,13 @@ def _text(claims: Mapping[str, Any], name: str, longest: int) -> str:
     if not isinstance(value, str) or not value.strip() or len(value) > longest or not value.isprintable():
         raise BadToken(f"The claim {name} must be a text of 1 to {longest} printable characters.")
     return value
+
+
+def _object_id(claims: Mapping[str, Any]) -> str:
+    """The id of the object, which an application with numeric ids may sign as a number."""
+    value = claims.get("objectId")
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    return _text({"objectId": str(value)} if is_number else claims, "objectId", 255)
 
 
 def _can(claims: Mapping[str, Any]) -> frozenset[Action]:
