@@ -150,6 +150,11 @@ class EmbedApps:
             raise NotFound(f"There is no embedding application named {name}.")
         return app
 
+    def serves(self, origin: str) -> bool:
+        """Whether pages of this origin belong to an enabled application."""
+        enabled = db.session.scalars(select(EmbedApp.origins).where(EmbedApp.disabled.is_(False)))
+        return any(origin in origins for origins in enabled)
+
     def _find(self, name: str) -> EmbedApp | None:
         """The application of this name, whatever its case. One with the same spelling comes first."""
         exact = name.strip()

@@ -11,7 +11,7 @@ from werkzeug.routing import IntegerConverter, Map
 from panel.web import error_pages, formatting, log_lines, object_paths, page_compression, static_files
 from panel.web.admin import blueprint as admin
 from panel.web.api import views as api
-from panel.web.auth import proxies, rules, same_origin
+from panel.web.auth import cross_origin, proxies, rules, same_origin
 from panel.web.auth.session import CookieSessions
 from panel.web.context import begin_request, end_request
 from panel.web.mcp import server as mcp
@@ -49,6 +49,7 @@ def install(app: Flask) -> None:
         without_session=tuple(blueprint.name for blueprint in with_bearer_token),
     )
     proxies.install(app)
+    cross_origin.install(app)
     app.before_request(rules.admit)
     csrf.init_app(app)
     app.after_request(add_headers)

@@ -330,11 +330,14 @@ def test_another_spelling_is_another_object(connected: Flask, made: Secret, path
     assert ancestors(answer) == "'none'"
 
 
-def test_only_the_hosts_script_may_be_loaded_elsewhere(client: FlaskClient) -> None:
-    with client.get("/static/embed.js") as shared, client.get("/static/tab.js") as own:
-        policies = [answer.headers["Cross-Origin-Resource-Policy"] for answer in (shared, own)]
+def test_only_a_page_that_may_be_framed_has_the_policies_for_isolated_hosts(connected: Flask, made: Secret) -> None:
+    client, names = connected.test_client(), ("Cross-Origin-Resource-Policy", "Cross-Origin-Embedder-Policy")
 
-    assert policies == ["cross-origin", "same-origin"]
+    framed = client.get(f"{EMBED}?token={token_of(made, CASE)}")
+    others = [client.get(EMBED), client.get(CASE_PATH), client.get("/admin/sign-in")]
+
+    assert [framed.headers[name] for name in names] == ["cross-origin", "require-corp"]
+    assert {tuple(answer.headers.get(name) for name in names) for answer in others} == {("same-origin", None)}
 
 
 def test_all_rights_are_known() -> None:
