@@ -68,9 +68,9 @@ def _banner_after_redirect(here: Visit, shown: ListView) -> Banner | None:
 
 def _linked_banner(here: Visit, leaf: Integration, rows: list[Row]) -> Banner:
     undo = tuple(row.pointer.reference for row in rows) if here.may(Action.UNLINK) else ()
-    if len(rows) == 1:
-        return Banner("Linked", row_view(here, leaf, rows[0]).title, undo)
-    return Banner("Linked", f"{len(rows)} {leaf.descriptor.noun_plural}", undo)
+    linked = tuple(row_view(here, leaf, row) for row in rows)
+    title = linked[0].title if len(rows) == 1 else f"{len(rows)} {leaf.descriptor.noun_plural}"
+    return Banner("Linked", title, undo, linked=linked)
 
 
 def _page_number() -> int:
