@@ -358,7 +358,7 @@ def _grant_of(app: EmbedApp, claims: Mapping[str, Any]) -> EmbedGrant:
     if claims.get("aud") not in (AUDIENCE, [AUDIENCE]):
         raise BadToken(f"The claim aud must be “{AUDIENCE}”.")
     expires = _expires(claims, time.time())
-    obj = ObjectRef(*(_text(claims, name, 255) for name in ("register", "schema")), _object_id(claims))
+    obj = ObjectRef(_text(claims, "register", 255), _text(claims, "schema", 255), _object_id(claims))
     limits = Limits(obj, as_limit(app.registers), _both(_integrations(claims), as_limit(app.integrations)))
     principal = Principal(_text(claims, "sub", 150), f"embed:{app.id}", _can(claims), limits, app.name)
     return EmbedGrant(principal, obj, app.name, tuple(app.origins), expires, _theme(claims), _lang(claims))

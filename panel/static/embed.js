@@ -282,15 +282,18 @@
     }
 
     connectedCallback() {
+      this.isPlaced = true;
       if (this.hasAttribute("src")) startFrom(this, this.getAttribute("src"));
     }
 
     disconnectedCallback() {
+      this.isPlaced = false;
       stop(this);
     }
 
+    // The attributes of an element that is upgraded are announced before it is placed.
     attributeChangedCallback(name, before, value) {
-      if (!this.isConnected || before === value) return;
+      if (!this.isPlaced || before === value) return;
       if (name === "src") this.connectedCallback();
       else if (tabs.has(this)) tabs.get(this).post("theme", { theme: value });
     }

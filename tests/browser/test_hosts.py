@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import requests
 from hosting import ADDRESS_PATH, ELEMENT, HostApp
-from playwright.sync_api import FrameLocator, Page, expect
+from playwright.sync_api import Browser, FrameLocator, Page, expect
 from werkzeug.wrappers import Response
 
 from panel.accounts.embed_tokens import Secret
@@ -100,6 +100,7 @@ def test_an_element_shows_the_tab_whenever_it_appears(
     shown(page)
 
     assert [detail["type"] for detail in events(page, "ready", 2)] == ["leafpanel:ready"] * 2
+    assert host.asked == 2
     assert complaints == []
 
 
@@ -384,3 +385,64 @@ def test_a_page_of_another_origin_reads_nothing(host: HostApp, page: Page, panel
         assert failed == "refused"
         assert requests.get(path, headers={"Authorization": f"Bearer {token}"}, timeout=30).status_code == 200
     other.close()
+
+
+# --- without scripts -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def plain_page(browser: Browser) -> Iterator[Page]:
+    context = browser.new_context(java_script_enabled=False)
+    yield context.new_page()
+    context.close()
+
+
+def test_the_whole_job_is_done_in_a_frame_without_scripts(host: HostApp, plain_page: Page) -> None:
+    host.object = ObjectRef("demo", "case", "plain")
+    address = host.address().replace("&", "&amp;")
+    host.body = (
+        f'{ELEMENT}<noscript><iframe src="{address}" title="Linked here" height="700" width="700"></iframe></noscript>'
+    )
+    plain_page.goto(host.url)
+    frame = shown(plain_page)
+
+    frame.get_by_role("button", name=re.compile("Projects")).click()
+    frame.get_by_role("button", name="Create work package").click()
+    frame.get_by_role("button", name="Cancel").click()
+    expect(frame.get_by_text("No work packages linked yet")).to_be_visible()
+    frame.get_by_role("button", name="Create work package").click()
+    frame.get_by_label("Project", exact=True).select_option(label="Vergunningen 2026")
+    frame.get_by_label("Subject").fill("Made without scripts")
+    frame.get_by_role("button", name="Create and link").click()
+    expect(frame.get_by_role("link", name="Made without scripts")).to_be_visible()
+    frame.locator(".lp-pill-button").click()
+    expect(frame.get_by_label("Status")).to_be_visible()
+    frame.get_by_role("button", name="Cancel").click()
+
+    frame.get_by_role("button", name=re.compile("Articles")).click()
+    frame.get_by_role("combobox").fill("welstand")
+    frame.get_by_role("button", name="Search").click()
+    frame.get_by_role("checkbox").first.check()
+    frame.get_by_role("button", name="Link selected").click()
+    expect(frame.locator(".lp-title")).to_have_count(1)
+    frame.get_by_role("button", name="Refresh").click()
+    expect(frame.locator(".lp-title")).to_have_count(1)
+
+    own = [link for link in frame.get_by_role("link").all() if "/embed/" in str(link.get_attribute("href"))]
+    assert own == []
+    assert "token" not in plain_page.frames[1].url.partition("/embed/demo/case/plain/")[2]
+
+
+def test_a_notice_in_a_frame_without_scripts_asks_again(host: HostApp, plain_page: Page, panel: Running) -> None:
+    panel.flask("connector", "off")
+    try:
+        host.body = f'<noscript><iframe src="{host.address()}" height="500" width="600"></iframe></noscript>'
+        plain_page.goto(host.url)
+        again = tab(plain_page).get_by_role("button", name=re.compile("Check again|Retry"))
+        expect(again).to_be_visible()
+    finally:
+        panel.flask("connector", "on")
+
+    again.click()
+
+    expect(tab(plain_page).get_by_text("linked yet").or_(tab(plain_page).locator(".lp-title").first)).to_be_visible()
