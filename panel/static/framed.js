@@ -144,7 +144,8 @@
     const path = new URL(request.action, window.location.href).pathname.split("/");
     const action = ACTIONS[path.at(-1)];
     if (!action) return;
-    const integration = path[path.indexOf("integrations") + 1];
+    // The parts of the object come before, and one of them can be this word.
+    const integration = path[path.indexOf("integrations", path.indexOf("embed") + 4) + 1];
     const items = { linked: () => itemsIn(text), unlinked: () => itemsOf(request.body), changed: () => [{ reference: partOf(path.at(-2)) }] };
     items[action]().forEach((item) => post(action, { integration, ...item }));
   }

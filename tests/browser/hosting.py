@@ -28,6 +28,8 @@ class HostApp:
         self.secret = Secret("", "", "", ())
         self._server = make_server("127.0.0.1", 0, self._answer, threaded=True)
         self.url = f"http://localhost:{self._server.port}"
+        self.near_url = f"http://127.0.0.1:{self._server.port}"
+        """The same at the site of the panel. Playwright may switch off scripts too late in a frame of another site."""
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
         self.reset()
 
