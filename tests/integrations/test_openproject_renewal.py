@@ -214,6 +214,20 @@ def test_without_a_date_every_list_is_read_in_full(tracker: Tracker, driven: Dri
     assert [poller.poll()[1] for _ in range(3)] == [["read 50"]] * 3
 
 
+@pytest.mark.parametrize("date", ["yesterday", "Mon, 30 Nov 2026 12:00:00 GMT, Mon, 30 Nov 2026 12:00:05 GMT"])
+def test_neither_is_a_date_that_says_nothing_clear(
+    recent: Tracker, driven: DrivenTime, tmp_path: Path, date: str
+) -> None:
+    def finish(request: Request, response: Response) -> Response:
+        response.headers["Date"] = date
+        return response
+
+    recent.standin.finish = finish
+    poller = poller_of(recent, driven, tmp_path)
+
+    assert poller.poll()[1] == ["read 50"]
+
+
 def test_a_date_that_stops_coming_ends_it(recent_poller: Poller) -> None:
     recent_poller.poll()
     recent_poller.tracker.standin.removed_headers = frozenset({"Date"})

@@ -14,6 +14,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from panel.connector import Answer, Upstream, unexpected
+from panel.core.messages import _
 from panel.integrations.openproject.answer import HAL, collection, selected_collection
 from panel.integrations.openproject.item import number_of
 from panel.integrations.openproject.reference import API
@@ -70,7 +71,7 @@ def _changed_in(told: Answer, known: Sequence[str]) -> list[str]:
     page = selected_collection(told)
     changed = [number for number in map(number_of, page.elements) if number is not None]
     if len(changed) != page.total or not set(changed) <= set(known):
-        raise unexpected(f"{told.where} answered with other work packages than requested.")
+        raise unexpected(_("{where} answered with other work packages than requested.", where=told.where))
     return changed
 
 
@@ -79,7 +80,7 @@ def _read(part: Upstream, numbers: Sequence[str]) -> dict[str, Any]:
     page = collection(_list(part, [_among(numbers)], len(numbers)), "WorkPackageCollection")
     found = {number: element for element in page.elements if (number := number_of(element)) is not None}
     if page.total != len(numbers) or set(found) != set(numbers):
-        raise unexpected(f"{page.where} answered with other work packages than requested.")
+        raise unexpected(_("{where} answered with other work packages than requested.", where=page.where))
     return found
 
 
