@@ -47,7 +47,7 @@ class CachedRead:
 
     def _in_full(self) -> CachedAnswer:
         answer = self.read()
-        if self.ttl_s <= 0 or len(answer.body) > CACHED_BYTES:
+        if len(answer.body) > CACHED_BYTES:
             return CachedAnswer(answer, 0.0)
         is_renewable = self.renew is not None and succeeded(answer.status)
         return CachedAnswer(answer, self.ttl_s, max(0.0, self.reread_s - self.ttl_s) if is_renewable else 0.0)

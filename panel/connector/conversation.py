@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, 
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from types import MappingProxyType
 from typing import Protocol, TypeVar
 
@@ -149,21 +150,21 @@ class Upstream:
             self._ends.append(0.0)
             return self.send("GET", *segments, query=query, accept=accept, allow=allow)
         key, services = self._cache_key(segments, query, accept, allow), self._services
-        cached = CachedRead(
-            services.cache_ttl_s,
-            services.reread_s,
-            lambda: self.send("GET", *segments, query=query, accept=accept, allow=allow),
-            None if renew is None else lambda former: self.optional(RENEWAL, lambda part: renew(part, former)),
-        )
 
-        def fetch() -> CachedAnswer:
-            if cached.ttl_s <= 0:
-                return cached.fetch()
-            return fetch_once(services.shared, key, cached.fetch, self._deadline)
+        def read() -> Answer:
+            return self.send("GET", *segments, query=query, accept=accept, allow=allow)
 
+        if services.cache_ttl_s <= 0:
+            return self._single_flight(services.answers, key, 0.0, lambda: CachedAnswer(read(), 0.0)).answer
+        renewed = None if renew is None else partial(self._renewed, renew)
+        cached = CachedRead(services.cache_ttl_s, services.reread_s, read, renewed)
         return self._single_flight(
-            services.answers, key, lambda kept: kept.seconds, fetch, over=cached.note_last
-        ).answer
+            services.answers, key, lambda kept: kept.seconds,
+            lambda: fetch_once(services.shared, key, cached.fetch, self._deadline), over=cached.note_last,
+        ).answer  # fmt: skip
+
+    def _renewed(self, renew: Renew, former: Answer) -> Answer | None:
+        return self.optional(RENEWAL, lambda part: renew(part, former))
 
     def _cache_key(
         self, segments: Sequence[str], query: Sequence[tuple[str, str]], accept: str, allow: Collection[int]
