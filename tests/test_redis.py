@@ -120,16 +120,17 @@ def test_processes_that_ask_at_the_same_moment_make_one_upstream_request(
 
 
 def test_a_process_renews_what_another_one_has_read(made: Callable[[], RedisCache], upstreams: Upstreams) -> None:
-    one, other = (connector_of(made(), upstreams, 0.05) for _ in range(2))
+    one, other = made(), made()
     renewed: list[Answer] = []
 
     def renew(part: Upstream, former: Answer) -> Answer:
         renewed.append(former)
         return former
 
-    known, until = read_or_renew(one, upstreams, renew), time.monotonic() + 30
+    known, until = read_or_renew(connector_of(one, upstreams, 0.05), upstreams, renew), time.monotonic() + 30
     while not renewed and time.monotonic() < until:
-        read_or_renew(other, upstreams, renew)
+        # A process that has read nothing itself.
+        read_or_renew(connector_of(other, upstreams, 0.05), upstreams, renew)
 
     assert (renewed[0].body, renewed[0].headers["date"]) == (known.body, known.headers["date"])
     assert len(upstreams.openproject.requests) == 1
