@@ -107,7 +107,7 @@ def search(integration: str) -> Response:
     fragment, found, problem, status = wants_fragment(), [], None, 200
     try:
         text = search_text("search", query, PICKER_LENGTH)
-        found = panel().links.available(here.visitor, leaf.id, text, limit=PICKER_SIZE, obj=here.object)
+        found = panel().links.available(here.visitor, leaf.id, text, limit=PICKER_SIZE, obj=here.object, brief=True)
     except PanelError as exc:
         problem, status = problem_view(here, leaf, exc), status_of(exc)
     exact = len(found) == 1 and _is_reference(leaf, query)
