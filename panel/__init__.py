@@ -80,7 +80,6 @@ def create_app(config: Config | None = None, *, registry: Registry | None = None
 
 def build_services(app: Flask, config: Config, registry: Registry) -> Panel:
     """Wire the services of one application. They share the database of ``app`` and hold all other state themselves."""
-    switches = Switches(connector_allowed=config.connector_enabled)
     # For work outside a request's transaction: the call log and the tokens of sources.
     aside = own_engine(config)
     call_log = CallLog(aside)
@@ -95,6 +94,7 @@ def build_services(app: Flask, config: Config, registry: Registry) -> Panel:
         shared=_shared_cache(config),
         journal=call_log,
     )
+    switches = Switches(connector_allowed=config.connector_enabled, close_connections=connector.close_connections)
     vault = Vault(keys_of(config))
     connector.signer = oauth = Oauth(aside, vault, connector)
     resolver, checks, instances = (

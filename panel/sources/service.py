@@ -235,6 +235,7 @@ class Sources:
         except (IntegrityError, StaleDataError):
             db.session.rollback()
             raise Conflict(f"Another user saved the source “{slug}” at the same moment. Load it again.") from None
+        self._connector.close_connections()
 
     def is_same_client(self, source: Source, draft: Draft, root: str) -> bool:
         """Whether the stored OAuth tokens were issued to the client of ``draft``."""
