@@ -30,11 +30,14 @@ class CrossSiteRequest(Forbidden):
     description = "This was sent by a page of another site. Nothing was done."
 
 
-def install(app: Flask, config: Config, *, without_session: Collection[str]) -> None:
+def install(
+    app: Flask, config: Config, *, without_session: Collection[str], under_any_name: Collection[str] = ()
+) -> None:
     """Register the checks, which run before every other hook.
 
     Blueprints in ``without_session`` are exempt from the CSRF check: they accept no cookie for a write, and another
-    site cannot send a bearer token.
+    site cannot send a bearer token. Endpoints in ``under_any_name`` answer under every host name: a probe uses the
+    address of a machine.
     """
     names = own_host_names(config)
 
@@ -42,7 +45,7 @@ def install(app: Flask, config: Config, *, without_session: Collection[str]) -> 
     def refuse_unknown_hosts() -> Response | None:
         # An HTTP/1.0 request may have no Host header, and then no forged one.
         has_host = "Host" in request.headers
-        is_own = not has_host or _host_name(request.host) in names
+        is_own = not has_host or request.endpoint in under_any_name or _host_name(request.host) in names
         if is_own and not isinstance(request.routing_exception, BadHost):
             return None
         # Plain text, because a page needs url_for, which fails for an invalid host name.
