@@ -69,6 +69,8 @@ def create_app(config: Config | None = None, *, registry: Registry | None = None
     db.init_app(app)
     # Flask starts a thread for each asynchronous callback, here to close sessions that are never asynchronous.
     app.teardown_appcontext_funcs[:] = [end for end in app.teardown_appcontext_funcs if not iscoroutinefunction(end)]
+    # It would look at each of a dozen hooks in each request, and none is asynchronous.
+    app.ensure_sync = lambda func: func  # type: ignore[method-assign]
     alembic.init_app(app)
     app.extensions["leafpanel"] = build_services(app, config, registry or load_registry())
     install(app)

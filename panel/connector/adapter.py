@@ -1,4 +1,4 @@
-"""Carries one request of a requests session to an upstream, over a connection to an address that the guard allowed."""
+"""Carries one prepared request to an upstream, over a connection to an address that the guard allowed."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class OutgoingRequest:
 
 
 class GuardedAdapter(HTTPAdapter):
-    """Connects a requests session to the allowed addresses of one endpoint, whatever the URL of its request says.
+    """Sends a request to the allowed addresses of one endpoint, whatever the URL of the request says.
 
     Serves one exchange; closing it closes the connection, unless ``keep`` has put it aside. Plain http may carry a
     credential to opened addresses only. ``budget`` is how many bytes the connection may receive.

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
-from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 
 import requests
@@ -82,39 +81,28 @@ class Transport:
         self, request: OutgoingRequest, deadline: Deadline
     ) -> Iterator[tuple[requests.Response, GuardedAdapter]]:
         adapter = self._adapter(request, deadline)
-        with _session(adapter) as session:
-            response = adapter.attempt(lambda: _send_prepared(session, request))
+        with closing(adapter):
+            response = adapter.attempt(lambda: adapter.send(_prepared(request)))
             if isinstance(response, Problem):
                 raise _failed_exchange(response) if adapter.has_sent else ProviderUnavailable(response)
             yield response, adapter
 
 
-class _Session(requests.Session):
-    """A session without cookies, environment settings and redirects."""
+def _prepared(request: OutgoingRequest) -> requests.PreparedRequest:
+    """The request for the adapter. It goes there without a session of requests.
 
-    def get_redirect_target(self, resp: requests.Response) -> str | None:
-        """None: no redirect is followed, and requests would otherwise read the whole body of a redirect."""
-        return None
-
-
-def _session(adapter: GuardedAdapter) -> _Session:
-    session = _Session()
-    # No proxy, .netrc or CA bundle of the environment: each of them would bypass a check.
-    session.trust_env = False
-    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-    session.mount("http://", adapter)
-    session.mount("https://", adapter)
-    return session
-
-
-def _send_prepared(session: _Session, request: OutgoingRequest) -> requests.Response:
-    headers = {**request.headers, "Connection": "keep-alive" if request.may_share else "close"}
-    prepared = requests.Request(request.method, request.endpoint.origin, headers=headers, data=request.body).prepare()
-    # requests normalises escapes (%2e%2e becomes ..), so the target is set after preparing, and checked.
+    A session would only add what no call may have: cookies, redirects, and proxies, .netrc and CA bundles of the
+    environment.
+    """
+    prepared = requests.PreparedRequest()
+    prepared.prepare_method(request.method)
+    prepared.prepare_headers({**request.headers, "Connection": "keep-alive" if request.may_share else "close"})
+    prepared.prepare_body(request.body, None)
+    # Not with prepare_url, which normalises escapes: %2e%2e becomes "..".
     prepared.url = request.endpoint.origin + request.target
     if prepared.path_url != request.target or not f"{path_of(request.target)}/".startswith(f"{request.endpoint.path}/"):
         raise InvalidInput("reference", "The reference leads outside of the source.")
-    return session.send(prepared, stream=True, allow_redirects=False)
+    return prepared
 
 
 def _raw_response(response: requests.Response, body: bytes | None) -> RawResponse:
