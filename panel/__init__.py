@@ -123,7 +123,7 @@ def build_services(app: Flask, config: Config, registry: Registry) -> Panel:
         switches=switches,
         oauth=oauth,
         call_log=call_log,
-        embed_apps=EmbedApps(vault, registry.ids),
+        embed_apps=EmbedApps(vault, registry.ids, revision),
         revision=revision,
         kept_lists=kept_lists(revision),
         # The pool of the requests may be used up by requests that wait for the same database.
