@@ -23,6 +23,7 @@ from panel.connector.sockets import TlsSocket
 from panel.connector.tls import TlsContexts
 from panel.core.domain import Problem
 from panel.core.errors import InvalidInput, ProviderUnavailable
+from panel.core.messages import _
 
 _FRAMING = 1024 * 1024
 """How many bytes headers, chunk sizes and poor compression may add to a body within its limit."""
@@ -101,7 +102,7 @@ def _prepared(request: OutgoingRequest) -> requests.PreparedRequest:
     # Not with prepare_url, which normalises escapes: %2e%2e becomes "..".
     prepared.url = request.endpoint.origin + request.target
     if prepared.path_url != request.target or not f"{path_of(request.target)}/".startswith(f"{request.endpoint.path}/"):
-        raise InvalidInput("reference", "The reference leads outside of the source.")
+        raise InvalidInput("reference", _("The reference leads outside of the source."))
     return prepared
 
 

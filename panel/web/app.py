@@ -15,6 +15,7 @@ from panel.web import (
     log_lines,
     object_paths,
     page_compression,
+    public_path,
     readiness,
     security_headers,
     static_files,
@@ -50,6 +51,7 @@ def install(app: Flask) -> None:
     app.session_interface = CookieSessions()
     static_files.install(app)
     object_paths.install(app)
+    public_path.install(app, app.extensions["leafpanel"].config)
     app.before_request(begin_request)
     log_lines.install(app)
     same_origin.install(

@@ -6,6 +6,7 @@ The check of ``Sec-Fetch-Site`` and ``Origin`` is in addition to the CSRF tokens
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Collection
 from functools import lru_cache
 from urllib.parse import urlsplit
@@ -17,6 +18,7 @@ from werkzeug.routing import RequestRedirect
 
 from panel.config import Config
 from panel.connector import origin_of
+from panel.core.messages import _
 from panel.web.context import panel, wants_json
 from panel.web.error_bodies import plain_body
 
@@ -24,11 +26,11 @@ LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 CROSS_SITE = frozenset({"cross-site", "same-site"})
 
-UNKNOWN_HOST = "This panel does not answer under this host name. Its address is set by PANEL_PUBLIC_URL."
+UNKNOWN_HOST = _("This panel does not answer under this host name. Its address is set by PANEL_PUBLIC_URL.")
 
 
 class CrossSiteRequest(Forbidden):
-    description = "This was sent by a page of another site. Nothing was done."
+    description = _("This was sent by a page of another site. Nothing was done.")
 
 
 def install(
@@ -77,7 +79,7 @@ def own_host_names(config: Config) -> frozenset[str]:
 
     Flask's TRUSTED_HOSTS is not used, because it does not support IPv6 addresses.
     """
-    own = _ascii(urlsplit(config.public_url).hostname or "")
+    own = _ascii(urlsplit(config.public_url).hostname or "").rstrip(".")
     bound = _address(config.host)
     is_local = config.host == "localhost" or bound.is_loopback or bound.is_unspecified
     return frozenset({own, config.host.lower()}) | (LOOPBACK if is_local else frozenset())
@@ -102,8 +104,16 @@ def _host_name(host: str) -> str:
     return (urlsplit(f"//{host}").hostname or "").rstrip(".")
 
 
+def canonical_host(host: str) -> str:
+    """A Host header in one spelling: lower-case, without the dot of a full name, with the port that it has.
+
+    A name beyond ASCII gets the form that browsers send (IDNA).
+    """
+    name, colon, port = host.rpartition(":") if re.search(r":[0-9]*$", host) else (host, "", "")
+    return f"{_ascii(name.lower()).rstrip('.')}{colon}{port}"
+
+
 def _ascii(name: str) -> str:
-    """A host name in the form that browsers send (IDNA)."""
     try:
         return name.encode("idna").decode()
     except UnicodeError:

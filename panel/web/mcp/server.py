@@ -17,8 +17,10 @@ from panel.accounts.principal import WRITING, Action, Principal
 from panel.config import Config
 from panel.core.errors import NotSupported
 from panel.core.extras import missing
+from panel.core.messages import _
 from panel.core.version import VERSION
 from panel.web.auth.bearer import Unauthorized, unauthorized
+from panel.web.auth.same_origin import canonical_host
 from panel.web.context import admitted, begin_request, leaves_for, panel, visitor
 from panel.web.mcp import tool
 from panel.web.mcp.actions import answer
@@ -44,7 +46,7 @@ _PASSED_HEADERS = ("accept", "content-type", "host", "mcp-", "origin")
 def _require_sdk() -> None:
     """Raises NotSupported, with the name of the extra, when the SDK is not installed."""
     if problem := missing("mcp", "mcp"):
-        raise NotSupported(f"MCP {problem}.")
+        raise NotSupported(_("MCP {problem}.", problem=problem))
 
 
 # --- the tool --------------------------------------------------------------------------------------------------------
@@ -143,7 +145,11 @@ def _passed_headers() -> list[tuple[bytes, bytes]]:
     """
     named = [("accept", "*/*")] if "Accept" not in request.headers else []
     named += [(name.lower(), value) for name, value in request.headers]
-    passed = [(name, value) for name, value in named if name.startswith(_PASSED_HEADERS)]
+    passed = [
+        (name, canonical_host(value) if name == "host" else value)
+        for name, value in named
+        if name.startswith(_PASSED_HEADERS)
+    ]
     return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in passed]
 
 
@@ -164,7 +170,7 @@ def _security_settings(config: Config) -> TransportSecuritySettings:
 
 def _spellings(scheme: str, netloc: str) -> list[str]:
     """A host with and without the default port of its scheme."""
-    host, default = netloc.rpartition("@")[2].lower(), ":443" if scheme == "https" else ":80"
+    host, default = canonical_host(netloc), ":443" if scheme == "https" else ":80"
     if host.endswith(default):
         return [host, host.removesuffix(default)]
     return [host] if urlsplit(f"//{host}").port else [host, host + default]
