@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
-from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
+from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 from werkzeug.wrappers import Request, Response
 
 Wsgi = Callable[[dict[str, Any], Any], Iterable[bytes]]
@@ -145,45 +145,21 @@ class _QuietHandler(WSGIRequestHandler):
         """Log nothing: ``StandIn.requests`` holds every request."""
 
 
-class _Server(ThreadedWSGIServer):
-    """Holds the connections that clients keep open, so that closing the server ends them too."""
-
-    daemon_threads = True
-
-    def __init__(self, host: str, port: int, app: Wsgi) -> None:
-        super().__init__(host, port, app, _QuietHandler)
-        self.connections: set[Any] = set()
-
-    def process_request(self, request: Any, client_address: Any) -> None:
-        self.connections.add(request)
-        super().process_request(request, client_address)
-
-    def shutdown_request(self, request: Any) -> None:
-        self.connections.discard(request)
-        super().shutdown_request(request)
-
-
 class RunningServer:
     """Serves a WSGI application over real HTTP on loopback until ``close``."""
 
     def __init__(self, app: Wsgi, port: int = 0, host: str = "127.0.0.1") -> None:
-        self._server = _Server(host, port, app)
+        self._server: BaseWSGIServer = make_server(host, port, app, threaded=True, request_handler=_QuietHandler)
+        self._server.daemon_threads = True  # type: ignore[attr-defined]
         self.port: int = self._server.server_port
         self.host_port = f"{host}:{self.port}"
         self.url = f"http://{self.host_port}"
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
         self._thread.start()
 
-    @property
-    def open_connections(self) -> int:
-        """How many connections clients hold open."""
-        return len(self._server.connections)
-
     def close(self) -> None:
         self._server.shutdown()
         self._server.server_close()
-        for connection in list(self._server.connections):
-            self._server.shutdown_request(connection)
         self._thread.join(5)
 
 

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from sqlalchemy import Connection, Engine, Update, create_engine, event, select
 from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
@@ -35,6 +35,7 @@ from panel.connector.limiter import (
 )
 from panel.connector.source import SourceConfig
 from panel.core.reasons import Reason
+from panel.traffic.limits_rows import RefillRate, counts_of, refusal_of, wait_of, waits_of
 from panel.traffic.limits_statements import (
     COUNTS,
     DUE,
@@ -156,7 +157,7 @@ class SqlLimitStore:
     def admit(self, source: SourceConfig, principal: str, rate: Rate | None) -> Admission:
         with self._transaction() as (connection, now):
             row = self._row(connection, source, now)
-            refusal = _refusal(row, now)
+            refusal = refusal_of(row, now)
             if refusal is not None:
                 return refusal
             if rate is not None:
@@ -218,7 +219,7 @@ class SqlLimitStore:
     def take_slot(self, source: SourceConfig, until_s: float, *, probe: bool = False) -> Admission:
         with self._transaction() as (connection, now):
             row = self._row(connection, source, now)
-            refusal = _refusal(row, now, probe=probe)
+            refusal = refusal_of(row, now, probe=probe)
             if refusal is not None:
                 return refusal
             slot = connection.execute(TAKE, values_of(source, now=now, seconds=until_s)).scalar()
@@ -312,7 +313,7 @@ class SqlLimitStore:
     def counts(self) -> dict[str, Counts]:
         with self._transaction() as (connection, now):
             rows = connection.execute(COUNTS, {"now": now, "latest": now + LATEST_SLOT_S}).mappings()
-            return {row["source_id"]: _counts(dict(row), now) for row in rows}
+            return {row["source_id"]: counts_of(dict(row), now) for row in rows}
 
     # --- rows ----------------------------------------------------------------------------------------------------
 
@@ -331,7 +332,7 @@ class SqlLimitStore:
             fresh = {"revision": source.revision, "failures": 0, "probe_at": 0.0, "hold_until": 0.0}
             self._write(connection, source, **fresh)
             row |= fresh
-        return row | _waits(row, now)
+        return row | waits_of(row, now)
 
     def _insert(self, connection: Connection, source: SourceConfig) -> None:
         """Insert the source's row, unless another process has just done so."""
@@ -339,26 +340,6 @@ class SqlLimitStore:
 
     def _write(self, connection: Connection, source: SourceConfig, **values: float) -> None:
         connection.execute(sources.update().where(sources.c.source_id == source.id).values(**values))
-
-
-def _refusal(row: Mapping[str, Any], now: float, *, probe: bool = False) -> Admission | None:
-    """Why no call is admitted now, or None. A probe may pass the breaker, but not the wait that the upstream set."""
-    if row["hold_until"] > now:
-        return Admission(row["hold_until"] - now, Reason.RATE_LIMITED)
-    if row["probe_at"] > now and not probe:
-        return Admission(row["probe_at"] - now, Reason.CIRCUIT_OPEN)
-    return None
-
-
-def _counts(row: Mapping[str, Any], now: float) -> Counts:
-    names = ("revision", "due", "failures", "slots")
-    return Counts(now, **{name: row[name] for name in names}, **_waits(row, now))
-
-
-def _waits(row: Mapping[str, Any], now: float) -> dict[str, Any]:
-    """``hold_until`` and ``probe_at`` of a row. A probe that is too far ahead is due now: 0 means closed."""
-    probe_at = row["probe_at"] and (in_force(row["probe_at"], now, PROBE_EVERY_S) or now)
-    return {"hold_until": in_force(row["hold_until"], now, LONGEST_HOLD_S), "probe_at": probe_at}
 
 
 def _prepared(engine: Engine) -> Engine:
@@ -369,18 +350,3 @@ def _prepared(engine: Engine) -> Engine:
         # Another process created the tables at the same time; the second attempt finds them.
         meta.create_all(engine)
     return engine
-
-
-class RefillRate(Protocol):
-    """A burst of ``count``, then one every ``interval_s`` seconds."""
-
-    @property
-    def count(self) -> int: ...
-    @property
-    def interval_s(self) -> float: ...
-
-
-def wait_of(due: float, rate: RefillRate, now: float) -> float:
-    """GCRA: seconds until one more call conforms to ``rate``, which allows a burst of its whole count."""
-    earliest = max(due, now) + rate.interval_s - rate.interval_s * rate.count
-    return max(0.0, earliest - now)

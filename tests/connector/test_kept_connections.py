@@ -12,11 +12,14 @@ import pytest
 import trustme
 from connectors import BASIC, CALLER, DEADLINE, LATEST, PATIENT, connector, failure_of, listed, serving, source, timed
 from faults import Baseline, FaultServer
+from flask import Flask
+from support import ALICE, CASE_PATH, MakeApp, api_token
 
 from panel.connector import Connector
 from panel.connector import kept_connections as kept
 from panel.core.errors import ProviderUnavailable
 from panel.core.reasons import Reason
+from panel.services import Panel
 
 
 @pytest.fixture
@@ -275,3 +278,36 @@ def test_a_forked_process_uses_none_of_its_parent(
     read(outgoing, lasting)
 
     assert lasting.connects == 2
+
+
+# --- a whole application ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def polled(lasting: FaultServer, make_app: MakeApp) -> Iterator[Flask]:
+    """An application that has just asked its source and has connections open since then."""
+    app = make_app(PANEL_ALLOWED_PRIVATE_HOSTS=lasting.host_port)
+    values = {"slug": "openproject", "name": "T", "location": lasting.url, "auth": {"type": "token", "token": "T"}}
+    with app.app_context():
+        app.extensions["leafpanel"].sources.create(values, by=ALICE)
+        headers = {"Authorization": f"Bearer {api_token(app, 'read')}"}
+        assert app.test_client().get(f"{CASE_PATH}/openproject", headers=headers).status_code == 503
+        assert lasting.connects > lasting.ends
+        yield app
+
+
+CLOSING: dict[str, Callable[[Panel], object]] = {
+    "source saved": lambda services: services.sources.change("openproject", {"name": "New"}, by=ALICE),
+    "source switched off": lambda services: services.sources.set_enabled("openproject", on=False, by=ALICE),
+    "source deleted": lambda services: services.sources.delete("openproject", by=ALICE),
+    "connector off": lambda services: services.switches.set_connector(on=False, by=ALICE),
+}
+
+
+@pytest.mark.parametrize("close", CLOSING.values(), ids=CLOSING)
+def test_a_change_of_the_source_or_of_the_switch_closes_at_once(
+    lasting: FaultServer, polled: Flask, close: Callable[[Panel], object]
+) -> None:
+    close(polled.extensions["leafpanel"])
+
+    assert within(kept.IDLE_S / 2, lambda: lasting.ends == lasting.connects)
