@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Update, create_engine, event, select
-from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as WaitedTooLong
 from sqlalchemy.pool import QueuePool
 
@@ -46,7 +45,7 @@ from panel.traffic.limits_statements import (
     SlotStatements,
     values_of,
 )
-from panel.traffic.limits_tables import budgets, callers, meta, slots, sources
+from panel.traffic.limits_tables import budgets, callers, slots, sources, with_tables
 
 CALLER_WINDOW_S = 2.0
 """A caller seen within this time counts as waiting; meanwhile each other caller may use only half of a limit."""
@@ -104,7 +103,7 @@ class SqlLimitStore:
         if self._created_engine is None:
             with self._engine_lock:
                 if self._created_engine is None:
-                    self._created_engine = _prepared(self._make_engine())
+                    self._created_engine = with_tables(self._make_engine())
         return self._created_engine
 
     @contextmanager
@@ -340,13 +339,3 @@ class SqlLimitStore:
 
     def _write(self, connection: Connection, source: SourceConfig, **values: float) -> None:
         connection.execute(sources.update().where(sources.c.source_id == source.id).values(**values))
-
-
-def _prepared(engine: Engine) -> Engine:
-    """The engine with its tables."""
-    try:
-        meta.create_all(engine)
-    except (OperationalError, ProgrammingError, IntegrityError):
-        # Another process created the tables at the same time; the second attempt finds them.
-        meta.create_all(engine)
-    return engine

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Float, Integer, MetaData, String, Table, text
+from sqlalchemy import Column, Engine, Float, Integer, MetaData, String, Table, text
+from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 
 meta = MetaData()
 
@@ -46,3 +47,13 @@ budgets = Table(
     _timestamp("due"),
 )  # fmt: skip
 """Sign-in budgets, by a digest of their owner. A budget is full when its ``due`` has passed."""
+
+
+def with_tables(engine: Engine) -> Engine:
+    """The engine with its tables."""
+    try:
+        meta.create_all(engine)
+    except (OperationalError, ProgrammingError, IntegrityError):
+        # Another process created the tables at the same time; the second attempt finds them.
+        meta.create_all(engine)
+    return engine
