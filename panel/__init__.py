@@ -69,6 +69,8 @@ def create_app(config: Config | None = None, *, registry: Registry | None = None
     db.init_app(app)
     # Flask starts a thread for each asynchronous callback, here to close sessions that are never asynchronous.
     app.teardown_appcontext_funcs[:] = [end for end in app.teardown_appcontext_funcs if not iscoroutinefunction(end)]
+    # It would look at each of a dozen hooks in each request, and none is asynchronous.
+    app.ensure_sync = lambda func: func  # type: ignore[method-assign]
     alembic.init_app(app)
     app.extensions["leafpanel"] = build_services(app, config, registry or load_registry())
     install(app)
@@ -82,7 +84,6 @@ def create_app(config: Config | None = None, *, registry: Registry | None = None
 
 def build_services(app: Flask, config: Config, registry: Registry) -> Panel:
     """Wire the services of one application. They share the database of ``app`` and hold all other state themselves."""
-    switches = Switches(connector_allowed=config.connector_enabled)
     # For work outside a request's transaction: the call log and the tokens of sources.
     aside = own_engine(config)
     call_log = CallLog(aside)
@@ -98,6 +99,7 @@ def build_services(app: Flask, config: Config, registry: Registry) -> Panel:
         shared=_shared_cache(config),
         journal=call_log,
     )
+    switches = Switches(connector_allowed=config.connector_enabled, close_connections=connector.close_connections)
     vault = Vault(keys_of(config))
     connector.signer = oauth = Oauth(aside, vault, connector)
     resolver, checks, instances = (
@@ -122,7 +124,7 @@ def build_services(app: Flask, config: Config, registry: Registry) -> Panel:
         switches=switches,
         oauth=oauth,
         call_log=call_log,
-        embed_apps=EmbedApps(vault, registry.ids),
+        embed_apps=EmbedApps(vault, registry.ids, revision),
         revision=revision,
         kept_lists=kept_lists(revision),
         # The pool of the requests may be used up by requests that wait for the same database.

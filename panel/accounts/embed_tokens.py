@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import binascii
+import hashlib
 import json
 import logging
 import re
@@ -29,6 +30,7 @@ from panel.logs import audit
 from panel.logs.audit import Actor, AuditAction
 from panel.storage.engine import db
 from panel.storage.models import EmbedApp, EmbedKey
+from panel.storage.revision import ASK, Kept, Revision
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +46,8 @@ GRANTABLE = {action.value: action for action in Action if action is not Action.A
 _ORIGIN = re.compile(r"(https?)://([a-z0-9](?:[a-z0-9.-]*[a-z0-9])?)(?::([0-9]{1,5}))?")
 _SEGMENT = re.compile(r"[A-Za-z0-9_-]+")
 _LONGEST_TOKEN = 6000
+MOST_KNOWN = 1000
+"""How many verified tokens one process keeps in memory."""
 _MAX_TIMESTAMP = 10**12
 """Far beyond any clock, and small enough for arithmetic with floats."""
 _HEADER = frozenset({"alg", "kid", "typ"})
@@ -96,12 +100,21 @@ class Secret:
         return f"Secret({self.name!r}, {self.kid!r})"
 
 
+@dataclass(frozen=True, slots=True)
+class _Verified:
+    """A token whose signature is that of a secret of its application. Its times are checked at each use."""
+
+    grant: EmbedGrant
+    claims: Mapping[str, Any] = field(repr=False)
+
+
 class EmbedApps:
     """The embedding applications. ``integrations`` returns the ids of all integrations."""
 
-    def __init__(self, vault: Vault, integrations: Callable[[], Collection[str]]) -> None:
+    def __init__(self, vault: Vault, integrations: Callable[[], Collection[str]], revision: Revision) -> None:
         self._vault = vault
         self._integrations = integrations
+        self._kept: Kept[_Verified] = Kept(revision, most=MOST_KNOWN)
 
     # --- administration ------------------------------------------------------------------------------------------
 
@@ -250,8 +263,19 @@ class EmbedApps:
             raise InvalidInput("register", grant.outside)
         return token
 
-    def verify(self, token: str) -> EmbedGrant:
-        """Verify a token. Raises BadToken naming the violated rule."""
+    def verify(self, token: str, *, revision: int | None = ASK) -> EmbedGrant:
+        """Verify a token. Raises BadToken naming the violated rule.
+
+        ``revision`` is that of the database, if it was read during this request: while it stays, so do the secrets and
+        the applications. Whether the token has expired is checked anew.
+        """
+        digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
+        verified = self._kept.get(digest, lambda: self._verified(token), at=revision)
+        assert verified is not None  # noqa: S101  (a token that is not accepted raises)
+        _expires(verified.claims, time.time())
+        return verified.grant
+
+    def _verified(self, token: str) -> _Verified:
         header = _json_part(_segments(token)[0], "header")
         key, app = self._signer(header)
         try:
@@ -262,7 +286,7 @@ class EmbedApps:
         # Checked after the signature, so that only a holder of the secret learns of it.
         if app.disabled:
             raise BadToken(_("The application {name} is switched off.", name=app.name))
-        return replace(_grant_of(app, claims), token=token)
+        return _Verified(replace(_grant_of(app, claims), token=token), claims)
 
     def _signer(self, header: Mapping[str, Any]) -> tuple[EmbedKey, EmbedApp]:
         unknown = set(header) - _HEADER

@@ -17,6 +17,7 @@ from panel.web import (
     page_compression,
     public_path,
     readiness,
+    security_headers,
     static_files,
 )
 from panel.web.admin import blueprint as admin
@@ -25,7 +26,6 @@ from panel.web.auth import cross_origin, proxies, rules, same_origin
 from panel.web.auth.session import CookieSessions
 from panel.web.context import begin_request, end_request
 from panel.web.mcp import server as mcp
-from panel.web.security_headers import add_headers
 from panel.web.tab import blueprint as tab
 from panel.web.tab import embed, render
 
@@ -64,7 +64,7 @@ def install(app: Flask) -> None:
     cross_origin.install(app)
     app.before_request(rules.admit)
     csrf.init_app(app)
-    app.after_request(add_headers)
+    security_headers.install(app)
     page_compression.install(app, without_session=(embed.bp.name,))
     app.after_request(end_request)
     language.install(app)
