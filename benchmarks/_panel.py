@@ -26,7 +26,7 @@ from panel.logs.audit import Actor
 from panel.sandbox.openproject import OpenProjectStandIn
 from panel.sandbox.standin import RunningServer, mounted
 from panel.services import Panel
-from panel.storage.engine import alembic
+from panel.storage.migrations import alembic
 
 ROOT = Path(__file__).parent.parent
 ACTOR = Actor("benchmark", "local", "console")

@@ -33,7 +33,7 @@ from panel.sources.instances import Instances
 from panel.sources.oauth import Oauth
 from panel.sources.resolver import SourceResolver
 from panel.sources.service import Sources
-from panel.storage.engine import alembic, db, flask_settings, own_engine
+from panel.storage.engine import db, flask_settings, own_engine
 from panel.storage.revision import revision_of
 from panel.traffic.limits_fallback import FallbackLimitStore
 from panel.traffic.limits_sql import SqlLimitStore, ephemeral_engine
@@ -67,7 +67,6 @@ def create_app(config: Config | None = None, *, registry: Registry | None = None
     db.init_app(app)
     # Flask starts a thread for each asynchronous callback, here to close sessions that are never asynchronous.
     app.teardown_appcontext_funcs[:] = [end for end in app.teardown_appcontext_funcs if not iscoroutinefunction(end)]
-    alembic.init_app(app)
     app.extensions["leafpanel"] = build_services(app, config, registry or load_registry())
     install(app)
     cli.install(app.cli)

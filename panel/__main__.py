@@ -17,7 +17,7 @@ from panel.config import COMMAND, IS_INSTALLED, PROJECT_ROOT, SERVER_THREADS, Co
 from panel.logs.audit import Actor
 from panel.sandbox import note
 from panel.services import Panel
-from panel.storage.engine import STORAGE_FAILURES, upgrade
+from panel.storage.engine import STORAGE_FAILURES
 from panel.web.storage_words import storage_words
 
 _PR_SET_PDEATHSIG = 1
@@ -75,6 +75,9 @@ class _Stop:
 
 def _prepare(config: Config) -> tuple[str, str] | None:
     """Run the migrations, and return a name with a one-time password while no administrator has chosen one."""
+    # Here, because the commands of an installed package import this module too.
+    from panel.storage.migrations import upgrade
+
     app = create_app(config)
     # The steps are logged by ``db upgrade``; at start they would bury the addresses.
     logging.getLogger("alembic.runtime.migration").setLevel(logging.WARNING)

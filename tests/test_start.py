@@ -156,6 +156,22 @@ def test_a_copy_with_its_database_starts(instance: Path, tmp_path: Path) -> None
     assert app.test_cli_runner().invoke(args=["db", "upgrade"]).exit_code == 0
 
 
+SLOW_TO_IMPORT = {"alembic", "joserfc.jwt", "mcp", "psycopg", "redis"}
+
+
+def test_a_command_imports_nothing_slow_that_it_does_not_need(instance: Path) -> None:
+    program = (
+        "import sys; from wsgi import app; app.test_cli_runner().invoke(args=['source', 'list']); print(*sys.modules)"
+    )
+
+    loaded = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+
+    assert "sqlalchemy" in loaded.split()
+    assert SLOW_TO_IMPORT.isdisjoint(loaded.split())
+
+
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGQUIT])
 def test_the_server_ends_with_its_parent(instance: Path, tmp_path: Path, how: signal.Signals) -> None:
     log = tmp_path / "log"
