@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Callable
+from functools import cache, partial
 from inspect import iscoroutinefunction
 
 from flask import Flask
@@ -17,6 +18,7 @@ from panel.connector import Connector, SharedCache
 from panel.connector.limiter import Limiter
 from panel.core import log_text
 from panel.core.version import VERSION
+from panel.credentials.readiness import Readiness, database_checks
 from panel.credentials.vault import Vault, keys_of
 from panel.integrations.registry import Registry, load_registry
 from panel.links.dry_run import DryRun
@@ -121,7 +123,20 @@ def build_services(app: Flask, config: Config, registry: Registry) -> Panel:
         embed_apps=EmbedApps(vault, registry.ids),
         revision=revision,
         kept_lists=kept_lists(revision),
+        # The pool of the requests may be used up by requests that wait for the same database.
+        readiness=Readiness(database_checks(own_engine(config), _heads(app), vault)),
     )
+
+
+def _heads(app: Flask) -> Callable[[], frozenset[str]]:
+    """The revisions of this version's schema. The files of the migrations do not change while the process runs."""
+
+    @cache
+    def heads() -> frozenset[str]:
+        with app.app_context():
+            return frozenset(script.revision for script in alembic.heads())
+
+    return heads
 
 
 def _shared_cache(config: Config) -> SharedCache | None:

@@ -37,6 +37,9 @@ _SYSTEM_CA_FOLDERS = tuple(
 )
 _DIFFERENT = 8
 """A random key of 16 characters or 32 bytes has more different ones, except once in billions of keys."""
+_OWN_PATHS = frozenset(
+    {"admin", "api", "embed", "healthz", "language", "metrics", "objects", "readyz", "static", ".well-known"}
+)
 SERVER_THREADS = 32
 """Threads of each process of the server: how many requests a process answers at the same time."""
 
@@ -101,7 +104,17 @@ def _public_url(text: str) -> str:
         raise ValueError("must not hold a user name or password")
     if _is_every_address(parts.hostname or ""):
         raise ValueError("must hold the host name that browsers use")
+    _refuse_unfit(parts.path.rstrip("/"))
     return text.rstrip("/")
+
+
+def _refuse_unfit(path: str) -> None:
+    """A proxy may strip the path or pass it on, so it must not look like an address of the panel itself."""
+    if not re.fullmatch(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*", path):
+        raise ValueError("may have a path of letters, digits, dots, dashes and underscores only")
+    first = path.split("/")[1] if path else ""
+    if first in _OWN_PATHS:
+        raise ValueError(f"must not have a path that begins with /{first}, which is an address of the panel itself")
 
 
 def _count(text: str) -> int:

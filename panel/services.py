@@ -8,6 +8,7 @@ from panel.accounts.api_tokens import ApiTokens
 from panel.accounts.embed_tokens import EmbedApps
 from panel.accounts.people import People
 from panel.config import Config
+from panel.credentials.readiness import Readiness
 from panel.integrations.registry import Registry
 from panel.links.dry_run import DryRun
 from panel.links.kept_lists import KeptList
@@ -46,3 +47,4 @@ class Panel:
     embed_apps: EmbedApps
     revision: Revision
     kept_lists: Kept[KeptList]
+    readiness: Readiness

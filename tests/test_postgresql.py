@@ -6,7 +6,7 @@ import multiprocessing
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -87,6 +87,7 @@ from panel.connector import Connector, SourceConfig
 from panel.connector.limiter import Limiter
 from panel.core.clock import now
 from panel.core.errors import AlreadyLinked, Conflict, NotFound
+from panel.credentials import readiness
 from panel.links.service import Links
 from panel.links.visitor import Visitor
 from panel.logs.call_query import hours, outcomes
@@ -477,6 +478,35 @@ def test_a_frozen_server_ends_a_request_within_ten_seconds(
 
     assert (read.status_code, took < 10) == (503, True), took
     assert client.get(f"{CASE_PATH}/openproject", headers=known).status_code == 200
+
+
+def test_a_frozen_server_makes_a_panel_not_ready_within_two_seconds_and_ready_again(
+    connected: Flask, postgresql: Postgresql, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(readiness, "HOLDS_S", -1)
+    client = connected.test_client()
+    assert _until(lambda: client.get("/readyz").status_code == 200)
+
+    postgresql.freeze()
+    try:
+        started = time.monotonic()
+        frozen = client.get("/readyz")
+        took = time.monotonic() - started
+    finally:
+        postgresql.thaw()
+
+    assert (frozen.status_code, took < 2) == (503, True), took
+    assert _until(lambda: client.get("/readyz").status_code == 200)
+
+
+def _until(holds: Callable[[], bool]) -> bool:
+    """Whether it holds within 20 seconds."""
+    end = time.monotonic() + 20
+    while not holds():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.05)
+    return True
 
 
 def test_a_server_that_freezes_during_a_statement_ends_it(database_url: str, postgresql: Postgresql) -> None:

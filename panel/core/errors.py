@@ -31,6 +31,11 @@ class PanelError(Exception):
     in_doubt: bool = False
     """Whether a write was sent that may have taken effect."""
 
+    @property
+    def message(self) -> str:
+        """The sentence, as a Message if it can be translated; ``str()`` is always English."""
+        return self.args[0] if self.args and isinstance(self.args[0], str) else str(self)
+
 
 class InvalidInput(PanelError):
     """An invalid value. ``field`` names the argument, form field or setting."""

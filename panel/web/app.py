@@ -8,7 +8,17 @@ from flask import Flask
 from flask_wtf import CSRFProtect
 from werkzeug.routing import IntegerConverter, Map
 
-from panel.web import error_pages, formatting, log_lines, object_paths, page_compression, static_files
+from panel.web import (
+    error_pages,
+    formatting,
+    language,
+    log_lines,
+    object_paths,
+    page_compression,
+    public_path,
+    readiness,
+    static_files,
+)
 from panel.web.admin import blueprint as admin
 from panel.web.api import views as api
 from panel.web.auth import proxies, rules, same_origin
@@ -41,12 +51,14 @@ def install(app: Flask) -> None:
     app.session_interface = CookieSessions()
     static_files.install(app)
     object_paths.install(app)
+    public_path.install(app, app.extensions["leafpanel"].config)
     app.before_request(begin_request)
     log_lines.install(app)
     same_origin.install(
         app,
         app.extensions["leafpanel"].config,
         without_session=tuple(blueprint.name for blueprint in with_bearer_token),
+        under_any_name=readiness.ENDPOINTS,
     )
     proxies.install(app)
     app.before_request(rules.admit)
@@ -54,9 +66,10 @@ def install(app: Flask) -> None:
     app.after_request(add_headers)
     page_compression.install(app, without_session=(embed.bp.name,))
     app.after_request(end_request)
+    language.install(app)
     formatting.install(app)
     render.install(app, app.extensions["leafpanel"].registry)
-    for blueprint in (api.bp, mcp.bp, tab.bp, embed.bp, admin.bp):
+    for blueprint in (api.bp, mcp.bp, tab.bp, embed.bp, admin.bp, readiness.bp):
         app.register_blueprint(blueprint)
     # Another site cannot make a browser send a bearer token, so these blueprints need no CSRF token.
     for blueprint in with_bearer_token:

@@ -41,7 +41,7 @@ def status_of(exc: PanelError) -> int:
 
 def error_body(exc: PanelError, *, public_url: str) -> dict[str, Any]:
     """The JSON error body, the same in every face."""
-    body = plain_body(str(exc), status_of(exc))
+    body = plain_body(exc.message, status_of(exc))
     if isinstance(exc, InvalidInput):
         body["field"] = exc.field
     if isinstance(exc, Rejected):

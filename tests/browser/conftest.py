@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -72,15 +73,17 @@ class Running:
         return [line.strip() for line in self.printed.splitlines() if "source import" in line]
 
 
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+@contextmanager
+def _started(folder: Path, url: str = "", **settings: str) -> Iterator[Running]:
+    """A panel with its sandbox, which browsers reach under ``url``, and Alice, who administers it."""
     port, sandbox = free_port(), free_port()
     kept = {key: value for key, value in os.environ.items() if not key.startswith("PANEL_")}
     environ = {
         **kept,
-        "PANEL_INSTANCE_DIR": str(tmp_path_factory.mktemp("panel") / "instance"),
+        "PANEL_INSTANCE_DIR": str(folder / "instance"),
         "PANEL_PORT": str(port),
         "PANEL_SANDBOX_PORT": str(sandbox),
+        **settings,
     }
     command = [sys.executable, "-m", "panel", "--sandbox"]
     process = subprocess.Popen(
@@ -88,12 +91,24 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     )
     try:
         printed = _until_ready(process)
-        panel = Running(f"http://127.0.0.1:{port}", f"http://127.0.0.1:{sandbox}", printed, environ)
+        panel = Running(url or f"http://127.0.0.1:{port}", f"http://127.0.0.1:{sandbox}", printed, environ)
         panel.flask("user", "create", "alice", "--admin", "--password-stdin", stdin=f"{PASSWORD}\n")
         yield panel
     finally:
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=30)
+
+
+@pytest.fixture(scope="module")
+def start_panel(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., AbstractContextManager[Running]]:
+    """Start a panel of one's own: ``url`` if it differs from the one it listens on, and settings."""
+    return lambda url="", **settings: _started(tmp_path_factory.mktemp("panel"), url, **settings)
+
+
+@pytest.fixture(scope="module")
+def running(start_panel: Callable[..., AbstractContextManager[Running]]) -> Iterator[Running]:
+    with start_panel() as panel:
+        yield panel
 
 
 def _until_ready(process: subprocess.Popen[str]) -> str:

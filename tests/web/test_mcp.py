@@ -480,14 +480,25 @@ def test_a_request_that_names_no_host_runs_no_tool(served: Served) -> None:
 @pytest.mark.parametrize(
     "name", ["127.0.0.1:{port}", "localhost:{port}", "[::1]:{port}", "panel.example.org", "panel.example.org:443"]
 )
-def test_own_hosts_and_origins_are_let_in(serve: Callable[..., Served], name: str) -> None:
-    served = serve(PANEL_PUBLIC_URL="https://panel.example.org")
+@pytest.mark.parametrize("public", ["https://panel.example.org", "https://PANEL.example.org./leafpanel"])
+def test_own_hosts_and_origins_are_let_in(serve: Callable[..., Served], name: str, public: str) -> None:
+    served = serve(PANEL_PUBLIC_URL=public)
     host = name.format(port=served.server.port)
     scheme = "https" if "example" in host else "http"
 
     answer = post(served, PING, Host=host, Origin=f"{scheme}://{host}", **served.bearer())
 
     assert answer.status_code == 200, answer.text
+
+
+@pytest.mark.parametrize("name", ["PANEL.Example.ORG", "panel.example.org.", "panel.example.org.:443"])
+def test_a_host_name_in_another_spelling_is_the_same_host(serve: Callable[..., Served], name: str) -> None:
+    served = serve(PANEL_PUBLIC_URL="https://panel.example.org")
+
+    agent = post(served, PING, Host=name, **served.bearer())
+    program = served.app.test_client().get("/api/integrations", headers={"Host": name, **served.bearer()})
+
+    assert (agent.status_code, program.status_code) == (200, 200), agent.text
 
 
 def test_a_body_that_is_too_large_is_413(served: Served) -> None:

@@ -65,6 +65,8 @@ PUBLIC = "nfvearwtgomlpc"
 REACHES = {
     "GET static": PUBLIC,
     "GET api.openapi": PUBLIC,
+    "GET readiness.healthz": PUBLIC,
+    "GET readiness.readyz": PUBLIC,
     #
     "GET admin.sign_in": PUBLIC,
     "POST admin.sign_in": PUBLIC,

@@ -83,6 +83,8 @@ TAB: Mapping[str, Right] = {
 RULES: Mapping[str, Rule] = {
     "GET static": PUBLIC,
     "GET api.openapi": PUBLIC,
+    "GET readiness.healthz": PUBLIC,
+    "GET readiness.readyz": PUBLIC,
     #
     "GET admin.sign_in": PUBLIC,
     "POST admin.sign_in": PUBLIC,

@@ -6,6 +6,7 @@ The check of ``Sec-Fetch-Site`` and ``Origin`` is in addition to the CSRF tokens
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Collection
 from urllib.parse import urlsplit
 
@@ -30,11 +31,14 @@ class CrossSiteRequest(Forbidden):
     description = "This was sent by a page of another site. Nothing was done."
 
 
-def install(app: Flask, config: Config, *, without_session: Collection[str]) -> None:
+def install(
+    app: Flask, config: Config, *, without_session: Collection[str], under_any_name: Collection[str] = ()
+) -> None:
     """Register the checks, which run before every other hook.
 
     Blueprints in ``without_session`` are exempt from the CSRF check: they accept no cookie for a write, and another
-    site cannot send a bearer token.
+    site cannot send a bearer token. Endpoints in ``under_any_name`` answer under every host name: a probe uses the
+    address of a machine.
     """
     names = own_host_names(config)
 
@@ -42,7 +46,7 @@ def install(app: Flask, config: Config, *, without_session: Collection[str]) -> 
     def refuse_unknown_hosts() -> Response | None:
         # An HTTP/1.0 request may have no Host header, and then no forged one.
         has_host = "Host" in request.headers
-        is_own = not has_host or _host_name(request.host) in names
+        is_own = not has_host or request.endpoint in under_any_name or _host_name(request.host) in names
         if is_own and not isinstance(request.routing_exception, BadHost):
             return None
         # Plain text, because a page needs url_for, which fails for an invalid host name.
@@ -73,7 +77,7 @@ def own_host_names(config: Config) -> frozenset[str]:
 
     Flask's TRUSTED_HOSTS is not used, because it does not support IPv6 addresses.
     """
-    own = _ascii(urlsplit(config.public_url).hostname or "")
+    own = _ascii(urlsplit(config.public_url).hostname or "").rstrip(".")
     bound = _address(config.host)
     is_local = config.host == "localhost" or bound.is_loopback or bound.is_unspecified
     return frozenset({own, config.host.lower()}) | (LOOPBACK if is_local else frozenset())
@@ -97,8 +101,16 @@ def _host_name(host: str) -> str:
     return (urlsplit(f"//{host}").hostname or "").rstrip(".")
 
 
+def canonical_host(host: str) -> str:
+    """A Host header in one spelling: lower-case, without the dot of a full name, with the port that it has.
+
+    A name beyond ASCII gets the form that browsers send (IDNA).
+    """
+    name, colon, port = host.rpartition(":") if re.search(r":[0-9]*$", host) else (host, "", "")
+    return f"{_ascii(name.lower()).rstrip('.')}{colon}{port}"
+
+
 def _ascii(name: str) -> str:
-    """A host name in the form that browsers send (IDNA)."""
     try:
         return name.encode("idna").decode()
     except UnicodeError:

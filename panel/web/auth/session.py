@@ -142,5 +142,6 @@ def own_path(target: str | None, default: str) -> str:
 
 
 def current_path() -> str:
-    path, query = object_paths.encoded(request.path), request.query_string.decode("latin-1")
+    path = object_paths.encoded(f"{request.script_root}{request.path}")
+    query = request.query_string.decode("latin-1")
     return f"{path}?{query}" if query else path

@@ -19,6 +19,7 @@ from panel.core.errors import NotSupported
 from panel.core.extras import missing
 from panel.core.version import VERSION
 from panel.web.auth.bearer import Unauthorized, unauthorized
+from panel.web.auth.same_origin import canonical_host
 from panel.web.context import admitted, begin_request, leaves_for, panel, visitor
 from panel.web.mcp import tool
 from panel.web.mcp.actions import answer
@@ -143,7 +144,11 @@ def _passed_headers() -> list[tuple[bytes, bytes]]:
     """
     named = [("accept", "*/*")] if "Accept" not in request.headers else []
     named += [(name.lower(), value) for name, value in request.headers]
-    passed = [(name, value) for name, value in named if name.startswith(_PASSED_HEADERS)]
+    passed = [
+        (name, canonical_host(value) if name == "host" else value)
+        for name, value in named
+        if name.startswith(_PASSED_HEADERS)
+    ]
     return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in passed]
 
 
@@ -164,7 +169,7 @@ def _security_settings(config: Config) -> TransportSecuritySettings:
 
 def _spellings(scheme: str, netloc: str) -> list[str]:
     """A host with and without the default port of its scheme."""
-    host, default = netloc.rpartition("@")[2].lower(), ":443" if scheme == "https" else ":80"
+    host, default = canonical_host(netloc), ":443" if scheme == "https" else ":80"
     if host.endswith(default):
         return [host, host.removesuffix(default)]
     return [host] if urlsplit(f"//{host}").port else [host, host + default]

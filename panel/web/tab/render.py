@@ -52,7 +52,7 @@ def show(
     fragment = wants_fragment()
     tabs = strip(here, leaf.id if leaf else "", problem)
     context = {**_common(here, leaf, late=fragment), "mode": mode, "tabs": tabs}
-    frame = {"theme": here.theme, "background": here.background, "lang": here.lang, "csrf_needed": here.needs_csrf}
+    frame = {"theme": here.theme, "background": here.background, "csrf_needed": here.needs_csrf}
     frame |= {"bearer": here.token, "now_s": int(time.time())}
     page = render_template("tab/_tab.html" if fragment else "tab/page.html", **{**frame, **context, **shown})
     return vary_on_fragment(make_response(page, status))

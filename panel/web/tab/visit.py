@@ -14,6 +14,7 @@ from panel.core.domain import ObjectRef
 from panel.links.visitor import Visitor
 from panel.web.auth.rules import embed_grant
 from panel.web.context import admitted, visitor
+from panel.web.language import speak, supported
 from panel.web.parsing import object_ref
 from panel.web.security_headers import allow_framing_by
 
@@ -31,7 +32,6 @@ class Visit:
     blueprint: str = "objects"
     theme: str = "auto"
     background: str = ""
-    lang: str = "en"
     needs_csrf: bool = True
     """False with an embed token: without a cookie there is no cross-site request forgery."""
     keeps_history: bool = True
@@ -67,6 +67,7 @@ def visit() -> Visit:
     """The visit of this request, which the access rules admitted. Raises InvalidInput for a malformed reference."""
     if request.blueprint == EMBEDDED:
         return _embedded()
+    speak(request.args.get("lang", ""))
     return Visit(
         admitted(),
         object_ref(**g.place),
@@ -80,6 +81,7 @@ def visit() -> Visit:
 def _embedded() -> Visit:
     """A visit by embed token. A session is ignored: the iframe gets the rights of the token only."""
     grant = embed_grant()
+    speak(supported(request.args.get("lang", "")) or grant.lang)
     allow_framing_by(" ".join(grant.origins))
     carried = {"theme": grant.theme, **_carried()}
     return Visit(
@@ -104,8 +106,9 @@ def take_object_reference(endpoint: str | None, values: dict[str, Any] | None) -
 
 
 def _carried() -> dict[str, str]:
-    """Theme, background and sort order of the request, for the addresses on its page."""
+    """Theme, background, language and sort order of the request, for the addresses on its page."""
     look = {"theme": _chosen("theme", THEMES), "bg": _chosen("bg", ("transparent",))}
+    look["lang"] = supported(request.args.get("lang", ""))
     values = {**look, "sort": request.args.get("sort", "")[:40]}
     return {name: value for name, value in values.items() if value}
 
