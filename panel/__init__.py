@@ -133,6 +133,8 @@ def _heads(app: Flask) -> Callable[[], frozenset[str]]:
 
     @cache
     def heads() -> frozenset[str]:
+        from panel.storage.migrations import alembic  # slow to import, and many processes are never asked
+
         with app.app_context():
             return frozenset(script.revision for script in alembic.heads())
 
