@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 
 import pytest
 from markupsafe import Markup
+from sqlalchemy import create_engine, literal, select
 
 from panel.core.errors import InvalidInput
-from panel.core.messages import _, _n, sentences
+from panel.core.messages import Day, _, _n, all_of, any_of, labelled, listed, sentences
+from panel.sources.oauth_responses import NOT_RENEWABLE, why_ended
 from panel.web import translations
+from panel.web.auth.browser_name import browser_words
 from panel.web.translations import translated
 
 DUTCH = """
@@ -34,6 +38,27 @@ msgstr "Kies: {noun}"
 
 msgid "Choose another page"
 msgstr "Kies een andere pagina"
+
+msgid "“{name}” is missing."
+msgstr "„{name}” ontbreekt."
+
+msgid "Location"
+msgstr "Adres"
+
+msgid "{left} or {right}"
+msgstr "{left} of {right}"
+
+msgid "{left} and {right}"
+msgstr "{left} en {right}"
+
+msgid "Since {day}."
+msgstr "Sinds {day}."
+
+msgid "{browser} on {system}"
+msgstr "{browser} op {system}"
+
+msgid "Unknown browser"
+msgstr "Onbekende browser"
 
 msgid "The source is switched off."
 msgstr "De bron is uitgeschakeld."
@@ -100,3 +125,44 @@ def test_a_message_survives_pickling_and_an_exception():
         translated(InvalidInput("source", _("The source is switched off.")).message, "nl")
         == "De bron is uitgeschakeld."
     )
+
+
+def test_a_label_stands_in_a_text_without_the_quotation_marks_of_a_name():
+    message = labelled(_("“{name}” is missing.", name="location"), "location", _("Location"))
+    assert message == "Location is missing."
+    assert translated(message, "nl") == "Adres ontbreekt."
+    assert labelled("“location” is missing.", "location", "Location") == "Location is missing."
+    assert labelled(_("“{name}” is missing.", name="location"), "slug", "Slug") == "“location” is missing."
+
+
+def test_lists_are_translated_with_their_words():
+    assert any_of(["view"]) == "view"
+    assert any_of(["view", "link", "create"]) == "view or link or create"
+    assert translated(any_of(["view", "link", "create"]), "nl") == "view of link of create"
+    assert translated(all_of(["::1", "127.0.0.1"]), "nl") == "::1 en 127.0.0.1"
+    assert listed("", _("Linked {title}.", title="A"), "b") == "Linked A., b"
+    assert translated(listed(_("Linked {title}.", title="A"), "b"), "nl") == "A is gekoppeld., b"
+
+
+def test_a_day_is_written_in_the_language_of_the_reader():
+    since = _("Since {day}.", day=Day(2026, 10, 4))
+    assert since == "Since 4 Oct 2026."
+    assert translated(since, "nl") == "Sinds 4 okt 2026."
+
+
+def test_json_and_the_database_hold_the_english_text():
+    message = _n("{n} page", "{n} pages", 3)
+    assert json.dumps({"message": message}) == '{"message": "3 pages"}'
+    with create_engine("sqlite://").connect() as connection:
+        stored = connection.scalar(select(literal(message)))
+    assert type(stored) is str
+    assert stored == "3 pages"
+
+
+def test_stored_sentences_can_be_translated_again():
+    assert why_ended(str(NOT_RENEWABLE)) is NOT_RENEWABLE
+    assert why_ended("An older sentence.") == "An older sentence."
+    assert translated(browser_words("Firefox on Linux"), "nl") == "Firefox op Linux"
+    assert translated(browser_words(""), "nl") == "Onbekende browser"
+    assert browser_words("Unknown browser") == "Unknown browser"
+    assert browser_words("Firefox") == "Firefox"

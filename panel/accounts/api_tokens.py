@@ -15,6 +15,7 @@ from panel.accounts.limits import as_limit, clean_integrations, clean_registers
 from panel.accounts.principal import SCOPES, Limits, Principal
 from panel.core.clock import now
 from panel.core.errors import InvalidInput, NotFound
+from panel.core.messages import _
 from panel.core.text import checked_line
 from panel.logs import audit
 from panel.logs.audit import Actor, AuditAction
@@ -65,9 +66,11 @@ class ApiTokens:
         registers, leaves = self._limits(request)
         name = checked_line("name", request.name, 200)
         if request.scope not in SCOPES:
-            raise InvalidInput("scope", f"The scope must be one of {', '.join(SCOPES)}.")
+            raise InvalidInput("scope", _("The scope must be one of {known}.", known=", ".join(SCOPES)))
         if request.days is not None and not 0 < request.days <= LONGEST_DAYS:
-            raise InvalidInput("days", f"A token lasts from 1 to {LONGEST_DAYS} days, or for ever when left empty.")
+            raise InvalidInput(
+                "days", _("A token lasts from 1 to {days} days, or for ever when left empty.", days=LONGEST_DAYS)
+            )
         token = TOKEN_PREFIX + secrets.token_urlsafe(32)
         row = ApiToken(
             name=name, scope=request.scope, token_hash=_token_hash(token), created_by=by.name,
@@ -82,7 +85,7 @@ class ApiTokens:
     def _limits(self, request: TokenRequest) -> tuple[list[str] | None, list[str] | None]:
         """Raises InvalidInput."""
         if request.scope == "admin" and (request.registers or request.integrations):
-            raise InvalidInput("scope", "An admin token cannot be limited: it can change every source.")
+            raise InvalidInput("scope", _("An admin token cannot be limited: it can change every source."))
         return clean_registers(request.registers), clean_integrations(request.integrations, self._integrations())
 
     def tokens(self) -> list[ApiToken]:
@@ -99,7 +102,7 @@ class ApiTokens:
         """Raises NotFound."""
         token = db.session.get(ApiToken, token_id)
         if token is None:
-            raise NotFound("There is no such API token.")
+            raise NotFound(_("There is no such API token."))
         return token
 
     def revoke_token(self, token: ApiToken, *, by: Actor) -> None:

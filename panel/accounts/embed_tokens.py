@@ -19,6 +19,7 @@ from panel.accounts.limits import as_limit, clean_integrations, clean_registers
 from panel.accounts.principal import Action, Limits, Principal
 from panel.core.domain import ObjectRef
 from panel.core.errors import Conflict, InvalidInput, NotFound, PanelError
+from panel.core.messages import _
 from panel.core.text import checked_line, fold
 from panel.credentials.vault import AssociatedData, Unreadable, Vault
 from panel.logs import audit
@@ -72,7 +73,11 @@ class EmbedGrant:
         limits = self.principal.limits
         if limits is None or limits.allows(self.object):
             return ""
-        return f"{self.app} is limited to the registers {', '.join(sorted(limits.registers or ()))}."
+        return _(
+            "{app} is limited to the registers {registers}.",
+            app=self.app,
+            registers=", ".join(sorted(limits.registers or ())),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +117,7 @@ class EmbedApps:
         """
         name = checked_line("name", name, 200)
         if self._find(name) is not None:
-            raise Conflict(f"There is an embedding application named {name} already.")
+            raise Conflict(_("There is an embedding application named {name} already.", name=name))
         app = EmbedApp(
             name=name,
             origins=clean_origins(origins),
@@ -144,7 +149,7 @@ class EmbedApps:
         """Raises NotFound."""
         app = self._find(name)
         if app is None:
-            raise NotFound(f"There is no embedding application named {name}.")
+            raise NotFound(_("There is no embedding application named {name}.", name=name))
         return app
 
     def _find(self, name: str) -> EmbedApp | None:
@@ -157,20 +162,20 @@ class EmbedApps:
         """Raises NotFound."""
         app = db.session.get(EmbedApp, app_id)
         if app is None:
-            raise NotFound("There is no such embedding application.")
+            raise NotFound(_("There is no such embedding application."))
         return app
 
     def rotate(self, app: EmbedApp, *, by: Actor) -> Secret:
         """Add a second secret, so that the application can change over without downtime. Raises Conflict."""
         if len(self.keys(app)) > 1:
-            raise Conflict(f"{app.name} has two secrets already. Retire the old one first.")
+            raise Conflict(_("{name} has two secrets already. Retire the old one first.", name=app.name))
         return self._new_secret(app, AuditAction.EMBED_APP_ROTATED, by)
 
     def retire(self, app: EmbedApp, *, by: Actor) -> None:
         """Delete the older of two secrets. Raises Conflict when there is only one."""
         keys = self.keys(app)
         if len(keys) < 2:
-            raise Conflict(f"{app.name} has only one secret. Make a new one first.")
+            raise Conflict(_("{name} has only one secret. Make a new one first.", name=app.name))
         older = [key.kid for key in keys[1:]]
         db.session.execute(delete(EmbedKey).where(EmbedKey.kid.in_(older)))
         audit.record(AuditAction.EMBED_APP_RETIRED, by, subject=app.name, detail=", ".join(older))
@@ -234,7 +239,7 @@ class EmbedApps:
         try:
             grant = self.verify(token)
         except BadToken as exc:
-            raise InvalidInput("can", str(exc)) from None
+            raise InvalidInput("can", exc.message) from None
         if grant.outside:
             raise InvalidInput("register", grant.outside)
         return token
@@ -249,27 +254,29 @@ class EmbedApps:
             # The algorithm is fixed, so that the header of a token cannot choose a weaker one.
             claims = verified(token, self._secret(key), ALGORITHM)
         except ValueError as exc:
-            raise BadToken("The signature is not that of the secret with this key id.") from exc
+            raise BadToken(_("The signature is not that of the secret with this key id.")) from exc
         # Checked after the signature, so that only a holder of the secret learns of it.
         if app.disabled:
-            raise BadToken(f"The application {app.name} is switched off.")
+            raise BadToken(_("The application {name} is switched off.", name=app.name))
         return replace(_grant_of(app, claims), token=token)
 
     def _signer(self, header: Mapping[str, Any]) -> tuple[EmbedKey, EmbedApp]:
         unknown = set(header) - _HEADER
         if unknown:
-            raise BadToken(f"The header holds {', '.join(sorted(map(str, unknown)))}, which is not accepted.")
+            raise BadToken(
+                _("The header holds {names}, which is not accepted.", names=", ".join(sorted(map(str, unknown))))
+            )
         if header.get("alg") != ALGORITHM:
-            raise BadToken(f"The header's alg must be {ALGORITHM}.")
+            raise BadToken(_("The header's alg must be {algorithm}.", algorithm=ALGORITHM))
         if str(header.get("typ", "JWT")).upper() != "JWT":
-            raise BadToken("The header's typ must be JWT, or left out.")
+            raise BadToken(_("The header's typ must be JWT, or left out."))
         kid = header.get("kid")
         if not isinstance(kid, str) or not kid:
-            raise BadToken("The header names no key (kid).")
+            raise BadToken(_("The header names no key (kid)."))
         # PostgreSQL fails for a NUL in a text, so the id is checked before the query.
         key = db.session.get(EmbedKey, kid) if len(kid) <= 32 and kid.isprintable() else None
         if key is None:
-            raise BadToken("No application has a secret with this key id; it may have been retired.")
+            raise BadToken(_("No application has a secret with this key id; it may have been retired."))
         return key, self.get(key.app_id)
 
     def _secret(self, key: EmbedKey) -> str:
@@ -277,7 +284,7 @@ class EmbedApps:
             return self._vault.open(key.sealed, _associated_data(key.app_id, key.kid))
         except Unreadable as exc:
             log.error("the embedding secret %s does not open: no encryption key fits", key.kid)
-            raise BadToken("The stored secret cannot be read: its encryption key is missing.") from exc
+            raise BadToken(_("The stored secret cannot be read: its encryption key is missing.")) from exc
 
 
 def unverified(token: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
@@ -293,7 +300,7 @@ def clean_origins(origins: Iterable[str]) -> list[str]:
         if text.strip():
             known[_origin(text)] = None
     if not known:
-        raise InvalidInput("origins", "Name at least one origin, such as https://app.example.org.")
+        raise InvalidInput("origins", _("Name at least one origin, such as https://app.example.org."))
     return list(known)
 
 
@@ -309,7 +316,9 @@ def _origin(text: str) -> str:
     """Normalise one origin. It is sent in a CSP header, so it may hold scheme, host and port only."""
     found = _ORIGIN.fullmatch(text.strip().lower().rstrip("/"))
     if found is None or int(found[3] or 1) not in range(1, 65536) or ".." in found[2]:
-        raise InvalidInput("origins", f"“{text.strip()[:100]}” is no origin: write https://host or https://host:port.")
+        raise InvalidInput(
+            "origins", _("“{text}” is no origin: write https://host or https://host:port.", text=text.strip()[:100])
+        )
     scheme, host, port = found.groups()
     usual = {"http": "80", "https": "443"}[scheme]
     return f"{scheme}://{host}" if port in (None, usual) else f"{scheme}://{host}:{int(port)}"
@@ -326,7 +335,7 @@ def _segments(token: str) -> list[str]:
     """The three parts, in strict base64url, so that a token has only one valid spelling. Raises BadToken."""
     parts = token.split(".") if len(token) <= _LONGEST_TOKEN else []
     if len(parts) != 3 or not all(_SEGMENT.fullmatch(part) for part in parts):
-        raise BadToken("This is no token: it has three parts of letters, digits, - and _, joined by dots.")
+        raise BadToken(_("This is no token: it has three parts of letters, digits, - and _, joined by dots."))
     for part in parts:
         _bytes_of(part)
     return parts
@@ -336,7 +345,7 @@ def _bytes_of(part: str) -> bytes:
     try:
         return urlsafe_b64decode(part.encode())
     except (binascii.Error, ValueError):
-        raise BadToken("A part of the token is no base64url.") from None
+        raise BadToken(_("A part of the token is no base64url.")) from None
 
 
 def _json_part(part: str, name: str) -> dict[str, Any]:
@@ -345,14 +354,14 @@ def _json_part(part: str, name: str) -> dict[str, Any]:
     except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):
-        raise BadToken(f"The token's {name} is no JSON object.")
+        raise BadToken(_("The token's {name} is no JSON object.", name=name))
     return value
 
 
 def _grant_of(app: EmbedApp, claims: Mapping[str, Any]) -> EmbedGrant:
     """Raises BadToken."""
     if claims.get("aud") not in (AUDIENCE, [AUDIENCE]):
-        raise BadToken(f"The claim aud must be “{AUDIENCE}”.")
+        raise BadToken(_("The claim aud must be “{audience}”.", audience=AUDIENCE))
     expires = _expires(claims, time.time())
     obj = ObjectRef(*(_text(claims, name, 255) for name in ("register", "schema", "objectId")))
     limits = Limits(obj, as_limit(app.registers), _both(_integrations(claims), as_limit(app.integrations)))
@@ -363,15 +372,15 @@ def _grant_of(app: EmbedApp, claims: Mapping[str, Any]) -> EmbedGrant:
 def _expires(claims: Mapping[str, Any], now: float) -> float:
     expires = _moment(claims, "exp")
     if expires is None:
-        raise BadToken("The claim exp is missing.")
+        raise BadToken(_("The claim exp is missing."))
     if expires < now - SKEW_S:
-        raise BadToken("The token has expired.")
+        raise BadToken(_("The token has expired."))
     if expires > now + LONGEST_S + SKEW_S:
-        raise BadToken("The claim exp is more than 15 minutes ahead.")
+        raise BadToken(_("The claim exp is more than 15 minutes ahead."))
     for name in ("nbf", "iat"):
         moment = _moment(claims, name)
         if moment is not None and moment > now + SKEW_S:
-            raise BadToken(f"The claim {name} lies in the future.")
+            raise BadToken(_("The claim {name} lies in the future.", name=name))
     return expires
 
 
@@ -380,14 +389,16 @@ def _moment(claims: Mapping[str, Any], name: str) -> float | None:
     if name not in claims:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float) or not -_MAX_TIMESTAMP < value < _MAX_TIMESTAMP:
-        raise BadToken(f"The claim {name} must be a number of seconds.")
+        raise BadToken(_("The claim {name} must be a number of seconds.", name=name))
     return float(value)
 
 
 def _text(claims: Mapping[str, Any], name: str, longest: int) -> str:
     value = claims.get(name)
     if not isinstance(value, str) or not value.strip() or len(value) > longest or not value.isprintable():
-        raise BadToken(f"The claim {name} must be a text of 1 to {longest} printable characters.")
+        raise BadToken(
+            _("The claim {name} must be a text of 1 to {longest} printable characters.", name=name, longest=longest)
+        )
     return value
 
 
@@ -395,7 +406,7 @@ def _can(claims: Mapping[str, Any]) -> frozenset[Action]:
     value = claims.get("can")
     known = isinstance(value, list) and all(isinstance(word, str) and word in GRANTABLE for word in value)
     if not value or not known:
-        raise BadToken(f"The claim can must be a list of {', '.join(GRANTABLE)}, and not empty.")
+        raise BadToken(_("The claim can must be a list of {known}, and not empty.", known=", ".join(GRANTABLE)))
     return frozenset(GRANTABLE[word] for word in value)
 
 
@@ -404,7 +415,7 @@ def _integrations(claims: Mapping[str, Any]) -> frozenset[str] | None:
     if "integrations" not in claims:
         return None
     if not isinstance(value, list) or not value or not all(isinstance(word, str) and word for word in value):
-        raise BadToken("The claim integrations must be a list of their ids, or left out.")
+        raise BadToken(_("The claim integrations must be a list of their ids, or left out."))
     return frozenset(value)
 
 
@@ -418,12 +429,12 @@ def _both(claimed: frozenset[str] | None, allowed: frozenset[str] | None) -> fro
 def _theme(claims: Mapping[str, Any]) -> str:
     value = claims.get("theme", "")
     if value not in ("", *THEMES):
-        raise BadToken(f"The claim theme must be one of {', '.join(THEMES)}.")
+        raise BadToken(_("The claim theme must be one of {known}.", known=", ".join(THEMES)))
     return str(value)
 
 
 def _lang(claims: Mapping[str, Any]) -> str:
     value = claims.get("lang", "")
     if not isinstance(value, str) or not re.fullmatch(r"([A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*)?", value):
-        raise BadToken("The claim lang must be a language, such as nl.")
+        raise BadToken(_("The claim lang must be a language, such as nl."))
     return value

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 
 from panel.core.errors import InvalidInput
+from panel.core.messages import _
 from panel.core.text import checked_line
 
 
 def clean_registers(names: Iterable[str]) -> list[str] | None:
     """The names once each; None without any. Raises InvalidInput("registers")."""
-    return list(dict.fromkeys(checked_line("registers", name, 255, what="A register") for name in names)) or None
+    return list(dict.fromkeys(checked_line("registers", name, 255, what=_("A register")) for name in names)) or None
 
 
 def clean_integrations(ids: Iterable[str], known: Collection[str]) -> list[str] | None:
@@ -18,7 +19,10 @@ def clean_integrations(ids: Iterable[str], known: Collection[str]) -> list[str] 
     ids = list(dict.fromkeys(ids))
     for leaf in ids:
         if leaf not in known:
-            raise InvalidInput("integrations", f"There is no integration “{leaf[:63]}”. There are {', '.join(known)}.")
+            raise InvalidInput(
+                "integrations",
+                _("There is no integration “{name}”. There are {known}.", name=leaf[:63], known=", ".join(known)),
+            )
     return ids or None
 
 

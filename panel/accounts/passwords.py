@@ -11,6 +11,7 @@ from pathlib import Path
 from werkzeug.security import check_password_hash, generate_password_hash
 
 from panel.core.errors import InvalidInput
+from panel.core.messages import _, _n
 from panel.core.text import fold
 
 SHORTEST, LONGEST = 8, 1000
@@ -20,7 +21,7 @@ METHOD = "scrypt:32768:8:3"
 COMMON = Path(__file__).with_name("common_passwords.txt")
 """Words, names and keyboard patterns that guessing programs try first, in lower case."""
 
-TOO_EASY = (
+TOO_EASY = _(
     "This password is easy to guess: do not use a common word, a pattern, your own name, or the name or address of"
     " this panel."
 )
@@ -39,7 +40,15 @@ def check(password: str, *, words: Iterable[str]) -> None:
     ``words`` are those that an attacker knows: the person's name, the product's name and the panel's address.
     """
     if not SHORTEST <= len(password) <= LONGEST:
-        raise InvalidInput("password", f"A password has at least {SHORTEST} characters and at most {LONGEST:,}.")
+        raise InvalidInput(
+            "password",
+            _n(
+                "A password has at least {shortest} characters and at most {n}.",
+                "A password has at least {shortest} characters and at most {n}.",
+                LONGEST,
+                shortest=SHORTEST,
+            ),
+        )
     if _is_pattern(password) or _is_common(password) or _is_made_of(password, words):
         raise InvalidInput("password", TOO_EASY)
 

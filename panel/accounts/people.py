@@ -18,6 +18,7 @@ from panel.accounts import passwords
 from panel.accounts.principal import ROLES, Principal
 from panel.core.clock import now
 from panel.core.errors import Conflict, InvalidInput, NotFound, PanelError
+from panel.core.messages import _
 from panel.core.text import checked_line, fold, mixes_scripts
 from panel.logs import audit
 from panel.logs.audit import Actor, AuditAction
@@ -72,7 +73,7 @@ class Throttled(PanelError):
     """Too many wrong passwords. ``retry_after``: seconds until the next one is checked."""
 
     def __init__(self, retry_after: float) -> None:
-        super().__init__("Too many wrong passwords. Wait a moment and try again.")
+        super().__init__(_("Too many wrong passwords. Wait a moment and try again."))
         self.retry_after = retry_after
 
 
@@ -146,14 +147,14 @@ class People:
         """Raises NotFound."""
         user = db.session.get(User, user_id)
         if user is None:
-            raise NotFound("There is no such person.")
+            raise NotFound(_("There is no such person."))
         return user
 
     def named(self, name: str) -> User:
         """Raises NotFound."""
         user = self._find(name)
         if user is None:
-            raise NotFound(f"There is no person named {name}.")
+            raise NotFound(_("There is no person named {name}.", name=name))
         return user
 
     def known_name(self, name: str) -> str | None:
@@ -181,9 +182,9 @@ class People:
     def _free_name(self, name: str) -> str:
         name = checked_line("name", name, 200)
         if mixes_scripts(name):
-            raise InvalidInput("name", "A name has letters of one script only: Latin, Cyrillic or Greek.")
+            raise InvalidInput("name", _("A name has letters of one script only: Latin, Cyrillic or Greek."))
         if self._find(name) is not None:
-            raise Conflict(f"There is a person named {name} already.")
+            raise Conflict(_("There is a person named {name} already.", name=name))
         return name
 
     def _add(self, user: User, by: Actor) -> None:
@@ -193,7 +194,7 @@ class People:
             db.session.commit()
         except IntegrityError:
             db.session.rollback()
-            raise Conflict(f"There is a person named {user.name} already.") from None
+            raise Conflict(_("There is a person named {name} already.", name=user.name)) from None
 
     def reset(self, user: User, *, by: Actor) -> str:
         """Set and return a new one-time password, and end all sessions of the person."""
@@ -228,7 +229,9 @@ class People:
         # The rows stay locked until the commit: two administrators who demote each other must not both succeed.
         others = select(User.id).where(User.role == "admin", User.disabled.is_(False), User.id != but.id)
         if but.role == "admin" and db.session.scalar(others.with_for_update()) is None:
-            raise Conflict(f"{but.name} is the only administrator. Make another person an administrator first.")
+            raise Conflict(
+                _("{name} is the only administrator. Make another person an administrator first.", name=but.name)
+            )
 
     def choose_password(self, user: User, password: str, *, by: Actor) -> None:
         """Set the person's chosen password and end all their sessions. Raises InvalidInput."""
@@ -442,5 +445,5 @@ def _digest(text: str) -> str:
 
 def _role(role: str) -> str:
     if role not in ROLES:
-        raise InvalidInput("role", f"The role must be one of {', '.join(ROLES)}.")
+        raise InvalidInput("role", _("The role must be one of {known}.", known=", ".join(ROLES)))
     return role

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from panel.core.domain import ObjectRef
 from panel.core.errors import Forbidden, InvalidInput, NotFound
+from panel.core.messages import _, any_of
 
 
 class Action(StrEnum):
@@ -111,16 +112,16 @@ class Principal:
         obj = obj or self.limits.object
         outside = obj is not None and not self.limits.allows(obj)
         if outside or (integration and not self.sees(integration)):
-            raise NotFound("There is nothing at this address.")
+            raise NotFound(_("There is nothing at this address."))
 
     def require(self, right: Right, obj: ObjectRef | None = None, integration: str = "") -> None:
         """Raise NotFound outside the limits, and Forbidden when the principal does not have ``right``."""
         self.check_scope(obj, integration)
         if not self.may(right):
             raise Forbidden(
-                f"This needs the right to {' or '.join(_one_of(right))}."
+                _("This needs the right to {rights}.", rights=any_of(_one_of(right)))
                 if right is not Action.ADMIN
-                else "This is for administrators."
+                else _("This is for administrators.")
             )
 
     def require_search(self, obj: ObjectRef | None, integration: str) -> ObjectRef | None:
@@ -134,7 +135,7 @@ class Principal:
             return obj
         obj = obj or self.limits.object
         if obj is None and self.limits.registers is not None:
-            raise InvalidInput("register", "This token is limited to registers: name register, schema and objectId.")
+            raise InvalidInput("register", _("This token is limited to registers: name register, schema and objectId."))
         return obj
 
 

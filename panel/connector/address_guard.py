@@ -15,6 +15,7 @@ from panel.connector.deadline import Deadline
 from panel.connector.endpoint import Endpoint
 from panel.connector.resolve import Resolver, Unresolved
 from panel.core.errors import ProviderUnavailable
+from panel.core.messages import Message, _
 from panel.core.reasons import Reason
 
 
@@ -45,12 +46,10 @@ class AddressGuard:
         """
         allowed = self._allowed()
         judged = self._resolve(endpoint, deadline, allowed)
-        advice = f"name {endpoint.host_port} in {SETTING}."
         if not judged.opened and not allowed.permits(judged.addresses):
-            raise _refused(endpoint, _not_public(endpoint, advice, is_listed=allowed.has_endpoint(endpoint)))
+            raise _refused(endpoint, _LISTED if allowed.has_endpoint(endpoint) else _NOT_PUBLIC)
         if credential and not endpoint.is_tls and not judged.opened:
-            unencrypted = f"{endpoint.host_port} would get a credential over plain http. Use https, or {advice}"
-            raise _refused(endpoint, unencrypted)
+            raise _refused(endpoint, _UNENCRYPTED)
         return judged
 
     def is_opened(self, endpoint: Endpoint, deadline: Deadline) -> bool:
@@ -65,19 +64,19 @@ class AddressGuard:
         try:
             addresses = self._resolver.addresses(endpoint.host, endpoint.port, deadline)
         except Unresolved:
-            message = f"The name {endpoint.host} could not be resolved."
+            message = _("The name {host} could not be resolved.", host=endpoint.host)
             raise ProviderUnavailable.because(Reason.DNS, message, field=endpoint.setting or None) from None
         return JudgedAddresses(endpoint, addresses, opened=allowed.opens(endpoint, addresses))
 
 
-def _not_public(endpoint: Endpoint, advice: str, *, is_listed: bool) -> str:
-    if is_listed:
-        return (
-            f"{endpoint.host_port} is at a loopback, link-local or metadata address, which a host name in {SETTING} "
-            "does not open. If that is intended, name the address itself too."
-        )
-    return f"{endpoint.host_port} is not at a public address. If that is intended, {advice}"
+_LISTED = _(
+    "{address} is at a loopback, link-local or metadata address, which a host name in {setting} "
+    "does not open. If that is intended, name the address itself too."
+)
+_NOT_PUBLIC = _("{address} is not at a public address. If that is intended, name {address} in {setting}.")
+_UNENCRYPTED = _("{address} would get a credential over plain http. Use https, or name {address} in {setting}.")
 
 
-def _refused(endpoint: Endpoint, message: str) -> ProviderUnavailable:
+def _refused(endpoint: Endpoint, why: Message) -> ProviderUnavailable:
+    message = why.filled(address=endpoint.host_port, setting=SETTING)
     return ProviderUnavailable.because(Reason.ADDRESS_NOT_ALLOWED, message, field=endpoint.setting or None)

@@ -20,21 +20,25 @@ from panel.connector.endpoint import Endpoint, shown_origin, shown_path
 from panel.connector.sockets import BudgetExceeded
 from panel.core.clock import now
 from panel.core.domain import Problem
+from panel.core.messages import _
 from panel.core.reasons import Reason
 
 _LONGEST_WAIT, _SHORTEST_WAIT = 300.0, 1.0
 _UNIX_TIME = 1_000_000_000
 """A larger number is a Unix time, a smaller one is seconds to wait."""
 
+_UNTRUSTED = _("The certificate of {host} comes from an authority that is not trusted here.")
+_OTHER_NAME = _("The certificate of {host} is for another name.")
+_UNVERIFIED = _("The certificate of {host} could not be verified.")
 _CERTIFICATE = {
-    9: "is not valid yet",
-    10: "has expired",
-    18: "is self-signed",
-    19: "comes from an authority that is not trusted here",
-    20: "comes from an authority that is not trusted here",
-    21: "comes from an authority that is not trusted here",
-    62: "is for another name",
-    64: "is for another name",
+    9: _("The certificate of {host} is not valid yet."),
+    10: _("The certificate of {host} has expired."),
+    18: _("The certificate of {host} is self-signed."),
+    19: _UNTRUSTED,
+    20: _UNTRUSTED,
+    21: _UNTRUSTED,
+    62: _OTHER_NAME,
+    64: _OTHER_NAME,
 }
 """OpenSSL's verify codes, https://docs.openssl.org/3.0/man3/X509_STORE_CTX_get_error/."""
 
@@ -64,15 +68,17 @@ def _classified(exc: BaseException, endpoint: Endpoint, within_s: float) -> Prob
         case BodyTooLarge() | BudgetExceeded() | http.client.LineTooLong():
             return _too_large(endpoint)
         case ssl.SSLCertVerificationError():
-            what = _CERTIFICATE.get(exc.verify_code, "could not be verified")
-            return Problem(Reason.TLS, f"The certificate of {endpoint.host} {what}.")
+            found = _CERTIFICATE.get(exc.verify_code, _UNVERIFIED)
+            return Problem(Reason.TLS, found.filled(host=endpoint.host))
         case ssl.SSLError():
-            return Problem(Reason.TLS, f"No TLS connection could be made to {endpoint.host_port}.")
+            return Problem(Reason.TLS, _("No TLS connection could be made to {address}.", address=endpoint.host_port))
         case ConnectionRefusedError():
-            message = f"{endpoint.host_port} refused the connection."
+            message = _("{address} refused the connection.", address=endpoint.host_port)
             return Problem(Reason.CONNECT, message, field=endpoint.setting or None)
         case MalformedBody() | urllib3.exceptions.InvalidChunkLength() | urllib3.exceptions.InvalidHeader():
-            return Problem(Reason.UNEXPECTED_RESPONSE, f"{endpoint.host} sent a body that cannot be decoded.")
+            return Problem(
+                Reason.UNEXPECTED_RESPONSE, _("{host} sent a body that cannot be decoded.", host=endpoint.host)
+            )
         case http.client.IncompleteRead() | ConnectionError():
             return _closed(endpoint)
         case http.client.BadStatusLine():
@@ -81,25 +87,29 @@ def _classified(exc: BaseException, endpoint: Endpoint, within_s: float) -> Prob
             # http.client raises the bare class only for too many headers.
             return _too_large(endpoint)
         case OSError():
-            message = f"{endpoint.host_port} could not be reached."
+            message = _("{address} could not be reached.", address=endpoint.host_port)
             return Problem(Reason.CONNECT, message, field=endpoint.setting or None)
     return None
 
 
 def _too_large(endpoint: Endpoint) -> Problem:
-    return Problem(Reason.TOO_LARGE, f"{endpoint.host} answered with more than is accepted.")
+    return Problem(Reason.TOO_LARGE, _("{host} answered with more than is accepted.", host=endpoint.host))
 
 
 def _not_http(endpoint: Endpoint) -> Problem:
-    return Problem(Reason.UNEXPECTED_RESPONSE, f"{endpoint.host} did not answer in HTTP that can be understood.")
+    return Problem(
+        Reason.UNEXPECTED_RESPONSE, _("{host} did not answer in HTTP that can be understood.", host=endpoint.host)
+    )
 
 
 def _closed(endpoint: Endpoint) -> Problem:
-    return Problem(Reason.CONNECT, f"{endpoint.host} closed the connection before its answer was complete.")
+    return Problem(
+        Reason.CONNECT, _("{host} closed the connection before its answer was complete.", host=endpoint.host)
+    )
 
 
 def timed_out(host: str, within_s: float) -> Problem:
-    return Problem(Reason.TIMEOUT, f"{host} did not answer within {within_s:g} s.")
+    return Problem(Reason.TIMEOUT, _("{host} did not answer within {seconds} s.", host=host, seconds=f"{within_s:g}"))
 
 
 def _chain(exc: BaseException, handled: BaseException | None) -> Iterator[BaseException]:
@@ -131,7 +141,7 @@ def refuses(status: int) -> bool:
 
 def problem_of_status(status: int, headers: Mapping[str, str], endpoint: Endpoint) -> Problem:
     """The failure that a complete answer with this status means."""
-    plain = f"Upstream service answered HTTP {status}."
+    plain = _("Upstream service answered HTTP {status}.", status=status)
     if status == 429:
         return Problem(Reason.RATE_LIMITED, plain, retry_after(headers, with_reset=True))
     if status >= 500:
@@ -143,20 +153,32 @@ def problem_of_status(status: int, headers: Mapping[str, str], endpoint: Endpoin
     if status == 403:
         # https://www.rfc-editor.org/rfc/rfc6750#section-3.1
         lacking = "insufficient_scope" in headers.get("www-authenticate", "")
-        return Problem(Reason.FORBIDDEN, f"{plain[:-1]}: the token lacks a scope." if lacking else plain)
+        scope = _("Upstream service answered HTTP {status}: the token lacks a scope.", status=status)
+        return Problem(Reason.FORBIDDEN, scope if lacking else plain)
     if 300 <= status < 400 and status != 304:
         return _redirected(headers, endpoint)
-    return Problem(Reason.UNEXPECTED_RESPONSE, f"{endpoint.host} answered HTTP {status}, which was not expected here.")
+    return Problem(
+        Reason.UNEXPECTED_RESPONSE,
+        _("{host} answered HTTP {status}, which was not expected here.", host=endpoint.host, status=status),
+    )
+
+
+_TO_ITSELF = _(
+    "{host} redirects to another path of itself, {path}: most often a sign-in page or a missing slash; "
+    "redirects are never followed."
+)
+_TO_ANOTHER = _("{host} redirects to {target}; redirects are never followed.")
+_TO_NOWHERE = _("{host} redirects to an address that cannot be read; redirects are never followed.")
 
 
 def _redirected(headers: Mapping[str, str], endpoint: Endpoint) -> Problem:
     target = redirect_origin(headers, endpoint)
     if target == endpoint.origin:
         path = shown_path(urljoin(f"{endpoint.origin}/", headers["location"]))
-        where = f"to another path of itself, {path}: most often a sign-in page or a missing slash"
+        message = _TO_ITSELF.filled(host=endpoint.host, path=path)
     else:
-        where = f"to {target}" if target else "to an address that cannot be read"
-    return Problem(Reason.UNEXPECTED_REDIRECT, f"{endpoint.host} redirects {where}; redirects are never followed.")
+        message = (_TO_ANOTHER if target else _TO_NOWHERE).filled(host=endpoint.host, target=target)
+    return Problem(Reason.UNEXPECTED_REDIRECT, message)
 
 
 def redirect_origin(headers: Mapping[str, str], endpoint: Endpoint) -> str | None:

@@ -418,4 +418,4 @@ def valid_endpoint(read: Callable[[], Endpoint], field: str) -> Endpoint:
     try:
         return read()
     except InvalidInput as exc:
-        raise ProviderUnavailable.because(Reason.SOURCE_INVALID, str(exc), field=field) from None
+        raise ProviderUnavailable.because(Reason.SOURCE_INVALID, exc.message, field=field) from None

@@ -16,6 +16,7 @@ from urllib.parse import quote, unquote, urlencode
 import idna
 
 from panel.core.errors import InvalidInput
+from panel.core.messages import _
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -70,15 +71,16 @@ def parse_endpoint(root: str) -> Endpoint:
     """Parse an instance root. Raises InvalidInput("location", …) for anything but a plain http(s) address."""
     # Parsers disagree about these characters: browsers, for example, treat a backslash as a slash.
     if any(char.isspace() or unicodedata.category(char) == "Cc" or char == "\\" for char in root):
-        raise _bad("The address holds spaces, backslashes or control characters.")
-    for mark, what in (("#", "a fragment (#…)"), ("?", "a query (?…)")):
-        if mark in root:
-            raise _bad(f"The address must not carry {what}.")
+        raise _bad(_("The address holds spaces, backslashes or control characters."))
+    if "#" in root:
+        raise _bad(_("The address must not carry a fragment (#…)."))
+    if "?" in root:
+        raise _bad(_("The address must not carry a query (?…)."))
     if "@" in root.partition("://")[2].partition("/")[0]:
-        raise _bad("The address must not carry a user name or password; they belong in the sign-in fields.")
+        raise _bad(_("The address must not carry a user name or password; they belong in the sign-in fields."))
     shape = _SHAPE.fullmatch(root)
     if shape is None or shape["scheme"].lower() not in DEFAULT_PORTS:
-        raise _bad("The address must begin with http:// or https:// and a host name.")
+        raise _bad(_("The address must begin with http:// or https:// and a host name."))
     scheme = shape["scheme"].lower()
     port = _port_of(shape["port"], DEFAULT_PORTS[scheme])
     return Endpoint(scheme, host_of(shape["host"]), port, _path_of(shape["path"]))
@@ -93,9 +95,9 @@ def parse_host_port(text: str) -> tuple[str, int]:
     """The canonical host and the port of ``host:port``. Raises InvalidInput("location", …)."""
     host, colon, port = text.rpartition(":")
     if not colon:
-        raise _bad("The address has no port.")
+        raise _bad(_("The address has no port."))
     if not re.fullmatch("[0-9]+", port, re.ASCII):
-        raise _bad("The port of the address must be a number from 1 to 65535.")
+        raise _bad(_("The port of the address must be a number from 1 to 65535."))
     return host_of(host), _port_of(f":{port}", 0)
 
 
@@ -115,7 +117,7 @@ def host_of(text: str) -> str:
     # A trailing dot names the same host, but matches neither a certificate nor an entry of the allowlist.
     host = host.lower().removesuffix(".")
     if len(host) > 253 or not all(_LABEL.fullmatch(label) for label in host.split(".")):
-        raise _bad("The address has no valid host name.")
+        raise _bad(_("The address has no valid host name."))
     return host
 
 
@@ -123,9 +125,9 @@ def _ipv6_of(text: str) -> str:
     try:
         address = ipaddress.IPv6Address(text[1:-1])
     except ValueError:
-        raise _bad("The address has no valid IPv6 address in its brackets.") from None
+        raise _bad(_("The address has no valid IPv6 address in its brackets.")) from None
     if address.scope_id is not None:
-        raise _bad("The address must not name a network interface (%…).")
+        raise _bad(_("The address must not name a network interface (%…)."))
     return address.compressed
 
 
@@ -134,7 +136,7 @@ def _to_ascii(host: str) -> str:
     try:
         return idna.encode(host, uts46=True).decode("ascii")
     except idna.IDNAError:
-        raise _bad("The address has no valid host name.") from None
+        raise _bad(_("The address has no valid host name.")) from None
 
 
 def _port_of(text: str | None, default: int) -> int:
@@ -142,7 +144,7 @@ def _port_of(text: str | None, default: int) -> int:
         return default
     digits = text[1:]
     if not 1 <= len(digits) <= 5 or not 1 <= int(digits) <= 65535:
-        raise _bad("The port of the address must be a number from 1 to 65535.")
+        raise _bad(_("The port of the address must be a number from 1 to 65535."))
     return int(digits)
 
 
@@ -151,17 +153,17 @@ def _path_of(text: str | None) -> str:
     # Servers decode a path before they resolve its dots, so the decoded form is checked.
     decoded = unquote(path)
     if "//" in path or any(segment in (".", "..") for segment in decoded.split("/")):
-        raise _bad("The path of the address must not hold empty, . or .. parts.")
+        raise _bad(_("The path of the address must not hold empty, . or .. parts."))
     if _BROKEN_ESCAPE.search(path) or any(unicodedata.category(char) == "Cc" for char in decoded) or "\\" in decoded:
-        raise _bad("The path of the address holds characters that cannot be sent.")
+        raise _bad(_("The path of the address holds characters that cannot be sent."))
     return quote(path, safe=_ROOT_SAFE)
 
 
 def _encoded(segment: str) -> str:
     if segment in ("", ".", ".."):
-        raise InvalidInput("reference", "A reference must not hold empty, . or .. parts.")
+        raise InvalidInput("reference", _("A reference must not hold empty, . or .. parts."))
     if any(unicodedata.category(char) in ("Cc", "Cs") for char in segment):
-        raise InvalidInput("reference", "A reference must not hold control characters.")
+        raise InvalidInput("reference", _("A reference must not hold control characters."))
     return quote(segment, safe="")
 
 

@@ -16,6 +16,7 @@ from panel.connector.endpoint import Endpoint
 from panel.connector.source import AuthKind, Secret, SourceConfig
 from panel.core.domain import Problem
 from panel.core.errors import InvalidInput, ProviderUnavailable
+from panel.core.messages import Message, _
 from panel.core.reasons import Reason
 from panel.core.version import VERSION
 
@@ -53,11 +54,15 @@ def check_headers(headers: Mapping[str, str]) -> None:
     """Raise InvalidInput("headers", …) naming the first extra header that is not allowed."""
     for name, value in headers.items():
         if not _TOKEN.fullmatch(name) or len(name) > _LONGEST_NAME:
-            raise InvalidInput("headers", "A name in “headers” may hold only letters, digits and -.")
+            raise InvalidInput("headers", _("A name in “{name}” may hold only letters, digits and -.", name="headers"))
         if _is_reserved(name):
-            raise InvalidInput("headers", f"“headers.{name}” cannot be set: Leafpanel sets or refuses it itself.")
+            raise InvalidInput(
+                "headers", _("“{name}” cannot be set: Leafpanel sets or refuses it itself.", name=f"headers.{name}")
+            )
         if not is_header_value(value) or len(value) > _LONGEST_VALUE:
-            raise InvalidInput("headers", f"“headers.{name}” is too long or holds characters that cannot be sent.")
+            raise InvalidInput(
+                "headers", _("“{name}” is too long or holds characters that cannot be sent.", name=f"headers.{name}")
+            )
 
 
 def sent_headers(headers: Mapping[str, T]) -> dict[str, T]:
@@ -68,9 +73,9 @@ def sent_headers(headers: Mapping[str, T]) -> dict[str, T]:
 def check_token_header(name: str) -> None:
     """Raise InvalidInput("auth.header", …) for a header that cannot carry a token."""
     if not _TOKEN.fullmatch(name) or len(name) > _LONGEST_NAME:
-        raise InvalidInput("auth.header", "“auth.header” is not the name of a header.")
+        raise InvalidInput("auth.header", _("“{name}” is not the name of a header.", name="auth.header"))
     if name.lower() == _SET_PER_CALL or (_is_reserved(name) and name.lower() != "authorization"):
-        raise InvalidInput("auth.header", "“auth.header” names a header that cannot carry a token.")
+        raise InvalidInput("auth.header", _("“{name}” names a header that cannot carry a token.", name="auth.header"))
 
 
 def is_header_value(text: str) -> bool:
@@ -128,7 +133,7 @@ def _checked(headers: Mapping[str, str]) -> Mapping[str, str]:
     try:
         check_headers(own)
     except InvalidInput:
-        message = "The upstream issued a token that cannot be sent back."
+        message = _("The upstream issued a token that cannot be sent back.")
         raise ProviderUnavailable.because(Reason.UNEXPECTED_RESPONSE, message) from None
     return own
 
@@ -138,7 +143,7 @@ def extra_headers(source: SourceConfig) -> dict[str, str]:
     try:
         check_headers(source.headers)
     except InvalidInput as exc:
-        raise ProviderUnavailable.because(Reason.SOURCE_INVALID, str(exc), field="headers") from None
+        raise ProviderUnavailable.because(Reason.SOURCE_INVALID, exc.message, field="headers") from None
     return sent_headers(source.headers)
 
 
@@ -151,10 +156,10 @@ def credential_headers(
         return {}
     if auth.kind is AuthKind.OAUTH2:
         if signer is None:
-            raise _invalid(source, "signs in with OAuth2, which is not available")
+            raise _invalid(source, _("Source {source} signs in with OAuth2, which is not available."))
         return {"Authorization": signer.header(source, deadline, caller)}
     if auth.secret is None:
-        raise _invalid(source, "has no credential")
+        raise _invalid(source, _("Source {source} has no credential."))
     if auth.kind is AuthKind.BASIC:
         return {"Authorization": _basic(source, auth.username, auth.secret)}
     return {_token_header(source): _token(source, auth.secret)}
@@ -164,9 +169,9 @@ def _basic(source: SourceConfig, username: str, secret: Secret) -> str:
     """User name and password as UTF-8, see https://www.rfc-editor.org/rfc/rfc7617."""
     if ":" in username:
         # Its rest would be read as the beginning of the password.
-        raise _invalid(source, "has a user name with a colon, which Basic sign-in cannot carry")
+        raise _invalid(source, _("Source {source} has a user name with a colon, which Basic sign-in cannot carry."))
     if _CONTROL.search(username) or _CONTROL.search(secret.reveal()):
-        raise _invalid(source, "has a user name or password that Basic sign-in cannot carry")
+        raise _invalid(source, _("Source {source} has a user name or password that Basic sign-in cannot carry."))
     return _basic_value(username, secret.reveal())
 
 
@@ -179,15 +184,16 @@ def _token_header(source: SourceConfig) -> str:
     try:
         check_token_header(source.auth.header)
     except InvalidInput:
-        raise _invalid(source, "sends its token in a header that cannot carry one") from None
+        raise _invalid(source, _("Source {source} sends its token in a header that cannot carry one.")) from None
     return source.auth.header
 
 
 def _token(source: SourceConfig, secret: Secret) -> str:
     if not secret.reveal() or not is_header_value(secret.reveal()):
-        raise _invalid(source, "has a token with characters that cannot be sent")
+        raise _invalid(source, _("Source {source} has a token with characters that cannot be sent."))
     return f"Bearer {secret.reveal()}" if source.auth.header.lower() == "authorization" else secret.reveal()
 
 
-def _invalid(source: SourceConfig, what: str) -> ProviderUnavailable:
-    return ProviderUnavailable.because(Reason.SOURCE_INVALID, f"Source {source.slug!r} {what}.", field="auth")
+def _invalid(source: SourceConfig, why: Message) -> ProviderUnavailable:
+    message = why.filled(source=repr(source.slug))
+    return ProviderUnavailable.because(Reason.SOURCE_INVALID, message, field="auth")

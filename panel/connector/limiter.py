@@ -23,6 +23,7 @@ from panel.connector.deadline import Deadline
 from panel.connector.source import SourceConfig
 from panel.core.domain import Problem
 from panel.core.errors import ProviderUnavailable
+from panel.core.messages import _
 from panel.core.reasons import Reason
 
 PERIODS = {"second": 1.0, "minute": 60.0, "hour": 3600.0, "day": 86400.0}
@@ -403,12 +404,12 @@ def _is_failure(problem: Problem | None) -> bool:
 
 
 def _busy(source: SourceConfig) -> ProviderUnavailable:
-    message = f"All {source.max_concurrency} slots for calls to this source are taken."
+    message = _("All {slots} slots for calls to this source are taken.", slots=source.max_concurrency)
     return ProviderUnavailable.because(Reason.BUSY, message, retry_after=1)
 
 
 def _crowded(most: int) -> ProviderUnavailable:
-    message = f"{most} requests wait for this source already."
+    message = _("{requests} requests wait for this source already.", requests=most)
     return ProviderUnavailable.because(Reason.BUSY, message, retry_after=1)
 
 
@@ -417,8 +418,10 @@ def _refusal(source: SourceConfig, admission: Admission) -> Problem:
     if admission.reason is Reason.CIRCUIT_OPEN:
         return Problem(
             Reason.CIRCUIT_OPEN,
-            "Calls to this source failed several times in a row; calls are paused for a moment.",
+            _("Calls to this source failed several times in a row; calls are paused for a moment."),
             wait_s,
         )
-    limit = source.rate_limit or "set by it"
-    return Problem(Reason.RATE_LIMITED, f"The rate limit of this source ({limit}) is used up for now.", wait_s)
+    message = _("The rate limit of this source (set by it) is used up for now.")
+    if source.rate_limit:
+        message = _("The rate limit of this source ({limit}) is used up for now.", limit=source.rate_limit)
+    return Problem(Reason.RATE_LIMITED, message, wait_s)

@@ -18,13 +18,20 @@ from panel.connector.source import SourceConfig
 from panel.connector.transport import OutgoingRequest, RawResponse, Transport
 from panel.core.domain import Problem, Step
 from panel.core.errors import InvalidInput, ProviderUnavailable
+from panel.core.messages import Day, Message, _, all_of
 from panel.core.reasons import Reason
 
 Finding = tuple[Step, Problem | None]
 
 _MEDIA_TYPE = re.compile(r"[a-z0-9.+-]{1,40}/[a-z0-9.+-]{1,40}")
 _NAMES = {"application/json": "JSON", "application/hal+json": "JSON", "text/html": "HTML", "application/xml": "XML"}
-_TRIED = {"address": "Looking up the address of", "tls": "A secure connection to", "http": "Asking"}
+_TRIED = {
+    "address": _("Looking up the address of {origin}."),
+    "tls": _("A secure connection to {origin}."),
+    "http": _("Asking {origin}."),
+}
+_PUBLIC = _("{host} is {addresses}, a public address.")
+_PRIVATE = _("{host} is {addresses}, a private address, opened by {setting}.")
 
 
 class Probes:
@@ -38,10 +45,17 @@ class Probes:
         def check(endpoint: Endpoint) -> str:
             connection = source.connection_endpoint(endpoint)
             judged = self._guard.judge(connection, deadline, credential=source.sends_secret)
-            where = " and ".join(str(address) for address in judged.addresses[:3])
-            kind = "a public address" if judged.is_public else f"a private address, opened by {SETTING}"
-            instead = f"Connections for {endpoint.host} go to {connection.host_port}: " if source.connect_to else ""
-            return f"{instead}{connection.host} is {where}, {kind}."
+            found = _PUBLIC if judged.is_public else _PRIVATE
+            addresses = all_of(str(address) for address in judged.addresses[:3])
+            message = found.filled(host=connection.host, addresses=addresses, setting=SETTING)
+            if not source.connect_to:
+                return message
+            return _(
+                "Connections for {host} go to {address}: {found}",
+                host=endpoint.host,
+                address=connection.host_port,
+                found=message,
+            )
 
         return _step("address", source, check)
 
@@ -50,10 +64,12 @@ class Probes:
 
         def check(endpoint: Endpoint) -> str:
             if not endpoint.is_tls:
-                return "No TLS: plain http."
+                return _("No TLS: plain http.")
             certificate = self._transport.certificate(_bare_request(source, endpoint), deadline)
             until = datetime.fromtimestamp(ssl.cert_time_to_seconds(str(certificate["notAfter"])), UTC)
-            return f"Certificate valid until {until.day} {until:%b %Y}, issued for this host."
+            return _(
+                "Certificate valid until {day}, issued for this host.", day=Day(until.year, until.month, until.day)
+            )
 
         return _step("tls", source, check)
 
@@ -64,7 +80,7 @@ class Probes:
             raw = self._transport.head(_bare_request(source, endpoint), deadline)
             if raw.status >= 500 or raw.status == 429 or _moved(raw, endpoint):
                 raise ProviderUnavailable(problem_of_status(raw.status, raw.headers, endpoint))
-            return f"GET {endpoint.path or '/'} answered {raw.status}{_with_kind(raw)}."
+            return _answered(raw, f"GET {endpoint.path or '/'}")
 
         return _step("http", source, check)
 
@@ -76,10 +92,12 @@ def _bare_request(source: SourceConfig, endpoint: Endpoint) -> OutgoingRequest:
     return OutgoingRequest("GET", endpoint, endpoint.target(()), headers, ca_file=source.ca_file, connection=connection)
 
 
-def _with_kind(raw: RawResponse) -> str:
+def _answered(raw: RawResponse, where: str) -> Message:
     kind = raw.headers.get("content-type", "").partition(";")[0].strip().lower()
     shown = _NAMES.get(kind, kind if _MEDIA_TYPE.fullmatch(kind) else "")
-    return f" with {shown}" if shown else ""
+    if not shown:
+        return _("{where} answered {status}.", where=where, status=raw.status)
+    return _("{where} answered {status} with {kind}.", where=where, status=raw.status, kind=shown)
 
 
 def _moved(raw: RawResponse, endpoint: Endpoint) -> bool:
@@ -93,15 +111,15 @@ def _moved(raw: RawResponse, endpoint: Endpoint) -> bool:
 
 def _step(name: str, source: SourceConfig, check: Callable[[Endpoint], str]) -> Finding:
     """Run ``check``, which returns the message of a passed step and raises ProviderUnavailable."""
-    started, tried = time.monotonic(), "Reading the address."
+    started, tried = time.monotonic(), _("Reading the address.")
     try:
         endpoint = source.endpoint
-        tried = f"{_TRIED[name]} {endpoint.origin}."
+        tried = _TRIED[name].filled(origin=endpoint.origin)
         message, problem = check(endpoint), None
     except InvalidInput as exc:
-        message, problem = str(exc), Problem(Reason.SOURCE_INVALID, str(exc), field="location")
+        message, problem = exc.message, Problem(Reason.SOURCE_INVALID, exc.message, field="location")
     except ProviderUnavailable as exc:
-        message, problem = str(exc), exc.problem
+        message, problem = exc.message, exc.problem
     took = round((time.monotonic() - started) * 1000)
     if problem is None:
         return Step(name, True, message, took_ms=took), None

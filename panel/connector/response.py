@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from panel.core.errors import ProviderUnavailable
+from panel.core.messages import _
 from panel.core.reasons import Reason
 
 _MOST_NODES = 400_000
@@ -41,17 +42,32 @@ class Answer:
         Strict means UTF-8, within limits of size and depth, without NaN and without duplicate keys.
         """
         if not self.is_json:
-            raise unexpected(f"{self.where} answered {self.status} with {_shown(self.media_type)}, not JSON.")
+            raise unexpected(
+                _(
+                    "{where} answered {status} with {kind}, not JSON.",
+                    where=self.where,
+                    status=self.status,
+                    kind=_shown(self.media_type),
+                )
+            )
         try:
             return _parse(self.body)
         except (ValueError, RecursionError):
-            raise unexpected(f"{self.where} answered {self.status} with a body that is not readable JSON.") from None
+            raise unexpected(
+                _(
+                    "{where} answered {status} with a body that is not readable JSON.",
+                    where=self.where,
+                    status=self.status,
+                )
+            ) from None
 
     def object(self) -> dict[str, Any]:
         """The parsed body. Raises as ``json`` does, also when it is no JSON object."""
         value = self.json()
         if not isinstance(value, dict):
-            raise unexpected(f"{self.where} answered {self.status} with JSON of another shape.")
+            raise unexpected(
+                _("{where} answered {status} with JSON of another shape.", where=self.where, status=self.status)
+            )
         return value
 
 
@@ -94,5 +110,5 @@ def _without_surrogates(value: Any) -> Any:
 def _shown(media_type: str) -> str:
     """A media type for a message. Text that is no media type is not repeated."""
     if not media_type:
-        return "no content type"
-    return media_type if _MEDIA_TYPE.fullmatch(media_type) else "an unknown content type"
+        return _("no content type")
+    return media_type if _MEDIA_TYPE.fullmatch(media_type) else _("an unknown content type")

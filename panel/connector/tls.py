@@ -11,6 +11,7 @@ import certifi
 
 from panel.connector.sockets import TlsSocket
 from panel.core.errors import ProviderUnavailable
+from panel.core.messages import _
 from panel.core.reasons import Reason
 
 
@@ -36,7 +37,7 @@ class TlsContexts:
                 return self._fresh(path, (state.st_mtime_ns, state.st_size))
         except (OSError, ValueError):
             # The same message for every failure, so that the setting does not reveal which files exist on the server.
-            message = "The file named in ca_file cannot be read as PEM certificates."
+            message = _("The file named in ca_file cannot be read as PEM certificates.")
             raise ProviderUnavailable.because(Reason.SOURCE_INVALID, message, field="ca_file") from None
 
     def _fresh(self, path: str, state: tuple[int, int]) -> ssl.SSLContext:

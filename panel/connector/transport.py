@@ -26,6 +26,7 @@ from panel.connector.sockets import BudgetExceeded, Socket, TlsSocket, dial, sec
 from panel.connector.tls import TlsContexts
 from panel.core.domain import Problem
 from panel.core.errors import InvalidInput, ProviderUnavailable
+from panel.core.messages import _
 
 T = TypeVar("T")
 
@@ -218,7 +219,7 @@ class _FinalResponse(HTTPResponse):
 
     def begin(self) -> None:
         """Raises BadStatusLine when too many informational answers come."""
-        for _ in range(_MAX_INFORMATIONAL + 1):
+        for _answer in range(_MAX_INFORMATIONAL + 1):
             super().begin()
             if not 100 <= self.status < 200 or self.status == 101:
                 return
@@ -258,7 +259,7 @@ def _send_prepared(session: _Session, request: OutgoingRequest) -> requests.Resp
     # requests normalises escapes (%2e%2e becomes ..), so the target is set after preparing, and checked.
     prepared.url = request.endpoint.origin + request.target
     if prepared.path_url != request.target or not f"{path_of(request.target)}/".startswith(f"{request.endpoint.path}/"):
-        raise InvalidInput("reference", "The reference leads outside of the source.")
+        raise InvalidInput("reference", _("The reference leads outside of the source."))
     return session.send(prepared, stream=True, allow_redirects=False)
 
 

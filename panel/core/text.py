@@ -21,6 +21,7 @@ import unicodedata
 from collections.abc import Callable, Mapping
 
 from panel.core.errors import InvalidInput
+from panel.core.messages import _
 
 _HIDDEN = (
     r"\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\xad"
@@ -72,6 +73,8 @@ _HIDDEN_OR_IN_PLACE = re.compile(f"({_IN_PLACE})|[{_HIDDEN}]")
 _UNSEEN_OR_IN_PLACE = re.compile(f"({_IN_PLACE})|[{_HIDDEN}{_BREAKS}{_PRIVATE}]")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 
+A_NAME = _("A name")
+
 
 def one_line(text: str, longest: int | None = None) -> str:
     """The text on one line, with single spaces and without hidden characters, cut to ``longest`` characters."""
@@ -106,11 +109,14 @@ def is_plain(text: str) -> bool:
     return _without_hidden(text) == text and _ANY_HIDDEN.sub("", text).isprintable()
 
 
-def checked_line(field: str, text: str, longest: int, *, what: str = "A name") -> str:
-    """A name without surrounding white space. Raises InvalidInput naming the field."""
+def checked_line(field: str, text: str, longest: int, *, what: str = A_NAME) -> str:
+    """A name without surrounding white space. Raises InvalidInput naming the field.
+
+    ``what`` is the subject of the message.
+    """
     text = text.strip()
     if not text or len(text) > longest or not is_plain(text):
-        raise InvalidInput(field, f"{what} has 1 to {longest} printable characters.")
+        raise InvalidInput(field, _("{what} has 1 to {longest} printable characters.", what=what, longest=longest))
     return text
 
 
@@ -142,7 +148,7 @@ def refuse_surrogates(value: object, *, field: str) -> None:
     while pending:
         path, part = pending.pop()
         if isinstance(part, str) and has_surrogate(part):
-            raise InvalidInput(path or field, f"“{path or field}” holds half of a character.")
+            raise InvalidInput(path or field, _("“{name}” holds half of a character.", name=path or field))
         if isinstance(part, Mapping):
             # A key with a surrogate cannot be printed, so the error names its mapping.
             pending.extend((path, name) for name in part)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from panel.core.errors import InvalidInput
+from panel.core.messages import _n
 
 REFERENCE_LENGTH = 4000
 """The longest address, id or reference of an item."""
@@ -15,4 +16,6 @@ NAME_LENGTH = 255
 def refuse_longer(name: str, text: str, longest: int) -> None:
     """Raises InvalidInput naming the field and the limit in characters."""
     if len(text) > longest:
-        raise InvalidInput(name, f"“{name}” has at most {longest:,} characters.")
+        raise InvalidInput(
+            name, _n("“{name}” has at most {n} character.", "“{name}” has at most {n} characters.", longest, name=name)
+        )

@@ -20,6 +20,7 @@ from sqlalchemy import Engine, create_engine
 from panel.config import DATABASE_FILE, KEY_FILES, Config, new_marker, parse_keys
 from panel.core.clock import now
 from panel.core.errors import Conflict, PanelError
+from panel.core.messages import _
 from panel.credentials.rotation import exclusive, unreadable_owners
 from panel.credentials.vault import Key, Vault
 from panel.storage.start_check import DatabaseUnusable, database_file, integrity_problem, require_known
@@ -38,7 +39,7 @@ def backup(engine: Engine, config: Config, file: Path) -> tuple[str, ...]:
     """
     source = _sqlite_file(engine)
     if file.exists():
-        raise Conflict(f"{file} exists already; name another file.")
+        raise Conflict(_("{file} exists already; name another file.", file=str(file)))
     with _failures(), exclusive(config), tempfile.TemporaryDirectory(dir=file.absolute().parent) as name:
         folder = Path(name)
         _copy_database(source, folder / DATABASE_FILE)
@@ -59,7 +60,7 @@ def restore(engine: Engine, config: Config, file: Path, revisions: Collection[st
     """
     target = _sqlite_file(engine)
     if _holds_tables(target) and not replace:
-        raise Conflict(f"{target} holds data. To replace it, stop the panel and add --replace.")
+        raise Conflict(_("{target} holds data. To replace it, stop the panel and add --replace.", target=str(target)))
     with _failures(), tempfile.TemporaryDirectory(dir=config.instance_dir) as name:
         folder = Path(name)
         _unpack(file, folder)
@@ -77,7 +78,7 @@ def restore(engine: Engine, config: Config, file: Path, revisions: Collection[st
 def _sqlite_file(engine: Engine) -> Path:
     file = database_file(engine)
     if file is None:
-        raise BackupFailed("This command is for SQLite. Back up PostgreSQL with its own tools, such as pg_dump.")
+        raise BackupFailed(_("This command is for SQLite. Back up PostgreSQL with its own tools, such as pg_dump."))
     return file
 
 
@@ -87,13 +88,13 @@ def _failures() -> Iterator[None]:
     try:
         yield
     except DatabaseUnusable as exc:
-        raise BackupFailed(str(exc)) from None
+        raise BackupFailed(*exc.args) from None
     except (tarfile.TarError, EOFError):
-        raise BackupFailed("The file is no backup of this panel, or is damaged.") from None
+        raise BackupFailed(_("The file is no backup of this panel, or is damaged.")) from None
     except sqlite3.Error as exc:
-        raise BackupFailed(f"The database cannot be copied: {exc}.") from None
+        raise BackupFailed(_("The database cannot be copied: {reason}.", reason=str(exc))) from None
     except OSError as exc:
-        raise BackupFailed(f"A file cannot be read or written: {exc.strerror or exc}.") from None
+        raise BackupFailed(_("A file cannot be read or written: {reason}.", reason=str(exc.strerror or exc))) from None
 
 
 def _copy_database(source: Path, copy: Path) -> None:
@@ -118,13 +119,13 @@ def _unpack(file: Path, folder: Path) -> None:
         for member in packed.getmembers():
             content = packed.extractfile(member) if member.name in MEMBERS and member.isreg() else None
             if content is None:
-                raise BackupFailed("The file is no backup of this panel, or is damaged.")
+                raise BackupFailed(_("The file is no backup of this panel, or is damaged."))
             with os.fdopen(os.open(folder / member.name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
                 shutil.copyfileobj(content, out)
                 out.flush()
                 os.fsync(out.fileno())
     if not (folder / DATABASE_FILE).exists():
-        raise BackupFailed("The file is no backup of this panel, or is damaged.")
+        raise BackupFailed(_("The file is no backup of this panel, or is damaged."))
 
 
 def _require_restorable(folder: Path, config: Config, revisions: Collection[str]) -> None:
@@ -133,7 +134,10 @@ def _require_restorable(folder: Path, config: Config, revisions: Collection[str]
     unreadable = _tested(folder, config)
     if unreadable:
         raise BackupFailed(
-            f"No key of the backup or of PANEL_ENCRYPTION_KEYS opens the credential of {', '.join(unreadable)}."
+            _(
+                "No key of the backup or of PANEL_ENCRYPTION_KEYS opens the credential of {sources}.",
+                sources=", ".join(unreadable),
+            )
         )
 
 
@@ -141,7 +145,7 @@ def _tested(folder: Path, config: Config) -> tuple[str, ...]:
     """The owners of credentials that no key opens. Raises BackupFailed when the database is damaged."""
     with _opened(folder) as engine:
         if integrity_problem(engine, folder / DATABASE_FILE):
-            raise BackupFailed("The database in the backup is damaged.")
+            raise BackupFailed(_("The database in the backup is damaged."))
         vault = Vault(lambda: _keys(folder, config))
         with engine.connect() as connection:
             return unreadable_owners(connection, vault)
@@ -153,7 +157,7 @@ def _keys(folder: Path, config: Config) -> tuple[Key, ...]:
     try:
         raw = config.encryption_keys or (parse_keys(file.read_text("utf-8")) if file.exists() else ())
     except ValueError as exc:
-        raise BackupFailed(f"The encryption_keys of the backup are damaged: {exc}.") from None
+        raise BackupFailed(_("The encryption_keys of the backup are damaged: {reason}.", reason=str(exc))) from None
     return tuple(Key.of(key) for key in raw)
 
 
@@ -185,7 +189,7 @@ def _require_unused(file: Path) -> None:
         try:
             connection.execute("PRAGMA journal_mode=DELETE")
         except sqlite3.OperationalError:
-            raise Conflict("The database is in use. Stop the panel first.") from None
+            raise Conflict(_("The database is in use. Stop the panel first.")) from None
         except sqlite3.DatabaseError:
             return  # It is damaged, and is moved away as it is.
 

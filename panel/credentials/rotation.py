@@ -20,6 +20,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from panel.config import Config
 from panel.core.errors import Conflict
+from panel.core.messages import _
 from panel.credentials.vault import AssociatedData, Key, Unreadable, Vault, new_key, read_own_keys, write_own_keys
 from panel.logs import audit
 from panel.logs.audit import Actor, AuditAction
@@ -234,7 +235,7 @@ def exclusive(config: Config) -> Iterator[None]:
         try:
             fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise Conflict("Another rotation of keys is running.") from None
+            raise Conflict(_("Another rotation of keys is running.")) from None
         yield
     finally:
         os.close(folder)

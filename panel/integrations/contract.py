@@ -19,6 +19,7 @@ from typing import Any, ClassVar
 from panel.connector import Answer, SourceConfig, Upstream
 from panel.core.domain import Choice, Choices, Identity, Item, Problem
 from panel.core.errors import NotSupported, ProviderUnavailable, Uncertain
+from panel.core.messages import _
 from panel.integrations.descriptor import Descriptor, Field
 from panel.integrations.in_front import problem_in_front
 
@@ -33,8 +34,11 @@ class AskedField:
     """The present value."""
 
 
+IT = _("it")
+
+
 @contextmanager
-def creating(upstream: Upstream, what: str = "it") -> Iterator[None]:
+def creating(upstream: Upstream, what: str = IT) -> Iterator[None]:
     """Raise Uncertain for a failure after which the item may exist: no answer, an incomplete or broken one, or a 5xx.
 
     An answer that proves a refusal, such as a 4xx, leaves its failure unchanged. ``what`` names the item.
@@ -44,7 +48,7 @@ def creating(upstream: Upstream, what: str = "it") -> Iterator[None]:
     except ProviderUnavailable as exc:
         if not upstream.may_have_written:
             raise
-        raise Uncertain(f"We cannot tell whether {what} was created. Check before trying again.") from exc
+        raise Uncertain(_("We cannot tell whether {what} was created. Check before trying again.", what=what)) from exc
 
 
 class Integration(ABC):
@@ -171,7 +175,7 @@ class Integration(ABC):
         ``changes`` may hold ``lockVersion``, the ``Item.lock_version`` on which the change is based. Raises
         ChangedUpstream when the item has changed since.
         """
-        raise NotSupported(f"{self.descriptor.label} cannot be changed from here.")
+        raise NotSupported(_("{label} cannot be changed from here.", label=self.descriptor.label))
 
     def choices(
         self, upstream: Upstream, field: str, values: Mapping[str, str], *, reference: str | None = None
@@ -180,7 +184,7 @@ class Integration(ABC):
 
         ``reference`` is the item that is being changed; None for a field of the create form.
         """
-        raise NotSupported(f"{self.descriptor.label} offers no choices for {field}.")
+        raise NotSupported(_("{label} offers no choices for {field}.", label=self.descriptor.label, field=field))
 
     def find_choices(
         self,

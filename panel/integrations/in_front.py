@@ -9,18 +9,32 @@ from collections.abc import Mapping
 
 from panel.connector import Answer
 from panel.core.domain import Problem
+from panel.core.messages import Message, _
 from panel.core.reasons import Reason
 
-_REFUSALS: Mapping[int, str] = {
-    401: "something in front of {upstream} asks for a sign-in of its own",
-    403: "something in front of {upstream}, such as a firewall, refuses the call",
-    404: "{upstream} is not at this address, or something in front of it answered",
+_REFUSALS: Mapping[int, Message] = {
+    401: _(
+        "{where} answered {status} without {lacking}: something in front of {upstream} asks for a sign-in of its own."
+    ),
+    403: _(
+        "{where} answered {status} without {lacking}: "
+        "something in front of {upstream}, such as a firewall, refuses the call."
+    ),
+    404: _(
+        "{where} answered {status} without {lacking}: "
+        "{upstream} is not at this address, or something in front of it answered."
+    ),
 }
 """Explanations by status. Every status that is not here means the same whoever sends it."""
 
-_PAGE = "something in front of {upstream} shows a page instead, most often to sign in"
-_OTHER = "something else answers in place of {upstream}"
-_CHALLENGE = "Cloudflare in front of {upstream} lets only browsers through"
+_PAGE = _(
+    "{where} answered {status} without {lacking}: "
+    "something in front of {upstream} shows a page instead, most often to sign in."
+)
+_OTHER = _("{where} answered {status} without {lacking}: something else answers in place of {upstream}.")
+_CHALLENGE = _(
+    "{where} answered {status} without {lacking}: Cloudflare in front of {upstream} lets only browsers through."
+)
 _CHALLENGE_HEADER = "cf-mitigated"
 """https://developers.cloudflare.com/cloudflare-challenges/challenge-types/challenge-pages/detect-response/"""
 
@@ -38,5 +52,5 @@ def problem_in_front(answer: Answer, upstream: str, lacking: str) -> Problem | N
         return None
     if _CHALLENGE_HEADER in answer.headers:
         what = _CHALLENGE
-    message = f"{answer.where} answered {answer.status} without {lacking}: {what.format(upstream=upstream)}."
+    message = what.filled(where=answer.where, status=answer.status, lacking=lacking, upstream=upstream)
     return Problem(Reason.UNEXPECTED_RESPONSE, message)

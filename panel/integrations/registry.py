@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 
 from panel.core.errors import NotFound
+from panel.core.messages import _
 from panel.integrations.contract import Integration
 from panel.integrations.descriptor import BrokenDescriptor, Descriptor
 
@@ -39,7 +40,11 @@ class Registry:
         leaf = self.find(integration_id)
         if leaf is None:
             raise NotFound(
-                f"Integration '{integration_id}' is not registered. Registered: {', '.join(sorted(self._leaves))}"
+                _(
+                    "Integration '{integration}' is not registered. Registered: {known}",
+                    integration=integration_id,
+                    known=", ".join(sorted(self._leaves)),
+                )
             )
         return leaf
 

@@ -9,6 +9,7 @@ from panel.accounts.principal import Action
 from panel.connector import Connector
 from panel.core.domain import Item, ObjectRef, Pointer, Row
 from panel.core.errors import AlreadyLinked, InvalidInput, NotSupported
+from panel.core.messages import _, any_of
 from panel.integrations.registry import Registry
 from panel.links import pointers
 from panel.links.pasted import resolve_pasted
@@ -36,11 +37,11 @@ class DryRun:
         leaf = self._registry.get(integration)
         self._instances.require_known(leaf.id, leaf.descriptor.upstream)
         source = self._resolver.resolve(leaf)
-        shown, _ = pointers.read_page(leaf, source.config, obj, DEFAULT_LIMIT, 1)
+        shown, _total = pointers.read_page(leaf, source.config, obj, DEFAULT_LIMIT, 1)
         with open_upstream(self._connector, leaf, source, visitor.caller, pointers=shown, fresh=True) as upstream:
             item = resolve_pasted(leaf, upstream, text)
         if pointers.linked_among(leaf, obj, [item.reference]):
-            raise AlreadyLinked(f"This {leaf.descriptor.noun} is already linked.")
+            raise AlreadyLinked(_("This {noun} is already linked.", noun=leaf.descriptor.noun))
         return item
 
     def create(self, visitor: Visitor, integration: str, obj: ObjectRef, values: Mapping[str, Any]) -> None:
@@ -51,7 +52,7 @@ class DryRun:
         for field in leaf.descriptor.create:
             value = values.get(field.name)
             if field.required and (value is None or not str(value).strip()):
-                raise InvalidInput(field.name, f"“{field.name}” is missing.")
+                raise InvalidInput(field.name, _("“{name}” is missing.", name=field.name))
         with open_upstream(self._connector, leaf, self._resolver.resolve(leaf), visitor.caller) as upstream:
             leaf.check(upstream)
 
@@ -63,9 +64,9 @@ class DryRun:
         leaf = self._registry.get(integration)
         known = [field.name for field in leaf.descriptor.update]
         if not known:
-            raise NotSupported(f"{leaf.descriptor.label} cannot be changed from here.")
+            raise NotSupported(_("{label} cannot be changed from here.", label=leaf.descriptor.label))
         if not any(name in changes for name in (*known, "fields")):
-            raise InvalidInput("changes", f"Nothing to change: give {' or '.join(known)}.")
+            raise InvalidInput("changes", _("Nothing to change: give {names}.", names=any_of(known)))
         self._instances.require_known(leaf.id, leaf.descriptor.upstream)
         link, source = pointers.find(leaf, obj, reference), self._resolver.resolve(leaf)
         pointer = pointers.as_pointer(leaf, source.config, link)

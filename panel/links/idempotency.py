@@ -15,6 +15,7 @@ from sqlalchemy.exc import IntegrityError
 
 from panel.core.domain import ObjectRef
 from panel.core.errors import Conflict
+from panel.core.messages import _
 from panel.storage.engine import db
 from panel.storage.models import CreateIntent
 
@@ -42,12 +43,12 @@ def _finished(principal: str, key_hash: str, request_hash: str) -> CreateIntent:
         select(CreateIntent).where(CreateIntent.principal == principal, CreateIntent.key_hash == key_hash)
     )
     if earlier is None:
-        raise Conflict("A create with this Idempotency-Key just failed; try again.")
+        raise Conflict(_("A create with this Idempotency-Key just failed; try again."))
     if earlier.request_hash != request_hash:
-        raise Conflict("This Idempotency-Key was used for another request.")
+        raise Conflict(_("This Idempotency-Key was used for another request."))
     if earlier.reference is None:
         raise Conflict(
-            "A create with this Idempotency-Key is under way or ended without an answer. Check before trying again."
+            _("A create with this Idempotency-Key is under way or ended without an answer. Check before trying again.")
         )
     return earlier
 

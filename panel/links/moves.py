@@ -6,6 +6,7 @@ from panel.accounts.principal import Action
 from panel.connector import Connector, Upstream
 from panel.core.domain import Item, ObjectRef, Pointer, Row, State
 from panel.core.errors import Conflict, InvalidInput, NotFound, NotSupported
+from panel.core.messages import _
 from panel.core.text import trimmed
 from panel.core.text_limits import REFERENCE_LENGTH, refuse_longer
 from panel.integrations.contract import Integration
@@ -53,9 +54,9 @@ class Moves:
         visitor.principal.require(Action.LINK, obj, integration)
         leaf = self._registry.get(integration)
         if not leaf.can_move:
-            raise NotSupported(f"A {leaf.descriptor.noun} never moves to another reference.")
+            raise NotSupported(_("A {noun} never moves to another reference.", noun=leaf.descriptor.noun))
         if not trimmed(text):
-            raise InvalidInput("reference", "“reference” is missing: give one of “movedTo”.")
+            raise InvalidInput("reference", _("“reference” is missing: give one of “movedTo”."))
         refuse_longer("reference", text.strip(), REFERENCE_LENGTH)
         self._instances.require_known(leaf.id, leaf.descriptor.upstream)
         link, source = pointers.find(leaf, obj, reference), self._resolver.resolve(leaf)
@@ -75,10 +76,10 @@ def _require_moved(leaf: Integration, upstream: Upstream, pointer: Pointer, item
     except NotFound:
         has_moved = True
     if not has_moved:
-        raise Conflict(f"This {leaf.descriptor.noun} has not moved: it is still there.")
+        raise Conflict(_("This {noun} has not moved: it is still there.", noun=leaf.descriptor.noun))
     has_same_origin = item.origin is not None and item.origin == pointer.origin
     if not has_same_origin and not (redirects and _leads_to(leaf, upstream, pointer, item)):
-        raise InvalidInput("reference", f"The linked {leaf.descriptor.noun} did not move there.")
+        raise InvalidInput("reference", _("The linked {noun} did not move there.", noun=leaf.descriptor.noun))
 
 
 def _leads_to(leaf: Integration, upstream: Upstream, pointer: Pointer, item: Item) -> bool:

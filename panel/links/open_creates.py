@@ -13,6 +13,7 @@ from sqlalchemy import ColumnElement, ScalarSelect, delete, func, select, update
 from panel.core.clock import now
 from panel.core.domain import ObjectRef
 from panel.core.errors import Conflict, NotFound
+from panel.core.messages import _
 from panel.logs.audit import Actor
 from panel.storage.engine import db
 from panel.storage.models import CreateIntent, OpenCreate
@@ -84,9 +85,9 @@ def find(id_: int) -> OpenCreate:
     """The row, to be settled. Raises NotFound, and Conflict while the create is under way."""
     opened = db.session.get(OpenCreate, id_)
     if opened is None:
-        raise NotFound("This create is settled already.")
+        raise NotFound(_("This create is settled already."))
     if is_under_way(opened):
-        raise Conflict("This create may still be under way. Try again in a few minutes.")
+        raise Conflict(_("This create may still be under way. Try again in a few minutes."))
     return opened
 
 

@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, delete, func, select, update
 from panel.core.clock import now
 from panel.core.domain import ObjectRef
 from panel.core.errors import Conflict, NotFound
+from panel.core.messages import _
 from panel.links.open_creates import LONGEST
 from panel.logs.audit import Actor
 from panel.storage.engine import db
@@ -62,9 +63,9 @@ def find(id_: int) -> OpenUpdate:
     """The row, to be settled. Raises NotFound, and Conflict while the change is under way."""
     opened = db.session.get(OpenUpdate, id_)
     if opened is None:
-        raise NotFound("This change is settled already.")
+        raise NotFound(_("This change is settled already."))
     if is_under_way(opened):
-        raise Conflict("This change may still be under way. Try again in a few minutes.")
+        raise Conflict(_("This change may still be under way. Try again in a few minutes."))
     return opened
 
 

@@ -12,6 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from panel.connector import SourceConfig
 from panel.core.domain import Item, ObjectRef, Pointer, State
 from panel.core.errors import AlreadyLinked, NotFound
+from panel.core.messages import _
 from panel.integrations.contract import Integration
 from panel.logs import audit
 from panel.logs.audit import Actor, AuditAction
@@ -62,12 +63,14 @@ def find(leaf: Integration, obj: ObjectRef, reference: str) -> Link:
 
 
 def not_linked(leaf: Integration) -> NotFound:
-    return NotFound(f"This {leaf.descriptor.noun} is not linked here.")
+    return NotFound(_("This {noun} is not linked here.", noun=leaf.descriptor.noun))
 
 
 def linked_at_new_place(leaf: Integration) -> AlreadyLinked:
     noun = leaf.descriptor.noun
-    return AlreadyLinked(f"This {noun} is already linked at its new place. Unlink the row of its old place.")
+    return AlreadyLinked(
+        _("This {noun} is already linked at its new place. Unlink the row of its old place.", noun=noun)
+    )
 
 
 def linked_among(leaf: Integration, obj: ObjectRef, references: Sequence[str]) -> set[str]:

@@ -18,6 +18,7 @@ from panel.core.errors import (
     NotFound,
     ProviderUnavailable,
 )
+from panel.core.messages import _
 from panel.core.text import trimmed
 from panel.integrations.contract import AskedField, Integration
 from panel.integrations.registry import Registry
@@ -234,7 +235,7 @@ class Reading:
             return self._registry.get(integration)
         visitor.principal.require(Action.UPDATE, obj, integration)
         if obj is None:
-            raise InvalidInput("objectId", "The choices for a linked item need register, schema and objectId.")
+            raise InvalidInput("objectId", _("The choices for a linked item need register, schema and objectId."))
         leaf = self._registry.get(integration)
         pointers.find(leaf, obj, reference)
         return leaf

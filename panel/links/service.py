@@ -23,6 +23,7 @@ from panel.core.errors import (
     ProviderUnavailable,
     Uncertain,
 )
+from panel.core.messages import _
 from panel.core.text import trimmed
 from panel.core.text_limits import REFERENCE_LENGTH, refuse_longer
 from panel.integrations.contract import Integration, creating
@@ -73,7 +74,7 @@ class Links(Reading):
     def _linked(self, visitor: Visitor, leaf: Integration, source: ResolvedSource, obj: ObjectRef, item: Item) -> Row:
         link = pointers.add(leaf, obj, item.reference, by=visitor.actor, action=AuditAction.LINK, origin=item.origin)
         if link is None:
-            raise AlreadyLinked(f"This {leaf.descriptor.noun} is already linked.")
+            raise AlreadyLinked(_("This {noun} is already linked.", noun=leaf.descriptor.noun))
         return Row(pointers.as_pointer(leaf, source.config, link), item)
 
     def link_all(self, visitor: Visitor, integration: str, obj: ObjectRef, texts: Sequence[str]) -> LinkedAll:
@@ -108,16 +109,16 @@ class Links(Reading):
                 raise
             db.session.rollback()
             log.error("%s stopped linking: %s", visitor.caller.request_id, type(exc).__name__)
-            result.refused, result.left = NotRecorded("The panel's own storage does not answer now."), left
+            result.refused, result.left = NotRecorded(_("The panel's own storage does not answer now.")), left
             result.refused.__cause__ = exc
         if not result.rows and result.refused is None:
-            result.refused = AlreadyLinked(f"These {leaf.descriptor.noun_plural} are already linked.")
+            result.refused = AlreadyLinked(_("These {nouns} are already linked.", nouns=leaf.descriptor.noun_plural))
         return result
 
     def _look_up(self, visitor: Visitor, leaf: Integration, obj: ObjectRef, text: str) -> tuple[ResolvedSource, Item]:
         """The item of typed text, read past caches."""
         if not trimmed(text):
-            raise InvalidInput("reference", "“reference” is missing: give an address, id or reference.")
+            raise InvalidInput("reference", _("“reference” is missing: give an address, id or reference."))
         refuse_longer("reference", text.strip(), REFERENCE_LENGTH)
         self._instances.require_known(leaf.id, leaf.descriptor.upstream)
         source = self._resolver.resolve(leaf)
@@ -164,7 +165,11 @@ class Links(Reading):
             return self._linked_new(visitor, leaf, obj, source, item, opened)
         except SQLAlchemyError as exc:
             note_created(visitor, opened, item.reference, exc)
-            sentence = f"The {leaf.descriptor.noun} was created: {item.reference}. It could not be linked here."
+            sentence = _(
+                "The {noun} was created: {reference}. It could not be linked here.",
+                noun=leaf.descriptor.noun,
+                reference=item.reference,
+            )
             raise NotRecorded(sentence) from exc
 
     def _linked_new(
@@ -181,7 +186,7 @@ class Links(Reading):
         shown = self._first_pointers(leaf, source, obj)
         with open_upstream(self._connector, leaf, source, visitor.caller, pointers=shown, fresh=True) as upstream:
             try:
-                with creating(upstream, f"the {leaf.descriptor.noun}"):
+                with creating(upstream, _("the {noun}", noun=leaf.descriptor.noun)):
                     return leaf.create(upstream, values)
             except PanelError:
                 raise
@@ -189,7 +194,7 @@ class Links(Reading):
                 if not upstream.may_have_written:
                     raise
                 log.exception("%s a create failed after it was sent", visitor.caller.request_id)
-                raise Uncertain("We cannot tell whether it was created. Check before trying again.") from exc
+                raise Uncertain(_("We cannot tell whether it was created. Check before trying again.")) from exc
 
     def _created_before(self, visitor: Visitor, leaf: Integration, obj: ObjectRef, intent: CreateIntent) -> Row:
         """The answer of an earlier create, read from the upstream again."""

@@ -11,6 +11,7 @@ from panel.core.domain import ObjectRef
 from panel.core.errors import (
     NotRecorded,
 )
+from panel.core.messages import _
 from panel.integrations.contract import Integration
 from panel.links import open_creates, open_updates
 from panel.links.visitor import Visitor
@@ -49,7 +50,9 @@ def record_updated(
     except SQLAlchemyError as exc:
         log.error("the audit trail lacks update of %s: %s", visitor.caller.request_id, type(exc).__name__)
         _note(lambda: open_updates.note_made(opened))
-        sentence = f"The change was made in {leaf.descriptor.upstream}; it could not be recorded here."
+        sentence = _(
+            "The change was made in {upstream}; it could not be recorded here.", upstream=leaf.descriptor.upstream
+        )
         raise NotRecorded(sentence) from exc
 
 

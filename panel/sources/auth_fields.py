@@ -11,6 +11,7 @@ from typing import Any
 
 from panel.connector import GrantType, check_token_header
 from panel.core.errors import InvalidInput
+from panel.core.messages import _
 from panel.sources.field_types import (
     Choice,
     FieldType,
@@ -77,59 +78,59 @@ class AuthShape:
 
 
 GRANTS: Mapping[str, tuple[str, str]] = {
-    GrantType.CLIENT_CREDENTIALS.value: ("The client itself", "with client id and secret alone"),
-    GrantType.AUTHORIZATION_CODE.value: ("A person gives access", "once, at the provider; the panel renews it"),
+    GrantType.CLIENT_CREDENTIALS.value: (_("The client itself"), _("with client id and secret alone")),
+    GrantType.AUTHORIZATION_CODE.value: (_("A person gives access"), _("once, at the provider; the panel renews it")),
 }
 AUTH_SHAPES: Mapping[str, AuthShape] = {
     "none": AuthShape(),
     "basic": AuthShape((
         AuthField(
             "username",
-            "User name",
+            _("User name"),
             Text(
                 4000,
                 required=True,
                 pattern="[^:]*",
-                pattern_error="A user name cannot hold a colon; give it without the prefix of a wiki.",
+                pattern_error=_("A user name cannot hold a colon; give it without the prefix of a wiki."),
                 clean=unchanged,
             ),
             code=False,
             attributes=_NAME,
         ),
-        AuthField("password", "Password", _SECRET, secret=True),
+        AuthField("password", _("Password"), _SECRET, secret=True),
     )),
     "token": AuthShape((
         AuthField(
             "token",
-            "Token",
+            _("Token"),
             SecretText(4000, clean=without_bearer, in_header=True),
             "A leading word `Bearer` is cut.",
             secret=True,
         ),
         AuthField(
             "header",
-            "Header",
+            _("Header"),
             Text(4000, check=check_token_header, clean=unchanged, default="Authorization"),
             "Header that carries the token; `Authorization: Bearer …` if omitted.",
-            note="optional",
+            note=_("optional"),
             placeholder="Authorization",
             attributes={"autocomplete": "off", "spellcheck": "false"},
         ),
     )),
     "oauth2": AuthShape((
-        AuthField("grantType", "Access", Choice(tuple(GRANTS)), choices=GRANTS),
-        AuthField("tokenUrl", "Token address", Text(4000, required=True), wide=True, attributes=_URL),
+        AuthField("grantType", _("Access"), Choice(tuple(GRANTS)), choices=GRANTS),
+        AuthField("tokenUrl", _("Token address"), Text(4000, required=True), wide=True, attributes=_URL),
         AuthField(
-            "authorizationUrl", "Authorisation address", Text(4000),
-            note="if a person gives access", wide=True, attributes=_URL,
+            "authorizationUrl", _("Authorisation address"), Text(4000),
+            note=_("if a person gives access"), wide=True, attributes=_URL,
         ),
-        AuthField("clientId", "Client id", Text(4000, required=True), attributes=_NAME),
-        AuthField("clientSecret", "Client secret", _SECRET, secret=True),
-        AuthField("scope", "Scope", Text(4000), note="optional", wide=True, attributes=_CODE),
+        AuthField("clientId", _("Client id"), Text(4000, required=True), attributes=_NAME),
+        AuthField("clientSecret", _("Client secret"), _SECRET, secret=True),
+        AuthField("scope", _("Scope"), Text(4000), note=_("optional"), wide=True, attributes=_CODE),
     )),
 }  # fmt: skip
 AUTH_ALIASES = {"bearer": "token"}
-UNKNOWN_SHAPE = AuthShape((AuthField("secret", "Secret", _SECRET, secret=True),))
+UNKNOWN_SHAPE = AuthShape((AuthField("secret", _("Secret"), _SECRET, secret=True),))
 """For a stored kind that this version does not know: whether there is a secret can still be told."""
 
 
@@ -151,9 +152,9 @@ class AuthBlock:
     def read(self, path: str, raw: Any) -> AuthValues:
         """Raises InvalidInput naming ``auth`` or one of its keys."""
         if raw is None:
-            raise InvalidInput(path, "The source has no auth block; give one, with type none for public content.")
+            raise InvalidInput(path, _("The source has no auth block; give one, with type none for public content."))
         if not isinstance(raw, Mapping):
-            raise InvalidInput(path, f"“{path}” must be one block with a type.")
+            raise InvalidInput(path, _("“{name}” must be one block with a type.", name=path))
         kind = auth_kind(raw.get("type"))
         _check_keys(raw, kind)
         return _checked(kind, raw)
@@ -165,7 +166,9 @@ class AuthBlock:
 def auth_kind(raw: Any) -> str:
     kind = AUTH_ALIASES.get(raw, raw) if isinstance(raw, str) else raw
     if not isinstance(kind, str) or kind not in AUTH_SHAPES:
-        raise InvalidInput("auth.type", f"“auth.type” must be one of {', '.join(AUTH_SHAPES)}.")
+        raise InvalidInput(
+            "auth.type", _("“{name}” must be one of {known}.", name="auth.type", known=", ".join(AUTH_SHAPES))
+        )
     return kind
 
 
@@ -185,9 +188,15 @@ def _check_keys(raw: Mapping[str, Any], kind: str) -> None:
             continue
         other = next((name for name, shape in AUTH_SHAPES.items() if key in shape.keys), None)
         if other is None:
-            raise InvalidInput(f"auth.{key}", f"“auth.{key}” is not a setting of a source.")
+            raise InvalidInput(f"auth.{key}", _("“{name}” is not a setting of a source.", name=f"auth.{key}"))
         raise InvalidInput(
-            "auth", f"The source has two auth blocks, {kind} and {other} (“auth.{key}”); keep exactly one."
+            "auth",
+            _(
+                "The source has two auth blocks, {first} and {second} (“{name}”); keep exactly one.",
+                first=kind,
+                second=other,
+                name=f"auth.{key}",
+            ),
         )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from panel.core.errors import InvalidInput
+from panel.core.messages import _
 
 
 def check_ca_file(path: str, folders: Sequence[Path]) -> None:
@@ -19,7 +20,11 @@ def check_ca_file(path: str, folders: Sequence[Path]) -> None:
     if path and not (any(_is_below(path, folder) for folder in folders) and _is_readable_file(path)):
         raise InvalidInput(
             "ca_file",
-            f"“ca_file” must name a file with certificates in {folders[0]} or in a certificate folder of the system.",
+            _(
+                "“{name}” must name a file with certificates in {folder} or in a certificate folder of the system.",
+                name="ca_file",
+                folder=str(folders[0]),
+            ),
         )
 
 

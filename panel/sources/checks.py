@@ -11,13 +11,14 @@ from panel.connector import Upstream
 from panel.core.domain import Health, Identity, Problem
 from panel.core.errors import PanelError
 from panel.core.health import AuthStatus, HealthStatus
+from panel.core.messages import _
 from panel.core.reasons import Reason
 from panel.integrations.contract import Integration
 from panel.sources.instances import OtherInstance
 from panel.storage.engine import db
 from panel.storage.models import Source, SourceCheck
 
-NOBODY = "Nobody is signed in; what everybody may see is shown."
+NOBODY = _("Nobody is signed in; what everybody may see is shown.")
 """What a source without sign-in reads."""
 
 
@@ -64,7 +65,7 @@ def health_of_problem(problem: Problem) -> Health:
 
 def health_of_identity(identity: Identity, *, signs_in: bool = True) -> Health:
     """The health after a successful check. ``signs_in`` tells whether the source has an account."""
-    message = "The source answers." if signs_in else NOBODY
+    message = _("The source answers.") if signs_in else NOBODY
     return Health(HealthStatus.OK, AuthStatus.CONFIGURED, message, None, identity.user, identity.version)
 
 

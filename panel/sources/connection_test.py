@@ -11,6 +11,7 @@ from panel.connector import Caller, Connector, Secret, SourceConfig, Upstream, o
 from panel.core.domain import ConnectionTest, Health, Identity, Problem, Step
 from panel.core.errors import PanelError, ProviderUnavailable
 from panel.core.health import HealthStatus
+from panel.core.messages import Message, _
 from panel.core.reasons import Cause, Reason
 from panel.credentials.vault import Unreadable
 from panel.integrations.contract import Integration
@@ -27,6 +28,13 @@ from panel.storage.engine import db
 from panel.storage.models import Source
 
 TEST_DEADLINE_S = 10.0
+_CHANGE_STORED = _(
+    "The location, if {upstream} is elsewhere. If this one is meant, say so: the links then lead into it."
+)
+_CHANGE_UNSAVED = _(
+    "The location, if {upstream} is elsewhere. If this one is meant, save it, test again and say so: "
+    "the links then lead into it."
+)
 STEPS = ("address", "tls", "http", "product", "identity", "reading")
 
 
@@ -135,11 +143,11 @@ def _health_of(result: ConnectionTest) -> Health:
 
 def _unusable(problem: Problem) -> Step:
     """The failed first step of a source that cannot be called."""
-    return Step("address", False, problem.message, "Reading the source.", problem.message, problem.setting)
+    return Step("address", False, problem.message, _("Reading the source."), problem.message, problem.setting)
 
 
 def _not_tried(done: int) -> tuple[Step, ...]:
-    return tuple(Step(name, None, "Not tried: the step before failed.") for name in STEPS[done:])
+    return tuple(Step(name, None, _("Not tried: the step before failed.")) for name in STEPS[done:])
 
 
 def _run_leaf_steps(steps: list[Step], leaf: Integration, upstream: Upstream) -> ConnectionTest:
@@ -150,7 +158,7 @@ def _run_leaf_steps(steps: list[Step], leaf: Integration, upstream: Upstream) ->
     def product() -> str:
         nonlocal version
         version = leaf.probe_product(upstream)
-        return f"Yes, version {version}." if version else "Yes; it does not report its version."
+        return _("Yes, version {version}.", version=version) if version else _("Yes; it does not report its version.")
 
     def identify() -> str:
         nonlocal identity
@@ -158,13 +166,17 @@ def _run_leaf_steps(steps: list[Step], leaf: Integration, upstream: Upstream) ->
         identity = Identity(result.user, result.version or version or None)
         if not upstream.source.signs_in:
             return NOBODY
-        return f"Signed in as {result.user}." if result.user else "Signed in; the name of the account is not known."
+        return (
+            _("Signed in as {user}.", user=result.user)
+            if result.user
+            else _("Signed in; the name of the account is not known.")
+        )
 
     if upstream.source.auth.oauth is not None:
         # Without a token no call is sent, so that the other steps could not show the cause.
         step, problem = _attempt("identity", _signing_in(upstream), leaf, upstream.source)
         if problem is not None:
-            skipped = Step("product", None, "Not tried: there is no token for the call.")
+            skipped = Step("product", None, _("Not tried: there is no token for the call."))
             return ConnectionTest((*steps, skipped, step, *_not_tried(5)), problem)
     for name, act in (("product", product), ("identity", identify), ("reading", lambda: leaf.probe_reading(upstream))):
         step, problem = _attempt(name, act, leaf, upstream.source)
@@ -177,17 +189,25 @@ def _run_leaf_steps(steps: list[Step], leaf: Integration, upstream: Upstream) ->
 def _instance_step(other_instance: OtherInstance, leaf: Integration, source: SourceConfig, *, stored: bool) -> Step:
     """The step that warns that the source works, but leads to another instance than the links."""
     upstream = leaf.descriptor.upstream
-    accept = "say so" if stored else "save it, test again and say so"
-    change = f"The location, if {upstream} is elsewhere. If this one is meant, {accept}: the links then lead into it."
-    tried = f"Comparing {source.root} with where the links were made."
+    change = _CHANGE_STORED if stored else _CHANGE_UNSAVED
+    tried = _("Comparing {root} with where the links were made.", root=source.root)
     message = other_instance.sentence(upstream)
-    return Step("instance", True, message, tried, "Another instance.", "location", warns=True, change=change)
+    return Step(
+        "instance",
+        True,
+        message,
+        tried,
+        _("Another instance."),
+        "location",
+        warns=True,
+        change=change.filled(upstream=upstream),
+    )
 
 
 def _signing_in(upstream: Upstream) -> Callable[[], str]:
     def sign_in() -> str:
         upstream.obtain_credential()
-        return "A token was issued."
+        return _("A token was issued.")
 
     return sign_in
 
@@ -199,7 +219,7 @@ def _attempt(name: str, act: Callable[[], str], leaf: Integration, source: Sourc
     except ProviderUnavailable as exc:
         message, problem = exc.problem.message, exc.problem
     except PanelError as exc:
-        message, problem = str(exc), Problem(Reason.UNEXPECTED_RESPONSE, str(exc))
+        message, problem = exc.message, Problem(Reason.UNEXPECTED_RESPONSE, exc.message)
     took = int((time.monotonic() - started) * 1000)
     if problem is None:
         return Step(name, True, message, took_ms=took), None
@@ -210,13 +230,25 @@ def _attempt(name: str, act: Callable[[], str], leaf: Integration, source: Sourc
 def _attempted(name: str, problem: Problem, leaf: Integration, source: SourceConfig) -> str:
     """What a failed step did, as a sentence."""
     if name == "product":
-        return f"Checking whether {source.root} is {leaf.descriptor.upstream}."
+        return _("Checking whether {root} is {upstream}.", root=source.root, upstream=leaf.descriptor.upstream)
     if problem.cause is not Cause.PROVIDER_AUTH and name == "identity":
-        return f"Calling {source.root}."
+        return _("Calling {address}.", address=source.root)
     if source.auth.oauth is not None and name == "identity":
-        return f"Signing in with a token of {origin_of(source.auth.oauth.token_url)}."
-    act = "Signing in" if name == "identity" else "Reading"
+        return _("Signing in with a token of {origin}.", origin=origin_of(source.auth.oauth.token_url))
+    return _signing_in_words(source) if name == "identity" else _reading_words(source)
+
+
+def _signing_in_words(source: SourceConfig) -> Message:
     if not source.signs_in:
-        return f"{act} without signing in."
-    account = f" as {source.auth.username}" if source.auth.username else ""
-    return f"{act}{account} with the stored secret."
+        return _("Signing in without signing in.")
+    if not source.auth.username:
+        return _("Signing in with the stored secret.")
+    return _("Signing in as {user} with the stored secret.", user=source.auth.username)
+
+
+def _reading_words(source: SourceConfig) -> Message:
+    if not source.signs_in:
+        return _("Reading without signing in.")
+    if not source.auth.username:
+        return _("Reading with the stored secret.")
+    return _("Reading as {user} with the stored secret.", user=source.auth.username)

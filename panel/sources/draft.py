@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from panel.core.errors import InvalidInput
+from panel.core.messages import _
 from panel.sources import fields
 from panel.sources.auth_fields import AuthValues
 from panel.sources.placeholders import check_placeholders
@@ -42,7 +43,7 @@ def read_draft(raw: Mapping[str, Any]) -> Draft:
     """Check a source in its JSON shape. Raises InvalidInput naming the setting."""
     for key in raw:
         if key not in fields.names():
-            raise InvalidInput(str(key), f"“{key}” is not a setting of a source.")
+            raise InvalidInput(str(key), _("“{name}” is not a setting of a source.", name=str(key)))
     check_placeholders(raw)
     values = {field.name: field.read(raw) for field in fields.FIELDS}
     auth: AuthValues = values.pop("auth")

@@ -11,12 +11,13 @@ from typing import Any, Protocol
 
 from panel.connector import check_headers, host_port_text, is_header_value, parse_host_port, sent_headers
 from panel.core.errors import InvalidInput
+from panel.core.messages import Message, _, any_of
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f]")
 
 
 def missing(path: str) -> InvalidInput:
-    return InvalidInput(path, f"“{path}” is missing.")
+    return InvalidInput(path, _("“{name}” is missing.", name=path))
 
 
 class FieldType(Protocol):
@@ -53,12 +54,12 @@ class Text:
 
     def read(self, path: str, raw: Any) -> str:
         if raw is not None and not isinstance(raw, str):
-            raise InvalidInput(path, f"“{path}” must be text; put it in quotes.")
+            raise InvalidInput(path, _("“{name}” must be text; put it in quotes.", name=path))
         value = self.clean(raw or "")
         if self.required and not value.strip():
             raise missing(path)
         if len(value) > self.max_length or _CONTROL.search(value):
-            raise InvalidInput(path, f"“{path}” is too long or holds control characters.")
+            raise InvalidInput(path, _("“{name}” is too long or holds control characters.", name=path))
         if self.pattern and value and not re.fullmatch(self.pattern, value):
             raise InvalidInput(path, self.pattern_error)
         if self.check is not None:
@@ -83,11 +84,14 @@ class SecretText(Text):
         if any(_is_invisible(character) for character in value):
             raise InvalidInput(
                 path,
-                f"“{path}” holds an invisible character, such as a tab, a line break, a no-break space or a "
-                "zero-width space; type it again without.",
+                _(
+                    "“{name}” holds an invisible character, such as a tab, a line break, a no-break space or a "
+                    "zero-width space; type it again without.",
+                    name=path,
+                ),
             )
         if self.in_header and not is_header_value(value):
-            raise InvalidInput(path, f"“{path}” holds characters that cannot be sent.")
+            raise InvalidInput(path, _("“{name}” holds characters that cannot be sent.", name=path))
         return value
 
 
@@ -116,7 +120,7 @@ class Choice:
         if raw is None or raw == "":
             raise missing(path)
         if raw not in self.values:
-            raise InvalidInput(path, f"“{path}” must be {' or '.join(self.values)}.")
+            raise InvalidInput(path, _("“{name}” must be {known}.", name=path, known=any_of(self.values)))
         return str(raw)
 
     def schema(self) -> dict[str, Any]:
@@ -139,9 +143,14 @@ class Number:
         except (TypeError, ValueError, OverflowError):
             number = None
         if number is None or not self.minimum <= number <= self.maximum or (self.whole and number != int(number)):
-            kind = "a whole number" if self.whole else "a number"
-            raise InvalidInput(path, f"“{path}” must be {kind} from {self.minimum:g} to {self.maximum:g}.")
+            raise InvalidInput(path, self._range(path))
         return int(number) if self.whole else number
+
+    def _range(self, path: str) -> Message:
+        limits = {"minimum": f"{self.minimum:g}", "maximum": f"{self.maximum:g}"}
+        if self.whole:
+            return _("“{name}” must be a whole number from {minimum} to {maximum}.", name=path, **limits)
+        return _("“{name}” must be a number from {minimum} to {maximum}.", name=path, **limits)
 
     def schema(self) -> dict[str, Any]:
         name = "integer" if self.whole else "number"
@@ -161,7 +170,7 @@ class Flag:
         if isinstance(raw, str) and raw.lower() in ("true", "false"):
             return raw.lower() == "true"
         if not isinstance(raw, bool):
-            raise InvalidInput(path, f"“{path}” must be true or false.")
+            raise InvalidInput(path, _("“{name}” must be true or false.", name=path))
         return raw
 
     def schema(self) -> dict[str, Any]:
@@ -175,7 +184,7 @@ class FilePath(Text):
     def read(self, path: str, raw: Any) -> str:
         value = Text.read(self, path, raw)
         if value and not os.path.isabs(value):
-            raise InvalidInput(path, f"“{path}” must be an absolute path.")
+            raise InvalidInput(path, _("“{name}” must be an absolute path.", name=path))
         return value
 
 
@@ -190,7 +199,7 @@ class HostPort(Text):
         try:
             return host_port_text(*parse_host_port(value))
         except InvalidInput:
-            message = f"“{path}” must be a host and a port, such as tracker:8080 or [::1]:8080."
+            message = _("“{name}” must be a host and a port, such as tracker:8080 or [::1]:8080.", name=path)
             raise InvalidInput(path, message) from None
 
 
@@ -205,7 +214,7 @@ class Headers:
         if raw is None:
             return {}
         if not isinstance(raw, Mapping) or not all(isinstance(name, str) for name in raw):
-            raise InvalidInput(path, f"“{path}” must be a list of names with values; put both in quotes.")
+            raise InvalidInput(path, _("“{name}” must be a list of names with values; put both in quotes.", name=path))
         headers = {name: self._value(path, value) for name, value in raw.items()}
         check_headers({name: value or "" for name, value in headers.items()})
         return sent_headers(headers)
@@ -215,7 +224,7 @@ class Headers:
         if isinstance(raw, Mapping) and set(raw) == {"secretSet"}:
             return None
         if not isinstance(raw, str):
-            raise InvalidInput(path, f"“{path}” must be a list of names with values; put both in quotes.")
+            raise InvalidInput(path, _("“{name}” must be a list of names with values; put both in quotes.", name=path))
         return raw.strip() or None
 
     def schema(self) -> dict[str, Any]:
@@ -243,7 +252,7 @@ class Options:
         if raw is None:
             return {}
         if not isinstance(raw, Mapping):
-            raise InvalidInput(path, f"“{path}” must be a list of names with short texts.")
+            raise InvalidInput(path, _("“{name}” must be a list of names with short texts.", name=path))
         options = {str(name): self.value.read(f"{path}.{name}", value) for name, value in raw.items()}
         return {name: value for name, value in options.items() if value}
 

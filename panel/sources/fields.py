@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from panel.core.messages import _
 from panel.sources.auth_fields import AuthBlock
 from panel.sources.field_types import FieldType, FilePath, Flag, Headers, HostPort, Number, Options, Text
 
@@ -86,23 +87,23 @@ class SourceField:
 FIELDS: tuple[SourceField, ...] = (
     SourceField(
         "slug",
-        "Slug",
+        _("Slug"),
         Text(
             63,
             required=True,
             pattern="[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?",
-            pattern_error="The slug may have small letters, digits and dashes only.",
+            pattern_error=_("The slug may have small letters, digits and dashes only."),
         ),
         "Equals the id of the integration that uses the source.",
-        Control(Section.IDENTITY, help="Small letters, digits and dashes. It cannot change later.", code=True),
+        Control(Section.IDENTITY, help=_("Small letters, digits and dashes. It cannot change later."), code=True),
         file_key="reference",
         always_in_file=True,
     ),
-    SourceField("name", "Name", Text(200), control=Control(Section.IDENTITY), always_in_file=True),
-    SourceField("description", "Description", Text(4000)),
+    SourceField("name", _("Name"), Text(200), control=Control(Section.IDENTITY), always_in_file=True),
+    SourceField("description", _("Description"), Text(4000)),
     SourceField(
         "location",
-        "Location",
+        _("Location"),
         Text(2000, required=True),
         "Instance root, API address, or the address of any page.",
         Control(
@@ -114,60 +115,60 @@ FIELDS: tuple[SourceField, ...] = (
         always_in_file=True,
     ),
     SourceField(
-        "enabled", "Enabled", Flag(default=True),
+        "enabled", _("Enabled"), Flag(default=True),
         control=Control(Section.OPTIONS, Input.CHECKBOX), always_in_file=True,
     ),
-    SourceField("auth", "Sign-in", AuthBlock(), always_in_file=True),
+    SourceField("auth", _("Sign-in"), AuthBlock(), always_in_file=True),
     SourceField(
         "headers",
-        "Extra headers",
+        _("Extra headers"),
         Headers(),
         "Extra headers of every call. Headers that the connector sets itself are refused. Values are secrets: they are"
         " never returned, and an empty value, or what was returned, keeps the stored one.",
         Control(
             Section.OPTIONS,
             Input.HEADERS,
-            note="optional, one per line",
-            help="Values are secrets and are not shown. A name without a value keeps the stored one.",
-            placeholder="Name: value",
+            note=_("optional, one per line"),
+            help=_("Values are secrets and are not shown. A name without a value keeps the stored one."),
+            placeholder=_("Name: value"),
             code=True,
         ),
     ),
-    SourceField("options", "Options", Options(), "Settings of the integration, such as the wiki's id."),
+    SourceField("options", _("Options"), Options(), "Settings of the integration, such as the wiki's id."),
     SourceField(
         "rate_limit",
-        "Rate limit",
+        _("Rate limit"),
         Text(
             40,
             pattern="[1-9][0-9]{0,6}/(second|minute|hour|day)",
-            pattern_error="“rate_limit” must be like 60/minute (per second, minute, hour or day).",
+            pattern_error=_("“{name}” must be like 60/minute (per second, minute, hour or day).", name="rate_limit"),
             clean=lambda value: value.replace(" ", "").strip(),
         ),
         "Such as `60/minute`; empty means no limit.",
-        Control(Section.LIMITS, placeholder="no limit", help="Such as 60/minute."),
+        Control(Section.LIMITS, placeholder=_("no limit"), help=_("Such as 60/minute.")),
     ),
     SourceField(
         "max_concurrency",
-        "Requests at once",
+        _("Requests at once"),
         Number(1, 100, default=8, whole=True),
         "Calls to the upstream at the same time.",
         Control(Section.LIMITS, placeholder="8", attributes={"inputmode": "numeric"}),
     ),
     SourceField(
         "timeout_s",
-        "Timeout",
+        _("Timeout"),
         Number(0.1, 120),
         "Seconds in which the upstream must have answered. Null means the panel's own deadline.",
-        Control(Section.LIMITS, note="seconds", attributes={"inputmode": "decimal"}),
+        Control(Section.LIMITS, note=_("seconds"), attributes={"inputmode": "decimal"}),
     ),
     SourceField(
         "ca_file",
-        "CA file",
+        _("CA file"),
         FilePath(1000),
         "A file on the panel's machine with the CA certificates to trust.",
         Control(
             Section.OPTIONS,
-            note="optional",
+            note=_("optional"),
             placeholder="/etc/ssl/certs/our-ca.pem",
             code=True,
             attributes={"spellcheck": "false"},
@@ -175,14 +176,14 @@ FIELDS: tuple[SourceField, ...] = (
     ),
     SourceField(
         "connect_to",
-        "Connect to",
+        _("Connect to"),
         HostPort(300),
         "Host and port that connections go to, when the location is an address that only browsers reach. The location"
         " stays the address of links, of the Host header, of the certificate and of the secret.",
         Control(
             Section.OPTIONS,
-            note="optional",
-            help="If the panel reaches the server under another address than people do.",
+            note=_("optional"),
+            help=_("If the panel reaches the server under another address than people do."),
             placeholder="tracker:8080",
             code=True,
             attributes={"spellcheck": "false", "autocapitalize": "none"},

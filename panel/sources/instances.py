@@ -16,10 +16,11 @@ from sqlalchemy.exc import IntegrityError
 
 from panel.core.clock import now
 from panel.core.errors import Conflict, WrongInstance
+from panel.core.messages import Message, _, _n, sentences
 from panel.storage.engine import db
 from panel.storage.models import Instance, Link
 
-UNDECIDED = "Nothing is linked, created or changed until an administrator decides which one is meant."
+UNDECIDED = _("Nothing is linked, created or changed until an administrator decides which one is meant.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +31,13 @@ class OtherInstance:
     id: str
     """Identifies this other instance, so that only the instance that was shown can be accepted."""
 
-    def sentence(self, upstream: str) -> str:
-        links = "the link was" if self.links == 1 else f"the {self.links:,} links were"
-        return f"This leads to another {upstream} than the one {links} made in."
+    def sentence(self, upstream: str) -> Message:
+        return _n(
+            "This leads to another {upstream} than the one the link was made in.",
+            "This leads to another {upstream} than the one the {n} links were made in.",
+            self.links,
+            upstream=upstream,
+        )
 
 
 class Instances:
@@ -45,7 +50,7 @@ class Instances:
         """Raises WrongInstance while the last check found another instance and no administrator has decided."""
         found = self.other_instance(integration)
         if found is not None:
-            raise WrongInstance(f"{found.sentence(upstream)} {UNDECIDED}")
+            raise WrongInstance(sentences(found.sentence(upstream), UNDECIDED))
 
     def compare(self, integration: str, facts: Mapping[str, str]) -> OtherInstance | None:
         """The other instance that ``facts`` (``Integration.fingerprint``) belong to, or None. Stores nothing."""
@@ -80,7 +85,7 @@ class Instances:
         """
         row, found = db.session.get(Instance, integration), self.other_instance(integration)
         if row is None or row.other is None or found is None or found.id != other_instance:
-            raise Conflict("This is no longer what the last check found. Test the connection again.")
+            raise Conflict(_("This is no longer what the last check found. Test the connection again."))
         _store(row, row.other)
 
     def _other_instance(self, integration: str, fingerprints: Mapping[str, str]) -> OtherInstance | None:

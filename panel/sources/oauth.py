@@ -33,11 +33,12 @@ from panel.connector.endpoint import parse_endpoint
 from panel.core.domain import Problem
 from panel.core.errors import InvalidInput, PanelError, ProviderUnavailable
 from panel.core.health import AuthStatus
+from panel.core.messages import _, sentences
 from panel.core.reasons import Reason
 from panel.credentials.vault import Unreadable, Vault
 from panel.logs.audit import Actor
 from panel.sources.oauth_client_auth import ClientAuthentication
-from panel.sources.oauth_responses import Refusal, Tokens, read_tokens
+from panel.sources.oauth_responses import NOT_RENEWABLE, Refusal, Tokens, read_tokens, why_ended
 from panel.sources.oauth_store import Attempts, Grant, Grants
 
 LEASE_MARGIN_S = 1.0
@@ -80,7 +81,9 @@ class Oauth:
 
     def refusal(self, source: SourceConfig, problem: Problem) -> Problem:
         if _client(source).grant is GrantType.AUTHORIZATION_CODE:
-            return Problem(Reason.AUTHENTICATION_EXPIRED, f"{problem.message} The authorisation may have been revoked.")
+            return Problem(
+                Reason.AUTHENTICATION_EXPIRED, sentences(problem.message, _("The authorisation may have been revoked."))
+            )
         return problem
 
     def _read(self, source: SourceConfig, client: OauthClient) -> Grant | None:
@@ -89,13 +92,13 @@ class Oauth:
         except Unreadable as exc:
             if client.grant is GrantType.CLIENT_CREDENTIALS:
                 return None
-            message = f'The stored authorisation of OpenConnector source "{source.slug}" cannot be read.'
+            message = _('The stored authorisation of OpenConnector source "{slug}" cannot be read.', slug=source.slug)
             raise ProviderUnavailable.because(Reason.SOURCE_UNREADABLE, message) from exc
 
     def _temporary_token(self, source: SourceConfig, client: OauthClient, deadline: Deadline, caller: Caller) -> Tokens:
         """Request a token for unsaved settings and do not store it."""
         if client.grant is GrantType.AUTHORIZATION_CODE:
-            raise ProviderUnavailable(_not_connected("Save and connect these settings before testing them."))
+            raise ProviderUnavailable(_not_connected(_("Save and connect these settings before testing them.")))
         return _require_unexpired(self._request_client_credentials(source, client, deadline, caller))
 
     # --- renewing ------------------------------------------------------------------------------------------------
@@ -109,7 +112,9 @@ class Oauth:
             grant = self._read(source, client)
             if grant is not None and grant.is_alive:
                 return grant
-            message = f"The sign-in of source {source.slug!r} is being renewed and was not ready in time."
+            message = _(
+                "The sign-in of source {slug} is being renewed and was not ready in time.", slug=repr(source.slug)
+            )
             raise ProviderUnavailable.because(Reason.BUSY, message, retry_after=1.0) from None
 
     def _renew_in_turn(self, source: SourceConfig, client: OauthClient, deadline: Deadline, caller: Caller) -> Grant:
@@ -136,13 +141,12 @@ class Oauth:
                 self._grants.prepare(source.id)
             return
         if grant is None or grant.state is AuthStatus.MISSING:
-            raise ProviderUnavailable(_not_connected("The source is not connected yet: it has no authorisation."))
+            raise ProviderUnavailable(_not_connected(_("The source is not connected yet: it has no authorisation.")))
         if grant.state is AuthStatus.EXPIRED:
-            raise ProviderUnavailable.because(Reason.AUTHENTICATION_EXPIRED, grant.detail)
+            raise ProviderUnavailable.because(Reason.AUTHENTICATION_EXPIRED, why_ended(grant.detail))
         if not grant.refresh:
-            detail = "The authorisation has ended, and the provider gave no refresh token. Connect again."
-            self._grants.expire(source.id, grant.version, detail)
-            raise ProviderUnavailable.because(Reason.AUTHENTICATION_EXPIRED, detail)
+            self._grants.expire(source.id, grant.version, NOT_RENEWABLE)
+            raise ProviderUnavailable.because(Reason.AUTHENTICATION_EXPIRED, NOT_RENEWABLE)
 
     def _renew_with_lease(
         self, source: SourceConfig, client: OauthClient, holder: str, deadline: Deadline, caller: Caller
@@ -246,9 +250,9 @@ class Oauth:
         """
         attempt = self._attempts.take(visit.only("state"), visit.browser)
         if attempt is None or attempt.user_id != visit.user_id:
-            raise ConnectFailed("This answer belongs to no sign-in that was started in this browser.")
+            raise ConnectFailed(_("This answer belongs to no sign-in that was started in this browser."))
         if attempt.is_late:
-            raise ConnectFailed("This took longer than ten minutes. Connect again.")
+            raise ConnectFailed(_("This took longer than ten minutes. Connect again."))
         source = config_of(attempt.source_id)
         client = _consent_client(source)
         _check_issuer(visit, client)
@@ -256,10 +260,10 @@ class Oauth:
         try:
             verifier = self._attempts.verifier(attempt, source)
         except Unreadable:
-            raise ConnectFailed("The source was changed during the sign-in. Connect again.") from None
+            raise ConnectFailed(_("The source was changed during the sign-in. Connect again.")) from None
         tokens = self._exchange_code(visit, verifier, source, client, caller)
         if not self._grants.replace(source, tokens, by=by):
-            raise ConnectFailed("The source was deleted during the sign-in.")
+            raise ConnectFailed(_("The source was deleted during the sign-in."))
         return source
 
     def _exchange_code(
@@ -292,7 +296,7 @@ class ConsentVisit:
         """The value of a parameter, "" when it is missing. Raises ConnectFailed when it occurs twice."""
         values = self.params.get(name, ())
         if len(values) > 1:
-            raise ConnectFailed("The provider sent a parameter twice.")
+            raise ConnectFailed(_("The provider sent a parameter twice."))
         return values[0] if values else ""
 
 
@@ -308,20 +312,20 @@ def _check_issuer(visit: ConsentVisit, client: OauthClient) -> None:
         same = False
     path = urlsplit(issuer).path.rstrip("/") if same else ""
     if not same or not expected.path.startswith(f"{path}/"):
-        raise ConnectFailed("The answer comes from another provider than that of the source.")
+        raise ConnectFailed(_("The answer comes from another provider than that of the source."))
 
 
 def _check_consent(visit: ConsentVisit) -> None:
     """Raises ConnectFailed for an error response: https://www.rfc-editor.org/rfc/rfc6749#section-4.1.2.1."""
     error = visit.only("error")
     if error == "access_denied":
-        raise ConnectFailed("Access was declined at the provider.")
+        raise ConnectFailed(_("Access was declined at the provider."))
     if error == "invalid_scope":
-        raise ConnectFailed("The provider does not give this client the scope that the source asks for.")
+        raise ConnectFailed(_("The provider does not give this client the scope that the source asks for."))
     if error:
-        raise ConnectFailed("The provider refused the request. Check client id, scope and grant.")
+        raise ConnectFailed(_("The provider refused the request. Check client id, scope and grant."))
     if not visit.only("code"):
-        raise ConnectFailed("The answer of the provider has no code.")
+        raise ConnectFailed(_("The answer of the provider has no code."))
 
 
 def consent_origin(authorization_url: str) -> str:
@@ -331,7 +335,7 @@ def consent_origin(authorization_url: str) -> str:
 
 def _client(source: SourceConfig) -> OauthClient:
     if source.auth.oauth is None:
-        message = f"Source {source.slug!r} has no settings for OAuth 2.0."
+        message = _("Source {slug} has no settings for OAuth 2.0.", slug=repr(source.slug))
         raise ProviderUnavailable.because(Reason.SOURCE_INVALID, message, field="auth")
     return source.auth.oauth
 
@@ -340,7 +344,7 @@ def _consent_client(source: SourceConfig) -> OauthClient:
     """The client of a source with the authorization code grant. Raises InvalidInput for other grants."""
     client = source.auth.oauth
     if client is None or client.grant is not GrantType.AUTHORIZATION_CODE or not client.authorization_url:
-        raise InvalidInput("auth.grantType", "This source signs in by itself and needs no connection.")
+        raise InvalidInput("auth.grantType", _("This source signs in by itself and needs no connection."))
     return client
 
 
@@ -352,7 +356,7 @@ def _not_connected(sentence: str) -> Problem:
 def _require_unexpired(tokens: Tokens) -> Tokens:
     """Raises ProviderUnavailable for tokens that have expired already."""
     if tokens.life is not None and tokens.life <= 0:
-        message = "The provider issued an expired token: compare its clock with the clock of this server."
+        message = _("The provider issued an expired token: compare its clock with the clock of this server.")
         raise ProviderUnavailable.because(Reason.AUTHENTICATION_EXPIRED, message, field="")
     return tokens
 

@@ -8,39 +8,45 @@ from typing import Any
 
 from panel.connector import Answer, unexpected
 from panel.core.domain import Problem
+from panel.core.messages import _
 from panel.core.reasons import Reason
 
 _TOKEN = re.compile(r"[\x21-\x7e]{1,8000}", re.ASCII)
 _LONGEST_LIFE_S = 10 * 365 * 86400.0
 
 _UNKNOWN_CLIENT = "invalid_client"
-_GRANT_ENDED = "The authorisation has ended: the provider no longer accepts the refresh token. Connect again."
+_GRANT_ENDED = _("The authorisation has ended: the provider no longer accepts the refresh token. Connect again.")
+NOT_RENEWABLE = _("The authorisation has ended, and the provider gave no refresh token. Connect again.")
 _REFUSALS: dict[str, Problem] = {
     _UNKNOWN_CLIENT: Problem(
         Reason.CREDENTIALS_REJECTED,
-        "The provider does not know this client id, or the client secret is wrong.",
+        _("The provider does not know this client id, or the client secret is wrong."),
         field="auth.clientId",
     ),
     "unauthorized_client": Problem(
-        Reason.CREDENTIALS_REJECTED, "The provider does not let this client sign in this way."
+        Reason.CREDENTIALS_REJECTED, _("The provider does not let this client sign in this way.")
     ),
-    "unsupported_grant_type": Problem(Reason.CREDENTIALS_REJECTED, "The provider does not offer this grant."),
+    "unsupported_grant_type": Problem(Reason.CREDENTIALS_REJECTED, _("The provider does not offer this grant.")),
     "invalid_scope": Problem(
         Reason.FORBIDDEN,
-        "The provider does not give this client the scope that the source asks for.",
+        _("The provider does not give this client the scope that the source asks for."),
         field="auth.scope",
     ),
-    "access_denied": Problem(Reason.FORBIDDEN, "The provider denies this client the access that the source asks for."),
-    "invalid_request": Problem(Reason.UNEXPECTED_RESPONSE, "The provider does not understand the request for a token."),
+    "access_denied": Problem(
+        Reason.FORBIDDEN, _("The provider denies this client the access that the source asks for.")
+    ),
+    "invalid_request": Problem(
+        Reason.UNEXPECTED_RESPONSE, _("The provider does not understand the request for a token.")
+    ),
 }
 _INVALID_GRANT: dict[str, Problem] = {
     "refresh_token": Problem(Reason.AUTHENTICATION_EXPIRED, _GRANT_ENDED),
     "authorization_code": Problem(
         Reason.AUTHENTICATION_EXPIRED,
-        "The provider refused its code: it has expired, was used before, or belongs to another client.",
+        _("The provider refused its code: it has expired, was used before, or belongs to another client."),
     ),
     "client_credentials": Problem(
-        Reason.CREDENTIALS_REJECTED, "The provider gives this client no token.", field="auth.clientId"
+        Reason.CREDENTIALS_REJECTED, _("The provider gives this client no token."), field="auth.clientId"
     ),
 }
 """https://www.rfc-editor.org/rfc/rfc6749#section-5.2"""
@@ -73,10 +79,17 @@ def read_tokens(answer: Answer, grant_type: str) -> Tokens | Refusal:
     body = answer.object()
     access, refresh = body.get("access_token"), body.get("refresh_token") or ""
     if not isinstance(access, str) or not _TOKEN.fullmatch(access) or not (refresh == "" or _is_token(refresh)):
-        raise unexpected(f"{answer.where} answered {answer.status} without a usable token.")
+        raise unexpected(
+            _("{where} answered {status} without a usable token.", where=answer.where, status=answer.status)
+        )
     if str(body.get("token_type", "")).lower() != "bearer":
-        raise unexpected(f"{answer.where} answered with a token that is no bearer token.")
+        raise unexpected(_("{where} answered with a token that is no bearer token.", where=answer.where))
     return Tokens(access, refresh, _life(body.get("expires_in"), answer))
+
+
+def why_ended(stored: str) -> str:
+    """The sentence that was stored when an authorisation ended, as a text that can be translated."""
+    return next((sentence for sentence in (_GRANT_ENDED, NOT_RENEWABLE) if sentence == stored), stored)
 
 
 def refuses_client(answer: Answer) -> bool:
@@ -96,7 +109,9 @@ def _refusal(answer: Answer, grant_type: str) -> Refusal:
     error = _error_of(answer)
     known = _INVALID_GRANT.get(grant_type) if error == "invalid_grant" else _REFUSALS.get(str(error))
     if known is None:
-        raise unexpected(f"{answer.where} answered {answer.status} without an error code of OAuth 2.0.")
+        raise unexpected(
+            _("{where} answered {status} without an error code of OAuth 2.0.", where=answer.where, status=answer.status)
+        )
     return Refusal(known, is_final=error == "invalid_grant")
 
 
@@ -113,5 +128,5 @@ def _life(value: Any, answer: Answer) -> float | None:
     except (TypeError, ValueError):
         seconds = float("nan")
     if seconds != seconds:
-        raise unexpected(f"{answer.where} answered with a token whose lifetime is no number.")
+        raise unexpected(_("{where} answered with a token whose lifetime is no number.", where=answer.where))
     return min(seconds, _LONGEST_LIFE_S)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from panel.core.errors import InvalidInput
+from panel.core.messages import Message, _
 from panel.integrations.descriptor import Descriptor, Field
 from panel.sources.field_types import missing
 
@@ -23,9 +24,12 @@ def option_path(name: str) -> str:
     return f"options.{name}"
 
 
-def _unknown(name: str, descriptor: Descriptor) -> str:
-    has = ", ".join(option.name for option in descriptor.options) or "no options"
-    return f"“{option_path(name)}” is not a setting of a source for {descriptor.upstream}; it has {has}."
+def _unknown(name: str, descriptor: Descriptor) -> Message:
+    names = {"name": option_path(name), "upstream": descriptor.upstream}
+    known = ", ".join(option.name for option in descriptor.options)
+    if not known:
+        return _("“{name}” is not a setting of a source for {upstream}; it has no options.", **names)
+    return _("“{name}” is not a setting of a source for {upstream}; it has {known}.", known=known, **names)
 
 
 def _check(option: Field, value: str) -> None:
@@ -33,6 +37,8 @@ def _check(option: Field, value: str) -> None:
     if option.required and not value:
         raise missing(path)
     if value and option.values and value not in option.values:
-        raise InvalidInput(path, f"“{path}” must be one of {', '.join(option.values)}.")
+        raise InvalidInput(path, _("“{name}” must be one of {known}.", name=path, known=", ".join(option.values)))
     if option.max_length is not None and len(value) > option.max_length:
-        raise InvalidInput(path, f"“{path}” is longer than {option.max_length} characters.")
+        raise InvalidInput(
+            path, _("“{name}” is longer than {longest} characters.", name=path, longest=option.max_length)
+        )

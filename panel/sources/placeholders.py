@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from panel.core.errors import InvalidInput
+from panel.core.messages import _
 
 PLACEHOLDER = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _OTHER = re.compile(r"\$\{(?![A-Za-z_][A-Za-z0-9_]*\})")
@@ -18,7 +19,13 @@ def check_placeholders(values: Mapping[str, Any]) -> None:
         if _OTHER.search(text):
             raise InvalidInput(
                 path,
-                f"“{path}” holds a ${{ that begins no placeholder; write ${{NAME}} with letters, digits and _ only.",
+                _(
+                    "“{name}” holds a {start} that begins no placeholder; "
+                    "write {example} with letters, digits and _ only.",
+                    name=path,
+                    start="${",
+                    example="${NAME}",
+                ),
             )
 
 

@@ -17,6 +17,7 @@ from sqlalchemy import select
 from panel.connector import Auth, AuthKind, GrantType, OauthClient, Secret, SourceConfig, check_root, origin_of
 from panel.core.domain import Problem
 from panel.core.errors import InvalidInput, NotFound, ProviderUnavailable
+from panel.core.messages import _
 from panel.core.reasons import Reason
 from panel.credentials.vault import AssociatedData, Unreadable, Vault
 from panel.integrations.contract import Integration
@@ -31,14 +32,18 @@ from panel.storage.engine import db
 from panel.storage.models import Source
 from panel.storage.revision import Kept, Revision
 
-_CONNECTOR_DISABLED = Problem(Reason.CONNECTOR_DISABLED, "OpenConnector is switched off.")
+_CONNECTOR_DISABLED = Problem(Reason.CONNECTOR_DISABLED, _("OpenConnector is switched off."))
 
 
 def missing(slug: str, integration: str) -> Problem:
     """The problem whose sentence OpenRegister has, word for word."""
     return Problem(
         Reason.SOURCE_MISSING,
-        f'OpenConnector source "{slug}" for integration "{integration}" is missing or unreadable.',
+        _(
+            'OpenConnector source "{slug}" for integration "{integration}" is missing or unreadable.',
+            slug=slug,
+            integration=integration,
+        ),
     )
 
 
@@ -143,7 +148,11 @@ class SourceResolver:
         if self._switches.locked_off or not is_on:
             return self._resolved(source, leaf.id, _CONNECTOR_DISABLED)
         if not source.enabled:
-            sentence = f'OpenConnector source "{source.slug}" for integration "{leaf.id}" is disabled.'
+            sentence = _(
+                'OpenConnector source "{slug}" for integration "{integration}" is disabled.',
+                slug=source.slug,
+                integration=leaf.id,
+            )
             return self._resolved(source, leaf.id, Problem(Reason.SOURCE_DISABLED, sentence))
         return self._resolved(source, leaf.id)
 
@@ -156,7 +165,7 @@ class SourceResolver:
         """Raises NotFound when the source was deleted meanwhile, and ProviderUnavailable."""
         source = db.session.get(Source, source_id)
         if source is None:
-            raise NotFound("The source was deleted meanwhile.")
+            raise NotFound(_("The source was deleted meanwhile."))
         return self.config_to_connect(source)
 
     def shown_config(self, leaf: Integration) -> SourceConfig | None:
@@ -285,5 +294,5 @@ def stored_draft(source: Source) -> Draft:
 
 
 def _invalid(source: Source, exc: InvalidInput) -> Problem:
-    sentence = f'OpenConnector source "{source.slug}" is not valid: {exc}'
+    sentence = _('OpenConnector source "{slug}" is not valid: {message}', slug=source.slug, message=exc.message)
     return Problem(Reason.SOURCE_INVALID, sentence, field=exc.field)

@@ -30,6 +30,7 @@ from panel.connector import (
 from panel.core.clock import now
 from panel.core.errors import Conflict, InvalidInput, NotFound, Rejected
 from panel.core.health import AuthStatus
+from panel.core.messages import _
 from panel.credentials.vault import AssociatedData, Unreadable, Vault
 from panel.integrations.registry import Registry
 from panel.logs.audit import Actor, AuditAction
@@ -78,7 +79,7 @@ class Sources:
         """Raises NotFound."""
         source = self.find(slug)
         if source is None:
-            raise NotFound(f"There is no source “{slug}”.")
+            raise NotFound(_("There is no source “{slug}”.", slug=slug))
         return source
 
     def usage(self, slug: str) -> Usage:
@@ -125,7 +126,7 @@ class Sources:
             self.resolver.check_options_of(source.slug, source.options)
             self.addresses(source.slug, source.location, source.options)
         except InvalidInput as exc:
-            return str(exc)
+            return exc.message
         return ""
 
     # --- saving --------------------------------------------------------------------------------------------------
@@ -134,7 +135,7 @@ class Sources:
         """Store a new source. Raises InvalidInput naming the setting, Conflict when the slug is taken."""
         draft = self.resolver.read(values)
         if self.find(draft.slug) is not None:
-            raise Conflict(f"There is a source “{draft.slug}” already.")
+            raise Conflict(_("There is a source “{slug}” already.", slug=draft.slug))
         return self._store(new_source(draft.slug), draft, by=by, action=AuditAction.SOURCE_CREATED)
 
     def change(self, slug: str, values: Mapping[str, Any], *, by: Actor, revision: int | None = None) -> Saved:
@@ -145,10 +146,10 @@ class Sources:
         """
         source = self.get(slug)
         if revision is not None and source.revision != revision:
-            raise Conflict(f"Another user saved the source “{slug}” since you opened it.")
+            raise Conflict(_("Another user saved the source “{slug}” since you opened it.", slug=slug))
         draft = self.resolver.read(self.merged(source, values))
         if draft.slug != slug:
-            raise InvalidInput("slug", "The slug of a source cannot change: its integration and links use it.")
+            raise InvalidInput("slug", _("The slug of a source cannot change: its integration and links use it."))
         return self._store(source, draft, by=by, action=AuditAction.SOURCE_CHANGED)
 
     def set_enabled(self, slug: str, *, on: bool, by: Actor) -> None:
@@ -177,10 +178,12 @@ class Sources:
         shape = AUTH_SHAPES[draft.auth_kind]
         if shape.secret and not draft.secret:
             path = f"auth.{shape.secret}"
-            raise InvalidInput(path, f"“{path}” is missing: the file must contain the secret.")
+            raise InvalidInput(path, _("“{name}” is missing: the file must contain the secret.", name=path))
         for name, value in draft.headers.items():
             if value is None:
-                raise InvalidInput("headers", f"“headers.{name}” has no value: the file must contain it.")
+                raise InvalidInput(
+                    "headers", _("“{name}” has no value: the file must contain it.", name=f"headers.{name}")
+                )
         source = self.find(draft.slug) or new_source(draft.slug)
         return self._store(source, draft, by=by, action=AuditAction.SOURCE_IMPORTED), file.notes
 
@@ -234,7 +237,9 @@ class Sources:
             db.session.commit()
         except (IntegrityError, StaleDataError):
             db.session.rollback()
-            raise Conflict(f"Another user saved the source “{slug}” at the same moment. Load it again.") from None
+            raise Conflict(
+                _("Another user saved the source “{slug}” at the same moment. Load it again.", slug=slug)
+            ) from None
 
     def is_same_client(self, source: Source, draft: Draft, root: str) -> bool:
         """Whether the stored OAuth tokens were issued to the client of ``draft``."""
@@ -282,9 +287,9 @@ class Sources:
         kept = [header for header, value in draft.headers.items() if value is None]
         for header in kept:
             if header not in source.headers:
-                raise InvalidInput("headers", f"“headers.{header}” has no value.")
+                raise InvalidInput("headers", _("“{name}” has no value.", name=f"headers.{header}"))
         if kept and source.headers_origin != origin_of(root):
-            again["headers"] = "The address changed. Type the values of the extra headers again."
+            again["headers"] = _("The address changed. Type the values of the extra headers again.")
         if again:
             raise Rejected(next(iter(again.values())), again)
 
@@ -301,7 +306,7 @@ class Sources:
         try:
             stored = self.resolver.stored_headers(source)
         except Unreadable:
-            sentence = "The stored values of the extra headers cannot be read. Type them again."
+            sentence = _("The stored values of the extra headers cannot be read. Type them again.")
             raise Rejected(sentence, {"headers": sentence}) from None
         return {name: typed.get(name, stored.get(name, "")) for name in draft.headers}
 
@@ -334,10 +339,13 @@ class Sources:
             if not self._connector.is_opened(url, source):
                 raise InvalidInput(
                     field,
-                    f"{origin_of(url)} would send the credential unencrypted: use https, or open the address with "
-                    "PANEL_ALLOWED_PRIVATE_HOSTS.",
+                    _(
+                        "{origin} would send the credential unencrypted: use https, or open the address with "
+                        "PANEL_ALLOWED_PRIVATE_HOSTS.",
+                        origin=origin_of(url),
+                    ),
                 )
-        return ("The address is plain http: the credential travels unencrypted.",)
+        return (_("The address is plain http: the credential travels unencrypted."),)
 
 
 def _check_endpoint(field: str, url: str) -> None:
@@ -345,7 +353,7 @@ def _check_endpoint(field: str, url: str) -> None:
     try:
         check_root(url.partition("?")[0].rstrip("/"))
     except InvalidInput as exc:
-        raise InvalidInput(field, str(exc)) from None
+        raise InvalidInput(field, exc.message) from None
 
 
 def _auth_values(source: Source) -> dict[str, Any]:
@@ -357,9 +365,9 @@ def _auth_values(source: Source) -> dict[str, Any]:
 def _auth_again(source: Source, draft: Draft, root: str) -> dict[str, str]:
     """Why the stored secret must be typed again; empty when it belongs to the kind and origin of ``draft``."""
     if source.auth_kind != draft.auth_kind:
-        return {"auth": "The way of signing in changed. Type the secret again."}
+        return {"auth": _("The way of signing in changed. Type the secret again.")}
     if source.secret_origin != secret_origins(root, draft.auth_fields):
-        return {"auth": "The address changed. Type the password again."}
+        return {"auth": _("The address changed. Type the password again.")}
     return {}
 
 

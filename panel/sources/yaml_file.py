@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from panel.core.errors import InvalidInput
+from panel.core.messages import Message, _, any_of
 from panel.core.text import has_surrogate, refuse_surrogates
 from panel.sources import fields
 from panel.sources.auth_fields import AUTH_SHAPES, auth_kind
@@ -20,8 +21,8 @@ MAX_DEPTH = 20
 MAX_NODES = 1_000
 
 _IGNORED = {
-    "endpoints": "“endpoints” is ignored: Leafpanel knows the calls of this upstream itself.",
-    "healthCheck": "“healthCheck” is ignored: Leafpanel knows how to check this upstream.",
+    "endpoints": _("“endpoints” is ignored: Leafpanel knows the calls of this upstream itself."),
+    "healthCheck": _("“healthCheck” is ignored: Leafpanel knows how to check this upstream."),
 }
 _MAX_BRACKETS = 200
 
@@ -53,7 +54,7 @@ def read_source_file(
     elif "spec" in document or "apiVersion" in document:
         values, notes = _spec_shape(document)
     else:
-        raise InvalidInput("file", "The file has neither “source:” nor “apiVersion/kind/spec”; it is not a source.")
+        raise InvalidInput("file", _("The file has neither “source:” nor “apiVersion/kind/spec”; it is not a source."))
     _override(values, sets or {})
     return SourceFile(_with_values(values, environ, secret), tuple(notes))
 
@@ -74,7 +75,7 @@ def _secret_name(values: Mapping[str, Any]) -> str:
     kind = auth_kind(auth.get("type")) if isinstance(auth, dict) else "none"
     name = AUTH_SHAPES[kind].secret
     if name is None:
-        raise InvalidInput("auth", "The source does not sign in, so that it has no secret.")
+        raise InvalidInput("auth", _("The source does not sign in, so that it has no secret."))
     return name
 
 
@@ -116,7 +117,9 @@ def _refuse_placeholders(values: Mapping[str, Any]) -> None:
     """A ``${NAME}`` that is part of a value would be expanded when the file is imported."""
     for path, value in texts_of(values):
         if PLACEHOLDER.search(value):
-            raise InvalidInput(path, f"“{path}” holds a ${{…}} and cannot be exported.")
+            raise InvalidInput(
+                path, _("“{name}” holds a {placeholder} and cannot be exported.", name=path, placeholder="${…}")
+            )
 
 
 # --- the shapes ------------------------------------------------------------------------------------------------
@@ -127,7 +130,7 @@ def _own_shape(document: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
     source = _block(document["source"], "source")
     notes = [*_ignored(document), *_ignored(source)]
     if "slug" in source and "reference" in source:
-        raise InvalidInput("source.slug", "“source.slug” and “source.reference” are the same setting; keep one.")
+        raise InvalidInput("source.slug", _("“source.slug” and “source.reference” are the same setting; keep one."))
     known = {key: field.name for field in fields.FIELDS for key in (field.name, field.key_in_file)}
     _refuse_unknown(source, {*known, "type", *_IGNORED}, "source.")
     _type_is(source.get("type", "api"), "source.type", ("api",))
@@ -152,7 +155,7 @@ def _spec_shape(document: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
 
 def _type_is(value: Any, path: str, known: tuple[str, ...]) -> None:
     if value not in known:
-        raise InvalidInput(path, f"“{path}” must be {' or '.join(known)}.")
+        raise InvalidInput(path, _("“{name}” must be {known}.", name=path, known=any_of(known)))
 
 
 def _ignored(block: Mapping[str, Any]) -> list[str]:
@@ -161,14 +164,14 @@ def _ignored(block: Mapping[str, Any]) -> list[str]:
 
 def _block(value: Any, path: str) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise InvalidInput(path, f"“{path}” must be a block of settings.")
+        raise InvalidInput(path, _("“{name}” must be a block of settings.", name=path))
     return value
 
 
 def _refuse_unknown(block: Mapping[str, Any], known: set[str], prefix: str) -> None:
     for key in block:
         if key not in known:
-            raise InvalidInput(f"{prefix}{key}", f"“{prefix}{key}” is not a setting of a source.")
+            raise InvalidInput(f"{prefix}{key}", _("“{name}” is not a setting of a source.", name=f"{prefix}{key}"))
 
 
 # --- ``--set`` and ``${NAME}`` -----------------------------------------------------------------------------------
@@ -181,15 +184,15 @@ def _override(values: dict[str, Any], sets: Mapping[str, str]) -> None:
         if not isinstance(before, dict) or before.get("type") != sets["auth.type"]:
             values["auth"] = {"type": sets["auth.type"]}
     for path, value in sets.items():
-        head, _, rest = path.partition(".")
+        head, _dot, rest = path.partition(".")
         if head not in fields.names() or bool(rest) != (head in fields.blocks()):
-            raise InvalidInput(path, f"“{path}” is not a setting of a source.")
+            raise InvalidInput(path, _("“{name}” is not a setting of a source.", name=path))
         if not rest:
             values[head] = value
             continue
         block = values.setdefault(head, {})
         if not isinstance(block, dict):
-            raise InvalidInput(head, f"“{head}” must be a block of settings.")
+            raise InvalidInput(head, _("“{name}” must be a block of settings.", name=head))
         block[rest] = value
 
 
@@ -204,8 +207,12 @@ def _expand(value: Any, environ: Mapping[str, str], path: str = "") -> Any:
             # One sentence for a variable that is not set and one that may not be used, so that none is revealed.
             raise InvalidInput(
                 path,
-                f"“{path}” needs {match[1]} in the environment (or --set {path}=…); "
-                "a web import also needs its name in PANEL_IMPORT_VARIABLES.",
+                _(
+                    "“{name}” needs {variable} in the environment (or --set {name}=…); "
+                    "a web import also needs its name in PANEL_IMPORT_VARIABLES.",
+                    name=path,
+                    variable=match[1],
+                ),
             )
         return environ[match[1]]
 
@@ -223,7 +230,7 @@ class _Loader(yaml.SafeLoader):
         for key_node, value_node in node.value:
             key = self.construct_object(key_node, deep=True)
             if not isinstance(key, str):
-                raise InvalidInput("file", f"Line {key_node.start_mark.line + 1}: a key must be text.")
+                raise InvalidInput("file", _("Line {line}: a key must be text.", line=key_node.start_mark.line + 1))
             if key in seen:
                 self._repeated(key, seen[key], value_node)
             seen[key] = value_node
@@ -231,33 +238,35 @@ class _Loader(yaml.SafeLoader):
 
     def _repeated(self, key: str, first: yaml.Node, second: yaml.Node) -> None:
         if key == "auth":
-            kinds = " and ".join(_type_of(self, node) for node in (first, second))
-            raise InvalidInput("auth", f"The source has two auth blocks, {kinds}; keep exactly one.")
-        raise InvalidInput(key, f"Line {second.start_mark.line + 1}: “{key}” stands there twice.")
+            types = {"first": _type_of(self, first), "second": _type_of(self, second)}
+            raise InvalidInput(
+                "auth", _("The source has two auth blocks, {first} and {second}; keep exactly one.", **types)
+            )
+        raise InvalidInput(key, _("Line {line}: “{key}” stands there twice.", line=second.start_mark.line + 1, key=key))
 
 
 def _type_of(loader: _Loader, node: yaml.Node) -> str:
     value = loader.construct_object(node, deep=True)
-    return str(value.get("type", "no type")) if isinstance(value, dict) else "no type"
+    return str(value["type"]) if isinstance(value, dict) and "type" in value else _("no type")
 
 
 def _load(text: str | bytes) -> dict[str, Any]:
     raw = text.encode() if isinstance(text, str) else text
     if len(raw) > MAX_BYTES:
-        raise InvalidInput("file", f"The file is larger than {MAX_BYTES // 1024} KiB; it is not a source.")
+        raise InvalidInput("file", _("The file is larger than {size} KiB; it is not a source.", size=MAX_BYTES // 1024))
     try:
         decoded = raw.decode("utf-8-sig")
-        for _ in safe_events(decoded):
+        for _event in safe_events(decoded):
             pass
         document = yaml.load(decoded, Loader=_Loader)  # noqa: S506 (a SafeLoader that is stricter still)
     except UnicodeDecodeError:
-        raise InvalidInput("file", "The file is not UTF-8 text.") from None
+        raise InvalidInput("file", _("The file is not UTF-8 text.")) from None
     except yaml.YAMLError as exc:
-        raise InvalidInput("file", f"The file is not readable YAML{_where(exc)}.") from None
+        raise InvalidInput("file", _not_yaml(exc)) from None
     except (ValueError, RecursionError):
-        raise InvalidInput("file", "The file is not readable YAML.") from None
+        raise InvalidInput("file", _("The file is not readable YAML.")) from None
     if not isinstance(document, dict):
-        raise InvalidInput("file", "The file is not a source: it must be a block of settings.")
+        raise InvalidInput("file", _("The file is not a source: it must be a block of settings."))
     return document
 
 
@@ -268,23 +277,27 @@ def safe_events(text: str) -> Iterator[Any]:
     """
     # The scanner reads ahead for a key behind each bracket, which takes quadratic time where many of them are open.
     if len(text) > MAX_BYTES or text.count("[") + text.count("{") > _MAX_BRACKETS:
-        raise InvalidInput("file", "The file is nested too deep or too long for a source.")
+        raise InvalidInput("file", _("The file is nested too deep or too long for a source."))
     depth = 0
     events: Iterator[Any] = yaml.parse(text, Loader=yaml.SafeLoader)
     for count, event in enumerate(events):
-        at = f"Line {event.start_mark.line + 1}"
+        line = event.start_mark.line + 1
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-            raise InvalidInput("file", f"{at}: anchors and aliases are not allowed.")
+            raise InvalidInput("file", _("Line {line}: anchors and aliases are not allowed.", line=line))
         if getattr(event, "tag", None):
-            raise InvalidInput("file", f"{at}: tags are not allowed.")
+            raise InvalidInput("file", _("Line {line}: tags are not allowed.", line=line))
         if has_surrogate(getattr(event, "value", "")):
-            raise InvalidInput("file", f"{at}: there is half of a character.")
+            raise InvalidInput("file", _("Line {line}: there is half of a character.", line=line))
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > MAX_DEPTH or count > MAX_NODES:
-            raise InvalidInput("file", f"{at}: the file is nested too deep or too long for a source.")
+            raise InvalidInput(
+                "file", _("Line {line}: the file is nested too deep or too long for a source.", line=line)
+            )
         yield event
 
 
-def _where(exc: yaml.YAMLError) -> str:
+def _not_yaml(exc: yaml.YAMLError) -> Message:
     mark = getattr(exc, "problem_mark", None)
-    return f" (line {mark.line + 1})" if mark is not None else ""
+    if mark is None:
+        return _("The file is not readable YAML.")
+    return _("The file is not readable YAML (line {line}).", line=mark.line + 1)

@@ -54,7 +54,7 @@
     if (text === searched || (text && text.length < MIN_LENGTH)) return;
     searched = text;
     const head = byId("lp-found");
-    if (head) head.textContent = "Searching …";
+    if (head) head.textContent = document.querySelector(".lp-page").dataset.textSearching;
     window.htmx.trigger(box(), "lp:search");
   }
 

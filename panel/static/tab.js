@@ -2,6 +2,7 @@
 (() => {
   "use strict";
   const byId = (id) => document.getElementById(id);
+  const texts = document.querySelector(".lp-page").dataset;
   let focusNext = [];
 
   // --- announcements: one polite live region, outside of all swapped elements ------------------------------------
@@ -23,8 +24,9 @@
 
   function ago(moment) {
     const seconds = Math.max(0, Math.round((Date.now() - Date.parse(moment)) / 1000));
-    if (seconds < 60) return `${seconds} s ago`;
-    return seconds < 3600 ? `${Math.floor(seconds / 60)} min ago` : `${Math.floor(seconds / 3600)} h ago`;
+    if (seconds < 60) return texts.textSecondsAgo.replace("{n}", seconds);
+    if (seconds < 3600) return texts.textMinutesAgo.replace("{n}", Math.floor(seconds / 60));
+    return texts.textHoursAgo.replace("{n}", Math.floor(seconds / 3600));
   }
 
   function tick() {
@@ -77,8 +79,8 @@
 
   function copy(button, text) {
     navigator.clipboard.writeText(text).then(() => {
-      button.querySelector("span").textContent = "Copied";
-      announce("Copied");
+      button.querySelector("span").textContent = texts.textCopied;
+      announce(texts.textCopied);
     });
   }
 
@@ -137,13 +139,15 @@
     document.querySelectorAll("[autofocus]").forEach((one) => one.removeAttribute("autofocus"));
     if (ctx.target === document.body || !/^\s*<!doctype/i.test(ctx.text)) return;
     event.preventDefault();
-    if (!ctx.sourceElement.matches(".lp-excerpt")) showError(`This did not work. Reload the page and try again. Reference: ${ctx.response.headers.get("X-Request-Id") || "none"}`);
+    if (ctx.sourceElement.matches(".lp-excerpt")) return;
+    const reference = ctx.response.headers.get("X-Request-Id") || texts.textNoReference;
+    showError(texts.textFailed.replace("{reference}", () => reference));
   }
 
   function onError(event) {
     const source = event.detail.ctx && event.detail.ctx.sourceElement;
     if (source && source.matches(".lp-excerpt")) return;
-    showError("The panel does not respond. Your input is kept; try again.");
+    showError(texts.textNoAnswer);
   }
 
   function showError(text) {

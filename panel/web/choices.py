@@ -7,6 +7,7 @@ from typing import Any
 
 from panel.core.domain import Choices, ObjectRef
 from panel.core.errors import InvalidInput
+from panel.core.messages import _
 from panel.integrations.contract import Integration
 from panel.links.visitor import Visitor
 from panel.web.context import panel
@@ -23,7 +24,7 @@ def find_choices(
     texts = {name: _text(name, value) for name, value in given.items()}
     field = texts.get("field", "").strip()
     if not field:
-        raise InvalidInput("field", "“field” is missing.")
+        raise InvalidInput("field", _("“{name}” is missing.", name="field"))
     values = create_values(leaf, {name: text for name, text in texts.items() if name not in OWN_PARAMETERS})
     search = search_text("search", texts.get("search", ""), SEARCH_LENGTH)
     return panel().links.choices(
@@ -35,7 +36,7 @@ def _text(name: str, value: Any) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     if not isinstance(value, str):
-        raise InvalidInput(name[:100], f"“{name[:100]}” must be text.")
+        raise InvalidInput(name[:100], _("“{name}” must be text.", name=name[:100]))
     return value
 
 

@@ -20,6 +20,7 @@ from panel.core.errors import (
     Rejected,
     Uncertain,
 )
+from panel.core.messages import _
 from panel.core.reasons import Reason
 
 STATUS: tuple[tuple[type[PanelError], int], ...] = (
@@ -67,7 +68,7 @@ def json_error(body: dict[str, Any], *, headers: dict[str, str] | None = None) -
 
 def bug_words(reference: str) -> str:
     """The message for a failure of the panel itself: only the reference to find it in the log."""
-    return f"Something went wrong here. Reference: {reference}"
+    return _("Something went wrong here. Reference: {reference}", reference=reference)
 
 
 def problem_of(exc: ProviderUnavailable | Uncertain) -> Problem:
@@ -75,8 +76,8 @@ def problem_of(exc: ProviderUnavailable | Uncertain) -> Problem:
     if isinstance(exc, ProviderUnavailable):
         return exc.problem
     if isinstance(exc.__cause__, ProviderUnavailable):
-        return Problem(exc.__cause__.reason, str(exc))
-    return Problem(Reason.TIMEOUT, str(exc))
+        return Problem(exc.__cause__.reason, exc.message)
+    return Problem(Reason.TIMEOUT, exc.message)
 
 
 def details(problem: Problem, integration: str, *, public_url: str) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from werkzeug import Response as AnyResponse
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from panel.core.errors import PanelError
+from panel.core.messages import _
 from panel.storage.engine import STORAGE_FAILURES
 from panel.web.auth import resume_form
 from panel.web.auth.plain_http import address_to_sign_in, cannot_sign_in
@@ -43,7 +44,7 @@ def install(app: Flask) -> None:
 def _respond(message: str, status: int, title: str = "") -> Response | tuple[str, int]:
     if wants_json():
         return json_error(plain_body(message, status))
-    return render_template("error.html", title=title or "This did not work", message=message, status=status), status
+    return render_template("error.html", title=title or _("This did not work"), message=message, status=status), status
 
 
 def _return_path() -> str | None:
@@ -83,14 +84,14 @@ def _sign_in_with_form() -> Any:
 def _panel_error(exc: PanelError) -> Any:
     status = status_of(exc)
     if not wants_json():
-        return _respond(str(exc), status)
+        return _respond(exc.message, status)
     body = error_body(exc, public_url=panel().config.public_url)
     retry_after = body.get("details", {}).get("retryAfter")
     return json_error(body, headers={"Retry-After": str(retry_after)} if retry_after else None)
 
 
 def _csrf_error(exc: CSRFError) -> Any:
-    again = "This form is no longer valid. Go back, load the page again and try once more."
+    again = _("This form is no longer valid. Go back, load the page again and try once more.")
     return _respond(cannot_sign_in() or again, 400)
 
 
@@ -98,15 +99,15 @@ def _http_error(exc: HTTPException) -> Any:
     if exc.code is None or exc.code < 400:
         return exc
     if isinstance(exc, CrossSiteRequest):
-        return _respond(str(exc.description), exc.code)
+        return _respond(exc.description or "", exc.code)
     messages = {
-        404: "There is nothing at this address.",
-        405: "This address does not accept this method.",
-        413: "The request is too large.",
-        415: "The request body must be JSON.",
-        429: "Too many attempts. Wait a moment.",
+        404: _("There is nothing at this address."),
+        405: _("This address does not accept this method."),
+        413: _("The request is too large."),
+        415: _("The request body must be JSON."),
+        429: _("Too many attempts. Wait a moment."),
     }
-    response = make_response(_respond(messages.get(exc.code, "The request cannot be understood."), exc.code))
+    response = make_response(_respond(messages.get(exc.code, _("The request cannot be understood.")), exc.code))
     if isinstance(exc, MethodNotAllowed) and exc.valid_methods:
         response.headers["Allow"] = ", ".join(sorted(exc.valid_methods))
     return response
@@ -121,7 +122,7 @@ def _storage_error(exc: Exception) -> Any:
 
 def _data_error(exc: DataError) -> Any:
     """PostgreSQL refuses text with a NUL, and text that is longer than its column."""
-    return _respond("A value in this request is too long, or has a character that cannot be stored.", 400)
+    return _respond(_("A value in this request is too long, or has a character that cannot be stored."), 400)
 
 
 def _bug(exc: Exception) -> Any:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from panel.core.domain import Problem
+from panel.core.messages import Message, _, sentences
 from panel.core.reasons import Cause
 from panel.integrations.contract import Integration
 from panel.web.reason_words import words_of
@@ -18,11 +19,12 @@ class Notice:
 
     severity: str
     icon: str
-    title: str
-    text: str
+    title: Message
+    text: Message
     action: str
     """``configure``, ``reconnect``, ``retry``, ``turn-on`` or ``ask``."""
     message: str
+    """The message of the problem, in English in every language, for Technical details."""
     code: str
     """``cause / reason``, for Technical details."""
     anchor: str
@@ -51,17 +53,17 @@ def notice(problem: Problem, leaf: Integration, *, admin: bool, links: int) -> N
     """The notice for a problem, for an administrator or another user. ``links`` is the number of pointers."""
     style, words = _STYLES[problem.cause], words_of(problem)
     upstream, nouns = leaf.descriptor.upstream, leaf.descriptor.noun_plural
-    text = (words.text if admin else words.others or words.text).format(
+    text = (words.text if admin else words.others or words.text).filled(
         upstream=upstream, nouns=nouns, message=problem.message
     )
-    links_kept = " The links are kept." if links and style.keeps_links else ""
+    links_kept = _("The links are kept.") if links and style.keeps_links else ""
     return Notice(
         style.severity,
         style.icon,
-        words.title.format(upstream=upstream),
-        text + _next_try(problem) + links_kept,
+        words.title.filled(upstream=upstream),
+        sentences(text, _next_try(problem), links_kept),
         style.admin_action if admin else style.action,
-        problem.message,
+        str(problem.message),
         f"{problem.cause.value} / {problem.reason.value}",
         _anchor(problem.setting),
     )
@@ -75,4 +77,4 @@ def _anchor(setting: str) -> str:
 def _next_try(problem: Problem) -> str:
     if problem.cause is not Cause.UPSTREAM_DOWN or not problem.retry_after:
         return ""
-    return f" Next try in {math.ceil(problem.retry_after)} s."
+    return _("Next try in {seconds} s.", seconds=math.ceil(problem.retry_after))

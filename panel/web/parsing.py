@@ -7,6 +7,7 @@ from typing import Any
 
 from panel.core.domain import ObjectRef
 from panel.core.errors import InvalidInput
+from panel.core.messages import _
 from panel.core.text_limits import FIELD_LENGTH, NAME_LENGTH, refuse_longer
 from panel.integrations.contract import Integration
 
@@ -20,7 +21,7 @@ def object_ref(register: str, schema: str, object_id: str) -> ObjectRef:
     """The object reference from the parts of a path. Raises InvalidInput for the part that is wrong."""
     for name, value in (("register", register), ("schema", schema), ("objectId", object_id)):
         if not value.strip() or len(value) > 255 or not value.isprintable():
-            raise InvalidInput(name, f"“{name}” must be 1 to 255 printable characters.")
+            raise InvalidInput(name, _("“{name}” must be 1 to 255 printable characters.", name=name))
     return ObjectRef(register, schema, object_id)
 
 
@@ -34,7 +35,7 @@ def positive(name: str, text: str | None, default: int) -> int:
     if text is None:
         return default
     if len(text) > 12 or not text.isascii() or not text.isdigit() or not 0 < int(text) < 10**9:
-        raise InvalidInput(name, f"“{name}” must be a whole number from 1.")
+        raise InvalidInput(name, _("“{name}” must be a whole number from 1.", name=name))
     return int(text)
 
 
@@ -59,8 +60,8 @@ def reference_in(leaf: Integration, payload: Mapping[str, Any]) -> str:
         if isinstance(value, str) and value.strip():
             return value
         if value is not None:
-            raise InvalidInput("reference", f"“{name}” must be an address, id or reference.")
-    raise InvalidInput("reference", "“reference” is missing: give an address, id or reference.")
+            raise InvalidInput("reference", _("“{name}” must be an address, id or reference.", name=name))
+    raise InvalidInput("reference", _("“reference” is missing: give an address, id or reference."))
 
 
 def create_values(leaf: Integration, payload: Mapping[str, Any]) -> dict[str, Any]:
@@ -82,7 +83,7 @@ def field_texts(payload: Mapping[str, Any]) -> dict[str, Any]:
     """The payload of a create or update, when none of its names and texts is too long."""
     for name, value in payload.items():
         if len(name) > NAME_LENGTH:
-            raise InvalidInput("body", f"The name of a field has at most {NAME_LENGTH} characters.")
+            raise InvalidInput("body", _("The name of a field has at most {longest} characters.", longest=NAME_LENGTH))
         if isinstance(value, str):
             refuse_longer(name, value, FIELD_LENGTH)
     return dict(payload)

@@ -8,6 +8,7 @@ from typing import Any
 
 from panel.core.domain import Health, Item, Listing, Row, State
 from panel.core.health import AuthStatus
+from panel.core.messages import _
 from panel.integrations.contract import Integration
 from panel.links.reading import Found
 from panel.web.context import panel
@@ -81,13 +82,13 @@ def known_health(leaf: Integration) -> dict[str, Any]:
     """The last known health, without a request to the upstream."""
     source = panel().sources.find(leaf.id)
     if source is None:
-        return {"status": "unavailable", "authStatus": "missing", "message": "There is no source yet."}
+        return {"status": "unavailable", "authStatus": "missing", "message": _("There is no source yet.")}
     consent, check = panel().sources.consent(source), panel().checks.last(source)
     if consent in (AuthStatus.MISSING, AuthStatus.EXPIRED):
-        message = "An administrator has to connect the source."
+        message = _("An administrator has to connect the source.")
         return {"status": "unavailable", "authStatus": consent, "message": message}
     if check is None:
-        return {"status": "unknown", "authStatus": "unknown", "message": "Not checked yet."}
+        return {"status": "unknown", "authStatus": "unknown", "message": _("Not checked yet.")}
     return {
         "status": check.status,
         "authStatus": check.auth_status,

@@ -6,47 +6,57 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from panel.config import COMMAND
+from panel.core.messages import Message, _, sentences
 from panel.storage.failures import STORAGE_FACTS, StorageReason, require_rows, storage_reason
 
 
 @dataclass(frozen=True, slots=True)
 class StorageWords:
-    """``text`` is the failure in one sentence; ``remedy`` is what to do, in another one."""
+    """``text`` is the failure in one sentence; ``remedy`` is what to do, in another one.
 
-    text: str
-    remedy: str
-    is_unchanged: bool = True
-    """Whether a refused change certainly did not take place, which is said between the two."""
+    The remedy begins with “Nothing was changed” if a refused change certainly did not take place.
+    """
 
+    text: Message
+    remedy: Message
+
+
+_RUN_UPGRADE = _("Run: {command}", command=f"{COMMAND} db upgrade")
 
 STORAGE_WORDS: Mapping[StorageReason, StorageWords] = {
-    StorageReason.NOT_SET_UP: StorageWords("The database is not set up.", f"Run: {COMMAND} db upgrade", False),
-    StorageReason.OLDER: StorageWords("The database is of an older Leafpanel.", f"Run: {COMMAND} db upgrade", False),
+    StorageReason.NOT_SET_UP: StorageWords(_("The database is not set up."), _RUN_UPGRADE),
+    StorageReason.OLDER: StorageWords(_("The database is of an older Leafpanel."), _RUN_UPGRADE),
     StorageReason.DAMAGED: StorageWords(
-        "The panel's database is damaged.", "Stop the panel and restore a backup.", False
+        _("The panel's database is damaged."), _("Stop the panel and restore a backup.")
     ),
-    StorageReason.FULL: StorageWords("The disk of the panel's own storage is full.", "make room on it and try again."),
+    StorageReason.FULL: StorageWords(
+        _("The disk of the panel's own storage is full."), _("Nothing was changed; make room on it and try again.")
+    ),
     StorageReason.READ_ONLY: StorageWords(
-        "The panel's own storage is read-only.", "make it writable for the panel and try again."
+        _("The panel's own storage is read-only."),
+        _("Nothing was changed; make it writable for the panel and try again."),
     ),
-    StorageReason.LOCKED: StorageWords("The panel's own storage is locked by another process.", "try again."),
+    StorageReason.LOCKED: StorageWords(
+        _("The panel's own storage is locked by another process."), _("Nothing was changed; try again.")
+    ),
     StorageReason.COMMIT_LOST: StorageWords(
-        "The panel's own storage broke off while it saved.",
-        "We cannot tell whether it was saved. Check before trying again.",
-        False,
+        _("The panel's own storage broke off while it saved."),
+        _("We cannot tell whether it was saved. Check before trying again."),
     ),
-    StorageReason.UNAVAILABLE: StorageWords("The panel's own storage does not answer now.", "try again."),
+    StorageReason.UNAVAILABLE: StorageWords(
+        _("The panel's own storage does not answer now."), _("Nothing was changed; try again.")
+    ),
 }
 require_rows(STORAGE_WORDS, "STORAGE_WORDS of panel/web/storage_words.py")
 
 
-def storage_words(exc: Exception) -> str:
+def storage_words(exc: Exception) -> Message:
     """What a refused request says about a failure of our storage."""
     words = STORAGE_WORDS[storage_reason(exc)]
-    return f"{words.text} {'Nothing was changed; ' if words.is_unchanged else ''}{words.remedy}"
+    return sentences(words.text, words.remedy)
 
 
-def storage_text(exc: Exception) -> str:
+def storage_text(exc: Exception) -> Message:
     """The failure alone, in one sentence."""
     return STORAGE_WORDS[storage_reason(exc)].text
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from markupsafe import escape
 
-from panel.core.messages import Message
+from panel.core.messages import Day, Message, without_quotes
 
 ENGLISH = "en"
 LANGUAGES: Mapping[str, str] = {ENGLISH: "English", "nl": "Nederlands", "de": "Deutsch"}
@@ -25,7 +25,7 @@ def translated(text: str, language: str) -> str:
     if not isinstance(text, Message):
         return text
     found = catalogue(language)
-    template = _template(found, text)
+    template = without_quotes(_template(found, text), text.values)
     values = {name: _value(value, language) for name, value in text.values.items()}
     if text.many:
         values = {"n": number(text.number, language), **values}
@@ -41,6 +41,10 @@ def number(value: float, language: str) -> str:
 
 
 def _value(value: object, language: str) -> object:
+    if isinstance(value, Day) and language != ENGLISH:
+        from babel.dates import format_skeleton
+
+        return format_skeleton("yMMMd", value, locale=language)
     return translated(value, language) if isinstance(value, str) else value
 
 

@@ -28,8 +28,8 @@ FACTS_ROW = (
 )
 WORDS_ROW = (
     "    Reason.TOO_LARGE: Words(",
-    '    Reason.UNPAID: Words(title="{upstream} wants money", text="The bill of {upstream} is open.",\n'
-    '                         short="bill open", remedy="Pay the bill of {upstream}."),\n',
+    '    Reason.UNPAID: Words(title=_("{upstream} wants money"), text=_("The bill of {upstream} is open."),\n'
+    '                         short=_("bill open"), remedy=_("Pay the bill of {upstream}.")),\n',
 )
 DECISION = (
     "    if status == 401:\n",

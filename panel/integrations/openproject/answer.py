@@ -11,6 +11,7 @@ from typing import Any
 
 from panel.connector import Answer, Upstream, unexpected
 from panel.core.errors import Forbidden, ProviderUnavailable, Rejected
+from panel.core.messages import _, sentences
 from panel.core.reasons import Reason
 from panel.integrations.openproject.item import Status, Statuses, plain, status_of
 from panel.integrations.openproject.reference import API
@@ -51,10 +52,14 @@ def is_not_found(answer: Answer) -> bool:
 def refuse_unexpected(answer: Answer) -> None:
     """Raise for an answer outside 2xx. The caller handles the errors that it knows before."""
     if answer.status == 403:
-        raise ProviderUnavailable.because(Reason.FORBIDDEN, f"{answer.where} answered 403.")
+        raise ProviderUnavailable.because(
+            Reason.FORBIDDEN, _("{where} answered {status}.", where=answer.where, status=403)
+        )
     if answer.status >= 300:
-        detail = error_of(answer) or answer.media_type or "no content type"
-        raise unexpected(f"{answer.where} answered {answer.status} with {detail}.")
+        detail = error_of(answer) or answer.media_type or _("no content type")
+        raise unexpected(
+            _("{where} answered {status} with {detail}.", where=answer.where, status=answer.status, detail=detail)
+        )
 
 
 def refuse_missing_permission(answer: Answer, message: str) -> None:
@@ -72,7 +77,7 @@ def refuse_rejected(answer: Answer, message: str) -> None:
         if name:
             fields[name] = f"{fields[name]} {sentence}" if name in fields else sentence
     general = " ".join(sentence for name, sentence in errors if not name)
-    raise Rejected(f"{message} {general}".strip(), fields)
+    raise Rejected(sentences(message, general), fields)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +94,7 @@ def collection(answer: Answer, kind: str = "Collection") -> Collection:
     refuse_unexpected(answer)
     body = answer.object()
     if not str(body.get("_type")).endswith(kind):
-        raise unexpected(f"{answer.where} did not answer with a {kind}.")
+        raise unexpected(_("{where} did not answer with a {kind}.", where=answer.where, kind=kind))
     return _page(answer, body, kind)
 
 
@@ -104,9 +109,17 @@ def _page(answer: Answer, body: Mapping[str, Any], kind: str) -> Collection:
     elements = embedded.get("elements") if isinstance(embedded, dict) else None
     total, count = _amount(body.get("total")), body.get("count")
     if not isinstance(elements, list) or total is None:
-        raise unexpected(f"{answer.where} did not answer with a {kind}.")
+        raise unexpected(_("{where} did not answer with a {kind}.", where=answer.where, kind=kind))
     if total < len(elements) or (count is not None and count != len(elements)):
-        raise unexpected(f"{answer.where} answered with {len(elements)} elements, but reports {count} of {total}.")
+        raise unexpected(
+            _(
+                "{where} answered with {elements} elements, but reports {count} of {total}.",
+                where=answer.where,
+                elements=len(elements),
+                count=count,
+                total=total,
+            )
+        )
     return Collection(elements, total, answer.where)
 
 
@@ -114,7 +127,14 @@ def whole_collection(answer: Answer) -> list[Mapping[str, Any]]:
     """The elements of an unpaginated collection."""
     page = collection(answer)
     if len(page.elements) != page.total:
-        raise unexpected(f"{page.where} answered with {len(page.elements)} of {page.total} elements.")
+        raise unexpected(
+            _(
+                "{where} answered with {elements} of {total} elements.",
+                where=page.where,
+                elements=len(page.elements),
+                total=page.total,
+            )
+        )
     return [element for element in page.elements if isinstance(element, Mapping)]
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from panel.connector import Answer, Upstream, unexpected
 from panel.core.errors import ProviderUnavailable
+from panel.core.messages import _
 from panel.core.reasons import Reason
 from panel.integrations.openproject.answer import HAL, ask, collection, is_error, is_not_found, refuse_unexpected
 from panel.integrations.openproject.item import number_of
@@ -29,6 +30,8 @@ TOO_LONG_S = 600.0
 """How long a refused size is not tried again."""
 TOO_LONG_STATUSES = (403, 413, 414, 431)
 """The statuses of such a refusal. Firewalls answer 403."""
+
+_WHERE = "GET /api/v3/work_packages"
 
 ONE_BY_ONE = 3
 """Groups of at most this size are requested one by one and not split further."""
@@ -132,7 +135,7 @@ def _all_of(upstream: Upstream, numbers: Group) -> Found | None:
     missing = [number for number in numbers if number not in found]
     unreadable = [element for element in elements if number_of(element) is None]
     if len(elements) != len(numbers) or len(missing) != len(unreadable):
-        raise unexpected("GET /api/v3/work_packages answered with other work packages than requested.")
+        raise unexpected(_("{where} answered with other work packages than requested.", where=_WHERE))
     # An element without a readable number is one that exists. It is shown by its number alone.
     return found | {number: {"id": number} for number in missing}
 
@@ -162,7 +165,7 @@ def _single(upstream: Upstream, numbers: Group) -> Found:
     refuse_unexpected(answer)
     body = answer.object()
     if number_of(body) != number:
-        raise unexpected(f"{answer.where} did not answer with work package {number}.")
+        raise unexpected(_("{where} did not answer with work package {number}.", where=answer.where, number=number))
     return {number: body}
 
 
@@ -178,7 +181,7 @@ def _elements(upstream: Upstream, numbers: Group, **extra: str) -> list[Any] | N
     try:
         return _pages(upstream, numbers, extra, fresh=True)
     except _ChangedMeanwhile:
-        raise unexpected("GET /api/v3/work_packages answered with a total that keeps changing.") from None
+        raise unexpected(_("{where} answered with a total that keeps changing.", where=_WHERE)) from None
 
 
 class _ChangedMeanwhile(Exception):
@@ -206,7 +209,9 @@ def _pages(upstream: Upstream, numbers: Group, extra: Mapping[str, str], *, fres
             return elements
         if is_unfiltered or not page.elements:
             break
-    raise unexpected(f"GET /api/v3/work_packages answered with {len(elements)} elements and ended before its total.")
+    raise unexpected(
+        _("{where} answered with {elements} elements and ended before its total.", where=_WHERE, elements=len(elements))
+    )
 
 
 def _page(upstream: Upstream, numbers: Group, offset: int, extra: Mapping[str, str], *, fresh: bool) -> Answer:

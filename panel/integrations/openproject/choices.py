@@ -11,6 +11,7 @@ from typing import Any
 from panel.connector import Answer, Upstream, unexpected
 from panel.core.domain import Choice, Choices
 from panel.core.errors import NotFound, Rejected
+from panel.core.messages import _
 from panel.integrations.openproject.answer import (
     ask,
     is_error,
@@ -32,8 +33,8 @@ _SELECT = "total,elements/id,elements/name,elements/identifier"
 _NOT_SELECTABLE = "select refused"
 _TRY_SELECT_AGAIN_S = 3600.0
 
-HIDDEN_PROJECT = "OpenProject does not show this project to our account."
-_HIDDEN = "OpenProject does not show this work package to our account."
+HIDDEN_PROJECT = _("OpenProject does not show this project to our account.")
+_HIDDEN = _("OpenProject does not show this work package to our account.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,7 @@ def projects(upstream: Upstream, search: str = "", *, chosen: str = "") -> Proje
     """
     words = plain(search, limit=LONGEST_SEARCH)
     answer = _ask_projects(upstream, words)
-    refuse_missing_permission(answer, "OpenProject does not let our account create work packages in any project.")
+    refuse_missing_permission(answer, _("OpenProject does not let our account create work packages in any project."))
     page = selected_collection(answer)
     offers = sorted(_offers(page.elements, "projects"), key=lambda offer: (offer.name.casefold(), offer.identifier))
     is_cut = len(offers) < page.total
@@ -118,8 +119,8 @@ def project_named(upstream: Upstream, name: str) -> Offer | None:
     wanted = plain(name).casefold()
     found = [offer for offer in projects(upstream, name).offers if offer.name.casefold() == wanted]
     if len(found) > 1:
-        message = f"Several projects are called “{plain(name)}”; give the number or the identifier."
-        raise Rejected("Nothing was created.", {"projectId": message})
+        message = _("Several projects are called “{name}”; give the number or the identifier.", name=plain(name))
+        raise Rejected(_("Nothing was created."), {"projectId": message})
     return found[0] if found else None
 
 
@@ -128,7 +129,7 @@ def types(upstream: Upstream, project: str) -> list[Offer]:
     answer = ask(upstream, "projects", project, "types", allow=(403, 404))
     if is_not_found(answer):
         raise NotFound(HIDDEN_PROJECT)
-    refuse_missing_permission(answer, "OpenProject does not show our account the types of this project.")
+    refuse_missing_permission(answer, _("OpenProject does not show our account the types of this project."))
     return _offers(whole_collection(answer), "types")
 
 
@@ -156,19 +157,25 @@ def assignees(upstream: Upstream, reference: str) -> list[Offer]:
     answer = ask(upstream, "work_packages", reference, "available_assignees", allow=(403, 404))
     if is_not_found(answer):
         raise NotFound(_HIDDEN)
-    refuse_missing_permission(answer, "OpenProject does not let our account see who can be assigned.")
+    refuse_missing_permission(answer, _("OpenProject does not let our account see who can be assigned."))
     return _offers(whole_collection(answer), "users")
 
 
-def named(offers: Iterable[Offer], requested: str, field: str, what: str) -> Offer | None:
+_SEVERAL = {
+    "type": _("Several types are called “{name}”; give the number."),
+    "status": _("Several statuses are called “{name}”; give the number."),
+    "assignee": _("Several people are called “{name}”; give the number."),
+}
+
+
+def named(offers: Iterable[Offer], requested: str, field: str) -> Offer | None:
     """The offer with this number, else the one with this name, in any case. Raises Rejected for an ambiguous name."""
     offers = list(offers)
     by_number = [offer for offer in offers if offer.number == requested]
     by_name = [offer for offer in offers if offer.name.casefold() == plain(requested).casefold()]
     found = by_number or by_name
     if len(found) > 1:
-        message = f"Several {what} are called “{plain(requested)}”; give the number."
-        raise Rejected("Nothing was saved.", {field: message})
+        raise Rejected(_("Nothing was saved."), {field: _SEVERAL[field].filled(name=plain(requested))})
     return found[0] if found else None
 
 
@@ -180,14 +187,14 @@ def read_work_package(upstream: Upstream, reference: str) -> dict[str, Any]:
     refuse_unexpected(answer)
     body = answer.object()
     if body.get("_type") != "WorkPackage" or number_of(body) is None:
-        raise unexpected(f"{answer.where} did not answer with a work package.")
+        raise unexpected(_("{where} did not answer with a work package.", where=answer.where))
     return body
 
 
 def lock_version_of(upstream: Upstream, reference: str) -> int:
     version = read_work_package(upstream, reference).get("lockVersion")
     if not isinstance(version, int):
-        raise unexpected("A work package came without its lockVersion.")
+        raise unexpected(_("A work package came without its lockVersion."))
     return version
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from panel.core.domain import Choice, Choices
 from panel.core.errors import InvalidInput, Rejected
+from panel.core.messages import _
 from panel.integrations.contract import AskedField
 from panel.integrations.descriptor import Field
 from panel.integrations.openproject.form import Form, allowed_values
@@ -39,10 +40,12 @@ def custom_values(values: Mapping[str, Any]) -> dict[str, Any]:
     """The values of ``fields`` and of the custom fields beside it. Raises InvalidInput for other names."""
     fields = values.get("fields") or {}
     if not isinstance(fields, Mapping):
-        raise InvalidInput("fields", "“fields” must be an object with a value for each custom field.")
+        raise InvalidInput("fields", _("“fields” must be an object with a value for each custom field."))
     wrong = next((name for name in fields if not is_custom_field(str(name))), None)
     if wrong is not None:
-        raise InvalidInput("fields", f"“{plain(str(wrong), limit=100)}” is no custom field, such as customField1.")
+        raise InvalidInput(
+            "fields", _("“{name}” is no custom field, such as customField1.", name=plain(str(wrong), limit=100))
+        )
     beside = {name: value for name, value in values.items() if is_custom_field(name) and value not in (None, "")}
     return {**beside, **fields}
 
@@ -154,7 +157,10 @@ def _href(name: str, text: str, schema: Mapping[str, Any]) -> str | None:
     )
     if found is None:
         label = plain(schema.get("name")) or name
-        raise Rejected("Nothing was saved.", {name: f"“{wanted}” is none of the values of {label}."})
+        raise Rejected(
+            _("Nothing was saved."),
+            {name: _("“{wanted}” is none of the values of {label}.", wanted=wanted, label=label)},
+        )
     return found[1]
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from panel.connector import Answer, SourceConfig, Upstream, unexpected
 from panel.core.domain import Choice, Choices, Identity, Item, Problem
 from panel.core.errors import InvalidInput, NotFound, ProviderUnavailable
+from panel.core.messages import _, _n
 from panel.core.reasons import Reason
 from panel.integrations.contract import AskedField, Integration
 from panel.integrations.openproject import choices as offered
@@ -36,8 +37,8 @@ LONGEST_SEARCH = 200
 FINGERPRINT_SHARE = 0.4
 """The share of the deadline for the fingerprint, which takes up to two calls."""
 
-_NO_PROJECT = "OpenProject knows the account, but lets it see work packages in no project."
-_NOTHING_PUBLIC = "Nobody is signed in, and OpenProject shows work packages of no project to everybody."
+_NO_PROJECT = _("OpenProject knows the account, but lets it see work packages in no project.")
+_NOTHING_PUBLIC = _("Nobody is signed in, and OpenProject shows work packages of no project to everybody.")
 
 
 class OpenProject(Integration):
@@ -83,7 +84,7 @@ class OpenProject(Integration):
         refuse_unexpected(answer)
         body = answer.object()
         if body.get("_type") != "Root":
-            raise unexpected(f"{answer.where} did not answer as OpenProject does.")
+            raise unexpected(_("{where} did not answer as OpenProject does.", where=answer.where))
         return plain(body.get("coreVersion"))
 
     def probe_identity(self, upstream: Upstream) -> Identity:
@@ -98,8 +99,10 @@ class OpenProject(Integration):
                 raise ProviderUnavailable.because(Reason.FORBIDDEN, message) from None
             raise
         if total == 0:
-            return "This account sees no work packages."
-        return f"This account sees {total} work package{'' if total == 1 else 's'}."
+            return _("This account sees no work packages.")
+        return _n(
+            "This account sees {total} work package.", "This account sees {total} work packages.", total, total=total
+        )
 
     def resolve(self, upstream: Upstream, text: str) -> Item:
         asked = address.spellings(address.work_package_in(text, upstream.source.root))
@@ -107,7 +110,7 @@ class OpenProject(Integration):
             with suppress(NotFound), as_account(upstream):
                 return _item(upstream, offered.read_work_package(upstream, spelling))
         shown = f"#{asked[0]}" if address.is_number(asked[0]) else asked[0]
-        raise NotFound(f"OpenProject does not show work package {shown} to our account.")
+        raise NotFound(_("OpenProject does not show work package {reference} to our account.", reference=shown))
 
     def fingerprint(self, upstream: Upstream) -> Mapping[str, str]:
         """The host name of the settings, else the name of the instance.
@@ -119,7 +122,7 @@ class OpenProject(Integration):
 
     def fetch(self, upstream: Upstream, reference: str, *, with_excerpt: bool = False) -> Item:
         if not address.is_number(reference):
-            raise NotFound("This is no work package number.")
+            raise NotFound(_("This is no work package number."))
         with as_account(upstream):
             return _item(upstream, offered.read_work_package(upstream, reference), with_excerpt=with_excerpt)
 
@@ -156,7 +159,7 @@ class OpenProject(Integration):
 
     def update(self, upstream: Upstream, reference: str, changes: Mapping[str, Any]) -> Item:
         if not address.is_number(reference):
-            raise NotFound("This is no work package number.")
+            raise NotFound(_("This is no work package number."))
         with as_account(upstream):
             return _item(upstream, write.update(upstream, reference, changes))
 
@@ -199,7 +202,7 @@ class OpenProject(Integration):
     def lacks(self, answer: Answer) -> str:
         if answer.status < 300:
             return "" if answer.is_json or not answer.body else "JSON"
-        return "" if error_of(answer) else "an error identifier of OpenProject"
+        return "" if error_of(answer) else _("an error identifier of OpenProject")
 
     def classify(self, answer: Answer, source: SourceConfig) -> Problem | None:
         return sign_in.classify(answer, source)
@@ -214,9 +217,9 @@ def _offers(
         project = values.get("projectId", "")
         return offered.types(upstream, project) if address.is_project(project) else []
     if field not in ("status", "assignee"):
-        raise InvalidInput("field", f"There are no choices for “{field}”.")
+        raise InvalidInput("field", _("There are no choices for “{field}”.", field=field))
     if reference is None or not address.is_number(reference):
-        raise InvalidInput("reference", f"Choices for “{field}” belong to one work package.")
+        raise InvalidInput("reference", _("Choices for “{field}” belong to one work package.", field=field))
     if field == "status":
         return offered.next_statuses(upstream, reference)
     return offered.assignees(upstream, reference)

@@ -12,6 +12,7 @@ from urllib.parse import SplitResult, quote, urlsplit
 
 from panel.connector import is_same_host, origin_of
 from panel.core.errors import InvalidInput, WrongHost
+from panel.core.messages import _
 
 API = ("api", "v3")
 
@@ -53,12 +54,12 @@ def instance_root(location: str) -> str:
     """
     parts = _web_address(location.strip(), "location")
     if parts.username is not None or parts.password is not None:
-        raise InvalidInput("location", "The address carries a user name; that belongs in the sign-in fields.")
+        raise InvalidInput("location", _("The address carries a user name; that belongs in the sign-in fields."))
     if parts.query or parts.fragment:
-        raise InvalidInput("location", "Give the address without the part from “?” or “#” on.")
+        raise InvalidInput("location", _("Give the address without the part from “?” or “#” on."))
     segments = [segment for segment in parts.path.split("/") if segment]
     if any(segment in (".", "..") for segment in segments):
-        raise InvalidInput("location", "The address goes up in its path; give it in full.")
+        raise InvalidInput("location", _("The address goes up in its path; give it in full."))
     path = "".join(f"/{segment}" for segment in segments)
     cut = re.search(r"/api/v3(?=/|$)", path) or _BELOW_ROOT.search(path)
     return origin_of(parts.geturl()) + (path[: cut.start()] if cut else path)
@@ -88,7 +89,7 @@ def work_package_in(text: str, root: str) -> str:
     """
     typed = text.strip()
     if len(typed) > _LONGEST:
-        raise InvalidInput("reference", "This is too long to be a work package.")
+        raise InvalidInput("reference", _("This is too long to be a work package."))
     if _ADDRESS.match(typed):
         return _in_address(typed, root)
     reference = _TYPED.fullmatch(typed)
@@ -134,8 +135,10 @@ def _in_address(text: str, root: str) -> str:
 
 def _elsewhere(parts: SplitResult) -> WrongHost:
     host = parts.netloc.rpartition("@")[2]
-    what = "a work package" if _shown_on(parts.path) else "an address"
-    return WrongHost("reference", host, f"This is {what} of {host}. There is no source for it yet.")
+    message = _("This is an address of {host}. There is no source for it yet.", host=host)
+    if _shown_on(parts.path):
+        message = _("This is a work package of {host}. There is no source for it yet.", host=host)
+    return WrongHost("reference", host, message)
 
 
 def _shown_on(path: str) -> str | None:
@@ -152,10 +155,12 @@ def _web_address(text: str, field: str) -> SplitResult:
     except ValueError:
         usable = False
     if not usable or re.search(r"[\s\\\x00-\x1f\x7f]", text):
-        raise InvalidInput(field, "Give the whole address, from https:// on.")
+        raise InvalidInput(field, _("Give the whole address, from https:// on."))
     return parts
 
 
 def _no_work_package(text: str) -> InvalidInput:
     shown = text if len(text) <= 80 else f"{text[:79]}…"
-    return InvalidInput("reference", f"“{shown}” is no work package: give its number, its short name or its address.")
+    return InvalidInput(
+        "reference", _("“{text}” is no work package: give its number, its short name or its address.", text=shown)
+    )

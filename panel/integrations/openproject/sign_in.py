@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from panel.connector import Answer, Auth, AuthKind, SourceConfig, Upstream, unexpected
 from panel.core.domain import Identity, Problem
 from panel.core.errors import Forbidden, NotFound, ProviderUnavailable, Rejected
+from panel.core.messages import _, sentences
 from panel.core.reasons import Reason
 from panel.integrations.openproject.answer import ask, error_of
 from panel.integrations.openproject.item import plain
@@ -22,28 +23,30 @@ _KEY_PREFIX = "opapi-"
 _BAD_NAME = b"Invalid host_name configuration"
 """https://www.openproject.org/docs/installation-and-operations/configuration/#additional-host-names"""
 
-_NOT_A_LOGIN = "OpenProject takes no login name here: the user name is the word apikey, and the password an API key."
-_UNKNOWN_KEY = "OpenProject does not know this API key, or its account is locked."
-_LOCKED = "OpenProject refuses this API key, because its account is locked."
-_KEY_AS_PASSWORD = (
-    "This OpenProject is older than 17.2 and takes an API key only as a password, with the user name apikey."  # noqa: S105
+_NOT_A_LOGIN = _("OpenProject takes no login name here: the user name is the word apikey, and the password an API key.")
+_UNKNOWN_KEY = _("OpenProject does not know this API key, or its account is locked.")
+_LOCKED = _("OpenProject refuses this API key, because its account is locked.")
+_KEY_AS_PASSWORD = _(
+    "This OpenProject is older than 17.2 and takes an API key only as a password, with the user name apikey."
 )
-_UNKNOWN_TOKEN = (
-    "OpenProject does not know this token. An API key sent as a token begins with opapi-; an older key is the password "  # noqa: S105
+_UNKNOWN_TOKEN = _(
+    "OpenProject does not know this token. An API key sent as a token begins with opapi-; an older key is the password "
     "of the user name apikey."
 )
-_OTHER_HEADER = "OpenProject reads a token in the header Authorization only."
-_NO_ACCOUNT = "OpenProject requires an account, and this source signs in with none."
-_ENDED_TOKEN = "OpenProject does not accept the access token."  # noqa: S105
-_NOBODY = "OpenProject answers as to everybody: no account stands behind the credential."
-_NO_USER = f"{_NOBODY} Choose a user for client credentials in the OAuth application of OpenProject."
+_OTHER_HEADER = _("OpenProject reads a token in the header Authorization only.")
+_NO_ACCOUNT = _("OpenProject requires an account, and this source signs in with none.")
+_ENDED_TOKEN = _("OpenProject does not accept the access token.")
+_NOBODY = _("OpenProject answers as to everybody: no account stands behind the credential.")
+_NO_USER = sentences(_NOBODY, _("Choose a user for client credentials in the OAuth application of OpenProject."))
 
 
 def classify(answer: Answer, source: SourceConfig) -> Problem | None:
     """See ``Integration.classify``."""
     if answer.status == 403 and error_of(answer) == "Unauthenticated":
         # A token without the scope ``api_v3`` is refused with the identifier of a 401.
-        return Problem(Reason.FORBIDDEN, f"{answer.where} answered 403: the token lacks the scope api_v3.")
+        return Problem(
+            Reason.FORBIDDEN, _("{where} answered 403: the token lacks the scope api_v3.", where=answer.where)
+        )
     if answer.status == 401 and error_of(answer) and not _is_root(answer, source):
         sentence = _refusal(source, answer.headers.get("www-authenticate", ""))
         return Problem(Reason.CREDENTIALS_REJECTED, sentence)
@@ -82,9 +85,10 @@ def _refusal_of_token(auth: Auth, challenge: str) -> str:
 
 def _other_name(source: SourceConfig) -> Problem:
     host = source.endpoint.host
-    message = (
-        f"OpenProject answers only under its own host name, and {host} is another one. Give its own name as location, "
-        f"with connect_to if the panel has to reach it elsewhere, or add {host} to its additional_host_names."
+    message = _(
+        "OpenProject answers only under its own host name, and {host} is another one. Give its own name as location, "
+        "with connect_to if the panel has to reach it elsewhere, or add {host} to its additional_host_names.",
+        host=host,
     )
     return Problem(Reason.UNEXPECTED_RESPONSE, message, field="location")
 
@@ -98,7 +102,7 @@ def account(upstream: Upstream) -> Identity:
     answer = ask(upstream, "users", "me")
     body = answer.object()
     if not isinstance(body.get("id"), int):
-        raise unexpected(f"{answer.where} answered without a user.")
+        raise unexpected(_("{where} answered without a user.", where=answer.where))
     if body.get("login") == "":
         return _nobody(upstream.source)
     return Identity(plain(body.get("name")) or plain(body.get("login")) or None, None)

@@ -16,6 +16,7 @@ from panel.core.errors import (
     ProviderUnavailable,
     Rejected,
 )
+from panel.core.messages import _, any_of
 from panel.integrations.contract import creating
 from panel.integrations.openproject import choices, fields, form
 from panel.integrations.openproject.answer import (
@@ -33,8 +34,8 @@ CHANGEABLE = ("subject", "status", "assignee")
 FIELDS = "fields"
 """The key of the custom fields of a change."""
 
-_NOT_CREATED = "OpenProject did not accept this. Nothing was created."
-_NOT_CHANGED = "OpenProject did not accept this. Nothing was changed."
+_NOT_CREATED = _("OpenProject did not accept this. Nothing was created.")
+_NOT_CHANGED = _("OpenProject did not accept this. Nothing was changed.")
 _REFUSALS = (400, 403, 404, 406, 409, 415, 422)
 
 
@@ -73,7 +74,9 @@ def _create_in(
         answer = _post(upstream, project, body)
         if is_not_found(answer):
             return None
-        refuse_missing_permission(answer, "OpenProject does not let our account create work packages in this project.")
+        refuse_missing_permission(
+            answer, _("OpenProject does not let our account create work packages in this project.")
+        )
         refuse_rejected(answer, _NOT_CREATED)
         refuse_unexpected(answer)
         return _created(answer)
@@ -88,14 +91,22 @@ def differences(values: Mapping[str, Any], created: Mapping[str, Any]) -> tuple[
     target, name = target_of(answered.get("href")), plain(answered.get("title"))
     if not asked or target is None or asked == target[1] or plain(asked).casefold() == name.casefold():
         return ()
-    return (f"OpenProject created it with the type “{name or target[1]}” instead of “{plain(asked)}”.",)
+    return (
+        _(
+            "OpenProject created it with the type “{type}” instead of “{asked}”.",
+            type=name or target[1],
+            asked=plain(asked),
+        ),
+    )
 
 
 def update(upstream: Upstream, reference: str, changes: Mapping[str, Any]) -> dict[str, Any]:
     """Change a work package and return its JSON. Raises as ``Integration.update`` says."""
     custom = fields.custom_values({FIELDS: changes.get(FIELDS)})
     if not custom and not any(name in changes for name in CHANGEABLE):
-        raise InvalidInput("changes", f"Nothing to change: give {', '.join(CHANGEABLE[:-1])} or {CHANGEABLE[-1]}.")
+        raise InvalidInput(
+            "changes", _("Nothing to change: give {names}.", names=any_of((", ".join(CHANGEABLE[:-1]), CHANGEABLE[-1])))
+        )
     body: dict[str, Any] = {"subject": _subject(changes)} if "subject" in changes else {}
     version = _lock_version(changes)
     links = _changed_links(upstream, reference, changes)
@@ -120,7 +131,9 @@ def _created(answer: Answer) -> dict[str, Any]:
     """The new work package. Servers answer 201; the documentation says 200."""
     body = answer.object()
     if number_of(body) is None:
-        raise unexpected(f"{answer.where} answered {answer.status} without a work package.")
+        raise unexpected(
+            _("{where} answered {status} without a work package.", where=answer.where, status=answer.status)
+        )
     return body
 
 
@@ -131,10 +144,10 @@ def _patch(upstream: Upstream, reference: str, body: Mapping[str, Any]) -> dict[
         "PATCH", *path, body=json.dumps(body).encode(), content_type="application/json", accept=HAL, allow=_REFUSALS
     )
     if is_error(answer, 409, "UpdateConflict"):
-        raise ChangedUpstream("Someone changed this first. Nothing of yours was saved.")
+        raise ChangedUpstream(_("Someone changed this first. Nothing of yours was saved."))
     if is_not_found(answer):
-        raise NotFound("OpenProject does not show this work package to our account.")
-    refuse_missing_permission(answer, "OpenProject does not let our account change this work package.")
+        raise NotFound(_("OpenProject does not show this work package to our account."))
+    refuse_missing_permission(answer, _("OpenProject does not let our account change this work package."))
     refuse_rejected(answer, _NOT_CHANGED)
     refuse_unexpected(answer)
     return _changed(answer, reference)
@@ -145,7 +158,9 @@ def _changed(answer: Answer, reference: str) -> dict[str, Any]:
     try:
         body = answer.object()
         if number_of(body) != reference:
-            raise unexpected(f"{answer.where} did not answer with work package {reference}.")
+            raise unexpected(
+                _("{where} did not answer with work package {reference}.", where=answer.where, reference=reference)
+            )
     except ProviderUnavailable as exc:
         exc.in_doubt = True
         raise
@@ -168,9 +183,9 @@ def _type_href(upstream: Upstream, project: str, requested: str) -> str:
         if is_number(requested):
             return f"/api/v3/types/{requested}"
         raise
-    offer = choices.named(offers, requested, "type", "types")
+    offer = choices.named(offers, requested, "type")
     if offer is None:
-        raise Rejected(_NOT_CREATED, {"type": f"This project has no type “{plain(requested)}”."})
+        raise Rejected(_NOT_CREATED, {"type": _("This project has no type “{name}”.", name=plain(requested))})
     return offer.href
 
 
@@ -186,14 +201,14 @@ def _changed_links(upstream: Upstream, reference: str, changes: Mapping[str, Any
 def _status_href(upstream: Upstream, reference: str, requested: str) -> str:
     """The link of a status given by number or name. OpenProject decides whether the workflow allows it."""
     if not requested:
-        raise InvalidInput("status", "The status is empty.")
+        raise InvalidInput("status", _("The status is empty."))
     if is_number(requested):
         return f"/api/v3/statuses/{requested}"
-    offer = choices.named(choices.all_statuses(upstream), requested, "status", "statuses")
+    offer = choices.named(choices.all_statuses(upstream), requested, "status")
     # An unknown name may be newer than the cached statuses, or the account may read statuses only in the form.
-    offer = offer or choices.named(choices.next_statuses(upstream, reference), requested, "status", "statuses")
+    offer = offer or choices.named(choices.next_statuses(upstream, reference), requested, "status")
     if offer is None:
-        raise Rejected(_NOT_CHANGED, {"status": f"No status “{plain(requested)}” can be set here."})
+        raise Rejected(_NOT_CHANGED, {"status": _("No status “{name}” can be set here.", name=plain(requested))})
     return offer.href
 
 
@@ -201,23 +216,25 @@ def _assignee_href(upstream: Upstream, reference: str, requested: str) -> str | 
     if not requested:
         return None
     try:
-        offer = choices.named(choices.assignees(upstream, reference), requested, "assignee", "people")
+        offer = choices.named(choices.assignees(upstream, reference), requested, "assignee")
     except Forbidden:
         offer = None
     if offer is not None:
         return offer.href
     if is_number(requested):
         return f"/api/v3/users/{requested}"
-    raise Rejected(_NOT_CHANGED, {"assignee": f"No user called “{plain(requested)}” can be assigned here."})
+    raise Rejected(
+        _NOT_CHANGED, {"assignee": _("No user called “{name}” can be assigned here.", name=plain(requested))}
+    )
 
 
 def _project(values: Mapping[str, Any]) -> str:
     name = "projectId" if values.get("projectId") not in (None, "") else "project"
     project = _text(values, name)
     if not project:
-        raise InvalidInput("projectId", "The project is missing.")
+        raise InvalidInput("projectId", _("The project is missing."))
     if not is_project(project) and project.startswith((".", "/")):
-        message = f"“{plain(project)}” is no project: give its number, its identifier or its name."
+        message = _("“{text}” is no project: give its number, its identifier or its name.", text=plain(project))
         raise InvalidInput("projectId", message)
     return project
 
@@ -225,7 +242,7 @@ def _project(values: Mapping[str, Any]) -> str:
 def _subject(values: Mapping[str, Any]) -> str:
     subject = plain(_text(values, "subject"), limit=10_000)
     if not subject:
-        raise InvalidInput("subject", "The subject is empty.")
+        raise InvalidInput("subject", _("The subject is empty."))
     return subject
 
 
@@ -235,7 +252,7 @@ def _text(values: Mapping[str, Any], name: str) -> str:
     if value is None:
         return ""
     if isinstance(value, bool) or not isinstance(value, str | int):
-        raise InvalidInput(name, f"“{name}” must be text.")
+        raise InvalidInput(name, _("“{name}” must be text.", name=name))
     return str(value).encode("utf-8", "replace").decode().replace("\x00", "").strip()
 
 
@@ -244,5 +261,7 @@ def _lock_version(changes: Mapping[str, Any]) -> int | None:
     if value in (None, ""):
         return None
     if isinstance(value, bool) or not re.fullmatch(r"[0-9]{1,18}", str(value)):
-        raise InvalidInput("lockVersion", "“lockVersion” must be the number that came with the work package.")
+        raise InvalidInput(
+            "lockVersion", _("“{name}” must be the number that came with the work package.", name="lockVersion")
+        )
     return int(str(value))

@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 from panel.connector import Answer, Upstream, unexpected
 from panel.core.domain import Item
 from panel.core.errors import AlreadyExists, Conflict, Forbidden, InvalidInput, ProviderUnavailable, Rejected
+from panel.core.messages import _
 from panel.integrations.contract import creating
 from panel.integrations.xwiki.item import bare_item, read_page
 from panel.integrations.xwiki.lookup import note_live
@@ -33,13 +34,16 @@ def create(upstream: Upstream, values: Mapping[str, Any]) -> Item:
     title, content = _title(values), _content(values)
     spaces = _spaces(values, wiki_of(upstream.source))
     page = _free_page(upstream, spaces, title)
-    with creating(upstream, "the page"):
+    with creating(upstream, _("the page")):
         answer = _put(upstream, page, _document(title, content))
         _refuse_rejected(answer, spaces, title)
     if answer.status == 202:
         exists = AlreadyExists(
-            f"Another user created “{title}” at the same moment. This text has replaced theirs, "
-            "which is kept in the history of the page."
+            _(
+                "Another user created “{title}” at the same moment. This text has replaced theirs, "
+                "which is kept in the history of the page.",
+                title=title,
+            )
         )
         exists.in_doubt = True
         raise exists
@@ -59,7 +63,7 @@ def _free_page(upstream: Upstream, spaces: tuple[str, ...], title: str) -> PageR
         if None not in answers:
             _refuse_existing(answers, spaces, title)
             return terminal if upstream.source.options.get("terminal") == "true" else terminal.nested
-    raise InvalidInput("space", "This server does not accept a slash or a backslash in the name of a space.")
+    raise InvalidInput("space", _("This server does not accept a slash or a backslash in the name of a space."))
 
 
 def _ask_free(upstream: Upstream, page: PageReference) -> int | None:
@@ -88,7 +92,9 @@ def _created(answer: Answer, upstream: Upstream, page: PageReference, title: str
 
 def _refuse_existing(statuses: Sequence[int | None], spaces: Sequence[str], title: str) -> None:
     if 200 in statuses:
-        raise AlreadyExists(f"“{title}” exists already in {_shown(spaces)}. Nothing was overwritten.")
+        raise AlreadyExists(
+            _("“{title}” exists already in {spaces}. Nothing was overwritten.", title=title, spaces=_shown(spaces))
+        )
     if 401 in statuses:
         raise _forbidden(spaces)
 
@@ -97,15 +103,21 @@ def _refuse_rejected(answer: Answer, spaces: Sequence[str], title: str) -> None:
     if answer.status in (401, 403):
         raise _forbidden(spaces)
     if answer.status == 412:
-        raise Conflict(f"Another user is just writing a page “{title}” in {_shown(spaces)}. Nothing was saved.")
+        raise Conflict(
+            _(
+                "Another user is just writing a page “{title}” in {spaces}. Nothing was saved.",
+                title=title,
+                spaces=_shown(spaces),
+            )
+        )
     if answer.status == 400:
-        raise Rejected("xWiki did not accept this page. Nothing was created.", {})
+        raise Rejected(_("xWiki did not accept this page. Nothing was created."), {})
     if answer.status >= 400:
-        raise unexpected(f"{answer.where} answered {answer.status}; nothing was created.")
+        raise unexpected(_("{where} answered {status}; nothing was created.", where=answer.where, status=answer.status))
 
 
 def _forbidden(spaces: Sequence[str]) -> Forbidden:
-    return Forbidden(f"xWiki does not let our account create pages in {_shown(spaces)}.")
+    return Forbidden(_("xWiki does not let our account create pages in {spaces}.", spaces=_shown(spaces)))
 
 
 def _shown(spaces: Sequence[str]) -> str:
@@ -118,9 +130,9 @@ def _shown(spaces: Sequence[str]) -> str:
 def _title(values: Mapping[str, Any]) -> str:
     title = _line(values, "title")
     if len(title) > LONGEST_NAME:
-        raise InvalidInput("title", f"A title has at most {LONGEST_NAME} characters.")
+        raise InvalidInput("title", _("A title has at most {longest} characters.", longest=LONGEST_NAME))
     if _SCRIPT_IN_TITLE.search(title):
-        raise InvalidInput("title", "xWiki would run “$name” or “#name(…)” in a title: write it another way.")
+        raise InvalidInput("title", _("xWiki would run “$name” or “#name(…)” in a title: write it another way."))
     return title
 
 
@@ -129,21 +141,23 @@ def _spaces(values: Mapping[str, Any], wiki: str) -> tuple[str, ...]:
     typed = _line(values, "space").removeprefix(f"{wiki}:")
     names = split_names(typed)
     if any(name != name.strip() for name in names):
-        raise InvalidInput("space", r"Write a dot that belongs to a name with a backslash: “07\. Dev”.")
+        raise InvalidInput("space", _(r"Write a dot that belongs to a name with a backslash: “07\. Dev”."))
     if not all(names) or {".", ".."} & set(names):
-        raise InvalidInput("space", "Give the space as xWiki does, such as Outer.Inner.")
+        raise InvalidInput("space", _("Give the space as xWiki does, such as Outer.Inner."))
     return tuple(names)
 
 
 def _new_page(wiki: str, spaces: tuple[str, ...], name: str) -> PageReference:
     """A terminal page in the space."""
     if name in (".", ".."):
-        raise InvalidInput("title", "A page cannot be called that.")
+        raise InvalidInput("title", _("A page cannot be called that."))
     try:
         page = PageReference(wiki, spaces, name)
         PageReference.parse(str(page.nested))
     except BadReference:
-        raise InvalidInput("space", f"“{local_space(spaces)[:80]}” cannot be the space of a page.") from None
+        raise InvalidInput(
+            "space", _("“{space}” cannot be the space of a page.", space=local_space(spaces)[:80])
+        ) from None
     return page
 
 
@@ -152,7 +166,9 @@ def _content(values: Mapping[str, Any]) -> str:
     if content is None:
         return ""
     if not isinstance(content, str) or len(content) > _LONGEST_TEXT:
-        raise InvalidInput("content", f"The text must be text, of at most {_LONGEST_TEXT} characters.")
+        raise InvalidInput(
+            "content", _("The text must be text, of at most {longest} characters.", longest=_LONGEST_TEXT)
+        )
     return content.replace("\r\n", "\n")
 
 
@@ -160,7 +176,7 @@ def _line(values: Mapping[str, Any], field: str) -> str:
     value = values.get(field)
     text = re.sub(r"\s+", " ", _NOT_IN_NAMES.sub(" ", value)).strip() if isinstance(value, str) else ""
     if not text:
-        raise InvalidInput(field, f"“{field}” is missing.")
+        raise InvalidInput(field, _("“{name}” is missing.", name=field))
     return text
 
 

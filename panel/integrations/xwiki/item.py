@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from panel.connector import Answer, origin_of, unexpected
 from panel.core.domain import Item
+from panel.core.messages import _
 from panel.integrations.xwiki.redirect import redirect_in
 from panel.integrations.xwiki.reference import BadReference, PageReference, page_url
 from panel.integrations.xwiki.text import preview
@@ -54,7 +55,7 @@ def read_page(answer: Answer, wiki: str, root: str, *, with_excerpt: bool = Fals
     payload = answer.object()
     reference = reference_of(payload, wiki)
     if reference is None:
-        raise unexpected(f"{answer.where} answered {answer.status} without a page.")
+        raise unexpected(_("{where} answered {status} without a page.", where=answer.where, status=answer.status))
     return to_item(payload, reference, root, with_excerpt=with_excerpt)
 
 

@@ -13,6 +13,7 @@ from urllib.parse import quote, urlsplit
 from panel.connector import Answer, SourceConfig, Upstream, unexpected
 from panel.core.domain import Choices, Identity, Item, Problem
 from panel.core.errors import InvalidInput, NotFound, ProviderUnavailable
+from panel.core.messages import _, _n, sentences
 from panel.core.reasons import Reason
 from panel.integrations.contract import Integration
 from panel.integrations.descriptor import Descriptor
@@ -27,8 +28,8 @@ from panel.integrations.xwiki.rest import MOST, REST, ask_page, identify, report
 from panel.integrations.xwiki.search import search_pages
 from panel.integrations.xwiki.short_addresses import view_prefix
 
-_HIDDEN = "xWiki does not show this page to our account."
-_REFUSED = (
+_HIDDEN = _("xWiki does not show this page to our account.")
+_REFUSED = _(
     "The web server of this xWiki refuses addresses with a slash or backslash in a name (HTTP 400), "
     "so that such a page cannot be read."
 )
@@ -73,7 +74,7 @@ class XWiki(Integration):
                 raise
             version = None
         if version is None:
-            raise unexpected(f"That address does not answer as an xWiki.{_hint(upstream)}")
+            raise unexpected(sentences(_("That address does not answer as an xWiki."), _hint(upstream)))
         return version
 
     def probe_identity(self, upstream: Upstream) -> Identity:
@@ -82,9 +83,16 @@ class XWiki(Integration):
     def probe_reading(self, upstream: Upstream) -> str:
         places = sorted(" › ".join(place) for place in visible_spaces(upstream))
         if not places:
-            return "This account sees no pages in xWiki."
-        count = f"{len(places)} or more" if len(places) >= MOST else str(len(places))
-        return f"This account sees {count} {'space' if len(places) == 1 else 'spaces'}, among them {places[0]}."
+            return _("This account sees no pages in xWiki.")
+        count, place = len(places), places[0]
+        if count >= MOST:
+            return _("This account sees {count} or more spaces, among them {place}.", count=count, place=place)
+        return _n(
+            "This account sees {n} space, among them {place}.",
+            "This account sees {n} spaces, among them {place}.",
+            count,
+            place=place,
+        )
 
     def fingerprint(self, upstream: Upstream) -> Mapping[str, str]:
         """The creation time of the wiki's home page, which upgrades and edits do not change.
@@ -110,7 +118,9 @@ class XWiki(Integration):
             statuses.append(answer.status)
         if statuses[0] == 400:
             raise NotFound(_REFUSED)
-        raise NotFound(_HIDDEN if 401 in statuses else f"xWiki has no page “{pasted.candidates[0].local}”.")
+        raise NotFound(
+            _HIDDEN if 401 in statuses else _("xWiki has no page “{page}”.", page=pasted.candidates[0].local)
+        )
 
     def fetch(self, upstream: Upstream, reference: str, *, with_excerpt: bool = False) -> Item:
         source = upstream.source
@@ -191,7 +201,9 @@ def _refuse_main_wiki(answer: Answer, pasted: Pasted, wiki: str) -> None:
         return
     address = answer.object().get("xwikiAbsoluteUrl")
     if isinstance(address, str) and f"/wiki/{quote(wiki, safe='')}/" in urlsplit(address).path:
-        raise InvalidInput("reference", f"This page is in the main wiki; this source reads the wiki “{wiki}”.")
+        raise InvalidInput(
+            "reference", _("This page is in the main wiki; this source reads the wiki “{wiki}”.", wiki=wiki)
+        )
 
 
 def _version_at_root(answer: Answer) -> str | None:
@@ -216,4 +228,6 @@ def _hint(upstream: Upstream) -> str:
         found = _version_at_root(upstream.get("xwiki", REST, allow={401, 403, 404}))
     except ProviderUnavailable:
         found = None
-    return f" There is one at {root}/xwiki." if found is not None else " On many servers it is at /xwiki."
+    if found is None:
+        return _("On many servers it is at /xwiki.")
+    return _("There is one at {address}.", address=f"{root}/xwiki")

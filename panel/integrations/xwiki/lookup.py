@@ -14,6 +14,7 @@ from urllib.parse import quote
 from panel.connector import Answer, Upstream, unexpected
 from panel.core.domain import Item
 from panel.core.errors import ProviderUnavailable
+from panel.core.messages import _
 from panel.core.reasons import Reason
 from panel.integrations.xwiki import redirect
 from panel.integrations.xwiki.item import bare_item, read_page, reference_of, to_item
@@ -145,7 +146,7 @@ class _Lookup:
 
         answers = part.each(ask, chunks)
         if all(answer.status >= 300 for answer in answers):
-            raise unexpected(f"{answers[0].where} answered {answers[0].status}.")
+            raise unexpected(_("{where} answered {status}.", where=answers[0].where, status=answers[0].status))
 
     def _check(self, indexed: Sequence[PageReference]) -> None:
         """Request pages by themselves that the index alone has shown for long; all pages once it proves to be late."""
@@ -194,7 +195,9 @@ class _Lookup:
         broken = [answer for answer in answers if answer is not None and answer.status == 500]
         if broken and not known_before and len(broken) == len(answers):
             # No page could be read, so the 500 is a failure of the server and not of one page.
-            raise ProviderUnavailable.because(Reason.SERVER_ERROR, f"{broken[0].where} answered 500.")
+            raise ProviderUnavailable.because(
+                Reason.SERVER_ERROR, _("{where} answered {status}.", where=broken[0].where, status=500)
+            )
 
     def _ask_page(self, upstream: Upstream, reference: PageReference) -> Answer | None:
         """The answer for one page, or None for an answer that is too large."""

@@ -14,6 +14,7 @@ from typing import Any
 from panel.connector import Upstream, unexpected
 from panel.core.domain import Item, State
 from panel.core.errors import NotFound
+from panel.core.messages import _
 from panel.integrations.xwiki.item import bare_item, gone, read_page, reference_of, to_item
 from panel.integrations.xwiki.query import INDEX, ask_query, phrase
 from panel.integrations.xwiki.redirect import Redirect, redirect_of
@@ -30,7 +31,7 @@ _MOST_HITS = 200
 _LONGEST_CHAIN = 5
 _FIRST_VERSION = "1.1"
 
-_NOWHERE = "This page only redirects, to one that xWiki does not show to our account."
+_NOWHERE = _("This page only redirects, to one that xWiki does not show to our account.")
 
 _INDEX, _PAGES = "index", "pages"
 """Names of optional parts of a source, as ``lookup`` has them."""
@@ -83,7 +84,7 @@ def at_end(upstream: Upstream, page: PageReference, item: Item) -> Item:
 
 def _end(upstream: Upstream, page: PageReference | None) -> Item | None:
     """The page at the end of a chain of redirects; None when xWiki does not show it to the account."""
-    for _ in range(_LONGEST_CHAIN):
+    for _step in range(_LONGEST_CHAIN):
         item = _read(upstream, page) if page is not None else None
         if page is None or item is None:
             return None
@@ -231,7 +232,7 @@ def _ask_index(upstream: Upstream, seconds: Sequence[int]) -> dict[PageReference
     query = f"wiki:{phrase(wiki)} AND type:DOCUMENT AND creationdate:({times})"
     answer = ask_query(upstream, INDEX, query, number=_MOST_HITS)
     if answer.status >= 300:
-        raise unexpected(f"{answer.where} answered {answer.status}.")
+        raise unexpected(_("{where} answered {status}.", where=answer.where, status=answer.status))
     pages = {reference_of(hit, wiki): hit for hit in entries(answer, "searchResults") if _is_page(hit)}
     return {page: to_item(hit, page, root) for page, hit in pages.items() if page is not None and page.wiki == wiki}
 

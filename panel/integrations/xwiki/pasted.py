@@ -15,6 +15,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from panel.connector import is_same_host
 from panel.core.errors import InvalidInput, WrongHost
+from panel.core.messages import _
 from panel.integrations.xwiki.reference import (
     ADDRESS,
     HOME,
@@ -67,7 +68,7 @@ def parse_pasted(text: str, root: str, wiki: str, prefix: Callable[[], Prefix | 
     """
     typed = text.strip()
     if not typed:
-        raise InvalidInput("reference", "Give the address of a page, or its reference: Space.Page.")
+        raise InvalidInput("reference", _("Give the address of a page, or its reference: Space.Page."))
     try:
         kind, target = _target(typed, wiki)
         is_address = ADDRESS.match(target) is not None
@@ -76,14 +77,17 @@ def parse_pasted(text: str, root: str, wiki: str, prefix: Callable[[], Prefix | 
         raise _no_page(typed) from None
     _check_wiki(pasted, wiki)
     if not all(candidate.is_reachable for candidate in pasted.candidates):
-        raise InvalidInput("reference", "xWiki cannot serve a page whose name is a dot or two dots.")
+        raise InvalidInput("reference", _("xWiki cannot serve a page whose name is a dot or two dots."))
     return pasted
 
 
 def _check_wiki(pasted: Pasted, wiki: str) -> None:
     other = pasted.candidates[0].wiki
     if other != wiki:
-        raise InvalidInput("reference", f"This page is in the wiki “{other}”; this source reads the wiki “{wiki}”.")
+        raise InvalidInput(
+            "reference",
+            _("This page is in the wiki “{other}”; this source reads the wiki “{wiki}”.", other=other, wiki=wiki),
+        )
 
 
 # --- typed references ------------------------------------------------------------------------------------------------
@@ -110,7 +114,7 @@ def _typed(typed: str, wiki: str, kind: str) -> Pasted:
     local = without_wiki(typed)[1]
     if len(split_names(local)) > 1 or "/" in local or not local:
         raise BadReference(typed)
-    raise InvalidInput("reference", f"“{_short(typed)}” has no space: write Space.Page, or search for it.")
+    raise InvalidInput("reference", _("“{text}” has no space: write Space.Page, or search for it.", text=_short(typed)))
 
 
 def _readings(typed: str, wiki: str, kind: str) -> list[PageReference]:
@@ -280,15 +284,17 @@ def _name(segment: str) -> str:
 def _elsewhere(parts: SplitResult, segments: Sequence[str]) -> WrongHost:
     host = parts.netloc.rpartition("@")[2]
     where = f"{host}/{segments[0]}" if segments else host
-    return WrongHost("reference", host, f"This is a page of {where}. There is no source for it yet.")
+    return WrongHost("reference", host, _("This is a page of {where}. There is no source for it yet.", where=where))
 
 
 def _not_a_page() -> InvalidInput:
-    return InvalidInput("reference", "This address is no page: open the page in xWiki and paste its address.")
+    return InvalidInput("reference", _("This address is no page: open the page in xWiki and paste its address."))
 
 
 def _no_page(text: str) -> InvalidInput:
-    return InvalidInput("reference", f"“{_short(text)}” is no page: give its address, or its reference: Space.Page.")
+    return InvalidInput(
+        "reference", _("“{text}” is no page: give its address, or its reference: Space.Page.", text=_short(text))
+    )
 
 
 def _short(text: str) -> str:

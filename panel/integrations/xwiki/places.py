@@ -10,6 +10,7 @@ from typing import Any
 
 from panel.connector import Answer, Upstream, unexpected
 from panel.core.domain import Choice, Choices
+from panel.core.messages import _
 from panel.integrations.xwiki.item import reference_of
 from panel.integrations.xwiki.lookup import titles_of
 from panel.integrations.xwiki.query import (
@@ -119,7 +120,7 @@ def _homes(part: Upstream, payloads: Iterable[Mapping[str, Any]]) -> list[Place]
 
 def _hits(answer: Answer) -> Sequence[Mapping[str, Any]]:
     if answer.status >= 300:
-        raise unexpected(f"{answer.where} answered {answer.status}.")
+        raise unexpected(_("{where} answered {status}.", where=answer.where, status=answer.status))
     return entries(answer, "searchResults")
 
 

@@ -14,6 +14,7 @@ from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from panel.connector import origin_of
 from panel.core.errors import InvalidInput
+from panel.core.messages import _
 from panel.core.text import one_line
 
 HOME = "WebHome"
@@ -214,14 +215,14 @@ def instance_root(location: str) -> str:
     """
     parts = web_address(location.strip(), "location")
     if "@" in parts.netloc:
-        raise InvalidInput("location", "The address carries a user name; that belongs in the sign-in fields.")
+        raise InvalidInput("location", _("The address carries a user name; that belongs in the sign-in fields."))
     if parts.query or parts.fragment:
-        raise InvalidInput("location", "Give the address without the part from “?” or “#” on.")
+        raise InvalidInput("location", _("Give the address without the part from “?” or “#” on."))
     segments = segments_of(parts.path)
     if any(unquote(segment) in (".", "..") for segment in segments):
-        raise InvalidInput("location", "The address goes up in its path; give it in full.")
+        raise InvalidInput("location", _("The address goes up in its path; give it in full."))
     if any(char.isspace() for char in parts.path):
-        raise InvalidInput("location", "There is a blank in the address.")
+        raise InvalidInput("location", _("There is a blank in the address."))
     path = segments[: _where_instance_ends(segments)]
     return origin_of(parts.geturl()) + "".join(f"/{segment}" for segment in path)
 
@@ -257,5 +258,5 @@ def web_address(text: str, field: str) -> SplitResult:
     except ValueError:
         usable = False
     if not usable or _CONTROL.search(text) or "\\" in text:
-        raise InvalidInput(field, "Give the whole address, from https:// on.")
+        raise InvalidInput(field, _("Give the whole address, from https:// on."))
     return parts

@@ -14,6 +14,7 @@ from panel.connector import Answer, SourceConfig, Upstream, unexpected
 from panel.connector.source import AuthKind
 from panel.core.domain import Identity, Problem
 from panel.core.errors import ProviderUnavailable
+from panel.core.messages import _, sentences
 from panel.core.reasons import Reason
 from panel.integrations.xwiki.reference import MAIN_WIKI, PageReference, split_names, without_wiki
 
@@ -64,7 +65,7 @@ def lacks(answer: Answer) -> str:
     """See ``Integration.lacks``: the headers prove xWiki, or the JSON, because some proxies remove headers."""
     if _has_own_header(answer) or _has_own_json(answer) or _refuses_path(answer):
         return ""
-    return f"the headers of xWiki ({', '.join(_HEADERS[:2])})"
+    return _("the headers of xWiki ({names})", names=", ".join(_HEADERS[:2]))
 
 
 def _has_own_header(answer: Answer) -> bool:
@@ -107,7 +108,10 @@ def classify(answer: Answer, source: SourceConfig) -> Problem | None:
             return _not_accepted(source)
         return _user_is_hidden(answer) if answer.status < 300 else None
     if answer.status < 300 and not answer.is_json:
-        return Problem(Reason.UNEXPECTED_RESPONSE, f"{answer.where} answered {answer.status} without JSON.")
+        return Problem(
+            Reason.UNEXPECTED_RESPONSE,
+            _("{where} answered {status} without JSON.", where=answer.where, status=answer.status),
+        )
     return None
 
 
@@ -133,9 +137,9 @@ def _is_root(answer: Answer, source: SourceConfig) -> bool:
 
 def _not_accepted(source: SourceConfig) -> Problem:
     if source.auth.kind is not AuthKind.BASIC:
-        return Problem(Reason.CREDENTIALS_REJECTED, "xWiki answers as a guest: the token is not accepted.")
-    message = "xWiki answers as a guest: the user name or password is not accepted."
-    return Problem(Reason.CREDENTIALS_REJECTED, message + _hint_on_name(source.auth.username))
+        return Problem(Reason.CREDENTIALS_REJECTED, _("xWiki answers as a guest: the token is not accepted."))
+    message = _("xWiki answers as a guest: the user name or password is not accepted.")
+    return Problem(Reason.CREDENTIALS_REJECTED, sentences(message, _hint_on_name(source.auth.username)))
 
 
 def _hint_on_name(username: str) -> str:
@@ -145,15 +149,20 @@ def _hint_on_name(username: str) -> str:
     """
     if "." not in username.removeprefix(_USERS):
         return ""
-    return " Its own accounts with a dot in their name cannot sign in here; those of LDAP or single sign-on can."
+    return _("Its own accounts with a dot in their name cannot sign in here; those of LDAP or single sign-on can.")
 
 
 def _user_is_hidden(answer: Answer) -> Problem:
-    message = (
-        f"{answer.where} answered as xWiki does, but without the header XWiki-User, which names the account: "
-        "a proxy in front of xWiki removes it."
+    message = _(
+        "{where} answered as xWiki does, but without the header XWiki-User, which names the account: "
+        "a proxy in front of xWiki removes it.",
+        where=answer.where,
     )
     return Problem(Reason.UNEXPECTED_RESPONSE, message)
+
+
+_REFUSED = _("xWiki refuses our account: {where}.")
+_NO_ACCOUNT = _("xWiki needs an account, and there is none: {where}.")
 
 
 # --- requests -----------------------------------------------------------------------------------------------------
@@ -164,10 +173,10 @@ def ask(upstream: Upstream, *path: str, query: Query = (), allow: Collection[int
     wiki = wiki_of(upstream.source)
     answer = upstream.get(REST, "wikis", wiki, *path, query=query, allow={401, 404, *allow})
     if answer.status == 401:
-        why = "xWiki refuses our account" if upstream.source.signs_in else "xWiki needs an account, and there is none"
-        raise ProviderUnavailable.because(Reason.FORBIDDEN, f"{why}: {answer.where}.")
+        why = _REFUSED if upstream.source.signs_in else _NO_ACCOUNT
+        raise ProviderUnavailable.because(Reason.FORBIDDEN, why.filled(where=answer.where))
     if answer.status == 404:
-        message = f"The option “wiki”: there is no wiki “{wiki}” here."
+        message = _("The option “wiki”: there is no wiki “{wiki}” here.", wiki=wiki)
         raise ProviderUnavailable.because(Reason.SOURCE_INVALID, message, field="options.wiki")
     return answer
 
@@ -185,7 +194,7 @@ def ask_page(upstream: Upstream, reference: PageReference, *, allow: Collection[
         # It has nothing of xWiki, so it only counts when xWiki itself answers there.
         identify(upstream)
     elif answer.status == 400 and 400 not in allow:
-        raise unexpected(f"{answer.where} answered 400.")
+        raise unexpected(_("{where} answered {status}.", where=answer.where, status=400))
     return answer
 
 
@@ -206,5 +215,5 @@ def entries(answer: Answer, name: str) -> list[Mapping[str, Any]]:
     """The objects in the list of that name. Raises ProviderUnavailable when the list is missing."""
     found = answer.object().get(name)
     if not isinstance(found, list):
-        raise unexpected(f"{answer.where} answered without {name}.")
+        raise unexpected(_("{where} answered without {name}.", where=answer.where, name=name))
     return [entry for entry in found if isinstance(entry, Mapping)]

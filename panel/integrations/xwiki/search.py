@@ -11,6 +11,7 @@ from typing import Any
 
 from panel.connector import Answer, Upstream, unexpected
 from panel.core.domain import Item
+from panel.core.messages import _
 from panel.integrations.xwiki.item import reference_of, to_item
 from panel.integrations.xwiki.lookup import find_pages
 from panel.integrations.xwiki.query import INDEX, all_words, ask_query, phrase
@@ -74,7 +75,7 @@ def _named(upstream: Upstream, words: str, number: int) -> list[Item]:
 
 def _hits(answer: Answer) -> list[Mapping[str, Any]]:
     if answer.status >= 300:
-        raise unexpected(f"{answer.where} answered {answer.status}.")
+        raise unexpected(_("{where} answered {status}.", where=answer.where, status=answer.status))
     return entries(answer, "searchResults")
 
 

@@ -12,6 +12,7 @@ from flask import Blueprint, Response, render_template, request, url_for
 
 from panel.core.clock import now
 from panel.core.errors import InvalidInput
+from panel.core.messages import _
 from panel.links import open_creates, open_updates
 from panel.logs import audit_query
 from panel.logs.audit import AuditAction
@@ -19,6 +20,7 @@ from panel.logs.audit_query import AuditFilter
 from panel.storage.models import AuditEntry, OpenCreate, OpenUpdate
 from panel.storage.paging import Page
 from panel.web import export
+from panel.web.admin.audit_words import detail_words
 from panel.web.context import panel
 from panel.web.formatting import short_day
 
@@ -36,59 +38,59 @@ KEYS = (
 )  # fmt: skip
 
 LABELS_BY_GROUP: Mapping[str, Mapping[AuditAction, str]] = {
-    "Links": {
-        AuditAction.LINK: "Linked",
-        AuditAction.UNLINK: "Unlinked",
-        AuditAction.FOLLOW: "Link updated",
-        AuditAction.CREATE: "Created",
-        AuditAction.CREATE_UNCERTAIN: "Create unconfirmed",
-        AuditAction.CREATE_SETTLED: "Create settled",
-        AuditAction.UPDATE: "Changed upstream",
-        AuditAction.UPDATE_UNCERTAIN: "Change unconfirmed",
-        AuditAction.UPDATE_SETTLED: "Change settled",
+    _("Links"): {
+        AuditAction.LINK: _("Linked"),
+        AuditAction.UNLINK: _("Unlinked"),
+        AuditAction.FOLLOW: _("Link updated"),
+        AuditAction.CREATE: _("Created"),
+        AuditAction.CREATE_UNCERTAIN: _("Create unconfirmed"),
+        AuditAction.CREATE_SETTLED: _("Create settled"),
+        AuditAction.UPDATE: _("Changed upstream"),
+        AuditAction.UPDATE_UNCERTAIN: _("Change unconfirmed"),
+        AuditAction.UPDATE_SETTLED: _("Change settled"),
     },
-    "Sources": {
-        AuditAction.SOURCE_CREATED: "Source created",
-        AuditAction.SOURCE_CHANGED: "Source changed",
-        AuditAction.SOURCE_IMPORTED: "Source imported",
-        AuditAction.SOURCE_ENABLED: "Source enabled",
-        AuditAction.SOURCE_DISABLED: "Source disabled",
-        AuditAction.SOURCE_DELETED: "Source deleted",
-        AuditAction.INSTANCE_ACCEPTED: "Other instance accepted",
-        AuditAction.SECRET_SET: "Secret set",
-        AuditAction.SECRET_REMOVED: "Secret removed",
-        AuditAction.OAUTH_CONNECTED: "OAuth connected",
+    _("Sources"): {
+        AuditAction.SOURCE_CREATED: _("Source created"),
+        AuditAction.SOURCE_CHANGED: _("Source changed"),
+        AuditAction.SOURCE_IMPORTED: _("Source imported"),
+        AuditAction.SOURCE_ENABLED: _("Source enabled"),
+        AuditAction.SOURCE_DISABLED: _("Source disabled"),
+        AuditAction.SOURCE_DELETED: _("Source deleted"),
+        AuditAction.INSTANCE_ACCEPTED: _("Other instance accepted"),
+        AuditAction.SECRET_SET: _("Secret set"),
+        AuditAction.SECRET_REMOVED: _("Secret removed"),
+        AuditAction.OAUTH_CONNECTED: _("OAuth connected"),
     },
-    "Connector, keys and backups": {
-        AuditAction.CONNECTOR_ON: "Connector turned on",
-        AuditAction.CONNECTOR_OFF: "Connector turned off",
-        AuditAction.KEYS_ROTATED: "Keys rotated",
-        AuditAction.BACKUP_MADE: "Backup made",
-        AuditAction.BACKUP_RESTORED: "Backup restored",
+    _("Connector, keys and backups"): {
+        AuditAction.CONNECTOR_ON: _("Connector turned on"),
+        AuditAction.CONNECTOR_OFF: _("Connector turned off"),
+        AuditAction.KEYS_ROTATED: _("Keys rotated"),
+        AuditAction.BACKUP_MADE: _("Backup made"),
+        AuditAction.BACKUP_RESTORED: _("Backup restored"),
     },
-    "Embedding": {
-        AuditAction.EMBED_APP_CREATED: "Application created",
-        AuditAction.EMBED_APP_CHANGED: "Application changed",
-        AuditAction.EMBED_APP_ROTATED: "Embed secret rotated",
-        AuditAction.EMBED_APP_RETIRED: "Embed secret retired",
-        AuditAction.EMBED_APP_ENABLED: "Application enabled",
-        AuditAction.EMBED_APP_DISABLED: "Application disabled",
-        AuditAction.EMBED_APP_DELETED: "Application deleted",
+    _("Embedding"): {
+        AuditAction.EMBED_APP_CREATED: _("Application created"),
+        AuditAction.EMBED_APP_CHANGED: _("Application changed"),
+        AuditAction.EMBED_APP_ROTATED: _("Embed secret rotated"),
+        AuditAction.EMBED_APP_RETIRED: _("Embed secret retired"),
+        AuditAction.EMBED_APP_ENABLED: _("Application enabled"),
+        AuditAction.EMBED_APP_DISABLED: _("Application disabled"),
+        AuditAction.EMBED_APP_DELETED: _("Application deleted"),
     },
-    "API tokens": {
-        AuditAction.TOKEN_ISSUED: "Token created",
-        AuditAction.TOKEN_REVOKED: "Token revoked",
+    _("API tokens"): {
+        AuditAction.TOKEN_ISSUED: _("Token created"),
+        AuditAction.TOKEN_REVOKED: _("Token revoked"),
     },
-    "People": {
-        AuditAction.PERSON_ADDED: "User created",
-        AuditAction.PERSON_ENABLED: "User enabled",
-        AuditAction.PERSON_DISABLED: "User disabled",
-        AuditAction.ROLE_CHANGED: "Role changed",
-        AuditAction.PASSWORD_RESET: "Password reset",
-        AuditAction.PASSWORD_CHANGED: "Password changed",
-        AuditAction.SIGNED_IN: "Signed in",
-        AuditAction.SIGNED_OUT: "Signed out",
-        AuditAction.SIGN_IN_THROTTLED: "Sign-in throttled",
+    _("People"): {
+        AuditAction.PERSON_ADDED: _("User created"),
+        AuditAction.PERSON_ENABLED: _("User enabled"),
+        AuditAction.PERSON_DISABLED: _("User disabled"),
+        AuditAction.ROLE_CHANGED: _("Role changed"),
+        AuditAction.PASSWORD_RESET: _("Password reset"),
+        AuditAction.PASSWORD_CHANGED: _("Password changed"),
+        AuditAction.SIGNED_IN: _("Signed in"),
+        AuditAction.SIGNED_OUT: _("Signed out"),
+        AuditAction.SIGN_IN_THROTTLED: _("Sign-in throttled"),
     },
 }
 LABELS = {action.value: label for group in LABELS_BY_GROUP.values() for action, label in group.items()}
@@ -102,6 +104,7 @@ class AuditLine:
     entry: AuditEntry
     when: str
     label: str
+    detail: str
     is_warning: bool
     who: str
     """The name, followed by the embedding application that chose it."""
@@ -112,15 +115,19 @@ class AuditLine:
 
     @classmethod
     def of(cls, entry: AuditEntry, apps: Mapping[str, str]) -> AuditLine:
-        kind, _, name = entry.kind.partition(":")
-        app = apps.get(name, "a deleted application") if kind == "embed" else ""
+        kind, _colon, name = entry.kind.partition(":")
+        app = apps.get(name) or _("a deleted application") if kind == "embed" else ""
         # Lines of version 0.2 have the name without the application.
-        who = entry.who if not app or entry.who.endswith(f" ({app})") else f"{entry.who} ({app})"
-        vouched = {"embed": "named by an embedding application", "token": "API token", "local": f"account {name}"}
+        who = entry.who if not app or entry.who.endswith(f" ({app})") else _("{who} ({app})", who=entry.who, app=app)
+        vouched = {
+            "embed": _("named by an embedding application"),
+            "token": _("API token"),
+            "local": _("account {name}", name=name),
+        }
         how = vouched.get(kind, "") if name or kind == "token" else ""
         local = entry.at.astimezone()
         when, label = f"{short_day(local)} {local:%H:%M}", LABELS.get(entry.deed, entry.deed)
-        return cls(entry, when, label, entry.deed in WARNINGS, who, how, object_path(entry))
+        return cls(entry, when, label, detail_words(entry), entry.deed in WARNINGS, who, how, object_path(entry))
 
 
 def object_path(entry: AuditEntry | OpenCreate | OpenUpdate) -> str:
@@ -135,7 +142,7 @@ def index() -> tuple[str, int]:
     try:
         query = _query(filters)
     except InvalidInput as exc:
-        return _page(filters, errors={exc.field: str(exc)}), 422
+        return _page(filters, errors={exc.field: exc.message}), 422
     return _page(filters, audit_query.page(query, before=request.args.get("before", 0, type=int))), 200
 
 
@@ -198,7 +205,7 @@ def _midnight(filters: Mapping[str, str], field: str) -> datetime | None:
     except ValueError:
         day = None
     if day is None or not 1970 < day.year < 9999:
-        raise InvalidInput(field, "Write the day as 2026-10-31.")
+        raise InvalidInput(field, _("Write the day as 2026-10-31."))
     return datetime(day.year, day.month, day.day).astimezone()
 
 

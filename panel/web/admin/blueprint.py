@@ -7,6 +7,7 @@ from typing import Any
 from flask import Blueprint, g, request, url_for
 
 from panel.accounts.principal import Action, Principal
+from panel.core.messages import _
 from panel.web.admin import (
     audit,
     calls,
@@ -41,13 +42,13 @@ for _section in (sources, audit, calls, creates, embedding, oauth, people, token
     bp.register_blueprint(_section.bp)
 
 NAV = (
-    ("Overview", "admin.overview", ("admin.overview", "admin.connector", "admin.creates.")),
-    ("Sources", "admin.sources.index", ("admin.sources.", "admin.oauth.", "admin.calls.")),
-    ("Objects", "admin.objects", ("admin.objects",)),
-    ("Embedding", "admin.embedding.index", ("admin.embedding.",)),
-    ("API tokens", "admin.tokens.index", ("admin.tokens.",)),
-    ("People", "admin.people.index", ("admin.people.",)),
-    ("Audit", "admin.audit.index", ("admin.audit.",)),
+    (_("Overview"), "admin.overview", ("admin.overview", "admin.connector", "admin.creates.")),
+    (_("Sources"), "admin.sources.index", ("admin.sources.", "admin.oauth.", "admin.calls.")),
+    (_("Objects"), "admin.objects", ("admin.objects",)),
+    (_("Embedding"), "admin.embedding.index", ("admin.embedding.",)),
+    (_("API tokens"), "admin.tokens.index", ("admin.tokens.",)),
+    (_("People"), "admin.people.index", ("admin.people.",)),
+    (_("Audit"), "admin.audit.index", ("admin.audit.",)),
 )
 
 

@@ -10,6 +10,7 @@ from flask import Blueprint, Response, render_template, request, url_for
 
 from panel.core.clock import now
 from panel.core.domain import Problem
+from panel.core.messages import _
 from panel.core.reasons import Cause, Reason
 from panel.logs import call_query
 from panel.logs.calls import CallFilter
@@ -20,7 +21,7 @@ from panel.web.reason_words import remedy_of
 
 bp = Blueprint("calls", __name__)
 
-PERIODS = {"hour": "Last hour", "today": "Today", "day": "Last 24 hours", "": "Last 7 days"}
+PERIODS = {"hour": _("Last hour"), "today": _("Today"), "day": _("Last 24 hours"), "": _("Last 7 days")}
 HEADER = (
     "time", "source", "asked by", "on behalf of", "method", "path", "status", "cause", "reason", "milliseconds",
     "bytes", "served", "reference",
@@ -59,7 +60,7 @@ def _help(reason: Reason | None) -> str:
 def _came_back(call: Call) -> str:
     if call.status is not None:
         return f"{call.status}, {size(call.size)}"
-    return "No whole answer." if call_query.went_out(call) else "Nothing was sent."
+    return _("No whole answer.") if call_query.went_out(call) else _("Nothing was sent.")
 
 
 def size(count: int) -> str:
@@ -118,12 +119,12 @@ def _choices(chosen: dict[str, str]) -> list[tuple[str, str, list[tuple[str, str
     """The filter fields above the log: name, label, and options with the empty one first."""
     slugs = sorted({*call_query.sources(), *(source.slug for source in panel().sources.all())})
     reasons = [(reason.value, reason.value) for reason in call_query.reasons()]
-    outcomes = [("", "All outcomes"), ("ok", "Succeeded"), ("failed", "Failed"), *reasons]
+    outcomes = [("", _("All outcomes")), ("ok", _("Succeeded")), ("failed", _("Failed")), *reasons]
     return [
-        ("source", "Source", [("", "All sources"), *((slug, slug) for slug in slugs)]),
-        ("outcome", "Outcome", outcomes),
-        ("face", "Asked by", [("", "All"), *((face, face) for face in call_query.faces())]),
-        ("period", "Period", [("", PERIODS[""]), *((key, label) for key, label in PERIODS.items() if key)]),
+        ("source", _("Source"), [("", _("All sources")), *((slug, slug) for slug in slugs)]),
+        ("outcome", _("Outcome"), outcomes),
+        ("face", _("Asked by"), [("", _("All")), *((face, face) for face in call_query.faces())]),
+        ("period", _("Period"), [("", PERIODS[""]), *((key, label) for key, label in PERIODS.items() if key)]),
     ]
 
 
@@ -169,15 +170,19 @@ def chart(source: str) -> Chart:
     found = call_query.hours(source)
     slowest = max((hour.p95_ms for hour in found), default=0)
     most = max((hour.failed for hour in found), default=0)
-    bars = []
+    bars: list[tuple[int, float, float, str]] = []
     for column, hour in enumerate(found):
         if hour.failed:
             height = max(2.0, hour.failed / most * HEIGHT)
-            description = f"{hour.begins.astimezone():%H:%M}: {hour.failed} of {hour.calls} failed"
+            begins = f"{hour.begins.astimezone():%H:%M}"
+            description = _("{time}: {failed} of {calls} failed", time=begins, failed=hour.failed, calls=hour.calls)
             bars.append((column * STEP + 1, HEIGHT - height, height, description))
     failed = sum(hour.failed for hour in found)
     total = sum(hour.calls for hour in found)
-    description = f"Last 24 hours: {total} calls, {failed} failed, slowest hour {slowest} ms."
+    description = _(
+        "Last 24 hours: {total} calls, {failed} failed, slowest hour {slowest} ms.",
+        total=total, failed=failed, slowest=slowest,
+    )  # fmt: skip
     late, median = _path([hour.p95_ms for hour in found], slowest), _path([hour.p50_ms for hour in found], slowest)
     return Chart(late, median, bars, slowest, most, description)
 

@@ -7,6 +7,7 @@ from typing import Any
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 
 from panel.core.errors import PanelError
+from panel.core.messages import _
 from panel.links import open_creates, open_updates
 from panel.storage.models import OpenCreate, OpenUpdate
 from panel.web.admin.audit import object_path
@@ -14,6 +15,9 @@ from panel.web.context import admitted, panel, visitor
 from panel.web.error_bodies import status_of
 
 bp = Blueprint("creates", __name__)
+
+UNDER_WAY = _("May be under way")
+"""The state of a row that cannot be settled yet."""
 
 
 @bp.get("/creates")
@@ -28,8 +32,8 @@ def link(create_id: int) -> Any:
     try:
         row = panel().links.settle_created(visitor(admitted(), "admin"), open_creates.find(create_id), typed)
     except PanelError as exc:
-        return _page(failed=create_id, typed=typed, message=str(exc)), status_of(exc)
-    flash(f"Linked {row.pointer.reference}.")
+        return _page(failed=create_id, typed=typed, message=exc.message), status_of(exc)
+    flash(_("Linked {reference}.", reference=row.pointer.reference))
     return redirect(url_for("admin.creates.index"), 303)
 
 
@@ -37,7 +41,7 @@ def link(create_id: int) -> Any:
 def absent(create_id: int) -> Any:
     """Say that a create made nothing. Its idempotency key is free again."""
     panel().links.settle_absent(visitor(admitted(), "admin"), open_creates.find(create_id))
-    flash("The create is settled: nothing was created.")
+    flash(_("The create is settled: nothing was created."))
     return redirect(url_for("admin.creates.index"), 303)
 
 
@@ -46,7 +50,7 @@ def settle_update(update_id: int) -> Any:
     """Say whether a change without a record was made."""
     is_made = request.form.get("value") == "changed"
     panel().links.settle_update(visitor(admitted(), "admin"), open_updates.find(update_id), is_made=is_made)
-    flash("The change is recorded." if is_made else "The change is settled: nothing was changed.")
+    flash(_("The change is recorded.") if is_made else _("The change is settled: nothing was changed."))
     return redirect(url_for("admin.creates.index"), 303)
 
 
@@ -54,18 +58,19 @@ def _page(**shown: Any) -> str:
     rows = [(opened, object_path(opened), _state(opened)) for opened in open_creates.all_open()]
     updates = [(opened, object_path(opened), _state_of_update(opened)) for opened in open_updates.all_open()]
     leaves = {leaf.id: leaf.descriptor for leaf in panel().registry.all()}
-    return render_template("admin/creates.html", rows=rows, updates=updates, leaves=leaves, **{"failed": None, **shown})
+    values = {"rows": rows, "updates": updates, "leaves": leaves, "under_way": UNDER_WAY, "failed": None, **shown}
+    return render_template("admin/creates.html", **values)
 
 
 def _state(opened: OpenCreate) -> str:
     if opened.reference:
-        return "Created, not linked"
+        return _("Created, not linked")
     if opened.is_unanswered:
-        return "No answer"
-    return "May be under way" if open_creates.is_under_way(opened) else "Cut off"
+        return _("No answer")
+    return UNDER_WAY if open_creates.is_under_way(opened) else _("Cut off")
 
 
 def _state_of_update(opened: OpenUpdate) -> str:
     if opened.is_made:
-        return "Changed, not recorded"
-    return "May be under way" if open_updates.is_under_way(opened) else "Cut off"
+        return _("Changed, not recorded")
+    return UNDER_WAY if open_updates.is_under_way(opened) else _("Cut off")

@@ -18,6 +18,7 @@ from werkzeug import Response
 from panel.accounts.embed_tokens import GRANTABLE, BadToken, Secret, unverified
 from panel.core.domain import ObjectRef
 from panel.core.errors import Conflict, InvalidInput
+from panel.core.messages import _
 from panel.storage.models import EmbedApp
 from panel.web.admin.snippets import LANGUAGES, SnippetRequest, snippet
 from panel.web.auth.session import own_path
@@ -62,9 +63,9 @@ def create() -> Page:
     try:
         created = panel().embed_apps.create(form.name, form.origins.split(), **limits, by=acting())
     except InvalidInput as exc:
-        return _index(form, errors={exc.field: str(exc)}), 422
+        return _index(form, errors={exc.field: exc.message}), 422
     except Conflict as exc:
-        return _index(form, errors={"name": str(exc)}), 409
+        return _index(form, errors={"name": exc.message}), 409
     return _index(created=created), 201
 
 
@@ -86,8 +87,8 @@ def change(app_id: str) -> Page:
     try:
         panel().embed_apps.set_origins(app, form.origins.split(), by=acting())
     except InvalidInput as exc:
-        return _app(app, form, errors={exc.field: str(exc)}), 422
-    flash(f"The origins of {app.name} are saved.")
+        return _app(app, form, errors={exc.field: exc.message}), 422
+    flash(_("The origins of {app} are saved.", app=app.name))
     return redirect(url_for(".edit", app_id=app.id), 303)
 
 
@@ -99,8 +100,8 @@ def limit(app_id: str) -> Page:
     try:
         panel().embed_apps.set_limits(app, lines(form.registers), form.integrations, by=acting())
     except InvalidInput as exc:
-        return _app(app, form, errors={exc.field: str(exc)}), 422
-    flash(f"The limits of {app.name} are saved.")
+        return _app(app, form, errors={exc.field: exc.message}), 422
+    flash(_("The limits of {app} are saved.", app=app.name))
     return redirect(url_for(".edit", app_id=app.id), 303)
 
 
@@ -114,7 +115,7 @@ def rotate(app_id: str) -> Page:
 def retire(app_id: str) -> Page:
     app = panel().embed_apps.get(app_id)
     panel().embed_apps.retire(app, by=acting())
-    flash(f"The old secret of {app.name} is retired: tokens signed with it are refused.")
+    flash(_("The old secret of {app} is retired: tokens signed with it are refused.", app=app.name))
     return redirect(url_for(".edit", app_id=app.id), 303)
 
 
@@ -126,7 +127,7 @@ def delete(app_id: str) -> Page:
         return render_template("admin/embedding_delete.html", app=app)
     name = app.name
     panel().embed_apps.remove(app, by=acting())
-    flash(f"The application {name} is deleted: its tokens are refused.")
+    flash(_("The application {app} is deleted: its tokens are refused.", app=name))
     return redirect(url_for(".index"), 303)
 
 
@@ -134,7 +135,8 @@ def delete(app_id: str) -> Page:
 def switch(app_id: str) -> Page:
     app, on = panel().embed_apps.get(app_id), request.form.get("value") == "on"
     panel().embed_apps.switch(app, on=on, by=acting())
-    flash(f"{app.name} is enabled and can show the tab." if on else f"{app.name} is disabled: its tokens are refused.")
+    done = _("{app} is enabled and can show the tab.") if on else _("{app} is disabled: its tokens are refused.")
+    flash(done.filled(app=app.name))
     return redirect(own_path(request.form.get("next"), url_for(".edit", app_id=app.id)), 303)
 
 
@@ -176,7 +178,7 @@ def _snippet(kid: str, errors: dict[str, str]) -> dict[str, Any]:
     try:
         requested = SnippetRequest(language or "python", register or "register", schema or "schema", can)
     except InvalidInput as exc:
-        errors[exc.field] = str(exc)
+        errors[exc.field] = exc.message
         return {"typed": typed, "code": "", "languages": LANGUAGES, "rights": tuple(GRANTABLE)}
     code = snippet(requested, kid=kid, panel_url=panel().config.public_url)
     return {"typed": typed, "code": code, "languages": LANGUAGES, "rights": tuple(GRANTABLE)}
@@ -200,19 +202,19 @@ def inspect_address(address: str) -> Inspection:
     try:
         parts = urlsplit(address) if "://" in address else None
     except ValueError:
-        return Inspection("This is not a valid address.")
+        return Inspection(_("This is not a valid address."))
     token = parse_qs(parts.query).get("token", [""])[0] if parts else address
     if not token:
-        return Inspection("The address contains no token: it must end in ?token=…")
+        return Inspection(_("The address contains no token: it must end in ?token=…"))
     try:
-        _, claims = unverified(token)
+        _header, claims = unverified(token)
     except BadToken as exc:
-        return Inspection(str(exc))
+        return Inspection(exc.message)
     text, lifetime = json.dumps(claims, indent=2, ensure_ascii=False), _lifetime(claims.get("exp"))
     try:
         granted = panel().embed_apps.verify(token)
     except BadToken as exc:
-        return Inspection(str(exc), claims=text, lifetime=lifetime)
+        return Inspection(exc.message, claims=text, lifetime=lifetime)
     refused = granted.outside or (_path_mismatch(parts.path, granted.object) if parts else "")
     return Inspection(refused, granted.app, text, lifetime, granted.origins)
 
@@ -221,12 +223,13 @@ def _lifetime(exp: object) -> str:
     if isinstance(exp, bool) or not isinstance(exp, int | float) or not abs(exp) < 10**12:
         return ""
     seconds = round(exp - time.time())
-    duration = f"{abs(seconds) // 60} min {abs(seconds) % 60} s"
-    return f"{duration} left" if seconds > 0 else f"expired {duration} ago"
+    minutes, rest = divmod(abs(seconds), 60)
+    left = _("{minutes} min {seconds} s left") if seconds > 0 else _("expired {minutes} min {seconds} s ago")
+    return left.filled(minutes=minutes, seconds=rest)
 
 
 def _path_mismatch(path: str, obj: ObjectRef) -> str:
     parts = parts_of(path.partition("/embed/")[2])[:3]
     if parts == [obj.register, obj.schema, obj.object_id]:
         return ""
-    return "The path and the token name different objects: register, schema and objectId of both must be equal."
+    return _("The path and the token name different objects: register, schema and objectId of both must be equal.")

@@ -8,6 +8,7 @@ from flask import Blueprint, flash, redirect, render_template, request, session,
 from werkzeug import Response
 
 from panel.core.errors import PanelError, ProviderUnavailable
+from panel.core.messages import _
 from panel.core.reasons import Cause
 from panel.sources.oauth import ConnectFailed, ConsentVisit
 from panel.web.auth.session import current_user
@@ -39,7 +40,7 @@ def callback() -> Page:
         source = panel().oauth.finish(visit, panel().resolver.config_of_id, caller, by=acting())
     except (ConnectFailed, ProviderUnavailable) as exc:
         return _failed(exc)
-    flash(f"The source “{source.slug}” is connected.")
+    flash(_("The source “{slug}” is connected.", slug=source.slug))
     # The connection test runs at once and shows whether the granted access is sufficient.
     session["test"] = source.slug
     return redirect(url_for("admin.sources.test_result", slug=source.slug), 303)
@@ -57,4 +58,4 @@ def _user_id() -> int:
 
 def _failed(exc: PanelError) -> tuple[str, int]:
     is_down = isinstance(exc, ProviderUnavailable) and exc.cause is not Cause.PROVIDER_AUTH
-    return render_template("admin/not_connected.html", sentence=str(exc)), 503 if is_down else 400
+    return render_template("admin/not_connected.html", sentence=exc.message), 503 if is_down else 400

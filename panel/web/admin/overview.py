@@ -8,6 +8,7 @@ from typing import Any
 from flask import flash, make_response, redirect, render_template, request, url_for
 from werkzeug import Response
 
+from panel.core.messages import _
 from panel.links import open_creates, open_updates
 from panel.logs import call_query
 from panel.web.admin.status import integration_statuses, last_checked
@@ -70,8 +71,8 @@ def connector() -> Page:
         return render_template("admin/connector.html", on=switches.connector_on(), locked_off=switches.locked_off)
     turn_on = request.form.get("value") == "on"
     if switches.locked_off:
-        flash("The setting PANEL_CONNECTOR_ENABLED of this server switches the connector off.", "warn")
+        flash(_("The setting PANEL_CONNECTOR_ENABLED of this server switches the connector off."), "warn")
     else:
         switches.set_connector(on=turn_on, by=acting())
-        flash("The connector is on." if turn_on else "The connector is off.")
+        flash(_("The connector is on.") if turn_on else _("The connector is off."))
     return redirect(url_for("admin.overview"), 303)

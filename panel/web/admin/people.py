@@ -7,6 +7,7 @@ from werkzeug import Response
 
 from panel.core.clock import now
 from panel.core.errors import Conflict, InvalidInput
+from panel.core.messages import _
 from panel.storage.models import User
 from panel.web.access_left import access_left
 from panel.web.admin.tokens import expiry
@@ -15,11 +16,16 @@ from panel.web.context import acting, panel
 bp = Blueprint("people", __name__, url_prefix="/people")
 
 ROLES = (
-    ("viewer", "Viewer", "sees linked items"),
-    ("editor", "Editor", "also links, creates, changes and unlinks"),
-    ("admin", "Administrator", "also manages sources, applications, tokens and people"),
+    ("viewer", _("Viewer"), _("sees linked items")),
+    ("editor", _("Editor"), _("also links, creates, changes and unlinks")),
+    ("admin", _("Administrator"), _("also manages sources, applications, tokens and people")),
 )
-ROLE_LABELS = {value: label for value, label, _ in ROLES}
+ROLE_LABELS = {value: label for value, label, _hint in ROLES}
+CHANGED = {
+    "viewer": _("{name} is viewer now."),
+    "editor": _("{name} is editor now."),
+    "admin": _("{name} is administrator now."),
+}
 
 Page = str | tuple[str, int] | Response
 
@@ -36,9 +42,9 @@ def create() -> Page:
     try:
         created = panel().people.invite(name, role=role, by=acting())
     except InvalidInput as exc:
-        return _index(name=name, role=role, errors={exc.field: str(exc)}), 422
+        return _index(name=name, role=role, errors={exc.field: exc.message}), 422
     except Conflict as exc:
-        return _index(name=name, role=role, errors={"name": str(exc)}), 409
+        return _index(name=name, role=role, errors={"name": exc.message}), 409
     return _index(created=created), 201
 
 
@@ -53,10 +59,10 @@ def change(user_id: int) -> Page:
     try:
         panel().people.set_role(user, role, by=acting())
     except InvalidInput as exc:
-        return _person(user, errors={exc.field: str(exc)}), 422
+        return _person(user, errors={exc.field: exc.message}), 422
     except Conflict as exc:
-        return _person(user, errors={"role": str(exc)}), 409
-    flash(f"{user.name} is {ROLE_LABELS[user.role].lower()} now.")
+        return _person(user, errors={"role": exc.message}), 409
+    flash(CHANGED[user.role].filled(name=user.name))
     return redirect(url_for(".index"), 303)
 
 
@@ -66,15 +72,13 @@ def switch(user_id: int) -> Page:
     try:
         panel().people.switch(user, on=on, by=acting())
     except Conflict as exc:
-        return _person(user, errors={"switch": str(exc)}), 409
+        return _person(user, errors={"switch": exc.message}), 409
     still_valid = "" if on else access_left(user.name)
-    flash(
-        f"{user.name} is enabled and can sign in again."
-        if on
-        else f"{user.name} is disabled and signed out everywhere."
-    )
+    done = _("{name} is enabled and can sign in again.") if on else _("{name} is disabled and signed out everywhere.")
+    flash(done.filled(name=user.name))
     if still_valid:
-        flash(f"Created by {user.name} and still valid: {still_valid}. Revoke them below.", "warn")
+        valid = _("Created by {name} and still valid: {items}. Revoke them below.", name=user.name, items=still_valid)
+        flash(valid, "warn")
         return redirect(url_for(".edit", user_id=user.id), 303)
     return redirect(url_for(".index"), 303)
 

@@ -9,6 +9,7 @@ from werkzeug import Response
 
 from panel.accounts.people import Throttled, principal_of
 from panel.core.errors import InvalidInput
+from panel.core.messages import _
 from panel.storage.models import User
 from panel.web.auth import resume_form
 from panel.web.auth.plain_http import address_to_sign_in
@@ -40,7 +41,7 @@ def sign_in() -> Page:
     except Throttled as exc:
         return _throttled(_sign_in_form(target, name=name, error=_throttle_message(exc), sealed=sealed), exc)
     if user is None:
-        wrong = "This name and password do not belong together."
+        wrong = _("This name and password do not belong together.")
         return _sign_in_form(target, name=name, error=wrong, sealed=sealed), 401
     begin_session(user)
     response = _after_sign_in(user, target or _first_page(user), resume_form.unseal(sealed))
@@ -68,7 +69,7 @@ def _sign_in_form(target: str, *, name: str = "", error: str = "", sealed: str =
 
 
 def _throttle_message(exc: Throttled) -> str:
-    return f"Too many wrong passwords. Try again in {wait_time(math.ceil(exc.retry_after))}."
+    return _("Too many wrong passwords. Try again in {time}.", time=wait_time(math.ceil(exc.retry_after)))
 
 
 def _throttled(page: str, exc: Throttled) -> Page:
@@ -111,7 +112,7 @@ def password() -> Page:
         return _password_form(user, target, exc), 422
     except Throttled as exc:
         return _throttled(_password_form(user, target, InvalidInput("current", _throttle_message(exc))), exc)
-    flash("Your password is changed. Your other sessions have ended.")
+    flash(_("Your password is changed. Your other sessions have ended."))
     return redirect(target, 303)
 
 
@@ -120,15 +121,15 @@ def _choose_password(user: User) -> None:
     new, repeated, people = request.form.get("password", ""), request.form.get("again", ""), panel().people
     current = request.form.get("current", "")
     if not user.must_choose and check_password(user.name, current, by=acting()) is None:
-        raise InvalidInput("current", "This is not your current password.")
+        raise InvalidInput("current", _("This is not your current password."))
     if new != repeated:
-        raise InvalidInput("again", "The two new passwords differ.")
+        raise InvalidInput("again", _("The two new passwords differ."))
     people.choose_password(user, new, by=acting())
     begin_session(user)
 
 
 def _password_form(user: User, target: str, error: InvalidInput | None = None) -> str:
-    errors = {error.field: str(error)} if error else {}
+    errors = {error.field: error.message} if error else {}
     sessions = [] if user.must_choose else open_sessions(user)
     return render_template(
         "admin/password.html", one_time=user.must_choose, target=target, errors=errors, sessions=sessions

@@ -9,6 +9,7 @@ from flask import render_template
 
 from panel.accounts.embed_tokens import GRANTABLE
 from panel.core.errors import InvalidInput
+from panel.core.messages import _
 from panel.core.text import checked_line
 from panel.web.object_paths import segment
 
@@ -26,11 +27,13 @@ class SnippetRequest:
 
     def __post_init__(self) -> None:
         if self.language not in LANGUAGES:
-            raise InvalidInput("language", f"The language must be one of {', '.join(LANGUAGES.values())}.")
-        for name in ("register", "schema"):
-            checked_line(name, getattr(self, name), 255, what=f"A {name}")
+            raise InvalidInput(
+                "language", _("The language must be one of {languages}.", languages=", ".join(LANGUAGES.values()))
+            )
+        for name, what in (("register", _("A register")), ("schema", _("A schema"))):
+            checked_line(name, getattr(self, name), 255, what=what)
         if not self.can or not set(self.can) <= GRANTABLE.keys():
-            raise InvalidInput("can", "Choose at least one.")
+            raise InvalidInput("can", _("Choose at least one."))
 
 
 def snippet(requested: SnippetRequest, *, kid: str, panel_url: str) -> str:

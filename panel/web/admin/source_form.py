@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from panel.core.errors import InvalidInput, PanelError, Rejected
+from panel.core.messages import _, labelled
 from panel.integrations.contract import Integration
 from panel.integrations.descriptor import Field, Preset
 from panel.sources import fields
@@ -15,11 +16,18 @@ from panel.sources.auth_fields import AUTH_SHAPES, AuthField
 from panel.sources.fields import Input, SourceField
 
 _OPTION = "options."
+_SECRET_WORDS: Mapping[str, str] = {
+    "Password": _("password"),
+    "Token": _("token"),
+    "Client secret": _("client secret"),
+    "API key": _("API key"),
+}
+"""The labels of our secrets inside a sentence. Those of other leaves are made from their labels."""
 GENERIC = (
-    Preset("none", "none", "None", hint="public content only"),
-    Preset("basic", "basic", "User name and password"),
-    Preset("token", "token", "Token", hint="bearer, or another header", secret_label="Token"),  # noqa: S106 (a label)
-    Preset("oauth2", "oauth2", "OAuth 2.0", secret_label="Client secret"),  # noqa: S106
+    Preset("none", "none", _("None"), hint=_("public content only")),
+    Preset("basic", "basic", _("User name and password"), secret_label=_("Password")),
+    Preset("token", "token", _("Token"), hint=_("bearer, or another header"), secret_label=_("Token")),
+    Preset("oauth2", "oauth2", "OAuth 2.0", secret_label=_("Client secret")),
 )
 
 
@@ -47,12 +55,12 @@ class SourceForm:
 
     @property
     def upstream(self) -> str:
-        return self.leaf.descriptor.upstream if self.leaf else "the upstream"
+        return self.leaf.descriptor.upstream if self.leaf else _("the upstream")
 
     def secret_word(self, preset: Preset | None = None) -> str:
         """The secret's label inside a sentence: ``password``, but ``API key``."""
         label = (preset or self.preset).secret_label
-        return label if label[:2].isupper() else label[:1].lower() + label[1:]
+        return _SECRET_WORDS.get(label) or (label if label[:2].isupper() else label[:1].lower() + label[1:])
 
     def keeps_secret(self, preset: Preset) -> bool:
         """Whether an empty secret field of this preset means "keep"."""
@@ -76,8 +84,8 @@ class SourceForm:
         offered = self.leaf.descriptor.options
         given = [*(self.stored["options"] if self.stored else ()), *_typed_options(self.text)]
         unknown = dict.fromkeys(name for name in given if name not in {option.name for option in offered})
-        help = f"{self.upstream} has no such option. Leave it empty to remove it."
-        return (*offered, *(Field(name, f"“{name}”", help=help) for name in unknown))
+        help = _("{upstream} has no such option. Leave it empty to remove it.", upstream=self.upstream)
+        return (*offered, *(Field(name, _("“{name}”", name=name), help=help) for name in unknown))
 
     # --- sign-in -----------------------------------------------------------------------------------------------------
 
@@ -115,9 +123,9 @@ class SourceForm:
         if isinstance(exc, Rejected):
             return {self._input_of(name): sentence for name, sentence in exc.fields.items()}
         if not isinstance(exc, InvalidInput):
-            return {"": str(exc)}
+            return {"": exc.message}
         name = self._input_of(exc.field)
-        return {name: str(exc).replace(f"“{exc.field}”", self.label_of(name)) if name else str(exc)}
+        return {name: labelled(exc.message, exc.field, self.label_of(name)) if name else exc.message}
 
     def _input_of(self, setting: str) -> str:
         """The name of the input for a setting; the sign-in settings are in the block of the chosen preset."""
@@ -288,9 +296,13 @@ def read_headers(text: str) -> dict[str, str]:
             continue
         name, colon, value = line.partition(":")
         if not colon:
-            raise InvalidInput("headers", f"Line {number} of the extra headers has no colon; write Name: value.")
+            raise InvalidInput(
+                "headers", _("Line {number} of the extra headers has no colon; write Name: value.", number=number)
+            )
         if name.strip().lower() in known:
-            raise InvalidInput("headers", f"Line {number} of the extra headers repeats {name.strip()}.")
+            raise InvalidInput(
+                "headers", _("Line {number} of the extra headers repeats {name}.", number=number, name=name.strip())
+            )
         known.add(name.strip().lower())
         headers[name.strip()] = value.strip()
     return headers

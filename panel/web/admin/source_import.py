@@ -9,12 +9,14 @@ from werkzeug import Response as AnyResponse
 
 from panel.config import PROJECT_ROOT
 from panel.core.errors import Conflict, InvalidInput, NotFound
+from panel.core.messages import _
 from panel.web.admin.import_form import without_secrets
 from panel.web.context import acting, panel
 
 bp = Blueprint("files", __name__)
 
 TEMPLATES = PROJECT_ROOT / "docs" / "templates"
+REPLACED = _("The source “{slug}” is replaced by the imported one.")
 
 
 def template_names() -> list[str]:
@@ -31,7 +33,7 @@ def attachment(text: str, name: str) -> Response:
 @bp.get("/sources/templates/<name>.yaml")
 def template(name: str) -> Response:
     if f"{name}.yaml" not in template_names():
-        raise NotFound("There is no such template.")
+        raise NotFound(_("There is no such template."))
     return attachment((TEMPLATES / f"{name}.yaml").read_text("utf-8"), f"{name}.yaml")
 
 
@@ -42,16 +44,17 @@ def load() -> str | tuple[str, int] | AnyResponse:
     upload = request.files.get("file")
     text: str | bytes = upload.read() if upload is not None and upload.filename else request.form.get("text", "")
     if not text.strip():
-        return _page(error=InvalidInput("file", "Choose a file or paste its text.")), 422
+        return _page(error=InvalidInput("file", _("Choose a file or paste its text."))), 422
     try:
         saved, notes = panel().sources.import_file(text, by=acting(), environ=_environment())
     except InvalidInput as exc:
         return _page(text, exc), 422
     except Conflict as exc:
-        return _page(text, InvalidInput("file", str(exc))), 409
+        return _page(text, InvalidInput("file", exc.message)), 409
     for line in (*saved.warnings, *notes):
         flash(line, "warn")
-    flash(f"The source “{saved.source.slug}” is {'imported' if saved.created else 'replaced by the imported one'}.")
+    done = _("The source “{slug}” is imported.") if saved.created else REPLACED
+    flash(done.filled(slug=saved.source.slug))
     return redirect(url_for("admin.sources.edit", slug=saved.source.slug), 303)
 
 

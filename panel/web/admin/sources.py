@@ -11,6 +11,7 @@ from werkzeug import Response as AnyResponse
 from panel.core.clock import now
 from panel.core.domain import ConnectionTest
 from panel.core.errors import Conflict, InvalidInput, NotFound, PanelError, Rejected
+from panel.core.messages import _, sentences
 from panel.integrations.contract import Integration
 from panel.logs import call_query
 from panel.sources.oauth import consent_origin
@@ -56,7 +57,8 @@ def _row(source: Source) -> tuple[Source, Integration | None, Usage, str]:
 def set_enabled(slug: str) -> Page:
     on = request.form.get("value") == "on"
     panel().sources.set_enabled(slug, on=on, by=acting())
-    flash(f"The source “{slug}” is switched {'on' if on else 'off'}.")
+    done = _("The source “{slug}” is switched on.") if on else _("The source “{slug}” is switched off.")
+    flash(done.filled(slug=slug))
     return redirect(url_for(".index"), 303)
 
 
@@ -81,7 +83,7 @@ def _form(slug: str) -> SourceForm:
     if source is not None:
         return stored_form(panel().sources.values(source), leaf, source.revision)
     if leaf is None:
-        raise NotFound(f"There is no source “{slug}”.")
+        raise NotFound(_("There is no source “{slug}”.", slug=slug))
     return empty_form(slug, leaf)
 
 
@@ -99,7 +101,7 @@ def _act(shown: SourceForm) -> Page:
         return _refused(form, exc)
     for warning in saved.warnings:
         flash(warning, "warn")
-    flash(f"The source “{saved.source.slug}” is saved.")
+    flash(_("The source “{slug}” is saved.", slug=saved.source.slug))
     return _run_test(saved.source.slug) if action == "save-and-test" else _back_to(saved.source.slug)
 
 
@@ -116,7 +118,7 @@ def _refused(form: SourceForm, exc: PanelError) -> Page:
     # The next save is made after reading this message, so it may replace the other change.
     form = replace(form, revision=source.revision if source is not None else None)
     if form.stored is not None:
-        exc = Conflict(f"{exc} Nothing of yours was saved. Save again to replace theirs.")
+        exc = Conflict(sentences(exc.message, _("Nothing of yours was saved. Save again to replace theirs.")))
     return _page(form.with_error(exc)), 409
 
 
@@ -180,7 +182,7 @@ def _address(slug: str, leaf: Integration | None, text: Any) -> Address:
     try:
         root, api = panel().sources.addresses(slug, location, options)
     except InvalidInput as exc:
-        return Address(error=str(exc))
+        return Address(error=exc.message)
     nouns = leaf.descriptor.noun_plural if leaf else ""
     return Address(api, root, nouns=nouns[:1].upper() + nouns[1:])
 
@@ -231,9 +233,9 @@ def instance(slug: str) -> Page:
     try:
         panel().connection_tests.accept_instance(slug, request.form.get("other_instance", ""), by=acting())
     except Conflict as exc:
-        flash(str(exc), "warn")
+        flash(exc.message, "warn")
         return _back_to(slug)
-    flash(f"The links lead into this {_form(slug).upstream} now.")
+    flash(_("The links lead into this {upstream} now.", upstream=_form(slug).upstream))
     return _back_to(slug)
 
 
@@ -253,5 +255,5 @@ def delete(slug: str) -> Page:
         leaf, usage = panel().registry.find(slug), panel().sources.usage(slug)
         return render_template("admin/source_delete.html", source=source, leaf=leaf, usage=usage)
     panel().sources.delete(slug, by=acting())
-    flash(f"The source “{slug}” is deleted. The links are kept.")
+    flash(_("The source “{slug}” is deleted. The links are kept.", slug=slug))
     return redirect(url_for(".index"), 303)

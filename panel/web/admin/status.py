@@ -11,6 +11,7 @@ from datetime import datetime
 
 from panel.core.domain import Problem
 from panel.core.health import AuthStatus, HealthStatus
+from panel.core.messages import _
 from panel.core.reasons import Cause, Reason
 from panel.integrations.contract import Integration
 from panel.services import Panel
@@ -40,6 +41,7 @@ class IntegrationStatus:
     check: SourceCheck | None
     usage: Usage
     origin: str
+    storage: str
     auth: Badge
     health: Badge
     notice: Notice | None = None
@@ -61,16 +63,18 @@ class IntegrationStatus:
 
 
 AUTH_BADGES = {
-    AuthStatus.CONFIGURED: ("Configured", "ok"),
-    AuthStatus.MISSING: ("Missing", "warn"),
-    AuthStatus.EXPIRED: ("Expired", "warn"),
-    AuthStatus.UNKNOWN: ("Unknown", "none"),
+    AuthStatus.CONFIGURED: (_("Configured"), "ok"),
+    AuthStatus.MISSING: (_("Missing"), "warn"),
+    AuthStatus.EXPIRED: (_("Expired"), "warn"),
+    AuthStatus.UNKNOWN: (_("Unknown"), "none"),
 }
 
+STORAGE = {"external": _("External")}
+
 HEALTH_BADGES = {
-    HealthStatus.OK: ("OK", "ok"),
-    HealthStatus.DEGRADED: ("Degraded", "warn"),
-    HealthStatus.UNAVAILABLE: ("Unavailable", "bad"),
+    HealthStatus.OK: (_("OK"), "ok"),
+    HealthStatus.DEGRADED: (_("Degraded"), "warn"),
+    HealthStatus.UNAVAILABLE: (_("Unavailable"), "bad"),
 }
 
 
@@ -92,7 +96,8 @@ def integration_status(panel: Panel, leaf: Integration) -> IntegrationStatus:
         source,
         check,
         usage,
-        origin="built in" if type(leaf).__module__.startswith("panel.") else type(leaf).__module__.partition(".")[0],
+        origin=_origin(leaf),
+        storage=STORAGE.get(leaf.descriptor.storage_strategy, leaf.descriptor.storage_strategy.capitalize()),
         auth=auth_badge(source, check, consent),
         health=health_badge(source, check, connector_on=panel.switches.connector_on()),
         notice=failure,
@@ -100,21 +105,27 @@ def integration_status(panel: Panel, leaf: Integration) -> IntegrationStatus:
     )
 
 
+def _origin(leaf: Integration) -> str:
+    """Where the leaf is from: this tree, or an installed package."""
+    package = type(leaf).__module__.partition(".")[0]
+    return _("built in") if package == "panel" else package
+
+
 def last_checked(rows: Sequence[IntegrationStatus]) -> datetime | None:
     return max((row.check.checked_at for row in rows if row.check is not None), default=None)
 
 
-NO_CONSENT = {AuthStatus.MISSING: "not connected yet", AuthStatus.EXPIRED: "connect again"}
+NO_CONSENT = {AuthStatus.MISSING: _("not connected yet"), AuthStatus.EXPIRED: _("connect again")}
 
 
 def auth_badge(source: Source | None, check: SourceCheck | None, consent: AuthStatus | None) -> Badge:
     """``consent`` is the stored status of the authorization code grant. It takes precedence over the checks."""
     if source is None:
-        return Badge("Missing", "none", "no source")
+        return Badge(_("Missing"), "none", _("no source"))
     if consent in NO_CONSENT:
         return Badge(*AUTH_BADGES[consent], NO_CONSENT[consent])
     if check is None:
-        return Badge("Unknown", "none", "not checked yet")
+        return Badge(_("Unknown"), "none", _("not checked yet"))
     word, severity = AUTH_BADGES[AuthStatus(check.auth_status)]
     reason = reason_of(check)
     refused = reason is not None and reason.cause is Cause.PROVIDER_AUTH
@@ -123,29 +134,29 @@ def auth_badge(source: Source | None, check: SourceCheck | None, consent: AuthSt
 
 def _auth_detail(source: Source, check: SourceCheck) -> str:
     if check.upstream_user:
-        return f"as {check.upstream_user}"
+        return _("as {name}", name=check.upstream_user)
     if source.auth_kind == "none":
-        return "without an account"
+        return _("without an account")
     reason = reason_of(check)
     return WORDS[reason].sign_in if reason is not None else ""
 
 
 def health_badge(source: Source | None, check: SourceCheck | None, *, connector_on: bool) -> Badge:
     if source is None:
-        return Badge("Not checked", "none")
+        return Badge(_("Not checked"), "none")
     if not connector_on:
-        return Badge("Not checked", "none", "the connector is off")
+        return Badge(_("Not checked"), "none", _("the connector is off"))
     if not source.enabled:
-        return Badge("Not checked", "none", "the source is switched off")
+        return Badge(_("Not checked"), "none", _("the source is switched off"))
     if check is None:
-        return Badge("Not checked", "none")
+        return Badge(_("Not checked"), "none")
     word, severity = HEALTH_BADGES[HealthStatus(check.status)]
     reason = reason_of(check)
     if reason is not None:
         return Badge(word, severity, WORDS[reason].short)
     if check.status == HealthStatus.DEGRADED:
-        return Badge(word, severity, "another instance")
-    return Badge(word, severity, f"{check.took_ms} ms" if check.took_ms else "")
+        return Badge(word, severity, _("another instance"))
+    return Badge(word, severity, _("{ms} ms", ms=check.took_ms) if check.took_ms else "")
 
 
 def _notice(
@@ -155,6 +166,6 @@ def _notice(
     reason = Reason.AUTHENTICATION_EXPIRED if consent in NO_CONSENT else reason_of(check) if check is not None else None
     if source is None or not source.enabled or reason is None:
         return None
-    message = "A setting of this source is not valid; test the connection to see which."
+    message = _("A setting of this source is not valid; test the connection to see which.")
     problem = Problem(reason, message, auth_status=consent)
     return notice(problem, leaf, admin=True, links=usage.links)

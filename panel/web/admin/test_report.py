@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from panel.core.domain import ConnectionTest, Problem, Step
+from panel.core.messages import _
 from panel.core.reasons import Cause
 from panel.web.admin.source_form import SourceForm
+from panel.web.formatting import duration
 from panel.web.notices import notice
 from panel.web.reason_words import WORDS, remedy_of, setting_name, words_of
 
@@ -41,12 +43,12 @@ class Report:
 
 
 FAILED = {
-    "address": "the address failed",
-    "tls": "TLS failed",
-    "http": "HTTP failed",
-    "product": "something else answers there",
-    "identity": "sign-in failed",
-    "reading": "reading failed",
+    "address": _("the address failed"),
+    "tls": _("TLS failed"),
+    "http": _("HTTP failed"),
+    "product": _("something else answers there"),
+    "identity": _("sign-in failed"),
+    "reading": _("reading failed"),
 }
 
 
@@ -59,31 +61,39 @@ def report(test: ConnectionTest, form: SourceForm) -> Report:
 def _duration(ms: int) -> str:
     if not ms:
         return ""
-    return f"{ms} ms in all" if ms < 1000 else f"{ms / 1000:.1f} s in all"
+    return _("{time} in all", time=duration(ms))
 
 
 def _headline(test: ConnectionTest) -> str:
     steps = [step for step in test.steps if not step.warns]
     passed, total = sum(step.ok is True for step in steps), len(steps)
     if test.ok:
-        return f"All {total} steps passed" + ("; another instance answers" if test.warning else "")
+        all_passed = (
+            _("All {total} steps passed; another instance answers") if test.warning else _("All {total} steps passed")
+        )
+        return all_passed.filled(total=total)
     if test.problem is not None and (untested := WORDS[test.problem.reason].untested):
         return untested
+    return _("{passed} of {total} steps passed; {failure}", passed=passed, total=total, failure=_failure(test))
+
+
+def _failure(test: ConnectionTest) -> str:
+    """What failed, in a few words."""
     if test.problem is not None and test.problem.cause is Cause.SOURCE_MISSING:
-        return f"{passed} of {total} steps passed; {words_of(test.problem).short}"
+        return words_of(test.problem).short
     failed = next((step.name for step in test.steps if step.ok is False), "")
-    return f"{passed} of {total} steps passed; {FAILED.get(failed, 'one failed')}"
+    return FAILED.get(failed) or _("one failed")
 
 
 def _step_view(step: Step, test: ConnectionTest, form: SourceForm) -> StepView:
     titles = {
-        "address": "Address",
-        "tls": "TLS",
-        "http": "HTTP",
-        "product": f"Is it {form.upstream}?",
-        "identity": "Who am I?",
-        "reading": "May I read?",
-        "instance": "Is it the same one?",
+        "address": _("Address"),
+        "tls": _("TLS"),
+        "http": _("HTTP"),
+        "product": _("Is it {upstream}?", upstream=form.upstream),
+        "identity": _("Who am I?"),
+        "reading": _("May I read?"),
+        "instance": _("Is it the same one?"),
     }
     title = titles.get(step.name, step.name)
     anchor = _anchor(step.field, form)
@@ -106,11 +116,11 @@ def _button(problem: Problem, form: SourceForm) -> str:
     is_usual = problem.setting == problem.reason.facts.field
     if not words or not is_usual or ("{secret}" in words and form.preset.auth == "none"):
         return _change_button(problem.setting)
-    return words.format(secret=form.secret_word())
+    return words.filled(secret=form.secret_word())
 
 
 def _change_button(setting: str) -> str:
-    return f"Change {setting_name(setting)}"
+    return _("Change {setting}", setting=setting_name(setting))
 
 
 def _anchor(setting: str, form: SourceForm) -> str:

@@ -10,6 +10,7 @@ from werkzeug import Response
 from panel.accounts.api_tokens import TokenRequest
 from panel.core.clock import now
 from panel.core.errors import InvalidInput
+from panel.core.messages import _
 from panel.storage.models import ApiToken
 from panel.web.auth.session import own_path
 from panel.web.context import acting, panel
@@ -22,9 +23,9 @@ ADMIN_DAYS = 90
 """How long an admin token from this page lasts if no number of days is given. The console states its own."""
 
 SCOPES = (
-    ("read", "Read", "see linked items"),
-    ("write", "Write", "also search, link, create, change and unlink"),
-    ("admin", "Admin", "also manage sources and their settings"),
+    ("read", _("Read"), _("see linked items")),
+    ("write", _("Write"), _("also search, link, create, change and unlink")),
+    ("admin", _("Admin"), _("also manage sources and their settings")),
 )
 
 
@@ -48,7 +49,7 @@ class TokenForm:
         """The parsed values. Raises InvalidInput."""
         days = self.days.strip()
         if days and not (days.isascii() and days.isdigit() and len(days) < 9):
-            raise InvalidInput("days", "Write a whole number of days, or leave it empty.")
+            raise InvalidInput("days", _("Write a whole number of days, or leave it empty."))
         usual = ADMIN_DAYS if self.scope == "admin" else None
         return TokenRequest(
             self.name, self.scope, int(days) if days else usual, lines(self.registers), self.integrations
@@ -67,7 +68,7 @@ def create() -> tuple[str, int]:
     try:
         token = panel().api_tokens.create_token(form.request, by=acting())
     except InvalidInput as exc:
-        return _page(form, errors={exc.field: str(exc)}), 422
+        return _page(form, errors={exc.field: exc.message}), 422
     return _page(created=(form.name.strip(), token)), 201
 
 
@@ -81,14 +82,15 @@ def revoke(token_id: int) -> Response:
     token = panel().api_tokens.token(token_id)
     name = token.name
     panel().api_tokens.revoke_token(token, by=acting())
-    flash(f"The token “{name}” is revoked.")
+    flash(_("The token “{name}” is revoked.", name=name))
     return redirect(own_path(request.form.get("next"), url_for(".index")), 303)
 
 
 def expiry(token: ApiToken) -> str:
     if token.expires_at is None:
-        return "never"
-    return f"expired {day(token.expires_at)}" if token.expires_at <= now() else day(token.expires_at)
+        return _("never")
+    ends = day(token.expires_at)
+    return _("expired {day}", day=ends) if token.expires_at <= now() else ends
 
 
 def _page(

@@ -6,12 +6,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from panel.connector import Breaker, Rate, Traffic
+from panel.core.messages import _, _n
 from panel.logs import call_query
 from panel.logs.call_query import Outcomes
 from panel.services import Panel
 from panel.storage.models import Source
 from panel.web.admin.status import Badge
-from panel.web.formatting import counted, second
+from panel.web.formatting import second
+
+PERIODS = {
+    "second": _("this second"),
+    "minute": _("this minute"),
+    "hour": _("this hour"),
+    "day": _("this day"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +41,7 @@ def flows(panel: Panel, sources: Sequence[Source]) -> list[Flow]:
             source,
             breaker(source, traffic, connector_on=on),
             budget(source, traffic),
-            f"{traffic.slots} of {source.max_concurrency}",
+            _("{slots} of {most}", slots=traffic.slots, most=source.max_concurrency),
             known.get(source.slug, Outcomes()),
         )
         for source, traffic in zip(sources, panel.sources.traffic(sources), strict=True)
@@ -43,23 +51,27 @@ def flows(panel: Panel, sources: Sequence[Source]) -> list[Flow]:
 def breaker(source: Source, traffic: Traffic, *, connector_on: bool) -> Badge:
     """The state of the circuit breaker."""
     if not connector_on:
-        return Badge("Not called", "none", "the connector is off")
+        return Badge(_("Not called"), "none", _("the connector is off"))
     if not source.enabled:
-        return Badge("Not called", "none", "the source is switched off")
-    failed = counted(traffic.failures, "failure", "failures")
+        return Badge(_("Not called"), "none", _("the source is switched off"))
+    in_a_row = _n("{n} failure in a row", "{n} failures in a row", traffic.failures)
     if traffic.breaker is Breaker.OPEN and traffic.until is not None:
-        return Badge(f"Open until {second(traffic.until)}", "bad", f"{failed} in a row")
+        return Badge(_("Open until {time}", time=second(traffic.until)), "bad", in_a_row)
     if traffic.breaker is Breaker.HALF_OPEN:
-        return Badge("Probing", "warn", f"one test call, after {failed}")
-    return Badge("Closed", "ok", f"{failed} in a row" if traffic.failures else "calls go out")
+        return Badge(
+            _("Probing"),
+            "warn",
+            _n("one test call, after {n} failure", "one test call, after {n} failures", traffic.failures),
+        )
+    return Badge(_("Closed"), "ok", in_a_row if traffic.failures else _("calls go out"))
 
 
 def budget(source: Source, traffic: Traffic) -> Badge:
     """The calls that the rate limit allows now, or the end of the wait that the upstream requested."""
     if traffic.held_until is not None:
-        return Badge(f"Held until {second(traffic.held_until)}", "warn", "requested by the upstream")
+        return Badge(_("Held until {time}", time=second(traffic.held_until)), "warn", _("requested by the upstream"))
     rate = Rate.of(source.rate_limit)
     if rate is None:
-        return Badge("No limit", "none")
-    period = source.rate_limit.partition("/")[2]
-    return Badge(f"{traffic.left:,} of {rate.count:,} left", "ok" if traffic.left else "warn", f"this {period}")
+        return Badge(_("No limit"), "none")
+    left = _("{left} of {most} left", left=f"{traffic.left:,}", most=f"{rate.count:,}")
+    return Badge(left, "ok" if traffic.left else "warn", PERIODS[source.rate_limit.partition("/")[2]])

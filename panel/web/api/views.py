@@ -13,6 +13,7 @@ from werkzeug.exceptions import HTTPException
 from panel.accounts.principal import Action
 from panel.core.domain import ConnectionTest, Listing, ObjectRef, Step
 from panel.core.errors import InvalidInput, NotFound, ProviderUnavailable
+from panel.core.messages import _
 from panel.core.text import refuse_surrogates
 from panel.core.version import VERSION
 from panel.integrations.contract import Integration
@@ -61,9 +62,9 @@ def _payload() -> dict[str, Any]:
     try:
         body = request.get_json(force=True)
     except (HTTPException, RecursionError):
-        raise InvalidInput("body", "The body is not readable JSON.") from None
+        raise InvalidInput("body", _("The body is not readable JSON.")) from None
     if not isinstance(body, dict):
-        raise InvalidInput("body", "The body must be a JSON object.")
+        raise InvalidInput("body", _("The body must be a JSON object."))
     refuse_surrogates(body, field="body")
     return body
 
@@ -156,7 +157,7 @@ def _update(register: str, schema: str, object_id: str, integration: str, entity
 def _follow(who: Visitor, leaf: Integration, obj: ObjectRef, entity_id: str, payload: dict[str, Any]) -> Response:
     """Point the link of a moved item to its new place."""
     if any(field.name in payload for field in leaf.descriptor.update):
-        raise InvalidInput("reference", "“reference” points the link elsewhere: give it without fields to change.")
+        raise InvalidInput("reference", _("“reference” points the link elsewhere: give it without fields to change."))
     text = reference_in(leaf, payload)
     return jsonify(row_json(leaf, panel().moves.follow(who, leaf.id, obj, entity_id, text)))
 
@@ -169,7 +170,7 @@ def _unlink(register: str, schema: str, object_id: str, integration: str, entity
 def _older(integration: str) -> str:
     """The integration of an older path. Raises NotFound: these paths match any word in its place."""
     if panel().registry.find(integration) is None:
-        raise NotFound("There is nothing at this address.")
+        raise NotFound(_("There is nothing at this address."))
     return integration
 
 

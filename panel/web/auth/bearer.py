@@ -6,6 +6,7 @@ from flask import Response, request
 
 from panel.accounts.embed_tokens import BadToken, EmbedGrant
 from panel.core.errors import PanelError
+from panel.core.messages import _
 from panel.web.context import panel
 from panel.web.error_bodies import json_error
 
@@ -25,7 +26,7 @@ def verify_embed_token(token: str) -> EmbedGrant:
     try:
         return panel().embed_apps.verify(token)
     except BadToken:
-        raise Unauthorized("This token is not valid.") from None
+        raise Unauthorized(_("This token is not valid.")) from None
 
 
 def unauthorized(exc: Unauthorized) -> Response:

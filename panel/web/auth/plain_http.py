@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from flask import request
 
+from panel.core.messages import _
 from panel.web.auth.same_origin import LOOPBACK
 from panel.web.context import panel
 
@@ -25,7 +26,9 @@ def address_to_sign_in() -> str:
 def cannot_sign_in() -> str:
     """Why a browser cannot sign in here; "" if it can."""
     address = address_to_sign_in()
-    return f"This page was opened over plain http, where signing in cannot work. Open {address}." if address else ""
+    if not address:
+        return ""
+    return _("This page was opened over plain http, where signing in cannot work. Open {address}.", address=address)
 
 
 def _is_plain() -> bool:

@@ -17,6 +17,7 @@ from panel.accounts.people import principal_of
 from panel.accounts.principal import CHANGING, SEARCHING, Action, Principal, Right
 from panel.core.domain import ObjectRef
 from panel.core.errors import Forbidden, InvalidInput
+from panel.core.messages import _
 from panel.web.auth.bearer import Unauthorized, presented, verify_embed_token
 from panel.web.auth.session import PasswordNeeded, SignInNeeded, current_user
 from panel.web.context import panel, revision
@@ -241,21 +242,21 @@ def _authenticate(rule: Rule) -> Principal:
     if token:
         return _by_token(token, rule)
     if current_user() is None or rule.proofs == {Proof.EMBED}:
-        raise Unauthorized("This needs a token." if rule.proofs == {Proof.EMBED} else _NEEDS_BEARER)
+        raise Unauthorized(_("This needs a token.") if rule.proofs == {Proof.EMBED} else _NEEDS_BEARER)
     if Proof.SESSION not in rule.proofs:
-        raise Unauthorized("A browser session does not write here; use a token.")
+        raise Unauthorized(_("A browser session does not write here; use a token."))
     return _by_session(rule)
 
 
-_NEEDS_BEARER = "This needs a token: Authorization: Bearer …"
+_NEEDS_BEARER = _("This needs a token: Authorization: Bearer …")
 
 
 def _by_session(rule: Rule) -> Principal:
     user = current_user(active=not rule.background)
     if user is None:
-        raise SignInNeeded("Sign in first.")
+        raise SignInNeeded(_("Sign in first."))
     if user.must_choose and not rule.chooses_password:
-        raise PasswordNeeded("Choose a password first.")
+        raise PasswordNeeded(_("Choose a password first."))
     return principal_of(user)
 
 
@@ -265,7 +266,7 @@ def _by_token(token: str, rule: Rule) -> Principal:
         return found
     g.embed_grant = grant = verify_embed_token(token)
     if Proof.EMBED not in rule.proofs:
-        raise Forbidden("This needs an API token.")
+        raise Forbidden(_("This needs an API token."))
     return grant.principal
 
 

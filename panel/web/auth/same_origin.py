@@ -17,6 +17,7 @@ from werkzeug.routing import RequestRedirect
 
 from panel.config import Config
 from panel.connector import origin_of
+from panel.core.messages import _
 from panel.web.context import panel, wants_json
 from panel.web.error_bodies import plain_body
 
@@ -24,11 +25,11 @@ LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 CROSS_SITE = frozenset({"cross-site", "same-site"})
 
-UNKNOWN_HOST = "This panel does not answer under this host name. Its address is set by PANEL_PUBLIC_URL."
+UNKNOWN_HOST = _("This panel does not answer under this host name. Its address is set by PANEL_PUBLIC_URL.")
 
 
 class CrossSiteRequest(Forbidden):
-    description = "This was sent by a page of another site. Nothing was done."
+    description = _("This was sent by a page of another site. Nothing was done.")
 
 
 def install(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 from flask import Flask, Request, current_app, g, request, session
@@ -15,8 +16,8 @@ from panel.core.errors import Forbidden, PanelError
 from panel.logs.audit import Actor
 from panel.storage.models import User
 from panel.web import object_paths
-from panel.web.auth import proxies
-from panel.web.auth.browser_name import browser_name
+from panel.web.auth import proxies, session_messages
+from panel.web.auth.browser_name import browser_name, browser_words
 from panel.web.context import panel, request_id
 from panel.web.log_lines import note_failed_sign_in
 
@@ -27,6 +28,8 @@ DEVICE_S = 180 * 24 * 3600
 
 class CookieSessions(SecureCookieSessionInterface):
     """Opens the session of a request. Programs send no cookie, and then there is no signature to check."""
+
+    serializer = session_messages.serializer()
 
     def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
         has_cookie = self.get_cookie_name(app) in request.cookies
@@ -71,7 +74,8 @@ def end_all_sessions(user: User) -> None:
 
 def open_sessions(user: User) -> list[OpenSession]:
     """The sessions of a person, this one among them."""
-    return panel().people.sessions(user, session.get(PROOF, ""))
+    found = panel().people.sessions(user, session.get(PROOF, ""))
+    return [replace(one, browser=browser_words(one.browser)) for one in found]
 
 
 def _forget(by: Actor | None = None) -> None:

@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from panel.core.domain import ObjectRef
 from panel.core.errors import Forbidden, InvalidInput, NotFound, PanelError
+from panel.core.messages import _
 from panel.core.text import refuse_surrogates
 from panel.core.text_limits import REFERENCE_LENGTH, refuse_longer
 from panel.integrations.contract import Integration
@@ -75,11 +76,11 @@ def _named(arguments: Mapping[str, Any]) -> str:
 
 def _act(who: Visitor, tool: str, arguments: Mapping[str, Any]) -> Body:
     if not is_tool_name(tool, panel().config.mcp_tool_name):
-        raise NotFound(f"There is no tool of this name. It is called {panel().config.mcp_tool_name}.")
+        raise NotFound(_("There is no tool of this name. It is called {tool}.", tool=panel().config.mcp_tool_name))
     call = ToolCall(who, arguments)
     action = call.text("action")
     if action not in _ACTIONS:
-        raise InvalidInput("action", f"“action” must be one of {', '.join(ACTIONS)}.")
+        raise InvalidInput("action", _("“{name}” must be one of {known}.", name="action", known=", ".join(ACTIONS)))
     call.who.principal.require(TOOL[action])
     return _ACTIONS[action](call)
 
@@ -93,12 +94,14 @@ class ToolCall:
         self._arguments = {name: value for name, value in arguments.items() if value is not None}
         for name in self._arguments:
             if name not in ARGUMENTS:
-                raise InvalidInput(name[:100], f"There is no argument of this name. There are {', '.join(ARGUMENTS)}.")
+                raise InvalidInput(
+                    name[:100], _("There is no argument of this name. There are {known}.", known=", ".join(ARGUMENTS))
+                )
 
     def text(self, name: str) -> str:
         value = self._arguments.get(name)
         if value is None or value == "":
-            raise InvalidInput(name, f"“{name}” is missing.")
+            raise InvalidInput(name, _("“{name}” is missing.", name=name))
         return _text(name, value)
 
     def optional(self, name: str) -> str:
@@ -107,7 +110,7 @@ class ToolCall:
     def mapping(self, name: str) -> dict[str, Any]:
         value = self._arguments.get(name, {})
         if not isinstance(value, dict):
-            raise InvalidInput(name, f"“{name}” must be an object.")
+            raise InvalidInput(name, _("“{name}” must be an object.", name=name))
         return value
 
     @property
@@ -134,14 +137,14 @@ class ToolCall:
     @property
     def payload(self) -> dict[str, Any]:
         if "payload" not in self._arguments:
-            raise InvalidInput("payload", "“payload” is missing.")
+            raise InvalidInput("payload", _("“{name}” is missing.", name="payload"))
         return self.mapping("payload")
 
     @property
     def is_dry_run(self) -> bool:
         value = self._arguments.get("dryRun", False)
         if not isinstance(value, bool):
-            raise InvalidInput("dryRun", "“dryRun” must be true or false.")
+            raise InvalidInput("dryRun", _("“{name}” must be true or false.", name="dryRun"))
         return value
 
 
@@ -158,7 +161,7 @@ def _text(name: str, value: Any) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     if not isinstance(value, str):
-        raise InvalidInput(name, f"“{name}” must be text.")
+        raise InvalidInput(name, _("“{name}” must be text.", name=name))
     return value
 
 

@@ -16,6 +16,7 @@ from panel.accounts.principal import WRITING, Action, Principal
 from panel.config import Config
 from panel.core.errors import NotSupported
 from panel.core.extras import missing
+from panel.core.messages import _
 from panel.core.version import VERSION
 from panel.web.auth.bearer import Unauthorized, unauthorized
 from panel.web.auth.same_origin import canonical_host
@@ -44,7 +45,7 @@ _PASSED_HEADERS = ("accept", "content-type", "host", "mcp-", "origin")
 def _require_sdk() -> None:
     """Raises NotSupported, with the name of the extra, when the SDK is not installed."""
     if problem := missing("mcp", "mcp"):
-        raise NotSupported(f"MCP {problem}.")
+        raise NotSupported(_("MCP {problem}.", problem=problem))
 
 
 # --- the tool --------------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from flask import Response, redirect, request
 
 from panel.core.domain import Row
 from panel.core.errors import InvalidInput, NotFound, NotRecorded, PanelError, ProviderUnavailable
+from panel.core.messages import _, sentences
 from panel.integrations.contract import Integration
 from panel.storage.engine import STORAGE_FAILURES
 from panel.web.context import panel
@@ -27,9 +28,9 @@ from panel.web.tab.forms import (
     incomplete,
     inputs,
     missing,
+    not_created_for_storage,
     prefilled,
     searched,
-    storage_failed,
     typed,
     why_not_created,
 )
@@ -65,7 +66,7 @@ def new_fields(integration: str) -> Response:
         drawn = inputs(here, leaf, dependent, known, {})
     except PanelError as exc:
         unasked = create_form(here, leaf, known, ask=False).inputs
-        drawn = [replace(one, error=str(exc)) for one in unasked if one.field in dependent]
+        drawn = [replace(one, error=exc.message) for one in unasked if one.field in dependent]
     return show_part(here, "tab/_fields.html", leaf, inputs=drawn)
 
 
@@ -76,7 +77,7 @@ def new_choices(integration: str) -> Response:
     name = request.args.get("field", "")
     field = next((one for one in leaf.descriptor.create if one.name == name), None)
     if field is None:
-        raise NotFound("This form has no such field.")
+        raise NotFound(_("This form has no such field."))
     values = {**typed(leaf.descriptor.create, request.args), **searched(leaf.descriptor.create, request.args)}
     if field.kind == "suggest":
         values[f"{SEARCH}{name}"] = search_text(name, values[name], SEARCH_LENGTH)
@@ -102,12 +103,14 @@ def create(integration: str) -> Any:
         row = panel().links.create(here.visitor, leaf.id, here.object, given, key=key or None)
     except STORAGE_FAILURES as exc:
         roll_back(exc)
-        form = _form_again(here, leaf, values, {}, storage_failed("created", exc), key)
+        form = _form_again(here, leaf, values, {}, not_created_for_storage(exc), key)
         return with_wait(_create_page(here, leaf, form, status=503), exc)
     except PanelError as exc:
         with told_anyway(exc):
             return _not_created(here, leaf, values, key, exc)
-    with told_anyway(NotRecorded(f"The {leaf.descriptor.noun} was created and linked. {NO_LIST}")):
+    with told_anyway(
+        NotRecorded(sentences(_("The {noun} was created and linked.", noun=leaf.descriptor.noun), NO_LIST))
+    ):
         return _created(here, leaf, row)
 
 
@@ -115,7 +118,7 @@ def _creator(integration: str) -> tuple[Visit, Integration]:
     """The visit and the leaf. Raises NotFound for a leaf without create."""
     here, leaf = visit(), panel().registry.get(integration)
     if not leaf.descriptor.create:
-        raise NotFound(f"Nothing can be created in {leaf.descriptor.upstream} from here.")
+        raise NotFound(_("Nothing can be created in {upstream} from here.", upstream=leaf.descriptor.upstream))
     return here, leaf
 
 
@@ -126,7 +129,7 @@ def _created(here: Visit, leaf: Integration, row: Row) -> Any:
         return redirect(f"{here.url('listing', integration=leaf.id, linked=reference)}#row-{row_key(reference)}", 303)
     title = row_view(here, leaf, row).title
     headers = {"HX-Push-Url": here.url("listing", integration=leaf.id)} if here.keeps_history else {}
-    banner = Banner("Created and linked", title, remarks=remarks)
+    banner = Banner(_("Created and linked {title}"), title, remarks=remarks)
     return show_list(
         here, leaf, fresh=(reference,), banner=banner, focus=f"title-{row_key(reference)}", headers=headers
     )

@@ -9,6 +9,7 @@ from typing import Any
 from flask import Response, redirect, request
 
 from panel.core.errors import ChangedUpstream, InvalidInput, NotFound, NotRecorded, PanelError
+from panel.core.messages import _, sentences
 from panel.integrations.contract import Integration
 from panel.storage.engine import STORAGE_FAILURES
 from panel.web.context import panel
@@ -25,7 +26,7 @@ from panel.web.tab.forms import (
     changes,
     edit_conflicts,
     edit_form,
-    storage_failed,
+    not_changed_for_storage,
     typed,
     what_changed,
     why_not_changed,
@@ -53,7 +54,7 @@ def update(integration: str, reference: str) -> Any:
     here, leaf = _editor(integration)
     changed, asked = dict(changes(leaf, request.form)), submitted_asked(request.form)
     if not changed and not asked:
-        return _updated(here, leaf, reference, Banner("Nothing was changed."))
+        return _updated(here, leaf, reference, Banner(_("Nothing was changed.")))
     lock = request.form.get("lockVersion", "")
     sent = {**changed, **({"lockVersion": lock} if lock else {})}
     try:
@@ -63,11 +64,13 @@ def update(integration: str, reference: str) -> Any:
         return _edit_conflict(here, leaf, reference, changed, asked)
     except STORAGE_FAILURES as exc:
         roll_back(exc)
-        return with_wait(_edit_again(here, leaf, reference, storage_failed("changed", exc), {}, 503), exc)
+        return with_wait(_edit_again(here, leaf, reference, not_changed_for_storage(exc), {}, 503), exc)
     except PanelError as exc:
         with told_anyway(exc):
             return _not_updated(here, leaf, reference, exc)
-    with told_anyway(NotRecorded(f"The change was made in {leaf.descriptor.upstream}. {NO_LIST}")):
+    with told_anyway(
+        NotRecorded(sentences(_("The change was made in {upstream}.", upstream=leaf.descriptor.upstream), NO_LIST))
+    ):
         return _updated(here, leaf, reference, Banner(what_changed(leaf, row, request.form, changed)))
 
 
@@ -75,7 +78,7 @@ def _editor(integration: str) -> tuple[Visit, Integration]:
     """The visit and the leaf. Raises NotFound for a leaf without update."""
     here, leaf = visit(), panel().registry.get(integration)
     if not leaf.descriptor.update:
-        raise NotFound(f"{leaf.descriptor.upstream} cannot be changed from here.")
+        raise NotFound(_("{upstream} cannot be changed from here.", upstream=leaf.descriptor.upstream))
     return here, leaf
 
 
@@ -127,7 +130,7 @@ def _edit_again(
 
 
 def _edit_refused(here: Visit, leaf: Integration, reference: str, exc: PanelError) -> Response:
-    form_errors, _ = why_not_changed(here, leaf, exc)
+    form_errors = why_not_changed(here, leaf, exc)[0]
     return _edit_page(here, leaf, reference, None, form_errors=form_errors, status=status_of(exc))
 
 

@@ -6,6 +6,7 @@ import json
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import reduce
 
 from panel.core.domain import Choice, Choices, Row
 from panel.core.errors import (
@@ -20,6 +21,7 @@ from panel.core.errors import (
     Uncertain,
     WrongInstance,
 )
+from panel.core.messages import Message, _, _n, sentences
 from panel.core.text_limits import FIELD_LENGTH
 from panel.integrations.contract import Integration
 from panel.integrations.descriptor import Field
@@ -29,6 +31,16 @@ from panel.web.parsing import SEARCH_LENGTH
 from panel.web.storage_words import storage_text
 from panel.web.tab.view_models import problem_view
 from panel.web.tab.visit import Visit
+
+_NOTHING_CREATED = _("Nothing was created.")
+_NOTHING_CHANGED = _("Nothing was changed.")
+_NOT_YET = _("This cannot be created yet")
+
+
+def joined(texts: Iterable[str]) -> str:
+    """``Tested and Noor V.``; "" without a text."""
+    texts = list(texts)
+    return reduce(lambda one, other: _("{one} and {other}", one=one, other=other), texts) if texts else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +65,15 @@ class Input:
     @property
     def name(self) -> str:
         return self.field.name
+
+    @property
+    def label(self) -> str:
+        """The label, which the panel translates unless it is the upstream's own text."""
+        return self.field.label if self.asked else _(self.field.label)
+
+    @property
+    def help(self) -> str:
+        return self.field.help if self.asked else _(self.field.help)
 
     @property
     def asked(self) -> bool:
@@ -105,13 +126,16 @@ def filled(fields: Iterable[Field], values: Mapping[str, str]) -> dict[str, str]
 
 def missing(fields: Iterable[Field], values: Mapping[str, str]) -> dict[str, str]:
     """The errors of all fields that are empty or too long, by field name."""
-    errors = {}
+    errors: dict[str, str] = {}
     for field_ in fields:
         value = values.get(field_.name, "")
         if field_.required and not value.strip():
-            errors[field_.name] = f"{field_.label} is missing."
+            errors[field_.name] = _("{label} is missing.", label=_(field_.label))
         elif len(value) > (longest := field_.max_length or FIELD_LENGTH):
-            errors[field_.name] = f"{field_.label} has at most {longest:,} characters."
+            label = _(field_.label)
+            errors[field_.name] = _n(
+                "{label} has at most {n} character.", "{label} has at most {n} characters.", longest, label=label
+            )
     return errors
 
 
@@ -151,7 +175,7 @@ def _choices(
 
 
 def _first_sentence(exc: Rejected | InvalidInput) -> str:
-    return next(iter(exc.fields.values()), str(exc)) if isinstance(exc, Rejected) else str(exc)
+    return next(iter(exc.fields.values()), exc.message) if isinstance(exc, Rejected) else exc.message
 
 
 # --- fields that the upstream asks for -------------------------------------------------------------------------------
@@ -189,7 +213,7 @@ class CreateForm:
 
     @property
     def labels(self) -> dict[str, str]:
-        return {one.name: one.field.label for one in self.inputs}
+        return {one.name: one.label for one in self.inputs}
 
     @property
     def title(self) -> str:
@@ -199,7 +223,7 @@ class CreateForm:
     @property
     def waiting_label(self) -> str:
         """The fields whose choices depend on another field, in the plural: ``types``."""
-        return " and ".join(f"{one.field.label.lower()}s" for one in self.inputs if one.field.depends_on)
+        return joined(f"{one.field.label.lower()}s" for one in self.inputs if one.field.depends_on)
 
 
 def create_form(
@@ -250,40 +274,45 @@ def why_not_created(
     visit: Visit, leaf: Integration, exc: PanelError, asked: Sequence[Input] = ()
 ) -> tuple[FormErrors, dict[str, str]]:
     """The summary of a refused create form, and the messages for its fields."""
-    upstream = leaf.descriptor.upstream
+    not_accepted = _("{upstream} did not accept this", upstream=leaf.descriptor.upstream)
     names = {one.name for one in leaf.descriptor.create} | {one.name for one in asked}
     if isinstance(exc, Uncertain) or (isinstance(exc, Conflict) and not isinstance(exc, AlreadyExists | WrongInstance)):
-        title = "We cannot tell whether it was created."
-        return FormErrors(title, "Check before trying again.", uncertain=True), {}
+        title = _("We cannot tell whether it was created.")
+        return FormErrors(title, _("Check before trying again."), uncertain=True), {}
     if isinstance(exc, Rejected):
-        return _refused(f"{upstream} did not accept this", _by_input(exc.fields, asked), names, str(exc))
+        return _refused(not_accepted, _by_input(exc.fields, asked), names, exc.message)
     if isinstance(exc, InvalidInput):
-        return _refused("This cannot be created yet", {exc.field: str(exc)}, names, "")
+        return _refused(_NOT_YET, {exc.field: exc.message}, names, "")
     if isinstance(exc, ProviderUnavailable):
         found = problem_view(visit, leaf, exc)
-        return FormErrors(found.title, f"{found.text} Nothing was created.", notice=found.notice), {}
+        return FormErrors(found.title, sentences(found.text, _NOTHING_CREATED), notice=found.notice), {}
     if isinstance(exc, NotRecorded):
-        return FormErrors("This was created, but not linked", str(exc)), {}
+        return FormErrors(_("This was created, but not linked"), exc.message), {}
     if isinstance(exc, Forbidden | AlreadyExists):
-        return FormErrors(f"{upstream} did not accept this", f"{exc} Nothing was created."), {}
-    return FormErrors("This was not created", str(exc)), {}
+        return FormErrors(not_accepted, sentences(exc.message, _NOTHING_CREATED)), {}
+    return FormErrors(_("This was not created"), exc.message), {}
 
 
-def storage_failed(action: str, exc: Exception) -> FormErrors:
-    """The summary of a form that was not sent, because our own storage failed before. ``action``: created, changed."""
-    return FormErrors(f"This was not {action}", f"{storage_text(exc)} Nothing was {action}.")
+def not_created_for_storage(exc: Exception) -> FormErrors:
+    """The summary of a create form that was not sent, because our own storage failed before."""
+    return FormErrors(_("This was not created"), sentences(storage_text(exc), _NOTHING_CREATED))
+
+
+def not_changed_for_storage(exc: Exception) -> FormErrors:
+    """The summary of an edit form that was not sent, because our own storage failed before."""
+    return FormErrors(_("This was not changed"), sentences(storage_text(exc), _NOTHING_CHANGED))
 
 
 def incomplete(errors: Mapping[str, str]) -> FormErrors:
     """The summary of a form whose fields are wrong before anything is sent."""
-    return FormErrors("This cannot be created yet", "Nothing was created.", tuple(errors))
+    return FormErrors(_NOT_YET, _NOTHING_CREATED, tuple(errors))
 
 
 def _refused(title: str, fields: Mapping[str, str], names: set[str], message: str) -> tuple[FormErrors, dict[str, str]]:
     known = {name: text for name, text in fields.items() if name in names}
     other = tuple(text for name, text in fields.items() if name not in names)
     general = () if fields or not message else (message,)
-    return FormErrors(title, "Nothing was created.", tuple(known), (*other, *general)), known
+    return FormErrors(title, _NOTHING_CREATED, tuple(known), (*other, *general)), known
 
 
 # --- changing --------------------------------------------------------------------------------------------------------
@@ -318,7 +347,17 @@ class EditForm:
 
     @property
     def names(self) -> dict[str, str]:
-        return {one.name: one.field.label for one in self.inputs}
+        return {one.name: one.label for one in self.inputs}
+
+    @property
+    def chosen_values(self) -> str:
+        """What the user chose in the fields with a conflict."""
+        return joined(one.chosen for one in self.conflicts)
+
+    @property
+    def present_values(self) -> str:
+        """What the fields with a conflict are set to now."""
+        return joined(one.now for one in self.conflicts)
 
     @property
     def labels_json(self) -> str:
@@ -359,7 +398,7 @@ def _with_present(one: Input, present: Choice | None) -> Input:
     if present is not None and present.value not in {choice.value for choice in choices}:
         choices.insert(0, present)
     if not one.field.required:
-        choices.insert(0, Choice("", f"No {one.field.label.lower()}"))
+        choices.insert(0, Choice("", _("No {noun}", noun=one.field.label.lower())))
     return replace(one, choices=tuple(choices), total=max(one.total, len(choices)))
 
 
@@ -392,11 +431,11 @@ def edit_conflicts(
     submitted = submitted_labels(form)
 
     def label(name: str, value: str) -> str:
-        return fresh.labels.get(name, {}).get(value) or submitted.get(name, {}).get(value) or value or "nothing"
+        return fresh.labels.get(name, {}).get(value) or submitted.get(name, {}).get(value) or value or _("nothing")
 
     return [
         EditConflict(
-            one.label,
+            _(one.label),
             label(one.name, fresh.before[one.name]),
             label(one.name, form.get(f"before-{one.name}", "")),
             label(one.name, chosen[one.name] or ""),
@@ -406,16 +445,17 @@ def edit_conflicts(
     ]
 
 
-def what_changed(leaf: Integration, row: Row, form: Mapping[str, str], changed: Mapping[str, str | None]) -> str:
+def what_changed(leaf: Integration, row: Row, form: Mapping[str, str], changed: Mapping[str, str | None]) -> Message:
     """``Status changed to Tested``, for the announcement after saving."""
-    present, said = _present(row), submitted_labels(form)
-    sentences = []
+    present, said, done = _present(row), submitted_labels(form), _("Saved.")
+    parts = []
     for one in edit_fields(leaf):
         if one.name in changed:
             value = changed[one.name]
             now = said.get(one.name, {}).get(value or "") or (present[one.name].label if one.name in present else value)
-            sentences.append(f"{one.label} changed to {now}" if value else f"{one.label} removed")
-    return ". ".join(sentences) or "Saved."
+            said_of = _("{label} changed to {value}") if value else _("{label} removed")
+            parts.append(said_of.filled(label=_(one.label), value=now))
+    return reduce(lambda first, second: _("{first}. {second}", first=first, second=second), parts) if parts else done
 
 
 def why_not_changed(
@@ -424,14 +464,15 @@ def why_not_changed(
     """The summary of a refused change, and the messages for its fields."""
     names = {one.name for one in leaf.descriptor.update} | {one.name for one in asked}
     if isinstance(exc, Rejected | InvalidInput):
-        fields = _by_input(exc.fields, asked) if isinstance(exc, Rejected) else {exc.field: str(exc)}
-        form_errors, known = _refused(f"{leaf.descriptor.upstream} did not accept this", fields, names, str(exc))
-        return FormErrors(form_errors.title, "Nothing was changed.", form_errors.wrong, form_errors.other), known
+        fields = _by_input(exc.fields, asked) if isinstance(exc, Rejected) else {exc.field: exc.message}
+        title = _("{upstream} did not accept this", upstream=leaf.descriptor.upstream)
+        form_errors, known = _refused(title, fields, names, exc.message)
+        return FormErrors(form_errors.title, _NOTHING_CHANGED, form_errors.wrong, form_errors.other), known
     if isinstance(exc, ProviderUnavailable):
         found = problem_view(visit, leaf, exc)
-        end = "We cannot tell whether it was changed. Check before trying again."
-        end = end if exc.in_doubt else "Nothing was changed."
-        return FormErrors(found.title, f"{found.text} {end}", notice=found.notice), {}
+        unsure = sentences(_("We cannot tell whether it was changed."), _("Check before trying again."))
+        end = unsure if exc.in_doubt else _NOTHING_CHANGED
+        return FormErrors(found.title, sentences(found.text, end), notice=found.notice), {}
     if isinstance(exc, NotRecorded):
-        return FormErrors("This was changed, but not recorded", str(exc)), {}
-    return FormErrors("This was not changed", str(exc)), {}
+        return FormErrors(_("This was changed, but not recorded"), exc.message), {}
+    return FormErrors(_("This was not changed"), exc.message), {}

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from flask import Response, redirect
 
 from panel.core.errors import PanelError
+from panel.core.messages import _
 from panel.integrations.contract import Integration
 from panel.storage.engine import STORAGE_FAILURES, db
 from panel.web.failure_log import log_storage_failure
@@ -19,7 +20,7 @@ from panel.web.tab.visit import Visit
 View = TypeVar("View", bound=Callable[..., Any])
 
 LEAF = "/integrations/<integration>"
-NO_LIST = "The panel's own storage does not answer now, so the list cannot be shown."
+NO_LIST = _("The panel's own storage does not answer now, so the list cannot be shown.")
 
 
 class Views:

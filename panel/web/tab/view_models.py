@@ -11,6 +11,7 @@ from panel.accounts.principal import Action
 from panel.core.domain import Item, Listing, Pointer, Problem, Row, State
 from panel.core.errors import PanelError, ProviderUnavailable, Uncertain, WrongHost
 from panel.core.health import HealthStatus
+from panel.core.messages import Message, _, sentences
 from panel.core.reasons import Cause
 from panel.integrations.contract import Integration
 from panel.sources.instances import UNDECIDED
@@ -60,7 +61,7 @@ def _tab(visit: Visit, leaf: Integration, count: int, current: str, problem: Pro
     attention = problem is not None if is_current else failed
     return Tab(
         leaf.id,
-        leaf.descriptor.label,
+        _(leaf.descriptor.label),
         visit.url("listing", integration=leaf.id, sort=None),
         count if source is not None or count else None,
         is_current,
@@ -160,7 +161,7 @@ def row_view(visit: Visit, leaf: Integration, row: Row, *, fresh: bool = False) 
         row.pointer,
         item,
         key(row.pointer.reference),
-        shown if leaf.descriptor.reference_kind == "number" else f"“{title}”",
+        shown if leaf.descriptor.reference_kind == "number" else _("“{title}”", title=title),
         web(url),
         shown,
         fresh,
@@ -199,7 +200,7 @@ class Sort:
 
 def sorts(visit: Visit, leaf: Integration, chosen: str, page: int) -> list[Sort]:
     url = {key: visit.url("listing", integration=leaf.id, sort=key, **_page(page)) for key in leaf.descriptor.sorts}
-    return [Sort(key, label, url[key], key == chosen) for key, label in leaf.descriptor.sorts.items()]
+    return [Sort(key, _(label), url[key], key == chosen) for key, label in leaf.descriptor.sorts.items()]
 
 
 def chosen_sort(leaf: Integration, requested: str | None) -> str:
@@ -298,7 +299,7 @@ def list_view(
         visit.url("listing", integration=leaf.id, **_page(page - 1)) if page > 1 else "",
         visit.url("listing", integration=leaf.id, page=page + 1) if page < pages else "",
         _last_answer(leaf) if listing.problem else None,
-        f"{other.sentence(leaf.descriptor.upstream)} {UNDECIDED}" if other is not None else "",
+        sentences(other.sentence(leaf.descriptor.upstream), UNDECIDED) if other is not None else "",
     )
 
 
@@ -321,7 +322,8 @@ def _last_answer(leaf: Integration) -> datetime | None:
 class Banner:
     """The confirmation of an action: what was done, to which item, and the references that Undo unlinks."""
 
-    text: str
+    text: Message
+    """What was done, with ``{title}`` for the item."""
     title: str = ""
     undo: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
@@ -329,7 +331,7 @@ class Banner:
 
     @property
     def announcement(self) -> str:
-        return " ".join(filter(None, (self.text, self.title, *self.remarks)))
+        return sentences(self.text.filled(title=self.title), *self.remarks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -348,6 +350,6 @@ def problem_view(visit: Visit, leaf: Integration, exc: PanelError) -> ProblemVie
         shown = notice(problem_of(exc), leaf, admin=visit.is_admin, links=len(exc.pointers))
         return ProblemView(shown.title, shown.text, shown)
     if isinstance(exc, WrongHost):
-        title = f"This is a {leaf.descriptor.noun} of {exc.host}."
-        return ProblemView(title, "There is no source for it yet.", add_source=visit.is_admin)
-    return ProblemView(str(exc))
+        title = _("This is a {noun} of {host}.", noun=leaf.descriptor.noun, host=exc.host)
+        return ProblemView(title, _("There is no source for it yet."), add_source=visit.is_admin)
+    return ProblemView(exc.message)

@@ -9,6 +9,7 @@ from flask import Response, redirect, request
 from panel.accounts.principal import Action
 from panel.core.domain import Problem, Row
 from panel.core.errors import InvalidInput, NotFound, NotRecorded, PanelError, ProviderUnavailable
+from panel.core.messages import _, _n
 from panel.core.reasons import Reason
 from panel.core.text import trimmed
 from panel.integrations.contract import Integration
@@ -41,7 +42,7 @@ def page() -> Response:
     here = visit()
     leaves = leaves_for(here.principal)
     if not leaves:
-        raise NotFound("No integration is installed.")
+        raise NotFound(_("No integration is installed."))
     leaf = first_connected(leaves)
     if leaf is not None or not panel().switches.connector_on():
         return show_list(here, leaf or leaves[0])
@@ -61,7 +62,7 @@ def _banner_after_redirect(here: Visit, shown: ListView) -> Banner | None:
     """The banner after a redirect, for linked references that the list really contains."""
     rows = [row for row in shown.rows if row.fresh]
     if not rows:
-        done = {"unlinked": "Unlinked.", "followed": "Link updated."}.get(request.args.get("done", ""))
+        done = {"unlinked": _("Unlinked."), "followed": _("Link updated.")}.get(request.args.get("done", ""))
         return Banner(done) if done else None
     return _linked_banner(here, shown.leaf, [Row(row.pointer, row.item) for row in rows])
 
@@ -69,15 +70,16 @@ def _banner_after_redirect(here: Visit, shown: ListView) -> Banner | None:
 def _linked_banner(here: Visit, leaf: Integration, rows: list[Row]) -> Banner:
     undo = tuple(row.pointer.reference for row in rows) if here.may(Action.UNLINK) else ()
     if len(rows) == 1:
-        return Banner("Linked", row_view(here, leaf, rows[0]).title, undo)
-    return Banner("Linked", f"{len(rows)} {leaf.descriptor.noun_plural}", undo)
+        return Banner(_("Linked {title}"), row_view(here, leaf, rows[0]).title, undo)
+    noun, nouns = leaf.descriptor.noun, leaf.descriptor.noun_plural
+    return Banner(_("Linked {title}"), _n("{n} {noun}", "{n} {nouns}", len(rows), noun=noun, nouns=nouns), undo)
 
 
 def _page_number() -> int:
     text = request.args.get("page", "1")
     number = positive("page", text, 1)
     if number >= 10**6:
-        raise InvalidInput("page", "“page” must be a whole number from 1.")
+        raise InvalidInput("page", _("“{name}” must be a whole number from 1.", name="page"))
     return number
 
 
@@ -148,7 +150,7 @@ def _with_reason(refused: PanelError) -> PanelError:
 
 def _link_all(here: Visit, leaf: Integration, texts: list[str]) -> LinkedAll:
     if not texts:
-        return LinkedAll(refused=InvalidInput("reference", f"Choose a {leaf.descriptor.noun} first."))
+        return LinkedAll(refused=InvalidInput("reference", _("Choose a {noun} first.", noun=leaf.descriptor.noun)))
     if len(texts) > MOST_REFERENCES:
         return LinkedAll(refused=_too_many())
     try:
@@ -162,12 +164,15 @@ def _met_problem(leaf: Integration, done: LinkedAll) -> Problem | None:
     if isinstance(done.refused, ProviderUnavailable):
         return done.refused.problem
     if done.seconds_left is not None and done.seconds_left < SHORTEST_LIST_S:
-        return Problem(Reason.TIMEOUT, f"{leaf.descriptor.upstream} took nearly all the time of this request.")
+        upstream = leaf.descriptor.upstream
+        return Problem(Reason.TIMEOUT, _("{upstream} took nearly all the time of this request.", upstream=upstream))
     return None
 
 
 def _too_many() -> InvalidInput:
-    return InvalidInput("reference", f"“reference” may be given at most {MOST_REFERENCES} times.")
+    return InvalidInput(
+        "reference", _("“{name}” may be given at most {most} times.", name="reference", most=MOST_REFERENCES)
+    )
 
 
 @views.post(f"{LEAF}/unlink")
@@ -176,7 +181,7 @@ def unlink(integration: str) -> Any:
     here, leaf = visit(), panel().registry.get(integration)
     references = request.form.getlist("reference")
     if not references:
-        raise InvalidInput("reference", "“reference” is missing.")
+        raise InvalidInput("reference", _("“{name}” is missing.", name="reference"))
     if len(references) > MOST_REFERENCES:
         raise _too_many()
     for reference in references:
@@ -186,7 +191,8 @@ def unlink(integration: str) -> Any:
             continue
     if redirects(here):
         return back(here, leaf, done="unlinked")
-    return show_list(here, leaf, banner=Banner("Unlinked", request.form.get("title", "")[:300]))
+    title = request.form.get("title", "")[:300]
+    return show_list(here, leaf, banner=Banner(_("Unlinked {title}") if title else _("Unlinked"), title))
 
 
 @views.post(f"{LEAF}/items/<id:reference>/follow")
@@ -203,5 +209,5 @@ def follow(integration: str, reference: str) -> Any:
     reference = row.pointer.reference
     if redirects(here):
         return redirect(f"{here.url('listing', integration=leaf.id, done='followed')}#row-{row_key(reference)}", 303)
-    banner = Banner("Link updated", row_view(here, leaf, row).title)
+    banner = Banner(_("Link updated {title}"), row_view(here, leaf, row).title)
     return show_list(here, leaf, banner=banner, focus=f"title-{row_key(reference)}")
