@@ -18,7 +18,7 @@ from panel.storage.postgresql import wait_without_limit
 
 SIZES = {"10³": 1_000, "10⁵": 100_000, "10⁶": 1_000_000}
 DATABASES = ("SQLite", "PostgreSQL")
-REQUESTS, LIMIT = 100, 1.3
+REQUESTS, LIMIT = 60, 1.3
 NAMES = tuple(
     f"list of {LINKS} after a change, {size} links, {database}" for database in DATABASES for size in ("10⁵", "10⁶")
 )

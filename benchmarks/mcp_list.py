@@ -14,7 +14,7 @@ from benchmarks._http import Client, body_of, request
 from benchmarks._panel import PATH, free_port, gunicorn, instance, served
 from benchmarks._table import Rounds, Row, at_most, chunks
 
-REQUESTS, LINKS, EXTRA_MS = 200, 20, 2
+REQUESTS, LINKS, EXTRA_MS = 100, 20, 2
 NAMES = (f"an agent's list of {LINKS} over MCP, beside JSON",)
 CALL = {
     "jsonrpc": "2.0", "id": 1, "method": "tools/call",

@@ -20,6 +20,7 @@ from benchmarks._table import Rounds, Row, at_most
 from panel.connector import Caller, Connector, SourceConfig
 from panel.connector.limiter import Limiter
 from panel.core.errors import ProviderUnavailable
+from panel.traffic.limits_fallback import FallbackLimitStore
 from panel.traffic.limits_sql import SqlLimitStore, ephemeral_engine
 
 POLLERS, SOURCES, WORKERS, RUNS = 1000, 5, 2, 9
@@ -111,7 +112,7 @@ def _run_worker(
     run = Run([], 0, [])
     connector = Connector(
         allowed=lambda: (f"127.0.0.1:{port}",),
-        limiter=Limiter(SqlLimitStore(lambda: ephemeral_engine(path))),
+        limiter=Limiter(FallbackLimitStore(SqlLimitStore(lambda: ephemeral_engine(path)))),
         deadline_s=DEADLINE_S,
     )
     roots = [f"http://127.0.0.1:{port}/{'hang' if hanging and n == 0 else n}" for n in range(SOURCES)]
