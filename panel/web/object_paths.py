@@ -88,6 +88,8 @@ def routed_path(path: str, target: str) -> str:
 
     Below ``/api/`` a final slash is dropped. ``target`` may be missing, or be another path, which is then ignored.
     """
+    if "%" not in target:  # as in most polls: what follows takes a tenth of the time of a 304
+        return path[:-1] if path.startswith(_JSON) and path.endswith("/") else path
     sent = _BYTE.findall(target.partition("?")[0])[-len(path) :]
     if "".join(map(_decoded, sent)) != path:
         sent = list(path)
