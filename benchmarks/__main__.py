@@ -39,7 +39,9 @@ def _rows(name: str, module: ModuleType) -> list[Row]:
     try:
         for row in _measured(module):
             rows.append(row)
-    except Exception:  # the other modules go on
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException:  # the other modules go on; a missing server is a failure of pytest, which is no Exception
         traceback.print_exc()
     print(f"{name}: {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
     return rows + [Row(what, "failed") for what in module.NAMES[len(rows) :]]
