@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Response, g, request
 
 from panel.web.context import panel
-from panel.web.static_files import ENDPOINT, HOST_SCRIPT
+from panel.web.static_files import ENDPOINT
 
 POLICY = {
     "default-src": "'none'",
@@ -60,15 +60,19 @@ def add_headers(response: Response) -> Response:
     response.headers["Referrer-Policy"] = "no-referrer"
     response.headers["Permissions-Policy"] = PERMISSIONS
     response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
-    response.headers["Cross-Origin-Resource-Policy"] = "cross-origin" if _is_cross_origin_script() else "same-origin"
+    is_framed = ancestors != "'none'"
+    response.headers["Cross-Origin-Resource-Policy"] = "cross-origin" if is_framed or _is_file() else "same-origin"
+    if is_framed:
+        # A host page with an embedder policy frames only documents that have one too.
+        response.headers["Cross-Origin-Embedder-Policy"] = "require-corp"
     if panel().config.is_encrypted:
         # HSTS. TLS may end at a proxy, so the decision is by PANEL_PUBLIC_URL and not by the request.
         response.headers["Strict-Transport-Security"] = f"max-age={YEAR_S}; includeSubDomains"
-    if request.endpoint != ENDPOINT:
+    if not _is_file():
         response.headers["Cache-Control"] = "no-store, private"
     return response
 
 
-def _is_cross_origin_script() -> bool:
-    """Whether the response is the script that host applications load from their own origin."""
-    return request.endpoint == ENDPOINT and request.view_args == {"filename": HOST_SCRIPT}
+def _is_file() -> bool:
+    """Whether the response is a static file: public, and loaded by frames whose sandbox gives them another origin."""
+    return request.endpoint == ENDPOINT
