@@ -35,8 +35,10 @@ PATH = "/api/objects/demo/case/1/integrations/openproject"
 DEGRADED = PATH.replace("openproject", "xwiki")
 LINKS = 50
 START_S = 30
+WORD = "Aanvraag"
+"""In the title of each work package."""
 WORDS = (
-    "Advies", "aanvraag", "beoordelen", "bezwaar", "brug", "college", "dakkapel", "gemeente", "haven", "inspraak", "kade",
+    "Advies", "beoordelen", "bezwaar", "brug", "college", "dakkapel", "gemeente", "haven", "inspraak", "kade",
     "Kerkstraat", "lantaarn", "Marktplein", "nota", "omgeving", "overleg", "parkeren", "raad", "riool", "toets", "vergunning",
 )  # fmt: skip
 """Words of titles that resemble each other no more than real ones, because answers are compressed."""
@@ -56,9 +58,11 @@ class Instance:
 
 
 @contextmanager
-def instance(folder: Path, *, links: int = LINKS, ttl: str = "3000", **settings: str) -> Iterator[Instance]:
+def instance(
+    folder: Path, *, links: int = LINKS, ttl: str = "3000", tracker: OpenProjectStandIn | None = None, **settings: str
+) -> Iterator[Instance]:
     """A panel with one source and ``links`` links of one object; the other source is missing."""
-    tracker = OpenProjectStandIn()
+    tracker = tracker or OpenProjectStandIn()
     numbers = add_work_packages(tracker, links)
     upstream = RunningServer(mounted(openproject=tracker))
     own = {
@@ -78,7 +82,7 @@ def add_work_packages(tracker: OpenProjectStandIn, count: int) -> list[str]:
     packages, chance = tracker.world.work_packages, random.Random(count)
     template = packages[101]
     for number in range(5001, 5001 + count):
-        packages[number] = replace(template, id=number, subject=" ".join(chance.choices(WORDS, k=6)).capitalize())
+        packages[number] = replace(template, id=number, subject=" ".join([WORD, *chance.choices(WORDS, k=5)]))
     return [str(number) for number in range(5001, 5001 + count)]
 
 
