@@ -45,7 +45,9 @@ css: $(V)/.dev ## Write the part of Bootstrap's CSS that the pages use
 	$(BIN)/python tools/bootstrap_css.py
 
 bench: $(V)/.dev ## Measure what the README states
-	$(BIN)/python -m benchmarks
+	@sh tests/need-browser
+	@sh tests/need-servers
+	@exec $(BIN)/python -m benchmarks
 
 lock: ## Resolve requirements*.in again (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes requirements.in -o requirements.txt

@@ -35,7 +35,7 @@ from panel.sources.instances import Instances
 from panel.sources.oauth import Oauth
 from panel.sources.resolver import SourceResolver
 from panel.sources.service import Sources
-from panel.storage.engine import alembic, db, flask_settings, own_engine
+from panel.storage.engine import db, flask_settings, own_engine
 from panel.storage.revision import revision_of
 from panel.traffic.limits_fallback import FallbackLimitStore
 from panel.traffic.limits_sql import SqlLimitStore, ephemeral_engine
@@ -71,7 +71,6 @@ def create_app(config: Config | None = None, *, registry: Registry | None = None
     app.teardown_appcontext_funcs[:] = [end for end in app.teardown_appcontext_funcs if not iscoroutinefunction(end)]
     # It would look at each of a dozen hooks in each request, and none is asynchronous.
     app.ensure_sync = lambda func: func  # type: ignore[method-assign]
-    alembic.init_app(app)
     app.extensions["leafpanel"] = build_services(app, config, registry or load_registry())
     install(app)
     cli.install(app.cli)
@@ -137,6 +136,8 @@ def _heads(app: Flask) -> Callable[[], frozenset[str]]:
 
     @cache
     def heads() -> frozenset[str]:
+        from panel.storage.migrations import alembic  # slow to import, and many processes are never asked
+
         with app.app_context():
             return frozenset(script.revision for script in alembic.heads())
 
