@@ -95,6 +95,7 @@ def build_services(app: Flask, config: Config, registry: Registry) -> Panel:
         deadline_s=config.deadline_s,
         limiter=Limiter(limit_store, most_conversations=SERVER_THREADS // 2),
         cache_ttl_s=config.cache_ttl_s,
+        reread_s=config.reread_s,
         shared=_shared_cache(config),
         journal=call_log,
     )

@@ -168,6 +168,11 @@ class EmbedApps:
             raise NotFound(_("There is no embedding application named {name}.", name=name))
         return app
 
+    def serves(self, origin: str) -> bool:
+        """Whether pages of this origin belong to an enabled application."""
+        enabled = db.session.scalars(select(EmbedApp.origins).where(EmbedApp.disabled.is_(False)))
+        return any(origin in origins for origins in enabled)
+
     def _find(self, name: str) -> EmbedApp | None:
         """The application of this name, whatever its case. One with the same spelling comes first."""
         exact = name.strip()
@@ -386,7 +391,7 @@ def _grant_of(app: EmbedApp, claims: Mapping[str, Any]) -> EmbedGrant:
     if claims.get("aud") not in (AUDIENCE, [AUDIENCE]):
         raise BadToken(_("The claim aud must be “{audience}”.", audience=AUDIENCE))
     expires = _expires(claims, time.time())
-    obj = ObjectRef(*(_text(claims, name, 255) for name in ("register", "schema", "objectId")))
+    obj = ObjectRef(_text(claims, "register", 255), _text(claims, "schema", 255), _object_id(claims))
     limits = Limits(obj, as_limit(app.registers), _both(_integrations(claims), as_limit(app.integrations)))
     principal = Principal(_text(claims, "sub", 150), f"embed:{app.id}", _can(claims), limits, app.name)
     return EmbedGrant(principal, obj, app.name, tuple(app.origins), expires, _theme(claims), _lang(claims))
@@ -423,6 +428,13 @@ def _text(claims: Mapping[str, Any], name: str, longest: int) -> str:
             _("The claim {name} must be a text of 1 to {longest} printable characters.", name=name, longest=longest)
         )
     return value
+
+
+def _object_id(claims: Mapping[str, Any]) -> str:
+    """The id of the object, which an application with numeric ids may sign as a number."""
+    value = claims.get("objectId")
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    return _text({"objectId": str(value)} if is_number else claims, "objectId", 255)
 
 
 def _can(claims: Mapping[str, Any]) -> frozenset[Action]:

@@ -26,6 +26,8 @@ from panel.core.domain import Problem, Step
 MAX_BYTES = 5 * 1024 * 1024
 MAX_ANSWERS = 200
 """How many answers one process caches. At most 512 KiB each, so 100 MiB in the worst case."""
+REREAD_S = 60.0
+"""How old a cached answer may be that is only renewed and not read in full again."""
 _REFUSALS = frozenset(range(400, 500)) - {429}
 
 
@@ -47,6 +49,7 @@ class Connector:
         signer: OauthSigner | None = None,
         limiter: Limiter | NoLimits | None = None,
         cache_ttl_s: float = 0.0,
+        reread_s: float = REREAD_S,
         shared: SharedCache | None = None,
     ) -> None:
         self._guard = AddressGuard(lambda: Allowlist.of(tuple(allowed())), resolver or Resolver())
@@ -56,6 +59,7 @@ class Connector:
         self.signer = signer
         self.limiter = limiter or NoLimits()
         self.cache_ttl_s = cache_ttl_s
+        self.reread_s = reread_s
         self.shared: SharedCache = shared or NoSharedCache()
         self.values = LocalCache()
         self.answers = LocalCache(max_entries=MAX_ANSWERS)

@@ -22,7 +22,7 @@ from panel.web import (
 )
 from panel.web.admin import blueprint as admin
 from panel.web.api import views as api
-from panel.web.auth import proxies, rules, same_origin
+from panel.web.auth import cross_origin, proxies, rules, same_origin
 from panel.web.auth.session import CookieSessions
 from panel.web.context import begin_request, end_request
 from panel.web.mcp import server as mcp
@@ -61,6 +61,7 @@ def install(app: Flask) -> None:
         under_any_name=readiness.ENDPOINTS,
     )
     proxies.install(app)
+    cross_origin.install(app)
     app.before_request(rules.admit)
     csrf.init_app(app)
     security_headers.install(app)

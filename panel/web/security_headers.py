@@ -7,7 +7,7 @@ from typing import Any
 
 from flask import Flask, Response, g, request
 
-from panel.web.static_files import ENDPOINT, HOST_SCRIPT
+from panel.web.static_files import ENDPOINT
 
 POLICY = {
     "default-src": "'none'",
@@ -88,19 +88,23 @@ def _usual_headers(*, is_encrypted: bool) -> list[tuple[str, str]]:
 
 
 def _add_own_headers(response: Response) -> Response:
-    """The headers in which this response differs from the others, and the id of its request."""
+    """The headers in which this response differs from the others."""
     if "frame_ancestors" in g or "form_target" in g:
         ancestors = g.get("frame_ancestors", "'none'")
         response.headers[_POLICY] = _policy(ancestors, g.get("form_target", ""))
         if ancestors == "'none'":
             response.headers[_FRAMES] = "DENY"
-    if request.endpoint != ENDPOINT:
-        response.headers["Cache-Control"] = "no-store, private"
-    elif _is_cross_origin_script():
+        else:
+            response.headers[_SHARING] = "cross-origin"
+            # A host page with an embedder policy frames only documents that have one too.
+            response.headers["Cross-Origin-Embedder-Policy"] = "require-corp"
+    if _is_file():
         response.headers[_SHARING] = "cross-origin"
+    else:
+        response.headers["Cache-Control"] = "no-store, private"
     return response
 
 
-def _is_cross_origin_script() -> bool:
-    """Whether the response is the script that host applications load from their own origin."""
-    return request.endpoint == ENDPOINT and request.view_args == {"filename": HOST_SCRIPT}
+def _is_file() -> bool:
+    """Whether the response is a static file: public, and loaded by frames whose sandbox gives them another origin."""
+    return request.endpoint == ENDPOINT
