@@ -159,6 +159,13 @@ class Integration(ABC):
     def search(self, upstream: Upstream, text: str, *, limit: int) -> Sequence[Item]:
         """Search for the picker, best match first. Empty text lists the most recently changed items."""
 
+    def suggest(self, upstream: Upstream, text: str, *, limit: int) -> Sequence[Item]:
+        """``search`` for the panel's own picker, which shows title, number and the columns with ``in_search``.
+
+        Other values of the items may be missing, where the upstream finds these with less work. By default the same.
+        """
+        return self.search(upstream, text, limit=limit)
+
     # --- writing ---------------------------------------------------------------------------------------------
 
     @abstractmethod

@@ -328,6 +328,8 @@ class Banner:
     undo: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
     """How the result differs from what was asked for."""
+    linked: tuple[RowView, ...] = ()
+    """The rows that the action linked, for the host application."""
 
     @property
     def announcement(self) -> str:

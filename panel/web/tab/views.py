@@ -37,6 +37,7 @@ MOST_REFERENCES = 50
 
 
 @views.get("")
+@views.post("")
 def page() -> Response:
     """The list of the first leaf that has a source; without any source, a notice for each leaf."""
     here = visit()
@@ -50,7 +51,9 @@ def page() -> Response:
 
 
 @views.get(LEAF)
+@views.post(LEAF)
 def listing(integration: str) -> Response:
+    """POST is for an iframe without scripts, whose forms submit its token."""
     here, leaf = visit(), panel().registry.get(integration)
     fresh = tuple(request.args.getlist("linked")[:200])
     refresh, sort = REFRESH in request.args, request.args.get("sort")
@@ -69,10 +72,10 @@ def _banner_after_redirect(here: Visit, shown: ListView) -> Banner | None:
 
 def _linked_banner(here: Visit, leaf: Integration, rows: list[Row]) -> Banner:
     undo = tuple(row.pointer.reference for row in rows) if here.may(Action.UNLINK) else ()
-    if len(rows) == 1:
-        return Banner(_("Linked {title}"), row_view(here, leaf, rows[0]).title, undo)
+    linked = tuple(row_view(here, leaf, row) for row in rows)
     noun, nouns = leaf.descriptor.noun, leaf.descriptor.noun_plural
-    return Banner(_("Linked {title}"), _n("{n} {noun}", "{n} {nouns}", len(rows), noun=noun, nouns=nouns), undo)
+    many = _n("{n} {noun}", "{n} {nouns}", len(rows), noun=noun, nouns=nouns)
+    return Banner(_("Linked {title}"), linked[0].title if len(rows) == 1 else many, undo, linked=linked)
 
 
 def _page_number() -> int:
@@ -104,7 +107,7 @@ def search(integration: str) -> Response:
     fragment, found, problem, status = wants_fragment(), [], None, 200
     try:
         text = search_text("search", query, PICKER_LENGTH)
-        found = panel().links.available(here.visitor, leaf.id, text, limit=PICKER_SIZE, obj=here.object)
+        found = panel().links.available(here.visitor, leaf.id, text, limit=PICKER_SIZE, obj=here.object, brief=True)
     except PanelError as exc:
         problem, status = problem_view(here, leaf, exc), status_of(exc)
     exact = len(found) == 1 and _is_reference(leaf, query)
