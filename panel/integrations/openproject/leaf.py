@@ -16,7 +16,7 @@ from panel.core.domain import Choice, Choices, Identity, Item, Problem
 from panel.core.errors import InvalidInput, NotFound, ProviderUnavailable
 from panel.core.messages import _, _n
 from panel.core.reasons import Reason
-from panel.integrations.contract import AskedField, Integration
+from panel.integrations.contract import AskedField, Hits, Integration
 from panel.integrations.openproject import choices as offered
 from panel.integrations.openproject import fields, sign_in, write
 from panel.integrations.openproject import reference as address
@@ -34,6 +34,8 @@ from panel.integrations.openproject.sign_in import account, as_account, require_
 
 MOST_AT_ONCE = 100
 LONGEST_SEARCH = 200
+TEXT_SHARE = 0.5
+"""The share of the deadline for a search in descriptions and comments."""
 FINGERPRINT_SHARE = 0.4
 """The share of the deadline for the fingerprint, which takes up to two calls."""
 
@@ -55,6 +57,9 @@ class OpenProject(Integration):
 
     def looks_like_reference(self, source: SourceConfig, text: str) -> bool:
         return address.looks_like_reference(text)
+
+    def recognises(self, pasted: str) -> bool:
+        return address.is_page_address(pasted)
 
     def create_elsewhere_url(self, source: SourceConfig, values: Mapping[str, str]) -> str | None:
         return address.create_page_url(source.root, values.get("projectId", ""))
@@ -143,12 +148,23 @@ class OpenProject(Integration):
 
         Up to 16.1 the server looks nowhere else; later versions also look at type and status.
         """
+        return self._filtered(upstream, "typeahead", text, limit).items
+
+    def find(self, upstream: Upstream, text: str, *, limit: int, titles_only: bool = False) -> Hits:
+        """Descriptions and comments are only searched where nothing has the words in its subject: that is slower."""
+        found = self._filtered(upstream, "typeahead", text, limit)
+        if found.total or titles_only or not plain(text):
+            return found
+        in_texts = upstream.optional("texts", lambda part: self._filtered(part, "search", text, limit), share=TEXT_SHARE)
+        return in_texts or found
+
+    def _filtered(self, upstream: Upstream, name: str, text: str, limit: int) -> Hits:
         words, limit = plain(text, limit=LONGEST_SEARCH), max(1, min(limit, MOST_AT_ONCE))
         # OpenProject refuses an empty value. Without any filter the list includes closed work packages.
-        filters = [{"typeahead": {"operator": "**", "values": [words]}}] if words else []
+        filters = [{name: {"operator": "**", "values": [words]}}] if words else []
         page = collection(_list(upstream, filters, page_size=limit), "WorkPackageCollection")
         known = [element for element in page.elements if number_of(element) is not None]
-        return list(_items(upstream, known).values())[:limit]
+        return Hits(list(_items(upstream, known).values())[:limit], page.total)
 
     # --- writing -------------------------------------------------------------------------------------------------
 
