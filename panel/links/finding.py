@@ -5,10 +5,11 @@ Each leaf is asked by itself, within the rights of the visitor for it. A failure
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from panel.accounts.principal import Action
 from panel.connector import Connector, Upstream, is_same_host
 from panel.core.domain import Item, ObjectRef
 from panel.core.errors import InvalidInput, NotFound, PanelError
@@ -16,7 +17,7 @@ from panel.core.text import trimmed
 from panel.integrations.contract import Hits, Integration
 from panel.integrations.registry import Registry
 from panel.links import pointers
-from panel.links.naming import Known, Named, named_in, owners_of
+from panel.links.naming import Named, named_in
 from panel.links.pasted import resolve_pasted
 from panel.links.reading import Found
 from panel.links.upstream import conversation, open_upstream
@@ -69,17 +70,17 @@ class Finder:
 
     def named(self, visitor: Visitor, text: str) -> Named:
         """What a text names in the leaves that the visitor may use."""
-        return named_in(text, self._known(lambda leaf: visitor.principal.sees(leaf.id)))
+        leaves = [leaf for leaf in self._registry.all() if visitor.principal.sees(leaf.id)]
+        return named_in(text, [(leaf, self._resolver.resolve(leaf).config) for leaf in leaves])
 
-    def _known(self, wanted: Callable[[Integration], bool] = lambda leaf: True) -> list[Known]:
-        return [(leaf, self._resolver.resolve(leaf).config) for leaf in self._registry.all() if wanted(leaf)]
+    def knows_host(self, address: str) -> bool:
+        """Whether any source is on the host of an address, also one that the visitor may not use or no leaf has."""
+        return any(_is_on(address, source.location) for source in self._sources.all())
 
-    def source_of(self, address: str) -> str | None:
-        """The name of a source on the host of an address, whether or not the visitor may use it; None without one."""
-        owners = owners_of(address, self._known())
-        if owners:
-            return owners[0].descriptor.upstream
-        return next((one.name for one in self._sources.all() if _is_on(address, one.location)), None)
+    def linked_among(self, visitor: Visitor, integration: str, obj: ObjectRef, references: Sequence[str]) -> set[str]:
+        """Those of ``references`` that the object has a link to."""
+        visitor.principal.require(Action.VIEW, obj, integration)
+        return pointers.linked_among(self._registry.get(integration), obj, references)
 
     def find(self, visitor: Visitor, leaf: Integration, obj: ObjectRef, query: Query, named: Named) -> LeafFound:
         """What one leaf finds. Raises InvalidInput and ProviderUnavailable."""
@@ -101,7 +102,7 @@ class Finder:
         # No database connection is held during the calls, and threads have none.
         db.session.commit()
         with ThreadPoolExecutor(max(1, len(asked)), thread_name_prefix="find") as pool:
-            answers = pool.map(lambda one: self._answer(visitor, *one, query, named), zip(asked, sources, strict=True))
+            answers = pool.map(lambda leaf, source: self._answer(visitor, leaf, source, query, named), asked, sources)
             by_leaf = {leaf.id: answer for leaf, answer in zip(asked, answers, strict=True)}
         return [_found_or_refused(leaf, obj, by_leaf.get(leaf.id)) for leaf in leaves]
 

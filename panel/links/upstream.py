@@ -29,6 +29,7 @@ def open_upstream(
     A ProviderUnavailable or Uncertain from inside gets the integration and ``pointers``. The call log records
     the result for the caller, so that the request's reference is found even when no call was sent.
     """
+
     def config() -> SourceConfig:
         ready = source.ready()
         # No database connection is held during the calls.

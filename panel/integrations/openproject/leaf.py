@@ -155,8 +155,11 @@ class OpenProject(Integration):
         found = self._filtered(upstream, "typeahead", text, limit)
         if found.total or titles_only or not plain(text):
             return found
-        in_texts = upstream.optional("texts", lambda part: self._filtered(part, "search", text, limit), share=TEXT_SHARE)
-        return in_texts or found
+
+        def search_texts(part: Upstream) -> Hits:
+            return self._filtered(part, "search", text, limit)
+
+        return upstream.optional("texts", search_texts, share=TEXT_SHARE) or found
 
     def _filtered(self, upstream: Upstream, name: str, text: str, limit: int) -> Hits:
         words, limit = plain(text, limit=LONGEST_SEARCH), max(1, min(limit, MOST_AT_ONCE))
