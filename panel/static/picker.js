@@ -227,6 +227,12 @@
     form.requestSubmit();
   }
 
+  // The button is hidden afterwards, so the focus goes to the box.
+  function linkTicked() {
+    box().focus();
+    link(ticked());
+  }
+
   function optionOf(name, value) {
     const own = byId("lp-link").dataset.leaf;
     const key = name === "reference" ? `${own} ${value}` : value;
@@ -252,8 +258,7 @@
       else option.removeAttribute("aria-checked");
     });
     showTicks();
-    // The button of the ticks is hidden now.
-    if (box() && (undone || document.activeElement === document.body)) box().focus();
+    if (undone && box()) box().focus();
   }
 
   // --- keys ------------------------------------------------------------------------------------------------------------
@@ -329,7 +334,7 @@
     if (option && event.target.closest(".lp-tick")) tick(option);
     else if (option) link([option]);
     else if (more) loadMore(more.dataset);
-    else if (event.target.closest("#lp-link-ticked")) link(ticked());
+    else if (event.target.closest("#lp-link-ticked")) linkTicked();
     else if (event.target.closest("#lp-titles")) toggleTitles();
   });
   document.addEventListener("htmx:before:request", (event) => {
