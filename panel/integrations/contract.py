@@ -175,12 +175,19 @@ class Integration(ABC):
     def search(self, upstream: Upstream, text: str, *, limit: int) -> Sequence[Item]:
         """Search for the picker, best match first. Empty text lists the most recently changed items."""
 
-    def find(self, upstream: Upstream, text: str, *, limit: int, titles_only: bool = False) -> Hits:
-        """Search as ``search`` does, and count the matches. ``titles_only`` leaves out what only a text says.
+    def suggest(self, upstream: Upstream, text: str, *, limit: int) -> Sequence[Item]:
+        """``search`` for the panel's own picker, which shows title, number and the columns with ``in_search``.
 
-        By default the matches are as many as ``search`` finds, wherever it looks.
+        Other values of the items may be missing, where the upstream finds these with less work. By default the same.
         """
-        found = self.search(upstream, text, limit=limit)
+        return self.search(upstream, text, limit=limit)
+
+    def find(self, upstream: Upstream, text: str, *, limit: int, titles_only: bool = False) -> Hits:
+        """What ``suggest`` finds, with the number of matches. ``titles_only`` leaves out what only a text says.
+
+        By default the matches are those that ``suggest`` finds, wherever it looks.
+        """
+        found = self.suggest(upstream, text, limit=limit)
         return Hits(found, len(found), more=len(found) >= limit)
 
     # --- writing ---------------------------------------------------------------------------------------------

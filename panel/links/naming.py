@@ -38,6 +38,11 @@ class Named:
     has_addresses: bool = False
     """Whether the text has addresses, so that it is not words to search for."""
 
+    @property
+    def number(self) -> int:
+        """How many items the text names, in all leaves together."""
+        return len({text for texts in self.by_leaf.values() for text in texts})
+
     def of(self, leaf: Integration) -> Sequence[str]:
         return self.by_leaf.get(leaf.id, ())
 

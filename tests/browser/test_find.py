@@ -53,7 +53,9 @@ def counts(page: Page, *expected: str) -> None:
     expect(page.locator("#lp-strip .lp-count")).to_have_text(list(expected))
 
 
-@pytest.mark.parametrize("words", ["welstand dak", "dak welstand", "lindelaan  kapvergunning", "Werkinstructie  dakkap"])
+@pytest.mark.parametrize(
+    "words", ["welstand dak", "dak welstand", "lindelaan  kapvergunning", "Werkinstructie  dakkap"]
+)
 def test_two_words_in_any_order_find_pages(tab: Open, words: str) -> None:
     page = tab(WIKI)
 
@@ -236,7 +238,9 @@ def test_titles_only_is_a_choice(tab: Open) -> None:
     page.get_by_role("button", name="Titles only").click()
 
     expect(page.locator("[role=option][data-leaf=xwiki]").nth(9)).to_have_count(0)
-    assert all("welstand" in title.lower() for title in page.locator("[data-leaf=xwiki] .lp-option-title").all_inner_texts())
+    assert all(
+        "welstand" in title.lower() for title in page.locator("[data-leaf=xwiki] .lp-option-title").all_inner_texts()
+    )
 
 
 def test_the_first_search_says_that_it_searches(tab: Open) -> None:

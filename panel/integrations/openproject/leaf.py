@@ -5,7 +5,6 @@ https://www.openproject.org/docs/api/
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -18,7 +17,7 @@ from panel.core.messages import _, _n
 from panel.core.reasons import Reason
 from panel.integrations.contract import AskedField, Hits, Integration
 from panel.integrations.openproject import choices as offered
-from panel.integrations.openproject import fields, sign_in, write
+from panel.integrations.openproject import fields, sign_in, suggestions, write
 from panel.integrations.openproject import reference as address
 from panel.integrations.openproject.answer import (
     ask,
@@ -29,7 +28,7 @@ from panel.integrations.openproject.answer import (
 )
 from panel.integrations.openproject.batch import HIDDEN, fetch_known
 from panel.integrations.openproject.form import Form, change_form, create_form
-from panel.integrations.openproject.item import gone, has_own_status, number_of, plain, to_item, to_row
+from panel.integrations.openproject.item import gone, has_own_status, plain, to_item, to_row
 from panel.integrations.openproject.sign_in import account, as_account, require_account
 
 MOST_AT_ONCE = 100
@@ -97,7 +96,7 @@ class OpenProject(Integration):
 
     def probe_reading(self, upstream: Upstream) -> str:
         try:
-            total = collection(_list(upstream, [], page_size=1), "WorkPackageCollection").total
+            total = collection(suggestions.newest(upstream, [], 1), "WorkPackageCollection").total
         except ProviderUnavailable as exc:
             if exc.reason is Reason.FORBIDDEN and exc.status == 403:
                 message = _NO_PROJECT if upstream.source.signs_in else _NOTHING_PUBLIC
@@ -148,26 +147,25 @@ class OpenProject(Integration):
 
         Up to 16.1 the server looks nowhere else; later versions also look at type and status.
         """
-        return self._filtered(upstream, "typeahead", text, limit).items
+        words, limit = plain(text, limit=LONGEST_SEARCH), max(1, min(limit, MOST_AT_ONCE))
+        found = suggestions.found(upstream, suggestions.typed(words), limit)
+        return list(_items(upstream, found.payloads).values())[:limit]
+
+    def suggest(self, upstream: Upstream, text: str, *, limit: int) -> Sequence[Item]:
+        """As ``search``; without words, the time of the last change is shown, which cannot be selected."""
+        return self.find(upstream, text, limit=limit, titles_only=True).items
 
     def find(self, upstream: Upstream, text: str, *, limit: int, titles_only: bool = False) -> Hits:
         """Descriptions and comments are only searched where nothing has the words in its subject: that is slower."""
-        found = self._filtered(upstream, "typeahead", text, limit)
-        if found.total or titles_only or not plain(text):
+        words, limit = plain(text, limit=LONGEST_SEARCH), max(1, min(limit, MOST_AT_ONCE))
+        found = _suggested(upstream, suggestions.typed(words), limit)
+        if found.total or titles_only or not words:
             return found
 
         def search_texts(part: Upstream) -> Hits:
-            return self._filtered(part, "search", text, limit)
+            return _suggested(part, suggestions.in_texts(words), limit)
 
         return upstream.optional("texts", search_texts, share=TEXT_SHARE) or found
-
-    def _filtered(self, upstream: Upstream, name: str, text: str, limit: int) -> Hits:
-        words, limit = plain(text, limit=LONGEST_SEARCH), max(1, min(limit, MOST_AT_ONCE))
-        # OpenProject refuses an empty value. Without any filter the list includes closed work packages.
-        filters = [{name: {"operator": "**", "values": [words]}}] if words else []
-        page = collection(_list(upstream, filters, page_size=limit), "WorkPackageCollection")
-        known = [element for element in page.elements if number_of(element) is not None]
-        return Hits(list(_items(upstream, known).values())[:limit], page.total)
 
     # --- writing -------------------------------------------------------------------------------------------------
 
@@ -264,14 +262,11 @@ def _value(answer: Answer, key: str) -> str:
     return plain(answer.object().get(key)) if answer.status < 300 else ""
 
 
-def _list(upstream: Upstream, filters: list[Any], *, page_size: int) -> Answer:
-    """https://www.openproject.org/docs/api/endpoints/work-packages/#list-work-packages"""
-    query = {
-        "filters": json.dumps(filters, separators=(",", ":")),
-        "sortBy": '[["updatedAt","desc"],["id","desc"]]',
-        "pageSize": str(page_size),
-    }
-    return ask(upstream, "work_packages", query=query)
+def _suggested(upstream: Upstream, filters: suggestions.Filters, limit: int) -> Hits:
+    read = suggestions.suggested if filters else suggestions.found
+    found = read(upstream, filters, limit)
+    items = (to_item(payload, upstream.source.root, {}) for payload in found.payloads)
+    return Hits(list({item.reference: item for item in items}.values())[:limit], found.total)
 
 
 def _items(upstream: Upstream, payloads: Iterable[Mapping[str, Any]]) -> dict[str, Item]:

@@ -7,8 +7,8 @@ from flask import Response, request
 from panel.accounts.embed_tokens import BadToken, EmbedGrant
 from panel.core.errors import PanelError
 from panel.core.messages import _
-from panel.web.context import panel
-from panel.web.error_bodies import json_error
+from panel.web.context import panel, revision
+from panel.web.error_bodies import json_error, plain_body
 
 
 class Unauthorized(PanelError):
@@ -24,11 +24,10 @@ def presented() -> str:
 def verify_embed_token(token: str) -> EmbedGrant:
     """Verify the token of an embedding application. Raises Unauthorized, without the violated rule in its message."""
     try:
-        return panel().embed_apps.verify(token)
+        return panel().embed_apps.verify(token, revision=revision())
     except BadToken:
         raise Unauthorized(_("This token is not valid.")) from None
 
 
 def unauthorized(exc: Unauthorized) -> Response:
-    body = {"message": str(exc), "error": str(exc), "code": 401}
-    return json_error(body, headers={"WWW-Authenticate": 'Bearer realm="Leafpanel"'})
+    return json_error(plain_body(exc.message, 401), headers={"WWW-Authenticate": 'Bearer realm="Leafpanel"'})

@@ -35,8 +35,8 @@ class FoundView:
     """What the text names beside the rows: items that are not there, and those of other leaves."""
     more_of: int = 0
     """How many are shown so far, if more can be shown."""
-    names_addresses: bool = False
-    """Whether the text has addresses, so that it is no title for a new item."""
+    names_items: bool = False
+    """Whether the text has addresses or several references, so that it is no title for a new item."""
     problem: ProblemView | None = None
     problem_beside: ProblemView | None = None
     """What cannot be found, beside what was found."""
@@ -62,7 +62,7 @@ def found_view(here: Visit, found: LeafFound, named: Named, nowhere: ProblemView
         _announcement(found, shown),
         _notes(here, found, named),
         shown if has_more and shown < MOST_FOUND else 0,
-        named.has_addresses,
+        named.has_addresses or named.number > 1,
         nowhere if not named.by_leaf else None,
         nowhere if named.by_leaf else None,
     )
@@ -73,7 +73,9 @@ def _words(found: LeafFound, shown: int) -> str:
     values = {"noun": card.noun, "nouns": card.noun_plural, "upstream": card.upstream}
     if found.exact and shown == 1 and found.rows[0].linked:
         return _("This {noun} is already linked.", noun=card.noun)
-    if found.more and found.total <= shown:
+    if found.exact:
+        words = _n("{n} {noun} in {upstream}", "{n} {nouns} in {upstream}", shown, **values)
+    elif found.more and found.total <= shown:
         words = _n(
             "First {n} {noun} in {upstream}", "First {n} {nouns} in {upstream}, best match first", shown, **values
         )
@@ -106,13 +108,13 @@ def _notes(here: Visit, found: LeafFound, named: Named) -> list[str]:
         missing = ", ".join(found.missing)
         notes.append(_("Nothing found for {references}.", references=missing))
     others = [leaf for leaf in leaves_for(here.principal) if leaf.id != found.leaf.id and named.of(leaf)]
-    if others and named.has_addresses and not named.of(found.leaf):
+    if others and (named.has_addresses or named.number > 1) and not named.of(found.leaf):
         notes.append(_belongs_to(others, named))
     return notes
 
 
 def _belongs_to(others: Sequence[Integration], named: Named) -> str:
-    label = all_of(_(leaf.descriptor.label) for leaf in others)
+    label = all_of(leaf.descriptor.label for leaf in others)
     if len(others) == 1 and len(named.of(others[0])) == 1:
         return _("This is a {noun}: link it under {label}.", noun=others[0].descriptor.noun, label=label)
     return _("These belong under {label}.", label=label)
@@ -137,7 +139,7 @@ def nowhere_problem(here: Visit, leaf: Integration, named: Named) -> ProblemView
         return ProblemView(title, NO_SOURCE, add_source=kind.id if here.is_admin else "", location=origin_of(address))
     connected = _(
         "{label} is connected to {host}, and has one source.",
-        label=_(kind.descriptor.label),
+        label=kind.descriptor.label,
         host=urlsplit(source.root).netloc,
     )
     return ProblemView(title, sentences(NO_SOURCE, connected))

@@ -34,12 +34,12 @@ def linked_banner(here: Visit, linked: Sequence[tuple[Integration, Row]], *, at:
     """What was linked. ``at`` is the leaf whose list is shown, where that may be another one."""
     leaves = {leaf.id: leaf for leaf, _row in linked}
     undo = _undo(here, [(leaf.id, row.pointer.reference) for leaf, row in linked])
+    rows = tuple((leaf.id, row_view(here, leaf, row)) for leaf, row in linked)
     only = next(iter(leaves.values())) if len(leaves) == 1 else None
     if len(linked) == 1:
-        leaf, row = linked[0]
-        return Banner(_text(only, at), row_view(here, leaf, row).title, undo)
+        return Banner(_text(only, at), rows[0][1].title, undo, linked=rows)
     counts = [counted(leaf, sum(1 for other, _row in linked if other is leaf)) for leaf in leaves.values()]
-    return Banner(_text(only, at), all_of(counts), undo)
+    return Banner(_text(only, at), all_of(counts), undo, linked=rows)
 
 
 def with_other_leaves(here: Visit, banner: Banner, values: Sequence[str]) -> Banner:
@@ -69,4 +69,4 @@ def _text(leaf: Integration | None, at: Integration | None) -> Message:
     if leaf is None or at is None or leaf is at:
         return _("Linked {title}")
     # The banner fills in the title.
-    return _("Linked {title} under {label}", title="{title}", label=_(leaf.descriptor.label))
+    return _("Linked {title} under {label}", title="{title}", label=leaf.descriptor.label)

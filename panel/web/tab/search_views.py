@@ -61,7 +61,7 @@ def search(integration: str) -> Response:
         return _answer(here, leaf, refused_view(here, leaf, exc), status_of(exc), shown)
     if wants_fragment():
         found, status = _one(here, leaf, asked)
-        return _answer(here, leaf, found, status, {**shown, "named": _number(asked.named)})
+        return _answer(here, leaf, found, status, {**shown, "named": asked.named.number})
     return _whole(here, leaf, asked, shown)
 
 
@@ -70,11 +70,6 @@ def _asked(here: Visit, typed: str) -> _Asked:
     size = min(positive("size", request.values.get("size"), PICKER_SIZE), MOST_FOUND)
     page = min(positive("page", request.values.get("page"), 1), MOST_FOUND // PICKER_SIZE)
     return _Asked(text, size, page, bool(request.values.get("titles")), panel().finder.named(here.visitor, text))
-
-
-def _number(named: Named) -> int:
-    """How many items the text names, in all leaves together."""
-    return len({text for texts in named.by_leaf.values() for text in texts})
 
 
 def _answer(here: Visit, leaf: Integration, found: FoundView, status: int, shown: dict[str, Any]) -> Response:
@@ -92,15 +87,16 @@ def _one(here: Visit, leaf: Integration, asked: _Asked) -> tuple[FoundView, int]
         found = panel().finder.find(here.visitor, leaf, here.object, asked.query, asked.named)
     except PanelError as exc:
         return refused_view(here, leaf, exc), status_of(exc)
-    return _view(here, leaf, found, asked), 400 if _is_unknown(asked.named) else 200
+    return _view(here, leaf, found, asked, beside="beside" in request.args), 400 if _is_unknown(asked.named) else 200
 
 
 def _is_unknown(named: Named) -> bool:
     return bool(named.unknown) and not named.by_leaf
 
 
-def _view(here: Visit, leaf: Integration, found: LeafFound, asked: _Asked) -> FoundView:
-    nowhere = nowhere_problem(here, leaf, asked.named) if asked.named.unknown else None
+def _view(here: Visit, leaf: Integration, found: LeafFound, asked: _Asked, *, beside: bool = False) -> FoundView:
+    """``beside`` is for results on the page of another leaf, which tells what no leaf has."""
+    nowhere = nowhere_problem(here, leaf, asked.named) if asked.named.unknown and not beside else None
     return found_view(here, found, asked.named, nowhere, skip=asked.size * (asked.page - 1))
 
 
@@ -116,5 +112,6 @@ def _whole(here: Visit, leaf: Integration, asked: _Asked, shown: dict[str, Any])
 
 
 def _group(here: Visit, found: LeafFound, asked: _Asked, shown: dict[str, Any]) -> Markup:
-    view = refused_view(here, found.leaf, found.refused) if found.refused else _view(here, found.leaf, found, asked)
+    leaf, refused = found.leaf, found.refused
+    view = refused_view(here, leaf, refused) if refused else _view(here, leaf, found, asked, beside=True)
     return part(here, "tab/_found_group.html", found.leaf, found=view, **shown)

@@ -61,7 +61,7 @@ def _tab(visit: Visit, leaf: Integration, count: int, current: str, problem: Pro
     attention = problem is not None if is_current else failed
     return Tab(
         leaf.id,
-        _(leaf.descriptor.label),
+        leaf.descriptor.label,
         visit.url("listing", integration=leaf.id, sort=None),
         count if source is not None or count else None,
         is_current,
@@ -200,7 +200,7 @@ class Sort:
 
 def sorts(visit: Visit, leaf: Integration, chosen: str, page: int) -> list[Sort]:
     url = {key: visit.url("listing", integration=leaf.id, sort=key, **_page(page)) for key in leaf.descriptor.sorts}
-    return [Sort(key, _(label), url[key], key == chosen) for key, label in leaf.descriptor.sorts.items()]
+    return [Sort(key, label, url[key], key == chosen) for key, label in leaf.descriptor.sorts.items()]
 
 
 def chosen_sort(leaf: Integration, requested: str | None) -> str:
@@ -329,6 +329,8 @@ class Banner:
     """Leaf and reference of each item."""
     remarks: tuple[str, ...] = ()
     """How the result differs from what was asked for."""
+    linked: tuple[tuple[str, RowView], ...] = ()
+    """Leaf and row of what the action linked, for the host application."""
 
     @property
     def announcement(self) -> str:

@@ -33,6 +33,7 @@ MOST_REFERENCES = 50
 
 
 @views.get("")
+@views.post("")
 def page() -> Response:
     """The list of the first leaf that has a source; without any source, a notice for each leaf."""
     here = visit()
@@ -46,7 +47,9 @@ def page() -> Response:
 
 
 @views.get(LEAF)
+@views.post(LEAF)
 def listing(integration: str) -> Response:
+    """POST is for an iframe without scripts, whose forms submit its token."""
     here, leaf = visit(), panel().registry.get(integration)
     fresh = tuple(request.args.getlist("linked")[:200])
     refresh, sort = REFRESH in request.args, request.args.get("sort")
