@@ -70,8 +70,8 @@ class Finder:
 
     def named(self, visitor: Visitor, text: str) -> Named:
         """What a text names in the leaves that the visitor may use."""
-        leaves = [leaf for leaf in self._registry.all() if visitor.principal.sees(leaf.id)]
-        return named_in(text, [(leaf, self._resolver.resolve(leaf).config) for leaf in leaves])
+        known = [(leaf, self._resolver.resolve(leaf).config) for leaf in self._registry.all()]
+        return named_in(text, known, lambda leaf: visitor.principal.sees(leaf.id))
 
     def knows_host(self, address: str) -> bool:
         """Whether any source is on the host of an address, also one that the visitor may not use or no leaf has."""

@@ -6,7 +6,7 @@ No request is made. An address belongs to the leaf whose source has it; one of a
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -47,14 +47,18 @@ class Named:
         return self.by_leaf.get(leaf.id, ())
 
 
-def named_in(text: str, known: Sequence[Known]) -> Named:
-    """The items that a text names: those of its addresses, else the reference or the references that it is."""
+def named_in(text: str, known: Sequence[Known], usable: Callable[[Integration], bool] = lambda leaf: True) -> Named:
+    """The items that a text names: those of its addresses, else the reference or the references that it is.
+
+    An address that only a leaf has which is not ``usable`` is unknown.
+    """
     words = trimmed(text)
     addresses = [] if _is_link(words) else list(dict.fromkeys(_addresses(words, known)))[:MOST_NAMED]
     if addresses:
-        return _of_addresses(addresses, known)
+        return _of_addresses(addresses, known, usable)
     if not words:
         return Named()
+    known = [(leaf, source) for leaf, source in known if usable(leaf)]
     return _references([words], known) or _listed(words, known) or Named()
 
 
@@ -95,11 +99,11 @@ def _without_end(address: str) -> str:
     return address
 
 
-def _of_addresses(addresses: Sequence[str], known: Sequence[Known]) -> Named:
+def _of_addresses(addresses: Sequence[str], known: Sequence[Known], usable: Callable[[Integration], bool]) -> Named:
     by_leaf: dict[str, list[str]] = {}
     unknown = []
     for address in addresses:
-        owners = owners_of(address, known)
+        owners = [leaf for leaf in owners_of(address, known) if usable(leaf)]
         if not owners:
             unknown.append(address)
         for leaf in owners:

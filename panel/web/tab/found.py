@@ -14,6 +14,7 @@ from panel.links.finding import MOST_FOUND, LeafFound
 from panel.links.naming import Named
 from panel.links.reading import Found
 from panel.web.context import leaves_for, panel
+from panel.web.tab.linked import counted
 from panel.web.tab.view_models import ProblemView, problem_view
 from panel.web.tab.visit import Visit
 
@@ -74,7 +75,7 @@ def _words(found: LeafFound, shown: int) -> str:
     if found.exact and shown == 1 and found.rows[0].linked:
         return _("This {noun} is already linked.", noun=card.noun)
     if found.exact:
-        words = _n("{n} {noun} in {upstream}", "{n} {nouns} in {upstream}", shown, **values)
+        words = _("{items} in {upstream}", items=counted(found.leaf, shown), upstream=card.upstream)
     elif found.more and found.total <= shown:
         words = _n(
             "First {n} {noun} in {upstream}", "First {n} {nouns} in {upstream}, best match first", shown, **values
