@@ -86,6 +86,7 @@ TAB: Mapping[str, Right] = {
 
 RULES: Mapping[str, Rule] = {
     "GET static": PUBLIC,
+    "GET front_door": PUBLIC,
     "GET api.openapi": PUBLIC,
     "GET readiness.healthz": PUBLIC,
     "GET readiness.readyz": PUBLIC,
