@@ -31,6 +31,7 @@ from panel.services import Panel
 from panel.sources.checks import SourceChecks
 from panel.sources.connection_test import ConnectionTests
 from panel.sources.connector_switch import Switches
+from panel.sources.discovery import Discovery
 from panel.sources.instances import Instances
 from panel.sources.oauth import Oauth
 from panel.sources.resolver import SourceResolver
@@ -114,6 +115,7 @@ def build_services(app: Flask, config: Config, registry: Registry) -> Panel:
         checks=checks,
         instances=instances,
         connection_tests=ConnectionTests(registry, sources, connector, checks, instances),
+        discovery=Discovery(registry, resolver, connector, limit_store),
         links=Links(registry, resolver, connector, checks, instances),
         dry_run=DryRun(registry, resolver, connector, instances),
         moves=Moves(registry, resolver, connector, instances),

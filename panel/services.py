@@ -18,6 +18,7 @@ from panel.logs.calls import CallLog
 from panel.sources.checks import SourceChecks
 from panel.sources.connection_test import ConnectionTests
 from panel.sources.connector_switch import Switches
+from panel.sources.discovery import Discovery
 from panel.sources.instances import Instances
 from panel.sources.oauth import Oauth
 from panel.sources.resolver import SourceResolver
@@ -36,6 +37,7 @@ class Panel:
     checks: SourceChecks
     instances: Instances
     connection_tests: ConnectionTests
+    discovery: Discovery
     links: Links
     dry_run: DryRun
     moves: Moves

@@ -83,6 +83,8 @@ REACHES = {
     "POST admin.check": "a",
     "GET admin.connector": "a",
     "POST admin.connector": "a",
+    "GET admin.connect.connect": "a",
+    "POST admin.connect.connect": "a",
     "GET admin.sources.index": "a",
     "GET admin.sources.new": "a",
     "POST admin.sources.new": "a",

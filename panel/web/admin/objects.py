@@ -50,12 +50,16 @@ def _list() -> dict[str, Any]:
     except InvalidInput:
         number = 1
     found = find_objects(words, leaf.id if leaf else "", number)
-    asked = {"text": words or None, "integration": leaf.id if leaf else None}
+    integration = leaf.id if leaf else None
     return {
         "found": found,
         "text": words,
         "chosen": leaf,
         "leaves": panel().registry.all(),
-        "previous": url_for("admin.objects", **asked, page=number - 1) if number > 1 else None,
-        "following": url_for("admin.objects", **asked, page=number + 1) if found.has_next else None,
+        "previous": _page_url(words, integration, number - 1) if number > 1 else None,
+        "following": _page_url(words, integration, number + 1) if found.has_next else None,
     }
+
+
+def _page_url(words: str, integration: str | None, number: int) -> str:
+    return url_for("admin.objects", text=words or None, integration=integration, page=number)

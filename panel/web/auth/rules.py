@@ -105,6 +105,8 @@ RULES: Mapping[str, Rule] = {
     "POST admin.check": ADMINISTRATORS,
     "GET admin.connector": ADMINISTRATORS,
     "POST admin.connector": ADMINISTRATORS,
+    "GET admin.connect.connect": ADMINISTRATORS,
+    "POST admin.connect.connect": ADMINISTRATORS,
     "GET admin.sources.index": ADMINISTRATORS,
     "GET admin.sources.new": ADMINISTRATORS,
     "POST admin.sources.new": ADMINISTRATORS,
