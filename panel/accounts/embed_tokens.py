@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import binascii
+import hashlib
 import json
 import logging
 import re
@@ -12,9 +13,6 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from joserfc import jwt
-from joserfc.errors import JoseError
-from joserfc.jwk import OctKey
 from joserfc.util import urlsafe_b64decode
 from sqlalchemy import delete, or_, select
 
@@ -29,6 +27,7 @@ from panel.logs import audit
 from panel.logs.audit import Actor, AuditAction
 from panel.storage.engine import db
 from panel.storage.models import EmbedApp, EmbedKey
+from panel.storage.revision import ASK, Kept, Revision
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +43,8 @@ GRANTABLE = {action.value: action for action in Action if action is not Action.A
 _ORIGIN = re.compile(r"(https?)://([a-z0-9](?:[a-z0-9.-]*[a-z0-9])?)(?::([0-9]{1,5}))?")
 _SEGMENT = re.compile(r"[A-Za-z0-9_-]+")
 _LONGEST_TOKEN = 6000
+MOST_KNOWN = 1000
+"""How many verified tokens one process keeps in memory."""
 _MAX_TIMESTAMP = 10**12
 """Far beyond any clock, and small enough for arithmetic with floats."""
 _HEADER = frozenset({"alg", "kid", "typ"})
@@ -96,12 +97,21 @@ class Secret:
         return f"Secret({self.name!r}, {self.kid!r})"
 
 
+@dataclass(frozen=True, slots=True)
+class _Verified:
+    """A token whose signature is that of a secret of its application. Its times are checked at each use."""
+
+    grant: EmbedGrant
+    claims: Mapping[str, Any] = field(repr=False)
+
+
 class EmbedApps:
     """The embedding applications. ``integrations`` returns the ids of all integrations."""
 
-    def __init__(self, vault: Vault, integrations: Callable[[], Collection[str]]) -> None:
+    def __init__(self, vault: Vault, integrations: Callable[[], Collection[str]], revision: Revision) -> None:
         self._vault = vault
         self._integrations = integrations
+        self._kept: Kept[_Verified] = Kept(revision, most=MOST_KNOWN)
 
     # --- administration ------------------------------------------------------------------------------------------
 
@@ -241,7 +251,9 @@ class EmbedApps:
             "schema": obj.schema, "objectId": obj.object_id, "can": list(can), **more,
         }  # fmt: skip
         header = {"alg": ALGORITHM, "kid": key.kid, "typ": "JWT"}
-        token = jwt.encode(header, claims, self._key(key), algorithms=[ALGORITHM])
+        from panel.accounts.embed_signatures import signed  # slow to import
+
+        token = signed(header, claims, self._secret(key), ALGORITHM)
         try:
             grant = self.verify(token)
         except BadToken as exc:
@@ -250,19 +262,32 @@ class EmbedApps:
             raise InvalidInput("register", grant.outside)
         return token
 
-    def verify(self, token: str) -> EmbedGrant:
-        """Verify a token. Raises BadToken naming the violated rule."""
+    def verify(self, token: str, *, revision: int | None = ASK) -> EmbedGrant:
+        """Verify a token. Raises BadToken naming the violated rule.
+
+        ``revision`` is that of the database, if it was read during this request: while it stays, so do the secrets and
+        the applications. Whether the token has expired is checked anew.
+        """
+        digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
+        verified = self._kept.get(digest, lambda: self._verified(token), at=revision)
+        assert verified is not None  # noqa: S101  (a token that is not accepted raises)
+        _expires(verified.claims, time.time())
+        return verified.grant
+
+    def _verified(self, token: str) -> _Verified:
+        from panel.accounts.embed_signatures import verified  # slow to import
+
         header = _json_part(_segments(token)[0], "header")
         key, app = self._signer(header)
         try:
             # The algorithm is fixed, so that the header of a token cannot choose a weaker one.
-            claims = jwt.decode(token, self._key(key), algorithms=[ALGORITHM]).claims
-        except (JoseError, ValueError, RecursionError) as exc:
+            claims = verified(token, self._secret(key), ALGORITHM)
+        except ValueError as exc:
             raise BadToken(_("The signature is not that of the secret with this key id.")) from exc
         # Checked after the signature, so that only a holder of the secret learns of it.
         if app.disabled:
             raise BadToken(_("The application {name} is switched off.", name=app.name))
-        return replace(_grant_of(app, claims), token=token)
+        return _Verified(replace(_grant_of(app, claims), token=token), claims)
 
     def _signer(self, header: Mapping[str, Any]) -> tuple[EmbedKey, EmbedApp]:
         unknown = set(header) - _HEADER
@@ -283,9 +308,9 @@ class EmbedApps:
             raise BadToken(_("No application has a secret with this key id; it may have been retired."))
         return key, self.get(key.app_id)
 
-    def _key(self, key: EmbedKey) -> OctKey:
+    def _secret(self, key: EmbedKey) -> str:
         try:
-            return OctKey.import_key(self._vault.open(key.sealed, _associated_data(key.app_id, key.kid)))
+            return self._vault.open(key.sealed, _associated_data(key.app_id, key.kid))
         except Unreadable as exc:
             log.error("the embedding secret %s does not open: no encryption key fits", key.kid)
             raise BadToken(_("The stored secret cannot be read: its encryption key is missing.")) from exc

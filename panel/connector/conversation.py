@@ -14,6 +14,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import Protocol, TypeVar
 
+from panel.connector.adapter import OutgoingRequest
 from panel.connector.cached_read import CachedRead
 from panel.connector.caller import Caller, Journal
 from panel.connector.classify import problem_of_status, refuses, succeeded, timed_out
@@ -26,7 +27,7 @@ from panel.connector.optional import LEAST_S, SHARE, Notes, NotesOfSources, Paus
 from panel.connector.response import Answer
 from panel.connector.shared_cache import CachedAnswer, SharedCache, fetch_once
 from panel.connector.source import AuthKind, SourceConfig
-from panel.connector.transport import OutgoingRequest, RawResponse, Transport
+from panel.connector.transport import RawResponse, Transport
 from panel.core.domain import Problem
 from panel.core.errors import InvalidInput, ProviderUnavailable
 from panel.core.reasons import Reason
@@ -99,8 +100,9 @@ class Upstream:
         limiter: Limiter | NoLimits | None = None,
         fresh: bool = True,
         is_optional: bool = False,
+        shares: bool = False,
     ) -> None:
-        self.source, self.fresh = source, fresh
+        self.source, self.fresh, self._shares = source, fresh, shares
         self._limiter, self._is_optional = limiter or NoLimits(), is_optional
         self._services, self._caller, self._classify, self._deadline = services, caller, classify, deadline
         self._endpoint = endpoint or valid_endpoint(lambda: source.endpoint, "location")
@@ -111,7 +113,7 @@ class Upstream:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Nothing to release: each call closes its own connection."""
+        """Nothing to release: each call closes its connection, or leaves it to the next one."""
 
     @property
     def seconds_left(self) -> float:
@@ -201,6 +203,7 @@ class Upstream:
             self.source.ca_file,
             self.source.connection_endpoint(self._endpoint),
             reads=reads or method in SAFE_METHODS,
+            shares=(self.source.id, self.source.revision) if self._shares else None,
         )
         return self._read(request, allow) if request.reads else self._write(request, allow)
 
@@ -358,7 +361,7 @@ class Upstream:
     def _part(self, seconds: float) -> Upstream:
         part = Upstream(
             self._services, self.source, self._caller, self._classify, Deadline(seconds), endpoint=self._endpoint,
-            limiter=self._limiter, fresh=self.fresh, is_optional=True,
+            limiter=self._limiter, fresh=self.fresh, is_optional=True, shares=self._shares,
         )  # fmt: skip
         part._ends, part._held = self._ends, self._held
         return part

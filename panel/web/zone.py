@@ -13,7 +13,7 @@ from flask import g, has_request_context, request
 from panel.core.clock import now
 
 COOKIE = "leafpanel-zone"
-"""Set by ``panel/static/zone.js``. It holds no secret and grants nothing, so it needs no prefix ``__Host-``."""
+"""Set by ``panel/static/theme.js``. It holds no secret and grants nothing, so it needs no prefix ``__Host-``."""
 HEADER = "X-Leafpanel-Zone"
 """Sent by the same script with each request for a fragment."""
 PARAMETER = "tz"

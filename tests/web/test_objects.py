@@ -26,7 +26,7 @@ from panel.integrations.registry import Registry, load_registry
 from panel.links.visitor import Visitor
 from panel.sandbox.openproject_state import CustomField, Right
 from panel.services import Panel
-from panel.storage.engine import alembic
+from panel.storage.migrations import alembic
 
 Link = Callable[..., None]
 PILL = ".lp-pill"

@@ -18,6 +18,7 @@ API = ("api", "v3")
 
 _NUMBER = r"[1-9][0-9]{0,17}"
 _SHORT_NAME = r"[A-Za-z][A-Za-z0-9_-]*-[1-9][0-9]{0,17}"
+_ONLY_NUMBER = re.compile(_NUMBER)
 _ID = re.compile(rf"{_NUMBER}|{_SHORT_NAME}")
 
 _BEFORE_ID = frozenset({"work_packages", "details", "wp", "bcf"})
@@ -67,7 +68,7 @@ def instance_root(location: str) -> str:
 
 def page_url(root: str, reference: str) -> str:
     """The page of a work package. This address works in every version and project."""
-    return f"{root}/work_packages/{quote(reference, safe='')}"
+    return f"{root}/work_packages/{reference if is_number(reference) else quote(reference, safe='')}"
 
 
 def create_page_url(root: str, project: str) -> str:
@@ -108,7 +109,7 @@ def spellings(reference: str) -> list[str]:
 
 def is_number(reference: str) -> bool:
     """Whether it is a work package number in canonical form."""
-    return re.fullmatch(_NUMBER, reference) is not None
+    return _ONLY_NUMBER.fullmatch(reference) is not None
 
 
 def is_project(text: str) -> bool:
