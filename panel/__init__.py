@@ -22,6 +22,7 @@ from panel.credentials.readiness import Readiness, database_checks
 from panel.credentials.vault import Vault, keys_of
 from panel.integrations.registry import Registry, load_registry
 from panel.links.dry_run import DryRun
+from panel.links.finding import Finder
 from panel.links.kept_lists import kept_lists
 from panel.links.moves import Moves
 from panel.links.service import Links
@@ -118,6 +119,7 @@ def build_services(app: Flask, config: Config, registry: Registry) -> Panel:
         connection_tests=ConnectionTests(registry, sources, connector, checks, instances),
         discovery=Discovery(registry, resolver, connector, limit_store),
         links=Links(registry, resolver, connector, checks, instances),
+        finder=Finder(registry, resolver, sources, connector),
         dry_run=DryRun(registry, resolver, connector, instances),
         moves=Moves(registry, resolver, connector, instances),
         api_tokens=ApiTokens(registry.ids, revision),

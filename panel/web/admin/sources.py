@@ -88,7 +88,8 @@ def _form(slug: str) -> SourceForm:
         return stored_form(panel().sources.values(source), leaf, source.revision)
     if leaf is None:
         raise NotFound(_("There is no source “{slug}”.", slug=slug))
-    return with_discovered(empty_form(slug, leaf))
+    pasted = request.args.get("location", "")[:500]
+    return empty_form(slug, leaf, location=pasted) if pasted else with_discovered(empty_form(slug, leaf))
 
 
 def _act(shown: SourceForm) -> Page:
