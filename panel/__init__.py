@@ -93,6 +93,7 @@ def build_services(app: Flask, config: Config, registry: Registry) -> Panel:
     limit_store = FallbackLimitStore(SqlLimitStore(lambda: _limit_store_engine(app, config)))
     connector = Connector(
         allowed=partial(note.allowed_hosts, config.allowed_private_hosts, config.sandbox_note),
+        sandbox=partial(note.read, config.sandbox_note),
         deadline_s=config.deadline_s,
         limiter=Limiter(limit_store, most_conversations=SERVER_THREADS // 2),
         cache_ttl_s=config.cache_ttl_s,

@@ -288,7 +288,7 @@ def test_only_the_address_and_the_options_are_sent_for_it(connected: Flask, as_a
     included = re.findall(r"<(?:input|textarea)[^>]*data-address[^>]*>", page)
 
     assert 'hx-include="[data-address]"' in page
-    assert [re.search(r'name="([^"]+)"', field)[1] for field in included] == ["location", "options.wiki"]
+    assert [re.search(r'name="([^"]+)"', field)[1] for field in included] == ["location", "options.wiki", "connect_to"]
 
 
 # --- testing ---------------------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from panel.links.visitor import Visitor
 CONNECT = "/admin/connect"
 XWIKI = "/admin/sources/xwiki"
 OPENPROJECT = "/admin/sources/openproject"
+HTMX = {"HX-Request": "true"}
 EXAMPLE = "/objects/demo/case/1/integrations"
 
 
@@ -225,3 +226,24 @@ def test_the_tab_leads_to_the_source_and_remembers_the_object(as_admin: FlaskCli
     at = re.search(rf'href="({XWIKI}\?back=[^"#]+)', tab)[1]
 
     assert '<input type="hidden" name="back" value="/objects/permits/case/7' in as_admin.get(at).text
+
+
+# --- a private address in the form -----------------------------------------------------------------------------------
+
+
+def test_a_private_address_has_no_green_tick_and_says_what_opens_it(make_app: MakeApp) -> None:
+    client = signed_in_client(make_app(), "alice", "admin")
+
+    refused = client.get(
+        "/admin/source-address?slug=xwiki&location=https://10.1.2.3/xwiki", headers={"HX-Request": "true"}
+    )
+    reached = client.get(
+        "/admin/source-address?slug=xwiki&location=https://8.8.8.8/xwiki&connect_to=10.1.2.4:80",
+        headers=HTMX,
+    )
+    public = client.get("/admin/source-address?slug=xwiki&location=https://8.8.8.8/xwiki", headers=HTMX)
+
+    assert "name 10.1.2.3:443 in PANEL_ALLOWED_PRIVATE_HOSTS" in words(refused.text)
+    assert 'class="ad-icon ok"' not in refused.text
+    assert "name 10.1.2.4:80 in PANEL_ALLOWED_PRIVATE_HOSTS" in words(reached.text)
+    assert 'class="ad-icon ok"' in public.text

@@ -19,7 +19,7 @@ from panel.sources.service import Saved, Usage
 from panel.storage.models import Source
 from panel.web.admin import source_import
 from panel.web.admin.calls import chart
-from panel.web.admin.connect import discovered, forget_discovered, with_discovered
+from panel.web.admin.connect import discovered, forget_discovered, private_address_help, with_discovered
 from panel.web.admin.objects import EXAMPLE
 from panel.web.admin.required_inputs import missing_inputs
 from panel.web.admin.source_form import SourceForm, empty_form, stored_form, typed_form, values_of
@@ -157,6 +157,7 @@ def _page(form: SourceForm, *, result: ConnectionTest | None = None) -> str:
         reference=request_id(),
         back=_back(),
         found=discovered(form.slug),
+        private_help=private_address_help(),
         defaults={"timeout_s": f"{panel().config.deadline_s:g}"},
     )
 
@@ -171,16 +172,18 @@ class Address:
     api: str = ""
     root: str = ""
     error: str = ""
+    refused: str = ""
+    """Why the panel may not call the address."""
     nouns: str = ""
     """The items that open there, if an integration uses the source."""
 
 
 @bp.get("/source-address")
 def address() -> AnyResponse | str:
-    """The part below the location field, computed without a request to the upstream."""
+    """The part below the location field, for which a name is looked up and nobody is called."""
     slug = request.args.get("slug", "").strip()
     shown = _address(slug, panel().registry.find(slug), request.args)
-    page = Response(render_template("admin/_address.html", address=shown))
+    page = Response(render_template("admin/_address.html", address=shown, private_help=private_address_help()))
     return vary_on_fragment(page) if wants_fragment() else redirect(url_for(".index"), 303)
 
 
@@ -194,7 +197,8 @@ def _address(slug: str, leaf: Integration | None, text: Any) -> Address:
     except InvalidInput as exc:
         return Address(error=exc.message)
     nouns = leaf.descriptor.noun_plural if leaf else ""
-    return Address(api, root, nouns=nouns[:1].upper() + nouns[1:])
+    refused = panel().sources.refusal(slug, root, text.get("connect_to", ""))
+    return Address(api, root, refused=refused, nouns=nouns[:1].upper() + nouns[1:])
 
 
 # --- test ------------------------------------------------------------------------------------------------------------
