@@ -100,3 +100,9 @@ def test_the_form_explains_each_part_and_leads_to_an_example(as_admin: FlaskClie
     for name in ("register", "schema", "object_id"):
         assert re.search(rf'id="{name}"[^>]*placeholder="[^"]+"[^>]*aria-describedby="{name}-help"', page)
     assert '<a class="btn btn-outline-secondary" href="/objects/demo/case/1">Open an example object</a>' in page
+
+
+def test_the_tab_of_a_person_names_the_object_and_leads_back(as_admin: FlaskClient) -> None:
+    page = as_admin.get("/objects/permits/case/Z-1").text
+
+    assert '<a href="/admin/objects">Objects</a> <span aria-current="page">permits / case / Z-1</span>' in page

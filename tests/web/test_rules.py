@@ -121,6 +121,7 @@ REACHES = {
     "POST admin.embedding.rotate": "a",
     "POST admin.embedding.retire": "a",
     "POST admin.embedding.switch": "a",
+    "POST admin.embedding.try_it": "a",
     "GET admin.embedding.delete": "a",
     "POST admin.embedding.delete": "a",
     "GET admin.tokens.index": "a",

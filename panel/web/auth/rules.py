@@ -143,6 +143,7 @@ RULES: Mapping[str, Rule] = {
     "POST admin.embedding.rotate": ADMINISTRATORS,
     "POST admin.embedding.retire": ADMINISTRATORS,
     "POST admin.embedding.switch": ADMINISTRATORS,
+    "POST admin.embedding.try_it": ADMINISTRATORS,
     "GET admin.embedding.delete": ADMINISTRATORS,
     "POST admin.embedding.delete": ADMINISTRATORS,
     "GET admin.tokens.index": ADMINISTRATORS,
