@@ -42,7 +42,7 @@ VALUES = (
 PATTERNS = (
     *map(re.escape, VALUES),
     *(rf"\b{re.escape(part)}\b" for title in TITLES for part in (title, *title.rpartition(" ")[::2]) if part),
-    r"xwiki:[\w.]+", r"Sandbox\.\w+", r"LP-\w+-\w+",
+    r"demo / case / 1", r"xwiki:[\w.]+", r"Sandbox\.\w+", r"LP-\w+-\w+",
 )  # fmt: skip
 """What may stand outside of translated texts. The last word of a title is an element of its own."""
 
