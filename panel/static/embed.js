@@ -33,7 +33,7 @@
     }
 
     const address = await newAddress();
-    Object.entries({ theme, lang, bg: background }).forEach(([name, value]) => { if (value) address.searchParams.set(name, value); });
+    Object.entries({ theme, lang, bg: background, tz: Intl.DateTimeFormat().resolvedOptions().timeZone }).forEach(([name, value]) => { if (value) address.searchParams.set(name, value); });
     frame.title = title;
     Object.assign(frame.style, { display: "block", width: "100%", height: "12rem", border: "0" });
     // Browsers paint an iframe opaque when its colour scheme differs from that of its element.

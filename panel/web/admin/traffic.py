@@ -12,7 +12,7 @@ from panel.logs.call_query import Outcomes
 from panel.services import Panel
 from panel.storage.models import Source
 from panel.web.admin.status import Badge
-from panel.web.formatting import second
+from panel.web.formatting import count, second
 
 PERIODS = {
     "second": _("this second"),
@@ -73,5 +73,5 @@ def budget(source: Source, traffic: Traffic) -> Badge:
     rate = Rate.of(source.rate_limit)
     if rate is None:
         return Badge(_("No limit"), "none")
-    left = _("{left} of {most} left", left=f"{traffic.left:,}", most=f"{rate.count:,}")
+    left = _("{left} of {most} left", left=count(traffic.left), most=count(rate.count))
     return Badge(left, "ok" if traffic.left else "warn", PERIODS[source.rate_limit.partition("/")[2]])
