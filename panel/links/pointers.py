@@ -25,7 +25,9 @@ log = logging.getLogger(__name__)
 
 def as_pointer(leaf: Integration, source: SourceConfig | None, link: Link) -> Pointer:
     """The pointer of a row. Without a source it has no browser address."""
-    return Pointer(link.reference, _url(leaf, source, link.reference), link.linked_by, link.linked_at, link.origin, link.note)
+    return Pointer(
+        link.reference, _url(leaf, source, link.reference), link.linked_by, link.linked_at, link.origin, link.note
+    )
 
 
 def _url(leaf: Integration, source: SourceConfig | None, reference: str) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
 
 from panel.accounts.principal import Action
 from panel.connector import Connector, Upstream
@@ -23,7 +22,8 @@ from panel.core.text import trimmed
 from panel.integrations.contract import AskedField, Integration
 from panel.integrations.registry import Registry
 from panel.links import pointers
-from panel.links.locate import located
+from panel.links.arrangement import matches, words_of
+from panel.links.locate import located, read_items
 from panel.links.pasted import resolve_pasted
 from panel.links.upstream import open_upstream
 from panel.links.visitor import Visitor
@@ -119,8 +119,8 @@ class Reading:
         except ProviderUnavailable as exc:
             rows = tuple(Row(pointer, None) for pointer in shown[:limit])
             return Listing(rows, len(shown), 1, limit, exc.problem)
-        words = search.casefold().split()
-        hits = [Row(p, items[p.reference]) for p in shown if _matches(items[p.reference], words)]
+        words = words_of(search)
+        hits = [row for p in shown if matches(row := Row(p, items[p.reference]), words)]
         start = (page - 1) * limit
         return Listing(tuple(hits[start : start + limit]), len(hits), page, limit, None, until)
 
@@ -134,9 +134,7 @@ class Reading:
         ) as upstream:
             if not shown:
                 leaf.check_list(upstream)
-                return {}, upstream.holds_until
-            items = leaf.fetch_many(upstream, [pointer.reference for pointer in shown])
-            return located(leaf, upstream, items, shown), upstream.holds_until
+            return read_items(leaf, upstream, shown), upstream.holds_until
 
     def item(self, visitor: Visitor, integration: str, obj: ObjectRef, reference: str) -> Row:
         """One linked item with its excerpt. Raises NotFound when this object does not point there."""
@@ -279,9 +277,3 @@ def _candidates(leaf: Integration, upstream: Upstream, text: str, limit: int) ->
             if "://" in words:
                 return []
     return leaf.search(upstream, words, limit=limit)
-
-
-def _matches(item: Item, words: Sequence[str]) -> bool:
-    facts = " ".join(str(value) for value in (*item.facts.values(), item.due) if isinstance(value, str | date))
-    text = f"{item.title} {item.reference} {facts}".casefold()
-    return all(word in text for word in words)

@@ -29,9 +29,9 @@ from panel.core.text_limits import REFERENCE_LENGTH, refuse_longer
 from panel.integrations.contract import Integration, creating
 from panel.links import idempotency, open_creates, open_updates, pointers
 from panel.links.pasted import resolve_pasted
-from panel.links.reading import Reading
 from panel.links.upstream import open_upstream
 from panel.links.visitor import Visitor
+from panel.links.whole_lists import WholeLists
 from panel.links.write_records import abandon, note_created, record_not_updated, record_uncertain, record_updated
 from panel.logs import audit
 from panel.logs.audit import AuditAction
@@ -55,7 +55,7 @@ class LinkedAll:
     """What is left of the deadline; None when no call was made."""
 
 
-class Links(Reading):
+class Links(WholeLists):
     """Reads and writes. Every method checks the rights of its visitor first.
 
     Writes fail loudly. A write that was sent has a record until its end is known.

@@ -273,7 +273,8 @@ def test_long_lists_have_pages(editor: FlaskClient, linked: Link, upstreams: Ups
     second = get(editor, first.hrefs(".lp-pages a")[0])
 
     assert (len(first.all(".lp-row")), len(second.all(".lp-row"))) == (50, 2)
-    assert first.texts(".lp-summary")[0].startswith("52 work packages , 50 shown")
+    assert first.texts(".lp-summary") == second.texts(".lp-summary") == ["52 work packages : 52 open"]
+    assert (first.texts("#lp-range"), second.texts("#lp-range")) == (["1–50 of 52"], ["51–52 of 52"])
     assert second.texts(".lp-pages a") == ["Previous"]
 
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from flask import Flask, Response, current_app, make_response, render_template, request
+from flask import Flask, Response, current_app, make_response, render_template
 from jinja2 import ChoiceLoader, FileSystemLoader, PrefixLoader, Template, TemplateSyntaxError
 
 from panel.core.domain import Problem
@@ -16,7 +16,8 @@ from panel.integrations.registry import Registry
 from panel.web.context import request_id
 from panel.web.htmx import vary_on_fragment, wants_fragment
 from panel.web.tab.columns import Columns
-from panel.web.tab.view_models import ListView, list_view, strip
+from panel.web.tab.list_view import ListView, list_view
+from panel.web.tab.view_models import strip
 from panel.web.tab.visit import Visit
 
 LEAF_TEMPLATES = "leaves"
@@ -69,7 +70,7 @@ def show_list(
     headers: Mapping[str, str] | None = None, **more: Any,
 ) -> Response:  # fmt: skip
     """Render the list of a leaf. A list with a problem has the status 503, unless ``status`` is another error."""
-    shown = shown or list_view(here, leaf, fresh=fresh, sort=request.args.get("sort"))
+    shown = shown or list_view(here, leaf, fresh=fresh)
     problem = shown.listing.problem
     status = 503 if problem is not None and status == 200 else status
     response = show(here, "list", leaf=leaf, problem=problem, status=status, list_view=shown, **more)

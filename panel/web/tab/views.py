@@ -21,9 +21,11 @@ from panel.web.formatting import key as row_key
 from panel.web.htmx import wants_fragment
 from panel.web.parsing import PICKER_LENGTH, positive, search_text
 from panel.web.storage_words import storage_text
+from panel.web.tab.list_query import LAST_PAGE, PAGE
+from panel.web.tab.list_view import REFRESH, ListView, list_view
 from panel.web.tab.render import show, show_list, show_part
 from panel.web.tab.routing import LEAF, Views, back, redirects
-from panel.web.tab.view_models import REFRESH, Banner, ListView, first_connected, list_view, problem_view, row_view
+from panel.web.tab.view_models import Banner, first_connected, problem_view, row_view
 from panel.web.tab.visit import Visit, visit
 
 views = Views()
@@ -53,8 +55,8 @@ def page() -> Response:
 def listing(integration: str) -> Response:
     here, leaf = visit(), panel().registry.get(integration)
     fresh = tuple(request.args.getlist("linked")[:200])
-    refresh, sort = REFRESH in request.args, request.args.get("sort")
-    shown = list_view(here, leaf, page=_page_number(), sort=sort, fresh=fresh, refresh=refresh)
+    _check_page()
+    shown = list_view(here, leaf, fresh=fresh, refresh=REFRESH in request.args)
     return show_list(here, leaf, shown, banner=_banner_after_redirect(here, shown))
 
 
@@ -75,12 +77,10 @@ def _linked_banner(here: Visit, leaf: Integration, rows: list[Row]) -> Banner:
     return Banner(_("Linked {title}"), _n("{n} {noun}", "{n} {nouns}", len(rows), noun=noun, nouns=nouns), undo)
 
 
-def _page_number() -> int:
-    text = request.args.get("page", "1")
-    number = positive("page", text, 1)
-    if number >= 10**6:
-        raise InvalidInput("page", _("“{name}” must be a whole number from 1.", name="page"))
-    return number
+def _check_page() -> None:
+    """Raise InvalidInput for a page that is no number."""
+    if positive(PAGE, request.args.get(PAGE, "1"), 1) >= LAST_PAGE:
+        raise InvalidInput(PAGE, _("“{name}” must be a whole number from 1.", name=PAGE))
 
 
 @views.get(f"{LEAF}/items/<id:reference>/excerpt")
@@ -128,11 +128,9 @@ def link(integration: str) -> Any:
     done = _link_all(here, leaf, texts)
     references = tuple(row.pointer.reference for row in done.rows)
     if redirects(here) and done.refused is None:
-        return back(here, leaf, linked=list(references))
+        return back(here, leaf, linked=list(references), page=None)
     problem = _met_problem(leaf, done)
-    shown = list_view(
-        here, leaf, fresh=references, sort=request.args.get("sort"), problem=problem, deadline_s=done.seconds_left
-    )
+    shown = list_view(here, leaf, fresh=references, problem=problem, deadline_s=done.seconds_left)
     more: dict[str, Any] = {"left": done.left}
     if done.refused is not None:
         more["problem_view"] = problem_view(here, leaf, _with_reason(done.refused))
@@ -204,7 +202,7 @@ def follow(integration: str, reference: str) -> Any:
         row = panel().moves.follow(here.visitor, leaf.id, here.object, reference, text)
     except PanelError as exc:
         problem = exc.problem if isinstance(exc, ProviderUnavailable) else None
-        shown = list_view(here, leaf, sort=request.args.get("sort"), problem=problem)
+        shown = list_view(here, leaf, problem=problem)
         return show_list(here, leaf, shown, status=status_of(exc), problem_view=problem_view(here, leaf, exc))
     reference = row.pointer.reference
     if redirects(here):
