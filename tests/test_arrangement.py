@@ -106,7 +106,9 @@ def comes_before(one: Row, other: Row, query: ListQuery) -> bool:
 @settings(max_examples=300, deadline=None)
 @given(rows(), queries, st.integers(1, 7))
 def test_the_pages_together_are_the_filtered_list_in_order(found: list[Row], query: ListQuery, limit: int) -> None:
-    asked = [ListQuery(query.sort, query.text, query.standing, query.person, page, query.fresh) for page in range(1, 40)]
+    asked = [
+        ListQuery(query.sort, query.text, query.standing, query.person, page, query.fresh) for page in range(1, 40)
+    ]
     first = arrange(found, asked[0], limit, TODAY, "assignee")
     pages = [first, *(arrange(found, one, limit, TODAY, "assignee") for one in asked[1 : -(-first.matching // limit)])]
     whole = [one for page in pages for one in page.rows]

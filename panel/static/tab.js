@@ -117,7 +117,8 @@
     const next = focusNext.map(byId).find(Boolean);
     focusNext = [];
     if (next) next.focus();
-    if (next && next.id === "lp-summary") next.scrollIntoView({ block: "start" });
+    // In the next frame: the rows of the page before are still being removed.
+    if (next && next.id === "lp-summary") window.requestAnimationFrame(() => byId("lp-summary").scrollIntoView({ block: "start" }));
   }
 
   // --- another part of the list: say which one ---------------------------------------------------------------------

@@ -118,8 +118,8 @@ def test_counts_and_order_are_of_all_pages(tab: Callable[..., Page]) -> None:
     expect(summary(page)).to_have_text("62 work packages: 62 open, 20 overdue")
     expect(page.locator("#lp-status")).to_have_text("51–62 of 62")
     expect(summary(page)).to_be_focused()
-    assert page.evaluate("document.querySelector('#lp-summary').getBoundingClientRect().top") > -1
-    assert page.evaluate("document.querySelector('.lp-row').getBoundingClientRect().bottom <= innerHeight")
+    expect(summary(page)).to_be_in_viewport(ratio=1)
+    expect(page.locator(".lp-row").first).to_be_in_viewport(ratio=1)
     assert "sort=due" in page.url
     assert "page=2" in page.url
 
@@ -160,7 +160,7 @@ def test_words_filter_the_list_while_they_are_typed(tab: Callable[..., Page]) ->
 
 def test_the_assignee_that_was_chosen_is_offered_first(world: World, tab: Callable[..., Page]) -> None:
     for number in sorted(world.tracker.world.work_packages)[-2:]:
-        world.tracker.touch(number, assignee_id=3 if number % 2 else 4)
+        world.tracker.touch(number, assignee_id=5 if number % 2 else 20)
     page = tab()
     names = [name for name in page.locator("#lp-find-person option").all_inner_texts()[1:] if name != "Unassigned"]
     page.get_by_label("Assignee", exact=True).select_option(names[-1])
@@ -183,6 +183,13 @@ def test_without_scripts_the_filters_are_a_form(world: World, browser: Any) -> N
     expect(page.locator(".lp-row")).to_have_count(10)
     assert "sort=due" in page.url
     context.close()
+
+
+def test_an_object_opens_on_the_leaf_that_has_something(tab: Callable[..., Page]) -> None:
+    page = tab(OBJECT)
+
+    expect(page.locator(".lp-tab-link[aria-current]")).to_contain_text("Projects 62")
+    expect(page.locator(".lp-attention")).to_have_count(0)
 
 
 @pytest.mark.parametrize(("width", "theme"), [(320, "light"), (1200, "dark")])

@@ -16,7 +16,7 @@ LAST_PAGE = 10**6
 
 
 def asked_of(leaf: Integration, values: Mapping[str, str], fresh: Iterable[str] = ()) -> ListQuery:
-    """The query of an address. A value that is not known counts as absent. What was just linked is on the first page."""
+    """The query of an address. An unknown value counts as absent. What was just linked is on the first page."""
     given, linked = list_parameters(values), frozenset(fresh)
     state = given.get(STATE, "")
     return ListQuery(

@@ -13,6 +13,7 @@ from panel.core.errors import PanelError, ProviderUnavailable, Uncertain, WrongH
 from panel.core.health import HealthStatus
 from panel.core.messages import Message, _, sentences
 from panel.integrations.contract import Integration
+from panel.storage.models import Source
 from panel.web.context import leaves_for, panel
 from panel.web.error_bodies import problem_of
 from panel.web.formatting import key, short_reference, web
@@ -35,35 +36,55 @@ class Tab:
 
 
 def strip(visit: Visit, current: str = "", problem: Problem | None = None) -> list[Tab]:
-    """The tabs of the leaves, from stored data without a request. Empty while the connector is off."""
+    """The tabs of the leaves, from stored data without a request. Empty while the connector is off.
+
+    A leaf without a source and without links is for administrators only, who can give it a source.
+    """
     if not panel().switches.connector_on():
         return []
     counts = panel().links.counts(visit.object)
-    return [_tab(visit, leaf, counts.get(leaf.id, 0), current, problem) for leaf in leaves_for(visit.principal)]
+    return [
+        _tab(visit, leaf, counts.get(leaf.id, 0), current, problem)
+        for leaf in leaves_for(visit.principal)
+        if visit.is_admin or leaf.id == current or counts.get(leaf.id) or panel().sources.find(leaf.id) is not None
+    ]
 
 
 def _tab(visit: Visit, leaf: Integration, count: int, current: str, problem: Problem | None) -> Tab:
     source = panel().sources.find(leaf.id)
-    check = panel().checks.current(source)
-    failed = check is not None and check.status != HealthStatus.OK
     is_current = leaf.id == current
+    lacking = source is None or not source.enabled
     # The result of this request is newer than the last check.
-    attention = problem is not None if is_current else failed
+    attention = problem is not None if is_current else not _is_healthy(source)
     return Tab(
         leaf.id,
         leaf.descriptor.label,
         visit.tab_url(leaf.id),
         count if source is not None or count else None,
         is_current,
-        attention or source is None or not source.enabled,
+        visit.is_admin if lacking else attention,
     )
 
 
-def first_connected(leaves: Sequence[Integration]) -> Integration | None:
-    """The leaf that an object's page opens with: the first with an enabled source, else the first with a source."""
-    sources = [(leaf, panel().sources.find(leaf.id)) for leaf in leaves]
-    connected = [(leaf, source.enabled) for leaf, source in sources if source is not None]
-    return next((leaf for leaf, enabled in connected if enabled), connected[0][0] if connected else None)
+def _is_healthy(source: Source | None) -> bool:
+    """Whether the last check of an enabled source, if there was one, passed."""
+    check = panel().checks.current(source)
+    return source is not None and source.enabled and (check is None or check.status == HealthStatus.OK)
+
+
+def first_leaf(visit: Visit, leaves: Sequence[Integration]) -> Integration | None:
+    """The leaf that an object's page opens with: one with links, else one with a source; None without any source.
+
+    A healthy leaf comes before one whose last check failed, and an enabled source before a disabled one.
+    """
+    counts, sources = panel().links.counts(visit.object), {leaf.id: panel().sources.find(leaf.id) for leaf in leaves}
+    connected = [leaf for leaf in leaves if sources[leaf.id] is not None]
+
+    def rank(leaf: Integration) -> tuple[bool, bool, bool]:
+        source, has_links = sources[leaf.id], bool(counts.get(leaf.id))
+        return not has_links, has_links and not _is_healthy(source), source is None or not source.enabled
+
+    return min(connected, key=rank, default=None)
 
 
 # --- rows ------------------------------------------------------------------------------------------------------------

@@ -25,7 +25,7 @@ from panel.web.tab.list_query import LAST_PAGE, PAGE
 from panel.web.tab.list_view import REFRESH, ListView, list_view
 from panel.web.tab.render import show, show_list, show_part
 from panel.web.tab.routing import LEAF, Views, back, redirects
-from panel.web.tab.view_models import Banner, first_connected, problem_view, row_view
+from panel.web.tab.view_models import Banner, first_leaf, problem_view, row_view
 from panel.web.tab.visit import Visit, visit
 
 views = Views()
@@ -40,12 +40,12 @@ MOST_REFERENCES = 50
 
 @views.get("")
 def page() -> Response:
-    """The list of the first leaf that has a source; without any source, a notice for each leaf."""
+    """The list of the leaf that has something to show; without any source, a notice for each leaf."""
     here = visit()
     leaves = leaves_for(here.principal)
     if not leaves:
         raise NotFound(_("No integration is installed."))
-    leaf = first_connected(leaves)
+    leaf = first_leaf(here, leaves)
     if leaf is not None or not panel().switches.connector_on():
         return show_list(here, leaf or leaves[0])
     return show(here, "unconnected", status=503, list_views=[list_view(here, leaf) for leaf in leaves])
