@@ -151,6 +151,12 @@ class Reading:
         pointers.note_origin(leaf, obj, pointer, item)
         return Row(pointer, item)
 
+    def pointer(self, visitor: Visitor, integration: str, obj: ObjectRef, reference: str) -> Pointer:
+        """One stored pointer. No request goes upstream. Raises NotFound when this object does not point there."""
+        visitor.principal.require(Action.VIEW, obj, integration)
+        leaf = self._registry.get(integration)
+        return pointers.as_pointer(leaf, self._resolver.shown_config(leaf), pointers.find(leaf, obj, reference))
+
     def available(
         self, visitor: Visitor, integration: str, text: str, *, limit: int = 25, obj: ObjectRef | None = None
     ) -> list[Found]:

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy.exc import SQLAlchemyError
 
 from panel.accounts.principal import Action
-from panel.core.domain import Item, ObjectRef, Row
+from panel.core.domain import Item, ObjectRef, Pointer, Row
 from panel.core.errors import (
     AlreadyLinked,
     InvalidInput,
@@ -266,14 +266,17 @@ class Links(WholeLists):
         open_updates.close(opened.id)
         db.session.commit()
 
-    def unlink(self, visitor: Visitor, integration: str, obj: ObjectRef, reference: str) -> None:
-        """Remove the pointer. No request goes upstream and nothing changes there. Raises NotFound."""
+    def unlink(self, visitor: Visitor, integration: str, obj: ObjectRef, reference: str) -> Pointer:
+        """Remove the pointer and return it. No request goes upstream and nothing changes there. Raises NotFound."""
         visitor.principal.require(Action.UNLINK, obj, integration)
         leaf = self._registry.get(integration)
-        if not pointers.remove(pointers.find(leaf, obj, reference)):
+        link = pointers.find(leaf, obj, reference)
+        removed = pointers.as_pointer(leaf, None, link)
+        if not pointers.remove(link):
             raise pointers.not_linked(leaf)
         audit.record(AuditAction.UNLINK, visitor.actor, subject=reference, obj=obj, integration=leaf.id)
         db.session.commit()
+        return removed
 
 
 def _added(visitor: Visitor, leaf: Integration, obj: ObjectRef, item: Item) -> Link:

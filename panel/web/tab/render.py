@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from flask import Flask, Response, current_app, make_response, render_template
+from flask import Flask, Response, current_app, make_response, render_template, request
 from jinja2 import ChoiceLoader, FileSystemLoader, PrefixLoader, Template, TemplateSyntaxError
 
 from panel.core.domain import Problem
@@ -84,6 +84,7 @@ def _common(here: Visit, leaf: Integration | None, *, late: bool) -> dict[str, A
         "visit": here, "leaf": leaf, "card": leaf.descriptor if leaf else None, "late": late,
         "row_template": _row_template(leaf), "columns": Columns(leaf) if leaf else None, "reference": request_id(),
         "list_view": None, "banner": None, "problem_view": None, "query": "", "focus": "", "left": (),
+        "replacing": request.args.get("replace", "") if leaf else "",
     }  # fmt: skip
 
 

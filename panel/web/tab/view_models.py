@@ -211,6 +211,8 @@ class Banner:
     undo: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
     """How the result differs from what was asked for."""
+    ticket: str = ""
+    """What Undo sends back to restore links that were removed or replaced."""
 
     @property
     def announcement(self) -> str:

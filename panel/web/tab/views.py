@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from flask import Response, redirect, request
@@ -21,6 +22,7 @@ from panel.web.formatting import key as row_key
 from panel.web.htmx import wants_fragment
 from panel.web.parsing import PICKER_LENGTH, positive, search_text
 from panel.web.storage_words import storage_text
+from panel.web.tab import undo
 from panel.web.tab.list_query import LAST_PAGE, PAGE
 from panel.web.tab.list_view import REFRESH, ListView, list_view
 from panel.web.tab.render import show, show_list, show_part
@@ -36,6 +38,9 @@ PICKER_SIZE = 10
 """Maximum number of results in the picker."""
 MOST_REFERENCES = 50
 """How many items one request links or unlinks."""
+
+DONE = {"unlinked": _("Unlinked."), "followed": _("Link updated."), "undone": _("Undone.")}
+"""What a redirect says was done."""
 
 
 @views.get("")
@@ -64,8 +69,8 @@ def _banner_after_redirect(here: Visit, shown: ListView) -> Banner | None:
     """The banner after a redirect, for linked references that the list really contains."""
     rows = [row for row in shown.rows if row.fresh]
     if not rows:
-        done = {"unlinked": _("Unlinked."), "followed": _("Link updated.")}.get(request.args.get("done", ""))
-        return Banner(done) if done else None
+        done = DONE.get(request.args.get("done", ""))
+        return Banner(done, ticket=undo.kept()) if done else None
     return _linked_banner(here, shown.leaf, [Row(row.pointer, row.item) for row in rows])
 
 
@@ -182,15 +187,17 @@ def unlink(integration: str) -> Any:
         raise InvalidInput("reference", _("“{name}” is missing.", name="reference"))
     if len(references) > MOST_REFERENCES:
         raise _too_many()
+    removed = []
     for reference in references:
-        try:
-            panel().links.unlink(here.visitor, leaf.id, here.object, reference)
-        except NotFound:
-            continue
+        with suppress(NotFound):
+            removed.append(panel().links.unlink(here.visitor, leaf.id, here.object, reference))
+    ticket = undo.sealed(here, leaf, removed) if here.may(Action.LINK) else ""
     if redirects(here):
+        undo.keep(ticket)
         return back(here, leaf, done="unlinked")
     title = request.form.get("title", "")[:300]
-    return show_list(here, leaf, banner=Banner(_("Unlinked {title}") if title else _("Unlinked"), title))
+    text = _("Unlinked {title}") if title else _("Unlinked")
+    return show_list(here, leaf, banner=Banner(text, title, ticket=ticket))
 
 
 @views.post(f"{LEAF}/items/<id:reference>/follow")
