@@ -229,8 +229,17 @@
     select.focus();
   }
 
+  // Escape closes the innermost open drawer around the focus, and the focus returns to its button.
+  function closeDrawer(event) {
+    const drawer = event.target.closest(".lp-unlink[open], .lp-drawer[open]");
+    if (!drawer || event.defaultPrevented || event.isComposing) return;
+    event.preventDefault();
+    close(drawer);
+  }
+
   // Links with the role button react to the space bar too.
   function onKey(event) {
+    if (event.key === "Escape") return closeDrawer(event);
     if (event.key === "Enter" && event.target.matches("[data-searches]")) return chooseFound(event);
     if (event.key !== " " || !event.target.matches("a[role=button]")) return;
     event.preventDefault();

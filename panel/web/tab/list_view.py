@@ -32,11 +32,11 @@ REFRESH = "refresh"
 """The query parameter with which the button Refresh asks the upstream past caches."""
 
 STANDINGS: Mapping[Standing, Message] = {
-    Standing.OPEN: _("Open"),
-    Standing.CLOSED: _("Closed"),
-    Standing.OVERDUE: _("Overdue"),
-    Standing.MOVED: _("Moved"),
-    Standing.GONE: _("No longer visible"),
+    Standing.OPEN: _("Only open"),
+    Standing.CLOSED: _("Only closed"),
+    Standing.OVERDUE: _("Only overdue"),
+    Standing.MOVED: _("Only moved"),
+    Standing.GONE: _("Only no longer visible"),
 }
 
 
