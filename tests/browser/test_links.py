@@ -45,7 +45,7 @@ def test_an_unlinked_work_package_comes_back_with_its_note(tab: Callable[..., Pa
     page = tab(f"{TRACKER}?find=d61")
     page.locator(".lp-drawer > summary").click()
     page.get_by_label("Note", exact=True).fill("See the annex")
-    page.get_by_role("button", name="Save note").click()
+    page.get_by_role("button", name="Write note").click()
     expect(page.locator(".lp-note")).to_have_text("Note: See the annex")
     expect(page.locator("#lp-status")).to_have_text("Note saved.")
 
