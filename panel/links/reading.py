@@ -175,10 +175,6 @@ class Reading:
         """The number of pointers of this object by integration: the numbers in the tab strip."""
         return pointers.counts(obj)
 
-    def objects(self, *, limit: int = 200) -> list[tuple[ObjectRef, int]]:
-        """Objects that have links, most links first."""
-        return pointers.linked_objects(limit)
-
     def objects_of(
         self, visitor: Visitor, integration: str, reference: str, *, limit: int = MOST_OBJECTS
     ) -> LinkedObjects:
