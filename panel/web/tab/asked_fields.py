@@ -12,7 +12,7 @@ from panel.integrations.contract import AskedField, Integration
 from panel.integrations.descriptor import Field
 from panel.web.context import panel
 from panel.web.parsing import field_texts
-from panel.web.tab.forms import ASKED, Input
+from panel.web.tab.inputs import ASKED, Input
 from panel.web.tab.visit import Visit
 
 MOST_ASKED = 30

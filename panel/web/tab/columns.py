@@ -79,9 +79,7 @@ def _cell(column: Column, value: Any) -> Cell:
     text = _text(value)
     if column.kind == "priority":
         is_usual = text.casefold().startswith(tuple(word.casefold() for word in column.usual))
-        return Cell(
-            "" if is_usual or not text else _("{value} {noun}", value=text, noun=column.word), strong=True
-        )
+        return Cell("" if is_usual or not text else _("{value} {noun}", value=text, noun=column.word), strong=True)
     if column.kind == "date":
         return Cell(_("{label} {day}", label=column.label, day=text) if text else column.empty)
     return Cell(text or column.empty, column.label)

@@ -18,22 +18,9 @@ from panel.web.error_bodies import status_of
 from panel.web.formatting import key as row_key
 from panel.web.parsing import SEARCH_LENGTH, search_text
 from panel.web.tab.asked_fields import asked_inputs, submitted_asked, with_asked
-from panel.web.tab.forms import (
-    SEARCH,
-    CreateForm,
-    FormErrors,
-    Input,
-    create_form,
-    filled,
-    incomplete,
-    inputs,
-    missing,
-    not_created_for_storage,
-    prefilled,
-    searched,
-    typed,
-    why_not_created,
-)
+from panel.web.tab.create_form import CreateForm, create_form, prefilled
+from panel.web.tab.form_errors import FormErrors, incomplete, not_created_for_storage, why_not_created
+from panel.web.tab.inputs import SEARCH, Input, filled, inputs, missing, searched, typed
 from panel.web.tab.render import show, show_list, show_part
 from panel.web.tab.routing import LEAF, NO_LIST, Views, redirects, roll_back, told_anyway, with_wait
 from panel.web.tab.view_models import Banner, problem_view, row_view

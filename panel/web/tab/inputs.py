@@ -1,0 +1,146 @@
+"""The inputs of the tab's forms, drawn from the fields of a descriptor, and the values that were submitted for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import reduce
+
+from panel.core.domain import Choice, Choices
+from panel.core.errors import InvalidInput, Rejected
+from panel.core.messages import _, _n
+from panel.core.text_limits import FIELD_LENGTH
+from panel.integrations.contract import Integration
+from panel.integrations.descriptor import Field
+from panel.web.context import panel
+from panel.web.parsing import SEARCH_LENGTH
+from panel.web.tab.visit import Visit
+
+ASKED = "field-"
+"""What precedes the name of a field of the upstream in a form, so that it is none of the panel's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """One field of a form with its value, error and choices."""
+
+    field: Field
+    value: str = ""
+    error: str = ""
+    choices: tuple[Choice, ...] = ()
+    waits_for: str = ""
+    """The word for the field that must be set before this one has choices; "" when it depends on none."""
+    decides: bool = False
+    """Whether the choices of another field depend on this one."""
+    search: str = ""
+    """The words by which the choices were searched."""
+    total: int = 0
+    """How many choices there are, with those that are not among ``choices``."""
+    at_least: bool = False
+    """Whether there may be more than ``total``."""
+
+    @property
+    def name(self) -> str:
+        return self.field.name
+
+    @property
+    def label(self) -> str:
+        """The label: a Message, unless it is the upstream's own text."""
+        return self.field.label
+
+    @property
+    def help(self) -> str:
+        return self.field.help
+
+    @property
+    def asked(self) -> bool:
+        """Whether the upstream asked for the field. It also decides what is required: that depends on other fields."""
+        return self.name.startswith(ASKED)
+
+    @property
+    def searches(self) -> bool:
+        """Whether the choices are searched as the user types, since there are too many to list."""
+        return bool(self.search) or self.total > len(self.choices)
+
+
+def joined(texts: Iterable[str]) -> str:
+    """``Tested and Noor V.``; "" without a text."""
+    texts = list(texts)
+    return reduce(lambda one, other: _("{one} and {other}", one=one, other=other), texts) if texts else ""
+
+
+# --- submitted values ------------------------------------------------------------------------------------------------
+
+
+SEARCH = "search-"
+"""What precedes the name of a field in the name of the input that searches its choices."""
+
+
+def typed(fields: Iterable[Field], form: Mapping[str, str]) -> dict[str, str]:
+    """The submitted text of these fields; "" for a field that is missing."""
+    return {field.name: form.get(field.name, "").replace("\r\n", "\n") for field in fields}
+
+
+def searched(fields: Iterable[Field], form: Mapping[str, str]) -> dict[str, str]:
+    """The submitted words that search the choices of these fields."""
+    texts = {f"{SEARCH}{field.name}": form.get(f"{SEARCH}{field.name}", "").strip() for field in fields}
+    return {name: text[:SEARCH_LENGTH] for name, text in texts.items() if text}
+
+
+def filled(fields: Iterable[Field], values: Mapping[str, str]) -> dict[str, str]:
+    """The values of these fields that are not blank."""
+    texts = {field.name: values.get(field.name, "") for field in fields}
+    return {name: text for name, text in texts.items() if text.strip()}
+
+
+def missing(fields: Iterable[Field], values: Mapping[str, str]) -> dict[str, str]:
+    """The errors of all fields that are empty or too long, by field name."""
+    errors: dict[str, str] = {}
+    for field_ in fields:
+        value = values.get(field_.name, "")
+        if field_.required and not value.strip():
+            errors[field_.name] = _("{label} is missing.", label=field_.label)
+        elif len(value) > (longest := field_.max_length or FIELD_LENGTH):
+            errors[field_.name] = _n(
+                "{label} has at most {n} character.", "{label} has at most {n} characters.", longest, label=field_.label
+            )
+    return errors
+
+
+# --- fields ----------------------------------------------------------------------------------------------------------
+
+
+def inputs(
+    visit: Visit, leaf: Integration, fields: Iterable[Field], values: Mapping[str, str], errors: Mapping[str, str],
+    *, reference: str | None = None,
+) -> list[Input]:  # fmt: skip
+    """The fields with the choices that the upstream offers. Raises ProviderUnavailable and Forbidden."""
+    fields = tuple(fields)
+    form = (*leaf.descriptor.create, *fields)
+    decisive, labels = {field.depends_on for field in form}, {field.name: field.word for field in form}
+    drawn = []
+    for one in fields:
+        waits = one.depends_on if one.depends_on and not values.get(one.depends_on) else ""
+        error, search = errors.get(one.name, ""), values.get(f"{SEARCH}{one.name}", "")
+        choices = Choices.whole(())
+        if one.kind in ("select", "suggest") and not waits:
+            try:
+                choices = _choices(visit, leaf, one.name, values, search, reference)
+            except (Rejected, InvalidInput) as exc:
+                error = error or _first_sentence(exc)
+        waits, decides = labels.get(waits, ""), one.name in decisive
+        value = values.get(one.name, "")
+        counted = (choices.total, choices.at_least)
+        drawn.append(Input(one, value, error, choices.items, waits, decides, search, *counted))
+    return drawn
+
+
+def _choices(
+    visit: Visit, leaf: Integration, name: str, values: Mapping[str, str], search: str, reference: str | None
+) -> Choices:
+    links, obj = panel().links, visit.object
+    return links.choices(visit.visitor, leaf.id, name, values, search=search, obj=obj, reference=reference)
+
+
+def _first_sentence(exc: Rejected | InvalidInput) -> str:
+    return next(iter(exc.fields.values()), exc.message) if isinstance(exc, Rejected) else exc.message
