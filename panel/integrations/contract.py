@@ -34,6 +34,15 @@ class AskedField:
     """The present value."""
 
 
+@dataclass(frozen=True, slots=True)
+class FurtherFields:
+    """Fields that the upstream requires of a new item, and that the descriptor does not have."""
+
+    fields: tuple[AskedField, ...] = ()
+    undrawn: tuple[str, ...] = ()
+    """Labels of those that the panel's form cannot show."""
+
+
 IT = _("it")
 
 
@@ -212,6 +221,20 @@ class Integration(ABC):
         A form adds them, and sends their values in ``fields`` of the values of ``create`` or the changes of ``update``.
         """
         return ()
+
+    def further_fields(self, upstream: Upstream, values: Mapping[str, str]) -> FurtherFields | None:
+        """What the upstream requires for these values of the create form; None when it does not say now.
+
+        Their values are sent in ``fields`` of the values of ``create``.
+        """
+        return FurtherFields()
+
+    def find_existing(self, upstream: Upstream, values: Mapping[str, str]) -> Item | None:
+        """The item that stands already where ``create`` would make one of these values; None without one.
+
+        It is asked while a person fills the form. Fields with ``identifies`` decide it.
+        """
+        return None
 
     def create_elsewhere_url(self, source: SourceConfig, values: Mapping[str, str]) -> str | None:
         """Address of the upstream's own create form, for fields that the panel's form does not have."""

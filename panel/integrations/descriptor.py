@@ -41,6 +41,10 @@ class Field:
     """Other names that JSON and agents may use."""
     half: bool = False
     """Whether it shares a line with the next field."""
+    follows: str = ""
+    """Name of the field whose text counts while this one is empty."""
+    identifies: bool = False
+    """Whether it decides which item ``Integration.find_existing`` finds."""
 
     @property
     def word(self) -> Message:

@@ -18,7 +18,7 @@ from panel.core.reasons import Reason
 from panel.integrations.contract import Integration
 from panel.integrations.descriptor import Descriptor
 from panel.integrations.xwiki import moved, reference, rest
-from panel.integrations.xwiki.create import create
+from panel.integrations.xwiki.create import create, find_existing
 from panel.integrations.xwiki.item import gone, read_page, to_row
 from panel.integrations.xwiki.lookup import find_pages, note_live
 from panel.integrations.xwiki.pasted import Pasted, parse_pasted
@@ -155,6 +155,9 @@ class XWiki(Integration):
 
     def create(self, upstream: Upstream, values: Mapping[str, Any]) -> Item:
         return create(upstream, values)
+
+    def find_existing(self, upstream: Upstream, values: Mapping[str, str]) -> Item | None:
+        return find_existing(upstream, values)
 
     def find_choices(
         self,
