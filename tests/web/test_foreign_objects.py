@@ -319,9 +319,8 @@ def test_what_is_not_linked_here_answers_like_what_is_nowhere(tenants: Tenants) 
 NEEDED = {
     "GET embed.page": "view", "GET embed.listing": "view", "GET embed.excerpt": "view", "GET embed.search": "link or create",
     "POST embed.search": "link or create", "POST embed.link": "link", "POST embed.unlink": "unlink", "GET embed.new": "create",
-    "GET embed.new_fields": "create", "GET embed.new_choices": "create", "POST embed.create": "create",
-    "GET embed.edit": "update",
-    "POST embed.update": "update", "POST embed.follow": "link", "GET api.collection": "view",
+    "POST embed.new_fields": "create", "GET embed.new_existing": "create", "GET embed.new_choices": "create",
+    "POST embed.create": "create", "GET embed.edit": "update", "POST embed.update": "update", "POST embed.follow": "link", "GET api.collection": "view",
     "POST api.collection": "link", "POST api.create": "create", "GET api.entity": "view",
     "PATCH api.entity": "update", "DELETE api.entity": "unlink", "GET api.older_collection": "view",
     "POST api.older_collection": "link", "POST api.older_create": "create", "GET api.older_entity": "view",

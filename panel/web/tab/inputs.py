@@ -32,6 +32,8 @@ class Input:
     """The word for the field that must be set before this one has choices; "" when it depends on none."""
     decides: bool = False
     """Whether the choices of another field depend on this one."""
+    reshapes: bool = False
+    """Whether this choice decides which further fields the form has."""
     search: str = ""
     """The words by which the choices were searched."""
     total: int = 0
@@ -58,6 +60,11 @@ class Input:
         return self.name.startswith(ASKED)
 
     @property
+    def labels(self) -> str:
+        """The values and labels of a select, one choice a line. A form submits them: see ``chosen_labels``."""
+        return "\n".join(f"{choice.value}\t{choice.label}" for choice in self.choices)
+
+    @property
     def searches(self) -> bool:
         """Whether the choices are searched as the user types, since there are too many to list."""
         return bool(self.search) or self.total > len(self.choices)
@@ -82,9 +89,24 @@ def typed(fields: Iterable[Field], form: Mapping[str, str]) -> dict[str, str]:
 
 
 def searched(fields: Iterable[Field], form: Mapping[str, str]) -> dict[str, str]:
-    """The submitted words that search the choices of these fields."""
-    texts = {f"{SEARCH}{field.name}": form.get(f"{SEARCH}{field.name}", "").strip() for field in fields}
+    """The submitted words that search the choices of these fields, and of those that the upstream asked for."""
+    names = [f"{SEARCH}{field.name}" for field in fields] + [name for name in form if name.startswith(SEARCH + ASKED)]
+    texts = {name: form.get(name, "").strip() for name in names}
     return {name: text[:SEARCH_LENGTH] for name, text in texts.items() if text}
+
+
+LABELS = "labels-"
+"""What precedes the name of a select in the name of the hidden input with its labels."""
+
+
+def chosen_labels(fields: Iterable[Field], form: Mapping[str, str]) -> dict[str, str]:
+    """The labels of the chosen values, for a form that is drawn while the upstream cannot list the choices."""
+    return {one.name: label for one in fields if (label := _labels(form, one.name).get(form.get(one.name, "")))}
+
+
+def _labels(form: Mapping[str, str], name: str) -> dict[str, str]:
+    lines = (line.partition("\t") for line in form.get(f"{LABELS}{name}", "").splitlines())
+    return {value: label for value, _tab, label in lines}
 
 
 def filled(fields: Iterable[Field], values: Mapping[str, str]) -> dict[str, str]:
@@ -115,7 +137,7 @@ def inputs(
     *, reference: str | None = None,
 ) -> list[Input]:  # fmt: skip
     """The fields with the choices that the upstream offers. Raises ProviderUnavailable and Forbidden."""
-    fields = tuple(fields)
+    fields, links = tuple(fields), panel().links
     form = (*leaf.descriptor.create, *fields)
     decisive, labels = {field.depends_on for field in form}, {field.name: field.word for field in form}
     drawn = []
@@ -129,9 +151,10 @@ def inputs(
             except (Rejected, InvalidInput) as exc:
                 error = error or _first_sentence(exc)
         waits, decides = labels.get(waits, ""), one.name in decisive
+        reshapes = reference is None and one.kind == "select" and links.has_further_fields(leaf.id)
         value = values.get(one.name, "")
         counted = (choices.total, choices.at_least)
-        drawn.append(Input(one, value, error, choices.items, waits, decides, search, *counted))
+        drawn.append(Input(one, value, error, choices.items, waits, decides, reshapes, search, *counted))
     return drawn
 
 
