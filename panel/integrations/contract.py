@@ -43,6 +43,16 @@ class FurtherFields:
     """Labels of those that the panel's form cannot show."""
 
 
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """One step of browsing the nested choices of a field."""
+
+    trail: tuple[Choice, ...]
+    """The choices around the one that is shown, outermost first, and that one itself; () at the top."""
+    choices: Choices
+    """The one that is shown, and those directly below it."""
+
+
 IT = _("it")
 
 
@@ -212,6 +222,10 @@ class Integration(ABC):
         words = search.casefold().split()
         found = self.choices(upstream, field, values, reference=reference)
         return Choices.whole(choice for choice in found if all(word in choice.label.casefold() for word in words))
+
+    def branch(self, upstream: Upstream, field: str, within: str) -> Branch:
+        """The choices directly below one of them, or the outermost for "". Only for a field that is ``nested``."""
+        raise NotSupported(_("{label} offers no choices for {field}.", label=self.descriptor.label, field=field))
 
     def asked_fields(
         self, upstream: Upstream, names: Sequence[str], values: Mapping[str, str], *, reference: str | None = None

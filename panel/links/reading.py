@@ -20,7 +20,7 @@ from panel.core.errors import (
 )
 from panel.core.messages import _
 from panel.core.text import trimmed
-from panel.integrations.contract import AskedField, FurtherFields, Integration
+from panel.integrations.contract import AskedField, Branch, FurtherFields, Integration
 from panel.integrations.registry import Registry
 from panel.links import pointers
 from panel.links.locate import located
@@ -207,6 +207,12 @@ class Reading:
             values = {**_beside_newest(visitor, leaf, obj), **{name: text for name, text in values.items() if text}}
         with open_upstream(self._connector, leaf, self._resolver.resolve(leaf), visitor.caller) as upstream:
             return leaf.find_choices(upstream, field, values, search=search, reference=reference)
+
+    def branch(self, visitor: Visitor, integration: str, field: str, within: str, *, obj: ObjectRef) -> Branch:
+        """The choices directly below one of them, for a field whose choices are nested."""
+        leaf = self._leaf_of_form(visitor, integration, obj, None)
+        with open_upstream(self._connector, leaf, self._resolver.resolve(leaf), visitor.caller) as upstream:
+            return leaf.branch(upstream, field, within)
 
     def asked_fields(
         self,

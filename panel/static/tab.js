@@ -190,6 +190,15 @@
     select.focus();
   }
 
+  // A field that counts as another one while it is empty shows the text of that one.
+  function follow(field) {
+    document.querySelectorAll(`[data-follows="${field.id}"]`).forEach((one) => { one.placeholder = field.value; });
+  }
+
+  function followAll() {
+    document.querySelectorAll("[data-follows]").forEach((one) => byId(one.dataset.follows) && follow(byId(one.dataset.follows)));
+  }
+
   // Links with the role button react to the space bar too.
   function onKey(event) {
     if (event.key === "Enter" && event.target.matches("[data-searches]")) return chooseFound(event);
@@ -200,6 +209,7 @@
 
   document.addEventListener("click", onClick);
   document.addEventListener("keydown", onKey);
+  document.addEventListener("input", (event) => event.target.id && follow(event.target));
   document.addEventListener("toggle", onToggle, true);
   document.addEventListener("htmx:before:request", onRequest);
   document.addEventListener("htmx:after:request", onResponse);
@@ -209,11 +219,13 @@
   document.addEventListener("htmx:after:swap", () => {
     announceChanges();
     showCopyButtons();
+    followAll();
     tick();
     placeFocus();
   });
   window.setInterval(tick, 1000);
   tick();
   showCopyButtons();
+  followAll();
   document.querySelectorAll("[data-announce]").forEach((one) => one.removeAttribute("data-announce"));
 })();

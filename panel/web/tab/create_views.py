@@ -22,7 +22,19 @@ from panel.web.parsing import SEARCH_LENGTH, search_text
 from panel.web.tab.asked_fields import asked_inputs, further, searched_input, submitted_asked, with_asked
 from panel.web.tab.create_form import CreateForm, create_form, prefilled
 from panel.web.tab.form_errors import FormErrors, incomplete, not_created_for_storage, why_not_created
-from panel.web.tab.inputs import ASKED, SEARCH, Input, chosen_labels, filled, inputs, missing, searched, typed
+from panel.web.tab.inputs import (
+    ASKED,
+    SEARCH,
+    WITHIN,
+    Input,
+    browsed,
+    chosen_labels,
+    filled,
+    inputs,
+    missing,
+    searched,
+    typed,
+)
 from panel.web.tab.render import show, show_list, show_part
 from panel.web.tab.routing import LEAF, NO_LIST, Views, redirects, roll_back, told_anyway, with_wait
 from panel.web.tab.view_models import Banner, problem_view, row_view
@@ -72,6 +84,8 @@ def new_choices(integration: str) -> Response:
     if field is None:
         raise NotFound(_("This form has no such field."))
     values = {**typed(leaf.descriptor.create, request.args), **searched(leaf.descriptor.create, request.args)}
+    values |= (below := browsed(leaf.descriptor.create, request.args))
+    values |= {name.removeprefix(WITHIN): text for name, text in below.items()}
     if field.kind == "suggest":
         values[f"{SEARCH}{name}"] = search_text(name, values[name], SEARCH_LENGTH)
     try:
@@ -113,7 +127,9 @@ def create(integration: str) -> Any:
     here, leaf = _creator(integration)
     values, key = typed(leaf.descriptor.create, request.form), request.form.get("key", "")[:200]
     values |= searched(leaf.descriptor.create, request.form)
-    if "show" in request.form:
+    below = browsed(leaf.descriptor.create, request.form)
+    if "show" in request.form or below:
+        values |= below | {name.removeprefix(WITHIN): text for name, text in below.items()}
         return _create_page(here, leaf, _form_again(here, leaf, values, {}, None, key))
     errors = missing(leaf.descriptor.create, values)
     if errors:

@@ -40,6 +40,8 @@ class Input:
     """How many choices there are, with those that are not among ``choices``."""
     at_least: bool = False
     """Whether there may be more than ``total``."""
+    trail: tuple[Choice, ...] | None = None
+    """While nested choices are browsed: those around the one that is shown, and that one. None while they are not."""
 
     @property
     def name(self) -> str:
@@ -81,6 +83,19 @@ def joined(texts: Iterable[str]) -> str:
 
 SEARCH = "search-"
 """What precedes the name of a field in the name of the input that searches its choices."""
+
+
+WITHIN = "within-"
+"""What precedes the name of a field in the name of the button that shows the choices below one of them."""
+OPEN = "open-"
+"""What precedes it in the name of the button that shows those below the chosen one."""
+
+
+def browsed(fields: Iterable[Field], form: Mapping[str, str]) -> dict[str, str]:
+    """The choices of nested fields below which a button shows others."""
+    nested = [one.name for one in fields if one.nested]
+    found = {f"{WITHIN}{name}": form[f"{WITHIN}{name}"] for name in nested if f"{WITHIN}{name}" in form}
+    return found | {f"{WITHIN}{name}": form.get(name, "") for name in nested if f"{OPEN}{name}" in form}
 
 
 def typed(fields: Iterable[Field], form: Mapping[str, str]) -> dict[str, str]:
@@ -143,26 +158,51 @@ def inputs(
     drawn = []
     for one in fields:
         waits = one.depends_on if one.depends_on and not values.get(one.depends_on) else ""
-        error, search = errors.get(one.name, ""), values.get(f"{SEARCH}{one.name}", "")
-        choices = Choices.whole(())
+        error = errors.get(one.name, "")
+        offer = _Offer(Choices.whole(()))
         if one.kind in ("select", "suggest") and not waits:
             try:
-                choices = _choices(visit, leaf, one.name, values, search, reference)
+                offer = _offer(visit, leaf, one, values, reference)
             except (Rejected, InvalidInput) as exc:
                 error = error or _first_sentence(exc)
-        waits, decides = labels.get(waits, ""), one.name in decisive
         reshapes = reference is None and one.kind == "select" and links.has_further_fields(leaf.id)
-        value = values.get(one.name, "")
-        counted = (choices.total, choices.at_least)
-        drawn.append(Input(one, value, error, choices.items, waits, decides, reshapes, search, *counted))
+        drawn.append(
+            Input(
+                one,
+                values.get(one.name, ""),
+                error,
+                offer.choices.items,
+                labels.get(waits, ""),
+                one.name in decisive,
+                reshapes,
+                offer.search,
+                offer.choices.total,
+                offer.choices.at_least,
+                offer.trail,
+            )
+        )
     return drawn
 
 
-def _choices(
-    visit: Visit, leaf: Integration, name: str, values: Mapping[str, str], search: str, reference: str | None
-) -> Choices:
-    links, obj = panel().links, visit.object
-    return links.choices(visit.visitor, leaf.id, name, values, search=search, obj=obj, reference=reference)
+@dataclass(frozen=True, slots=True)
+class _Offer:
+    """What the upstream offers for a field."""
+
+    choices: Choices
+    search: str = ""
+    trail: tuple[Choice, ...] | None = None
+
+
+def _offer(visit: Visit, leaf: Integration, one: Field, values: Mapping[str, str], reference: str | None) -> _Offer:
+    """The choices that were browsed, else those that match the words of the search."""
+    links, within = panel().links, values.get(f"{WITHIN}{one.name}")
+    if one.nested and within is not None:
+        branch = links.branch(visit.visitor, leaf.id, one.name, within, obj=visit.object)
+        return _Offer(branch.choices, trail=branch.trail)
+    search = values.get(f"{SEARCH}{one.name}", "")
+    obj = visit.object
+    found = links.choices(visit.visitor, leaf.id, one.name, values, search=search, obj=obj, reference=reference)
+    return _Offer(found, search)
 
 
 def _first_sentence(exc: Rejected | InvalidInput) -> str:
