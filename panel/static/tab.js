@@ -47,7 +47,7 @@
   }
 
   function onClick(event) {
-    const target = event.target.closest("[data-opens], [data-closes], [data-focuses], [data-copies]");
+    const target = event.target.closest("[data-opens], [data-closes], [data-focuses], [data-copies], [data-copies-typed]");
     if (!target) return;
     const { opens, closes, focuses, copies } = target.dataset;
     const drawer = opens ? byId(opens) : closes !== undefined && target.closest("details");
@@ -60,6 +60,8 @@
       byId(focuses).focus();
     } else if (copies) {
       copy(target, copies);
+    } else if (target.dataset.copiesTyped) {
+      copy(target, typedIn(byId(target.dataset.copiesTyped)));
     }
   }
 
@@ -84,9 +86,15 @@
     });
   }
 
+  // The labels and values of the texts in a form, one below the other.
+  function typedIn(form) {
+    const fields = [...form.querySelectorAll("input.form-control:not([type=search]), textarea")].filter((one) => one.value);
+    return fields.map((one) => `${one.labels[0].firstChild.textContent.trim()}: ${one.value}`).join("\n");
+  }
+
   function showCopyButtons() {
     if (!navigator.clipboard) return;
-    document.querySelectorAll("[data-copies]").forEach((button) => { button.hidden = false; });
+    document.querySelectorAll("[data-copies], [data-copies-typed]").forEach((button) => { button.hidden = false; });
   }
 
   // --- focus after an action -----------------------------------------------------------------------------------------

@@ -19,11 +19,11 @@ NEW = "/objects/demo/case/1/integrations/xwiki/new"
 @pytest.fixture
 def form(make_app: MakeApp, upstreams: Upstreams, page: Page) -> Iterator[Page]:
     """The create form, with 20,000 spaces to choose from."""
-    upstreams.xwiki.add_page("Cases.WebHome", title="All cases")
+    upstreams.xwiki.add_page("Sandbox.Cases.WebHome", title="All cases")
     for year in range(200):
         for number in range(100):
-            upstreams.xwiki.add_page(f"Cases.{year + 1800}.Z{number:04}.WebHome", title=f"Case {number:04}")
-    upstreams.xwiki.add_page("Cases.1999.Z0007.Hearing.WebHome", title="The hearing")
+            upstreams.xwiki.add_page(f"Sandbox.Cases.{year + 1800}.Z{number:04}.WebHome", title=f"Case {number:04}")
+    upstreams.xwiki.add_page("Sandbox.Cases.1999.Z0007.Hearing.WebHome", title="The hearing")
     replaceable = Replaceable()
     server = RunningServer(replaceable)
     app = make_app(PANEL_PORT=str(server.port), PANEL_ALLOWED_PRIVATE_HOSTS=upstreams.server.host_port)
@@ -41,14 +41,14 @@ def form(make_app: MakeApp, upstreams: Upstreams, page: Page) -> Iterator[Page]:
 def test_a_place_is_browsed_and_an_existing_page_is_linked(form: Page, complaints: list[str]) -> None:
     search, places = form.get_by_label("Search spaces"), form.get_by_label("Space", exact=True)
     search.fill("Cases.1999")
-    expect(places.locator("option").first).to_have_text("All cases › 1999")
+    expect(places.locator("option").first).to_have_text("Sandbox › All cases › 1999")
     search.press("Enter")
-    places.select_option("Cases.1999")
+    places.select_option("Sandbox.Cases.1999")
 
     form.get_by_role("button", name="Show what is below it").click()
     expect(places).to_be_focused()
-    expect(form.get_by_role("navigation", name="Where you are")).to_contain_text("Top level › All cases › 1999")
-    places.select_option("Cases.1999.Z0007")
+    expect(form.get_by_role("navigation", name="Where you are")).to_contain_text("Top level › Sandbox › All cases › 1999")
+    places.select_option("Sandbox.Cases.1999.Z0007")
     form.get_by_label("Title").fill("Hearing")
 
     expect(form.locator("#lp-status")).to_have_text("“The hearing” exists there already.")
@@ -61,7 +61,7 @@ def test_a_place_is_browsed_and_an_existing_page_is_linked(form: Page, complaint
 
 def test_enter_in_a_field_creates_and_does_not_link(form: Page) -> None:
     form.get_by_label("Search spaces").fill("All cases")
-    form.get_by_label("Space", exact=True).select_option("Cases")
+    form.get_by_label("Space", exact=True).select_option("Sandbox.Cases")
     form.get_by_label("Title").fill("A new page")
     form.get_by_label("Title").press("Enter")
 
@@ -70,10 +70,10 @@ def test_enter_in_a_field_creates_and_does_not_link(form: Page) -> None:
 
 def test_after_a_refusal_the_focus_is_on_the_page_that_was_in_the_way(form: Page, upstreams: Upstreams) -> None:
     form.get_by_label("Search spaces").fill("All cases")
-    form.get_by_label("Space", exact=True).select_option("Cases")
+    form.get_by_label("Space", exact=True).select_option("Sandbox.Cases")
     form.get_by_label("Title").fill("Minutes")
     form.get_by_label("Text").fill("Typed text")
-    upstreams.xwiki.add_page("Cases.Minutes.WebHome", title="Minutes")
+    upstreams.xwiki.add_page("Sandbox.Cases.Minutes.WebHome", title="Minutes")
 
     form.get_by_role("button", name="Create and link").click()
 

@@ -963,7 +963,12 @@ def test_a_required_field_that_cannot_be_drawn_is_named_before_sending(
 
     part = reshaped(editor, page, "projectId", {"projectId": "1"})
 
-    assert part.texts(".lp-undrawn") == ["OpenProject also requires Region. This form cannot show that."]
+    assert part.texts(".lp-undrawn p") == ["OpenProject also requires Region. This form cannot show that."]
+    assert part.hrefs(".lp-undrawn a")[0] == f"{upstreams.openproject_url}/projects/1/work_packages/new"
+    other = reshaped(editor, page, "type", {"projectId": "1", "type": "1"})
+    assert other.hrefs(".lp-undrawn a")[0].endswith("/projects/1/work_packages/new?type=1")
+    newest = get(editor, other.hrefs(".lp-undrawn a")[1])
+    assert newest.texts("#lp-body h2, #lp-body h3") != []
 
 
 def test_what_was_filled_stays_while_another_field_is_wrong(editor: FlaskClient, upstreams: Upstreams) -> None:

@@ -26,6 +26,14 @@ class Further:
     inputs: Sequence[Input] = ()
     undrawn: Sequence[str] = ()
     """Labels of required fields that the form cannot show."""
+    elsewhere: str = ""
+    """Address of the upstream's own form, which can."""
+
+
+def elsewhere(leaf: Integration, values: Mapping[str, str]) -> str:
+    """The address of the upstream's own create form, "" without one."""
+    config = panel().resolver.shown_config(leaf)
+    return (leaf.create_elsewhere_url(config, values) or "") if config is not None else ""
 
 
 def further(
@@ -46,7 +54,7 @@ def further(
     required = [_input(one, submitted.get(one.field.name), "") for one in found.fields[:MOST_ASKED]]
     required = [_searched(visit, leaf, one, values) for one in required]
     shown = {**{one.name: one for one in required}, **refused}
-    return Further(tuple(shown.values()), found.undrawn)
+    return Further(tuple(shown.values()), found.undrawn, elsewhere(leaf, values))
 
 
 def plain_inputs(submitted: Mapping[str, str]) -> list[Input]:

@@ -11,7 +11,7 @@ from panel.integrations.contract import Integration
 from panel.integrations.descriptor import Field
 from panel.links.reading import Found
 from panel.web.context import panel
-from panel.web.tab.asked_fields import Further, further, plain_inputs
+from panel.web.tab.asked_fields import Further, elsewhere, further, plain_inputs
 from panel.web.tab.form_errors import FormErrors
 from panel.web.tab.inputs import Input, inputs, joined
 from panel.web.tab.visit import Visit
@@ -108,9 +108,3 @@ def prefilled(visit: Visit, leaf: Integration, text: str) -> dict[str, str]:
     values = {one.name: signed[name] for one in fields for name in (*one.aliases, one.name) if name in signed}
     titles = [one.name for one in fields if one.kind == "text" and one.required]
     return values | ({titles[0]: text.strip()} if titles and text.strip() and "://" not in text else {})
-
-
-def elsewhere(leaf: Integration, values: Mapping[str, str]) -> str:
-    """The address of the upstream's own create form, "" without one."""
-    config = panel().resolver.shown_config(leaf)
-    return (leaf.create_elsewhere_url(config, values) or "") if config is not None else ""
