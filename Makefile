@@ -48,7 +48,9 @@ texts: $(V)/.dev ## Collect the texts for people into the catalogues of translat
 	PYTHONPATH=. $(BIN)/python tools/texts.py
 
 bench: $(V)/.dev ## Measure what the README states
-	$(BIN)/python -m benchmarks
+	@sh tests/need-browser
+	@sh tests/need-servers
+	@exec $(BIN)/python -m benchmarks
 
 lock: ## Resolve requirements*.in again (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes requirements.in -o requirements.txt

@@ -31,9 +31,9 @@ PAGE = """<!doctype html>
 <title>{title}</title>
 <link rel="icon" href="data:,">
 <h1>{title}</h1>
-<div id="linked" data-leafpanel="/cases/{case}/leafpanel-url"></div>
+<leafpanel-tab id="linked" src="/cases/{case}/leafpanel-url"></leafpanel-tab>
 <p id="after">Content below the tab moves with its height.</p>
-<script src="{panel}/static/embed.js" defer></script>
+<script src="{panel}/static/embed.v1.js" defer></script>
 </html>"""
 
 app = Flask(__name__)

@@ -22,6 +22,7 @@ from panel.credentials.readiness import Readiness, database_checks
 from panel.credentials.vault import Vault, keys_of
 from panel.integrations.registry import Registry, load_registry
 from panel.links.dry_run import DryRun
+from panel.links.finding import Finder
 from panel.links.kept_lists import kept_lists
 from panel.links.moves import Moves
 from panel.links.service import Links
@@ -35,7 +36,7 @@ from panel.sources.instances import Instances
 from panel.sources.oauth import Oauth
 from panel.sources.resolver import SourceResolver
 from panel.sources.service import Sources
-from panel.storage.engine import alembic, db, flask_settings, own_engine
+from panel.storage.engine import db, flask_settings, own_engine
 from panel.storage.revision import revision_of
 from panel.traffic.limits_fallback import FallbackLimitStore
 from panel.traffic.limits_sql import SqlLimitStore, ephemeral_engine
@@ -69,7 +70,8 @@ def create_app(config: Config | None = None, *, registry: Registry | None = None
     db.init_app(app)
     # Flask starts a thread for each asynchronous callback, here to close sessions that are never asynchronous.
     app.teardown_appcontext_funcs[:] = [end for end in app.teardown_appcontext_funcs if not iscoroutinefunction(end)]
-    alembic.init_app(app)
+    # It would look at each of a dozen hooks in each request, and none is asynchronous.
+    app.ensure_sync = lambda func: func  # type: ignore[method-assign]
     app.extensions["leafpanel"] = build_services(app, config, registry or load_registry())
     install(app)
     cli.install(app.cli)
@@ -82,7 +84,6 @@ def create_app(config: Config | None = None, *, registry: Registry | None = None
 
 def build_services(app: Flask, config: Config, registry: Registry) -> Panel:
     """Wire the services of one application. They share the database of ``app`` and hold all other state themselves."""
-    switches = Switches(connector_allowed=config.connector_enabled)
     # For work outside a request's transaction: the call log and the tokens of sources.
     aside = own_engine(config)
     call_log = CallLog(aside)
@@ -94,9 +95,11 @@ def build_services(app: Flask, config: Config, registry: Registry) -> Panel:
         deadline_s=config.deadline_s,
         limiter=Limiter(limit_store, most_conversations=SERVER_THREADS // 2),
         cache_ttl_s=config.cache_ttl_s,
+        reread_s=config.reread_s,
         shared=_shared_cache(config),
         journal=call_log,
     )
+    switches = Switches(connector_allowed=config.connector_enabled, close_connections=connector.close_connections)
     vault = Vault(keys_of(config))
     connector.signer = oauth = Oauth(aside, vault, connector)
     resolver, checks, instances = (
@@ -114,6 +117,7 @@ def build_services(app: Flask, config: Config, registry: Registry) -> Panel:
         instances=instances,
         connection_tests=ConnectionTests(registry, sources, connector, checks, instances),
         links=Links(registry, resolver, connector, checks, instances),
+        finder=Finder(registry, resolver, sources, connector),
         dry_run=DryRun(registry, resolver, connector, instances),
         moves=Moves(registry, resolver, connector, instances),
         api_tokens=ApiTokens(registry.ids, revision),
@@ -121,7 +125,7 @@ def build_services(app: Flask, config: Config, registry: Registry) -> Panel:
         switches=switches,
         oauth=oauth,
         call_log=call_log,
-        embed_apps=EmbedApps(vault, registry.ids),
+        embed_apps=EmbedApps(vault, registry.ids, revision),
         revision=revision,
         kept_lists=kept_lists(revision),
         # The pool of the requests may be used up by requests that wait for the same database.
@@ -134,6 +138,8 @@ def _heads(app: Flask) -> Callable[[], frozenset[str]]:
 
     @cache
     def heads() -> frozenset[str]:
+        from panel.storage.migrations import alembic  # slow to import, and many processes are never asked
+
         with app.app_context():
             return frozenset(script.revision for script in alembic.heads())
 

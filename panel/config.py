@@ -272,6 +272,12 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("PANEL_DEADLINE_S", "5", "Seconds in which a source must have answered, over everything.", _deadline),
     Setting("PANEL_CACHE_TTL_S", "5", "Seconds for which an upstream's answer is reused; 0 is off.", _seconds),
+    Setting(
+        "PANEL_REREAD_S",
+        "60",
+        "Seconds after which a reused list is read in full again; until then only what changed. 0 is always.",
+        _seconds,
+    ),
     Setting("PANEL_MCP_TOOL_NAME", "openregister.integrations", "Name under which agents see the tool.", _tool_name),
     Setting("PANEL_SANDBOX_PORT", "8001", "Port of the sandbox upstreams of `make run`.", _port),
 )
@@ -294,6 +300,7 @@ class Config:
     allowed_private_hosts: tuple[str, ...]
     deadline_s: float
     cache_ttl_s: float
+    reread_s: float
     mcp_tool_name: str
     sandbox_port: int
     trusted_proxies: int
@@ -361,6 +368,7 @@ def load(environ: Mapping[str, str] | None = None) -> Config:
         allowed_private_hosts=values["PANEL_ALLOWED_PRIVATE_HOSTS"],
         deadline_s=values["PANEL_DEADLINE_S"],
         cache_ttl_s=values["PANEL_CACHE_TTL_S"],
+        reread_s=values["PANEL_REREAD_S"],
         mcp_tool_name=values["PANEL_MCP_TOOL_NAME"],
         sandbox_port=values["PANEL_SANDBOX_PORT"],
         trusted_proxies=values["PANEL_TRUSTED_PROXIES"],

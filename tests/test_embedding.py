@@ -51,6 +51,10 @@ def test_a_sound_token_lets_in_who_it_names_to_its_object(apps: EmbedApps, made:
     assert not held.principal.is_admin
 
 
+def test_a_numeric_object_id_is_that_of_its_digits(apps: EmbedApps, made: Secret) -> None:
+    assert apps.verify(token_of(made, CASE, objectId=42)).object == ObjectRef("demo", "case", "42")
+
+
 @pytest.mark.parametrize("ahead", [-29, 60, 899, 925])
 def test_clocks_may_differ_a_little(apps: EmbedApps, made: Secret, ahead: int) -> None:
     assert apps.verify(token_of(made, CASE, exp=time.time() + ahead)).object == CASE
@@ -154,6 +158,9 @@ FORGED: dict[str, Forge] = {
     "register missing": _claims(register=None),
     "schema a number": _claims(schema=1),
     "objectId missing": _claims(objectId=None),
+    "objectId true": _claims(objectId=True),
+    "objectId a fraction": _claims(objectId=1.5),
+    "objectId a long number": _claims(objectId=10**255),
     "objectId with a line": _claims(objectId="1\n2"),
     "can missing": _claims(can=None),
     "can empty": _claims(can=[]),

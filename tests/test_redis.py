@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,19 @@ from support import ALICE, CASE_PATH, MakeApp, Upstreams, xwiki_values
 from test_traffic import headers
 
 from panel.config import ConfigError, load
-from panel.connector import Answer, Auth, AuthKind, CachedAnswer, Caller, Connector, Deadline, Secret, SourceConfig
+from panel.connector import (
+    Answer,
+    Auth,
+    AuthKind,
+    CachedAnswer,
+    Caller,
+    Connector,
+    Deadline,
+    Renew,
+    Secret,
+    SourceConfig,
+    Upstream,
+)
 from panel.connector.shared_cache import fetch_once as ask_once
 from panel.traffic.cache_redis import BACK_OFF_S, TIMEOUT_S, RedisCache
 
@@ -70,6 +83,12 @@ def read(connector: Connector, upstreams: Upstreams) -> Answer:
     return upstream.get("api", "v3", query=[("q", "zyxcanaryquery")], allow=(401,))
 
 
+def read_or_renew(connector: Connector, upstreams: Upstreams, renew: Renew) -> Answer:
+    auth = Auth(AuthKind.BASIC, username="apikey", secret=Secret("T"))
+    config = replace(config_of(upstreams.openproject_url), auth=auth)
+    return connector.open(config, Caller("test", "alice")).get("api", "v3", renew=renew)
+
+
 # --- one question ----------------------------------------------------------------------------------------------------
 
 
@@ -100,12 +119,38 @@ def test_processes_that_ask_at_the_same_moment_make_one_upstream_request(
     assert len(set(bodies)) == 1
 
 
+def test_a_process_renews_what_another_one_has_read(made: Callable[[], RedisCache], upstreams: Upstreams) -> None:
+    one, other = made(), made()
+    renewed: list[Answer] = []
+
+    def renew(part: Upstream, former: Answer) -> Answer:
+        renewed.append(former)
+        return former
+
+    known, until = read_or_renew(connector_of(one, upstreams, 0.05), upstreams, renew), time.monotonic() + 30
+    while not renewed and time.monotonic() < until:
+        # A process that has read nothing itself.
+        read_or_renew(connector_of(other, upstreams, 0.05), upstreams, renew)
+
+    assert (renewed[0].body, renewed[0].headers["date"]) == (known.body, known.headers["date"])
+    assert len(upstreams.openproject.requests) == 1
+
+
+def test_an_answer_stays_for_its_renewal_when_its_time_is_over(cache: RedisCache) -> None:
+    cache.put(b"k", CachedAnswer(ANSWER, 0.0, spare=30.0))
+    kept = cache.get(b"k")
+
+    assert kept is not None
+    assert kept.seconds <= 0
+    assert 29 < kept.left <= 30
+
+
 @pytest.mark.alone
 def test_waiting_ends_in_time_to_ask_when_the_asker_died(cache: RedisCache) -> None:
     assert cache.lease(b"k", 30)  # and never given back
 
     started = time.monotonic()
-    kept = ask_once(cache, b"k", lambda: CachedAnswer(ANSWER, 5), Deadline(1.0))
+    kept = ask_once(cache, b"k", lambda _: CachedAnswer(ANSWER, 5), Deadline(1.0))
 
     assert kept.answer == ANSWER
     assert 0.4 < time.monotonic() - started < 0.9
@@ -113,14 +158,14 @@ def test_waiting_ends_in_time_to_ask_when_the_asker_died(cache: RedisCache) -> N
 
 @pytest.mark.alone
 def test_a_failed_question_is_passed_on_at_once(made: Callable[[], RedisCache]) -> None:
-    def fail() -> CachedAnswer:
+    def fail(_: object) -> CachedAnswer:
         raise RuntimeError
 
     with pytest.raises(RuntimeError):
         ask_once(made(), b"k", fail, Deadline(5))
 
     started = time.monotonic()
-    ask_once(made(), b"k", lambda: CachedAnswer(ANSWER, 5), Deadline(5))
+    ask_once(made(), b"k", lambda _: CachedAnswer(ANSWER, 5), Deadline(5))
     assert time.monotonic() - started < 0.5
 
 

@@ -119,6 +119,8 @@ class ApiTokens:
 
         The lookup is by hash, so that its timing reveals nothing about stored tokens.
         """
+        if not token.startswith(TOKEN_PREFIX):
+            return None
         token_hash = _token_hash(token)
         known = self._kept.get(("token", token_hash), lambda: self._read(token_hash), at=revision)
         if known is None or (known.expires_at is not None and known.expires_at <= now()):

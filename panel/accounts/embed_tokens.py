@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import binascii
+import hashlib
 import json
 import logging
 import re
@@ -12,9 +13,6 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from joserfc import jwt
-from joserfc.errors import JoseError
-from joserfc.jwk import OctKey
 from joserfc.util import urlsafe_b64decode
 from sqlalchemy import delete, or_, select
 
@@ -30,6 +28,7 @@ from panel.logs import audit
 from panel.logs.audit import Actor, AuditAction
 from panel.storage.engine import db
 from panel.storage.models import EmbedApp, EmbedKey
+from panel.storage.revision import ASK, Kept, Revision
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +44,8 @@ GRANTABLE = {action.value: action for action in Action if action is not Action.A
 _ORIGIN = re.compile(r"(https?)://([a-z0-9](?:[a-z0-9.-]*[a-z0-9])?)(?::([0-9]{1,5}))?")
 _SEGMENT = re.compile(r"[A-Za-z0-9_-]+")
 _LONGEST_TOKEN = 6000
+MOST_KNOWN = 1000
+"""How many verified tokens one process keeps in memory."""
 _MAX_TIMESTAMP = 10**12
 """Far beyond any clock, and small enough for arithmetic with floats."""
 _HEADER = frozenset({"alg", "kid", "typ"})
@@ -101,12 +102,21 @@ class Secret:
         return f"Secret({self.name!r}, {self.kid!r})"
 
 
+@dataclass(frozen=True, slots=True)
+class _Verified:
+    """A token whose signature is that of a secret of its application. Its times are checked at each use."""
+
+    grant: EmbedGrant
+    claims: Mapping[str, Any] = field(repr=False)
+
+
 class EmbedApps:
     """The embedding applications. ``integrations`` returns the ids of all integrations."""
 
-    def __init__(self, vault: Vault, integrations: Callable[[], Collection[str]]) -> None:
+    def __init__(self, vault: Vault, integrations: Callable[[], Collection[str]], revision: Revision) -> None:
         self._vault = vault
         self._integrations = integrations
+        self._kept: Kept[_Verified] = Kept(revision, most=MOST_KNOWN)
 
     # --- administration ------------------------------------------------------------------------------------------
 
@@ -159,6 +169,11 @@ class EmbedApps:
         if app is None:
             raise NotFound(_("There is no embedding application named {name}.", name=name))
         return app
+
+    def serves(self, origin: str) -> bool:
+        """Whether pages of this origin belong to an enabled application."""
+        enabled = db.session.scalars(select(EmbedApp.origins).where(EmbedApp.disabled.is_(False)))
+        return any(origin in origins for origins in enabled)
 
     def _find(self, name: str) -> EmbedApp | None:
         """The application of this name, whatever its case. One with the same spelling comes first."""
@@ -241,7 +256,9 @@ class EmbedApps:
             "schema": obj.schema, "objectId": obj.object_id, "can": list(can), **more,
         }  # fmt: skip
         header = {"alg": ALGORITHM, "kid": key.kid, "typ": "JWT"}
-        token = jwt.encode(header, claims, self._key(key), algorithms=[ALGORITHM])
+        from panel.accounts.embed_signatures import signed  # slow to import
+
+        token = signed(header, claims, self._secret(key), ALGORITHM)
         try:
             grant = self.verify(token)
         except BadToken as exc:
@@ -250,19 +267,32 @@ class EmbedApps:
             raise InvalidInput("register", grant.outside)
         return token
 
-    def verify(self, token: str) -> EmbedGrant:
-        """Verify a token. Raises BadToken naming the violated rule."""
+    def verify(self, token: str, *, revision: int | None = ASK) -> EmbedGrant:
+        """Verify a token. Raises BadToken naming the violated rule.
+
+        ``revision`` is that of the database, if it was read during this request: while it stays, so do the secrets and
+        the applications. Whether the token has expired is checked anew.
+        """
+        digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
+        verified = self._kept.get(digest, lambda: self._verified(token), at=revision)
+        assert verified is not None  # noqa: S101  (a token that is not accepted raises)
+        _expires(verified.claims, time.time())
+        return verified.grant
+
+    def _verified(self, token: str) -> _Verified:
+        from panel.accounts.embed_signatures import verified  # slow to import
+
         header = _json_part(_segments(token)[0], "header")
         key, app = self._signer(header)
         try:
             # The algorithm is fixed, so that the header of a token cannot choose a weaker one.
-            claims = jwt.decode(token, self._key(key), algorithms=[ALGORITHM]).claims
-        except (JoseError, ValueError, RecursionError) as exc:
+            claims = verified(token, self._secret(key), ALGORITHM)
+        except ValueError as exc:
             raise BadToken(_("The signature is not that of the secret with this key id.")) from exc
         # Checked after the signature, so that only a holder of the secret learns of it.
         if app.disabled:
             raise BadToken(_("The application {name} is switched off.", name=app.name))
-        return replace(_grant_of(app, claims), token=token)
+        return _Verified(replace(_grant_of(app, claims), token=token), claims)
 
     def _signer(self, header: Mapping[str, Any]) -> tuple[EmbedKey, EmbedApp]:
         unknown = set(header) - _HEADER
@@ -283,9 +313,9 @@ class EmbedApps:
             raise BadToken(_("No application has a secret with this key id; it may have been retired."))
         return key, self.get(key.app_id)
 
-    def _key(self, key: EmbedKey) -> OctKey:
+    def _secret(self, key: EmbedKey) -> str:
         try:
-            return OctKey.import_key(self._vault.open(key.sealed, _associated_data(key.app_id, key.kid)))
+            return self._vault.open(key.sealed, _associated_data(key.app_id, key.kid))
         except Unreadable as exc:
             log.error("the embedding secret %s does not open: no encryption key fits", key.kid)
             raise BadToken(_("The stored secret cannot be read: its encryption key is missing.")) from exc
@@ -367,7 +397,7 @@ def _grant_of(app: EmbedApp, claims: Mapping[str, Any]) -> EmbedGrant:
     if claims.get("aud") not in (AUDIENCE, [AUDIENCE]):
         raise BadToken(_("The claim aud must be “{audience}”.", audience=AUDIENCE))
     expires = _expires(claims, time.time())
-    obj = ObjectRef(*(_text(claims, name, 255) for name in ("register", "schema", "objectId")))
+    obj = ObjectRef(_text(claims, "register", 255), _text(claims, "schema", 255), _object_id(claims))
     limits = Limits(obj, as_limit(app.registers), _both(_integrations(claims), as_limit(app.integrations)))
     principal = Principal(_text(claims, "sub", 150), f"embed:{app.id}", _can(claims), limits, app.name)
     try:
@@ -409,6 +439,13 @@ def _text(claims: Mapping[str, Any], name: str, longest: int) -> str:
             _("The claim {name} must be a text of 1 to {longest} printable characters.", name=name, longest=longest)
         )
     return value
+
+
+def _object_id(claims: Mapping[str, Any]) -> str:
+    """The id of the object, which an application with numeric ids may sign as a number."""
+    value = claims.get("objectId")
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    return _text({"objectId": str(value)} if is_number else claims, "objectId", 255)
 
 
 def _can(claims: Mapping[str, Any]) -> frozenset[Action]:

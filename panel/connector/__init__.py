@@ -2,7 +2,7 @@
 
 from panel.connector.caller import Caller
 from panel.connector.connector import Connector
-from panel.connector.conversation import Upstream
+from panel.connector.conversation import Renew, Upstream
 from panel.connector.deadline import Deadline, DeadlinePassed
 from panel.connector.endpoint import check_root, host_port_text, parse_host_port
 from panel.connector.headers import OauthSigner, check_headers, check_token_header, is_header_value, sent_headers
@@ -34,6 +34,7 @@ __all__ = [
     "OauthClient",
     "OauthSigner",
     "Rate",
+    "Renew",
     "Secret",
     "SharedCache",
     "SourceConfig",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from panel.connector.adapter import OutgoingRequest
 from panel.connector.address_guard import AddressGuard
 from panel.connector.allowlist import Allowlist
 from panel.connector.caller import Caller, Journal, NoJournal
@@ -19,12 +20,14 @@ from panel.connector.resolve import Resolver
 from panel.connector.response import Answer
 from panel.connector.shared_cache import NoSharedCache, SharedCache
 from panel.connector.source import SourceConfig
-from panel.connector.transport import OutgoingRequest, Transport
+from panel.connector.transport import Transport
 from panel.core.domain import Problem, Step
 
 MAX_BYTES = 5 * 1024 * 1024
 MAX_ANSWERS = 200
 """How many answers one process caches. At most 512 KiB each, so 100 MiB in the worst case."""
+REREAD_S = 60.0
+"""How old a cached answer may be that is only renewed and not read in full again."""
 _REFUSALS = frozenset(range(400, 500)) - {429}
 
 
@@ -46,6 +49,7 @@ class Connector:
         signer: OauthSigner | None = None,
         limiter: Limiter | NoLimits | None = None,
         cache_ttl_s: float = 0.0,
+        reread_s: float = REREAD_S,
         shared: SharedCache | None = None,
     ) -> None:
         self._guard = AddressGuard(lambda: Allowlist.of(tuple(allowed())), resolver or Resolver())
@@ -55,6 +59,7 @@ class Connector:
         self.signer = signer
         self.limiter = limiter or NoLimits()
         self.cache_ttl_s = cache_ttl_s
+        self.reread_s = reread_s
         self.shared: SharedCache = shared or NoSharedCache()
         self.values = LocalCache()
         self.answers = LocalCache(max_entries=MAX_ANSWERS)
@@ -79,7 +84,12 @@ class Connector:
         """
         deadline = Deadline(deadline_s or source.timeout_s or self._deadline_s)
         limiter = NoLimits() if test else self.limiter
-        return Upstream(self, source, caller, classify, deadline, limiter=limiter, fresh=fresh or test)
+        # A test may be of settings that are not stored, so it makes connections of its own.
+        return Upstream(self, source, caller, classify, deadline, limiter=limiter, fresh=fresh or test, shares=not test)
+
+    def close_connections(self, source_id: str | None = None) -> None:
+        """Close the idle connections of this process to one source, or all of them."""
+        self.transport.kept.close(source_id)
 
     def is_opened(self, url: str, source: SourceConfig) -> bool:
         """Whether the deployment opened the address that connections of ``source`` for ``url`` go to.

@@ -10,9 +10,12 @@ from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, 
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from types import MappingProxyType
 from typing import Protocol, TypeVar
 
+from panel.connector.adapter import OutgoingRequest
+from panel.connector.cached_read import CachedRead
 from panel.connector.caller import Caller, Journal
 from panel.connector.classify import problem_of_status, refuses, succeeded, timed_out
 from panel.connector.deadline import Deadline, DeadlinePassed
@@ -24,7 +27,7 @@ from panel.connector.optional import LEAST_S, SHARE, Notes, NotesOfSources, Paus
 from panel.connector.response import Answer
 from panel.connector.shared_cache import CachedAnswer, SharedCache, fetch_once
 from panel.connector.source import AuthKind, SourceConfig
-from panel.connector.transport import OutgoingRequest, RawResponse, Transport
+from panel.connector.transport import RawResponse, Transport
 from panel.core.domain import Problem
 from panel.core.errors import InvalidInput, ProviderUnavailable
 from panel.core.reasons import Reason
@@ -35,8 +38,11 @@ R = TypeVar("R")
 Classify = Callable[[Answer, SourceConfig], Problem | None]
 """Classifies an answer by rules that only its integration knows; None leaves it to the status code."""
 
-CACHED_BYTES = 512 * 1024
-"""The largest answer that is cached. A larger one is only shared with the callers that wait for it."""
+Renew = Callable[["Upstream", Answer], Answer | None]
+"""Makes the present answer from a former one, with fewer or cheaper calls; None where it has to be read in full."""
+RENEWAL = "renewal"
+"""The name under which renewals rest after a failure, for each source."""
+
 SAFE_METHODS = frozenset({"GET", "HEAD"})
 
 log = logging.getLogger(__name__)
@@ -53,6 +59,7 @@ class Services(Protocol):
     answers: LocalCache
     shared: SharedCache
     cache_ttl_s: float
+    reread_s: float
     pauses: Pauses
     notes: NotesOfSources
 
@@ -93,8 +100,9 @@ class Upstream:
         limiter: Limiter | NoLimits | None = None,
         fresh: bool = True,
         is_optional: bool = False,
+        shares: bool = False,
     ) -> None:
-        self.source, self.fresh = source, fresh
+        self.source, self.fresh, self._shares = source, fresh, shares
         self._limiter, self._is_optional = limiter or NoLimits(), is_optional
         self._services, self._caller, self._classify, self._deadline = services, caller, classify, deadline
         self._endpoint = endpoint or valid_endpoint(lambda: source.endpoint, "location")
@@ -105,7 +113,7 @@ class Upstream:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Nothing to release: each call closes its own connection."""
+        """Nothing to release: each call closes its connection, or leaves it to the next one."""
 
     @property
     def seconds_left(self) -> float:
@@ -132,25 +140,33 @@ class Upstream:
         query: Sequence[tuple[str, str]] = (),
         accept: str = "application/json",
         allow: Collection[int] = (),
+        renew: Renew | None = None,
     ) -> Answer:
         """GET ``root/segments…``; parameters and errors as for ``send``.
 
-        Identical concurrent reads share one request (single flight), and the answer is cached for seconds.
+        Identical concurrent reads share one request (single flight), and the answer is cached for seconds. When its
+        time is over, ``renew`` may make the present answer from it, as an optional part of the source. The whole is
+        read again ``reread_s`` after it was read, and after a failed renewal.
         """
         if self.fresh:
             self._ends.append(0.0)
             return self.send("GET", *segments, query=query, accept=accept, allow=allow)
-        key = self._cache_key(segments, query, accept, allow)
-        ttl = self._services.cache_ttl_s
+        key, services = self._cache_key(segments, query, accept, allow), self._services
 
-        def fetch() -> CachedAnswer:
-            answer = self.send("GET", *segments, query=query, accept=accept, allow=allow)
-            return CachedAnswer(answer, ttl if len(answer.body) <= CACHED_BYTES else 0.0)
+        def read() -> Answer:
+            return self.send("GET", *segments, query=query, accept=accept, allow=allow)
 
-        def fetch_shared() -> CachedAnswer:
-            return fetch_once(self._services.shared, key, fetch, self._deadline) if ttl > 0 else fetch()
+        if services.cache_ttl_s <= 0:
+            return self._single_flight(services.answers, key, 0.0, lambda: CachedAnswer(read(), 0.0)).answer
+        renewed = None if renew is None else partial(self._renewed, renew)
+        cached = CachedRead(services.cache_ttl_s, services.reread_s, read, renewed)
+        return self._single_flight(
+            services.answers, key, lambda kept: kept.seconds,
+            lambda: fetch_once(services.shared, key, cached.fetch, self._deadline), over=cached.note_last,
+        ).answer  # fmt: skip
 
-        return self._single_flight(self._services.answers, key, lambda cached: cached.seconds, fetch_shared).answer
+    def _renewed(self, renew: Renew, former: Answer) -> Answer | None:
+        return self.optional(RENEWAL, lambda part: renew(part, former))
 
     def _cache_key(
         self, segments: Sequence[str], query: Sequence[tuple[str, str]], accept: str, allow: Collection[int]
@@ -187,6 +203,7 @@ class Upstream:
             self.source.ca_file,
             self.source.connection_endpoint(self._endpoint),
             reads=reads or method in SAFE_METHODS,
+            shares=(self.source.id, self.source.revision) if self._shares else None,
         )
         return self._read(request, allow) if request.reads else self._write(request, allow)
 
@@ -344,9 +361,9 @@ class Upstream:
     def _part(self, seconds: float) -> Upstream:
         part = Upstream(
             self._services, self.source, self._caller, self._classify, Deadline(seconds), endpoint=self._endpoint,
-            limiter=self._limiter, fresh=self.fresh, is_optional=True,
+            limiter=self._limiter, fresh=self.fresh, is_optional=True, shares=self._shares,
         )  # fmt: skip
-        part._ends = self._ends
+        part._ends, part._held = self._ends, self._held
         return part
 
     def notes(self, name: str) -> Notes:
@@ -355,7 +372,7 @@ class Upstream:
 
     def _single_flight(
         self, cache: LocalCache, key: Hashable, seconds: float | Callable[[T], float], fetch: Callable[[], T],
-        *, renew: bool = False,
+        *, over: Callable[[T, float], None] = lambda value, until: None, renew: bool = False,
     ) -> T:  # fmt: skip
         """Fetch through ``cache``, which shares one fetch between concurrent callers.
 
@@ -368,6 +385,7 @@ class Upstream:
                     served=lambda waiting: _add_served(records, waiting),
                     attend=lambda: self._limiter.attend(self.source, self._deadline),
                     ends=self._ends.append,
+                    over=over,
                     renew=renew,
                 )  # fmt: skip
         except DeadlinePassed:

@@ -90,7 +90,7 @@ def _is_reserved(name: str) -> bool:
 def request_headers(
     source: SourceConfig, *, accept: str, content_type: str | None, more: Mapping[str, str]
 ) -> dict[str, str]:
-    """All headers of one call except Host, Content-Length and the credential.
+    """All headers of one call except Host, Connection, Content-Length and the credential.
 
     ``more`` overrides the source's extra headers, and the fixed ones override both. Names compare without case.
     """
@@ -123,7 +123,7 @@ def form_headers(source: SourceConfig, endpoint: Endpoint, basic: tuple[str, str
 
 
 def _fixed(accept: str, content_type: str | None) -> dict[str, str]:
-    fixed = {"User-Agent": USER_AGENT, "Accept": accept, "Accept-Encoding": "gzip", "Connection": "close"}
+    fixed = {"User-Agent": USER_AGENT, "Accept": accept, "Accept-Encoding": "gzip"}
     return fixed if content_type is None else {**fixed, "Content-Type": content_type}
 
 

@@ -46,17 +46,19 @@ class LocalCache:
         served: Callable[[int], None] = lambda waiting: None,
         attend: Callable[[], AbstractContextManager[None]] = nullcontext,
         ends: Callable[[float], None] = lambda until: None,
+        over: Callable[[T, float], None] = lambda value, until: None,
         renew: bool = False,
     ) -> T:
         """The value for ``key``, cached for ``seconds``, which may be a function of the value. ``renew`` replaces it.
 
         Concurrent callers share one ``fetch``, and its failure. Failures are not cached. The caller that fetches gets
         ``served`` called with the number of callers that waited. A caller that waits does so inside ``attend()``.
-        ``ends`` gets the expiry of the value on the monotonic clock.
+        ``ends`` gets the expiry of the value on the monotonic clock. Before a ``fetch``, ``over`` gets the last value
+        whose time is over, if it is still there, and its expiry.
         Raises what ``fetch`` and ``attend`` raise; DeadlinePassed when another caller's fetch outlasts ``deadline``.
         """
         with self._lock:
-            entry = self._entries.get(key)
+            entry = last = self._entries.get(key)
             fetches = entry is None or entry.until <= time.monotonic() or (renew and entry.value.done())
             if entry is None or fetches:
                 self._make_room()
@@ -66,6 +68,8 @@ class LocalCache:
             ends(entry.until)
             return value
         try:
+            if last is not None:
+                over(last.value.result(), last.until)
             value = self._fill(key, entry, seconds, fetch)
             ends(entry.until)
             return value

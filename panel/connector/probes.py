@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from panel.connector.adapter import OutgoingRequest
 from panel.connector.address_guard import AddressGuard
 from panel.connector.allowlist import SETTING
 from panel.connector.classify import problem_of_status, redirect_origin
@@ -15,7 +16,7 @@ from panel.connector.deadline import Deadline
 from panel.connector.endpoint import Endpoint, parse_endpoint
 from panel.connector.headers import USER_AGENT, extra_headers
 from panel.connector.source import SourceConfig
-from panel.connector.transport import OutgoingRequest, RawResponse, Transport
+from panel.connector.transport import RawResponse, Transport
 from panel.core.domain import Problem, Step
 from panel.core.errors import InvalidInput, ProviderUnavailable
 from panel.core.messages import Day, Message, _, all_of
@@ -87,7 +88,7 @@ class Probes:
 
 # Without the credential, which is not sent before the server is known to be the right product.
 def _bare_request(source: SourceConfig, endpoint: Endpoint) -> OutgoingRequest:
-    headers = {**extra_headers(source), "User-Agent": USER_AGENT, "Accept": "*/*", "Connection": "close"}
+    headers = {**extra_headers(source), "User-Agent": USER_AGENT, "Accept": "*/*"}
     connection = source.connection_endpoint(endpoint)
     return OutgoingRequest("GET", endpoint, endpoint.target(()), headers, ca_file=source.ca_file, connection=connection)
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import socket
 import ssl
 from collections.abc import Sequence
+from contextlib import suppress
 from ipaddress import IPv6Address, ip_address
 from typing import Any
 
@@ -29,13 +32,39 @@ class _Bounded:
     deadline: Deadline | None = None
     budget: int = 0
     """How many bytes may still be received."""
+    peer: Address | None = None
+    """The address that the guard allowed and the connection goes to."""
     ended: bool = False
     """Whether the peer closed the connection."""
+    has_heard: bool = False
+    """Whether a byte was received since the connection was taken up for an exchange."""
+    has_surplus: bool = True
+    """Whether bytes after the end of the answer were received. True until the answer was read to its end."""
+    is_reused: bool = False
+    """Whether it was idle after an earlier exchange."""
+    _is_done: bool = False
+
+    def take_up(self, deadline: Deadline | None, budget: int, *, is_reused: bool = False) -> None:
+        """Begin an exchange, which has a deadline and a budget of its own."""
+        self.deadline, self.budget, self.is_reused = deadline, budget, is_reused
+        self.ended, self.has_heard, self.has_surplus, self._is_done = False, False, True, False
+
+    def makefile(self, *args: Any, **kwargs: Any) -> Any:
+        """The reader that http.client takes an answer from, and closes at the end of the answer."""
+        return _Reader(super().makefile("rb", buffering=0), self)  # type: ignore[misc]
+
+    def look_for_surplus(self, reader: io.BufferedReader) -> None:
+        """Note whether ``reader`` holds bytes that were not part of the answer."""
+        self._is_done = True
+        self.has_surplus = bool(reader.peek(1))
 
     def recv_into(self, buffer: Any, *args: int) -> int:
+        if self._is_done:
+            raise BlockingIOError(errno.EAGAIN, "the answer has ended")
         self._apply_deadline()
         count: int = super().recv_into(buffer, *args)  # type: ignore[misc]
         self.ended = count == 0
+        self.has_heard = self.has_heard or count > 0
         self.budget -= count
         if self.budget < 0:
             raise BudgetExceeded
@@ -52,6 +81,20 @@ class _Bounded:
     def _apply_deadline(self) -> None:
         if self.deadline is not None:
             self.settimeout(self.deadline.remaining())  # type: ignore[attr-defined]
+
+
+class _Reader(io.BufferedReader):
+    """Reads ahead, and tells the socket at its end whether it has read beyond the answer."""
+
+    def __init__(self, raw: Any, connection: _Bounded) -> None:
+        super().__init__(raw)
+        self._connection = connection
+
+    def close(self) -> None:
+        if not self.closed:
+            with suppress(OSError, ValueError):
+                self._connection.look_for_surplus(self)
+        super().close()
 
 
 class PlainSocket(_Bounded, socket.socket):
@@ -81,7 +124,7 @@ def dial(addresses: Sequence[Address], port: int, deadline: Deadline, *, budget:
 
 def secure(plain: PlainSocket, host: str, context: ssl.SSLContext) -> TlsSocket:
     """Start TLS on an open connection. Raises ssl.SSLError; the certificate is verified before any request is sent."""
-    deadline, budget = plain.deadline, plain.budget
+    deadline, budget, peer = plain.deadline, plain.budget, plain.peer
     plain._apply_deadline()
     try:
         tls = context.wrap_socket(plain, server_hostname=host)
@@ -90,14 +133,16 @@ def secure(plain: PlainSocket, host: str, context: ssl.SSLContext) -> TlsSocket:
         raise
     assert isinstance(tls, TlsSocket)  # noqa: S101  (the context's own socket class, see tls.py)
     # wrap_socket creates a new object and detaches the plain one.
-    tls.deadline, tls.budget = deadline, budget
+    tls.take_up(deadline, budget)
+    tls.peer = peer
     return tls
 
 
 def _connect(address: Address, port: int, deadline: Deadline, timeout_s: float, budget: int) -> PlainSocket:
     family = socket.AF_INET6 if isinstance(address, IPv6Address) else socket.AF_INET
     plain = PlainSocket(family, socket.SOCK_STREAM)
-    plain.deadline, plain.budget = deadline, budget
+    plain.take_up(deadline, budget)
+    plain.peer = address
     try:
         plain.settimeout(timeout_s)
         plain.connect((str(address), port))

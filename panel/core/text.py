@@ -78,7 +78,8 @@ A_NAME = _("A name")
 
 def one_line(text: str, longest: int | None = None) -> str:
     """The text on one line, with single spaces and without hidden characters, cut to ``longest`` characters."""
-    line = " ".join(_without_hidden(text).split())
+    # Printable ASCII, which most texts are, has nothing that is hidden.
+    line = " ".join((text if text.isascii() and text.isprintable() else _without_hidden(text)).split())
     if longest is None or len(line) <= longest:
         return line
     # The cut may split a sequence and leave a hidden character, which is removed too.

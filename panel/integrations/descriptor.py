@@ -56,7 +56,8 @@ class Field:
     @property
     def plural(self) -> Message:
         """Several of what the label names, inside a sentence: ``projects``."""
-        return Message(f"{self.label.lower()}s", {})
+        word = self.label.lower()
+        return Message(f"{word}es" if word.endswith("s") else f"{word}s", {})
 
 
 COLUMN_KINDS = frozenset({"text", "date", "breadcrumb", "priority", "pill", "number"})

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import Integer, bindparam, delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 
 from panel.connector import SourceConfig
@@ -20,6 +20,20 @@ from panel.storage.engine import STORAGE_FAILURES, db
 from panel.storage.models import Link
 
 log = logging.getLogger(__name__)
+
+# Built once, because each list needs it and building it takes longer than running it.
+_PAGE = (
+    select(Link.reference, Link.linked_by, Link.linked_at, Link.origin, func.count().over())
+    .where(
+        Link.register == bindparam("register"),
+        Link.schema == bindparam("schema"),
+        Link.object_id == bindparam("object"),
+        Link.integration == bindparam("integration"),
+    )
+    .order_by(Link.linked_at.desc(), Link.id.desc())
+    .limit(bindparam("limit", type_=Integer))
+    .offset(bindparam("offset", type_=Integer))
+)
 
 
 def as_pointer(leaf: Integration, source: SourceConfig | None, link: Link) -> Pointer:
@@ -35,14 +49,9 @@ def read_page(
     leaf: Integration, source: SourceConfig | None, obj: ObjectRef, limit: int, page: int
 ) -> tuple[list[Pointer], int]:
     """One page of pointers, newest first, and how many there are on all pages, in one statement."""
-    query = (
-        select(Link.reference, Link.linked_by, Link.linked_at, Link.origin, func.count().over())
-        .where(*_of(obj, leaf))
-        .order_by(Link.linked_at.desc(), Link.id.desc())
-        .limit(limit)
-        .offset((page - 1) * limit)
-    )
-    rows = db.session.execute(query).all()
+    where = {"register": obj.register, "schema": obj.schema, "object": obj.object_id, "integration": leaf.id}
+    values = {**where, "limit": limit, "offset": (page - 1) * limit}
+    rows = db.session.execute(_PAGE, values).all()
     if not rows and page > 1:
         # A page past the last one has no row that could carry the count.
         return [], _count(leaf, obj)

@@ -6,6 +6,7 @@ import json
 import re
 from typing import Any
 
+from werkzeug.http import http_date
 from werkzeug.wrappers import Request, Response
 
 from panel.sandbox import openproject_lists as lists
@@ -115,7 +116,8 @@ class OpenProjectStandIn(StandIn, Instance):
         self.load.wait(route)
         with self.world.lock:
             response, reply = self._answered(request, route)
-        self.load.wait_for_rows(reply.projects, reply.work_packages)
+        self.load.wait_for_rows(reply.projects, reply.work_packages, reply.selected)
+        response.headers["Date"] = http_date(self.world.clock())
         return response
 
     def _answered(self, request: Request, route: str) -> tuple[Response, Reply]:

@@ -101,6 +101,8 @@ class Reply:
     projects: int = 0
     """Number of complete projects in a list, which take time."""
     work_packages: int = 0
+    selected: int = 0
+    """Number of work packages of which a list has only selected parts."""
 
 
 Handler = Callable[..., Reply | Response]

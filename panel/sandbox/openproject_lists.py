@@ -32,7 +32,8 @@ def _listed(call: ApiCall, path: str, project: Project | None) -> Reply:
     shown = page.cut(rows)
     if select:
         elements = [_selectable(hal, row) for row in shown]
-        return Reply(select.reduced(hal.paginated(path, elements, total=len(rows), page=page, params=params)))
+        document = hal.paginated(path, elements, total=len(rows), page=page, params=params)
+        return Reply(select.reduced(document), selected=len(shown))
     document = _collection(hal, path, shown, len(rows), page, params)
     document["_links"] |= _action_links(hal, project)
     return Reply(document, work_packages=len(shown))

@@ -29,6 +29,8 @@ class Load:
     """For each complete project of a list. A list with ``select`` has no complete projects."""
     per_work_package_s: float = 0.0
     """For each complete work package of a list."""
+    per_selected_s: float = 0.0
+    """For each work package of a list with ``select``."""
     delays: dict[str, float] = field(default_factory=dict)
     """Route → additional time."""
     forbidden: set[str] = field(default_factory=set)
@@ -37,20 +39,29 @@ class Load:
     """Forms within three seconds for each ``Authorization`` header. More of them get 429; ``None`` is no limit."""
     sleep: Callable[[float], object] = time.sleep
     """Passes time. A test can record the seconds instead."""
+    spent_s: float = 0.0
+    """The time that all requests so far have taken by these figures."""
     _forms: dict[str, deque[float]] = field(default_factory=lambda: defaultdict(deque))
     _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def be_as_slow_as_measured(self) -> None:
+        """Take the time that real servers of the versions 15.4 to 17.6 took with some hundred work packages."""
+        self.per_call_s, self.per_project_s, self.per_work_package_s, self.per_selected_s = 0.040, 0.006, 0.008, 0.0012
 
     def wait(self, route: str) -> None:
         """Sleep as long as a request to the route takes, apart from its rows."""
         delay = sum(seconds for pattern, seconds in self.delays.items() if re.fullmatch(pattern, route))
         self._pass(self.per_call_s + delay)
 
-    def wait_for_rows(self, projects: int, work_packages: int) -> None:
-        """Sleep as long as the complete rows of a list take."""
-        self._pass(projects * self.per_project_s + work_packages * self.per_work_package_s)
+    def wait_for_rows(self, projects: int, work_packages: int, selected: int) -> None:
+        """Sleep as long as the rows of a list take: complete projects, complete and selected work packages."""
+        rows = projects * self.per_project_s + work_packages * self.per_work_package_s
+        self._pass(rows + selected * self.per_selected_s)
 
     def _pass(self, seconds: float) -> None:
         if seconds > 0:
+            with self._lock:
+                self.spent_s += seconds
             self.sleep(seconds)
 
     def forbids(self, route: str) -> bool:

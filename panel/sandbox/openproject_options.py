@@ -27,6 +27,7 @@ def add_options(parser: ArgumentParser) -> None:
     add("--openproject-projects", type=int, default=0, metavar="N", help="add N projects")
     add("--openproject-call-ms", type=int, default=0, metavar="MS", help="time of each call")
     add("--openproject-project-ms", type=int, default=0, metavar="MS", help="time of each complete project")
+    add("--openproject-as-slow-as-measured", action="store_true", help="take the time that real servers took")
     add("--openproject-form-limit", type=int, metavar="N", help="429 for more than N forms in three seconds")
     add("--openproject-delay", action="append", type=_delay, metavar="ROUTE=MS", help="time of a route")
     add("--openproject-forbid", action="append", metavar="ROUTE", help="a route that answers 403")
@@ -46,8 +47,10 @@ def from_options(options: Namespace) -> OpenProjectStandIn:
     standin.hosts = {*LOOPBACK, *(options.openproject_host or ())}
     standin.semantic_display_ids = options.openproject_semantic_ids
     standin.add_projects(options.openproject_projects)
-    standin.load.per_call_s = options.openproject_call_ms / 1000
-    standin.load.per_project_s = options.openproject_project_ms / 1000
+    if options.openproject_as_slow_as_measured:
+        standin.load.be_as_slow_as_measured()
+    standin.load.per_call_s += options.openproject_call_ms / 1000
+    standin.load.per_project_s += options.openproject_project_ms / 1000
     standin.load.form_limit = options.openproject_form_limit
     standin.load.delays = dict(options.openproject_delay or ())
     standin.load.forbidden = set(options.openproject_forbid or ())

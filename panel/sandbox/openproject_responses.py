@@ -44,7 +44,6 @@ class Middleware:
             response.set_etag(hashlib.sha256(response.get_data()).hexdigest()[:32], weak=True)
         if status == 200 and request.method in ("GET", "HEAD"):
             response.make_conditional(request)
-            response.headers.pop("Date", None)  # The HTTP server sets its own.
         return _compressed(response, request)
 
     def _add_link(self, response: Response, request: Request) -> None:

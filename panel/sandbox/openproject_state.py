@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
@@ -180,6 +180,8 @@ class World:
         self._last_id = 0
         self._sequences: Counter[int] = Counter()
         self._latest = LONG_AGO
+        self.clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+        """The clock of the server, from which the times of changes and the header ``Date`` come."""
 
     # --- changes -------------------------------------------------------------------------------------------
 
@@ -233,7 +235,7 @@ class World:
 
     def stamp(self) -> datetime:
         """Return the current time in milliseconds, later than every previous stamp: sorting by it has no ties."""
-        now = datetime.now(UTC)
+        now = self.clock()
         now = now.replace(microsecond=now.microsecond // 1000 * 1000)
         self._latest = max(now, self._latest + timedelta(milliseconds=1))
         return self._latest

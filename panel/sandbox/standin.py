@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl
 
+from werkzeug.http import http_date
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 from werkzeug.wrappers import Request, Response
@@ -106,6 +107,7 @@ class StandIn:
             response = self.failing(self.fault, request)
         else:
             response = self.finish(request, self.answer(request))
+        response.headers.setdefault("Date", http_date())
         for name in self.removed_headers:
             response.headers.pop(name, None)
         response.headers["X-Sandbox"] = f"Leafpanel stand-in of {self.product}"
@@ -140,6 +142,14 @@ class StandIn:
 
 class _QuietHandler(WSGIRequestHandler):
     protocol_version = "HTTP/1.1"
+
+    def send_header(self, keyword: str, value: str) -> None:
+        """Leave ``Date`` to the stand-ins: it is their clock, or missing."""
+        if (keyword, value) != ("Date", ""):
+            super().send_header(keyword, value)
+
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        return ""
 
     def log(self, *args: object, **kwargs: object) -> None:
         """Log nothing: ``StandIn.requests`` holds every request."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from sqlalchemy import func, select
 
 from panel.logs import audit
@@ -18,7 +20,10 @@ CONNECTOR_ON = (
 
 
 class Switches:
-    def __init__(self, *, connector_allowed: bool) -> None:
+    """``close_connections`` is called when a change of the switch is stored."""
+
+    def __init__(self, *, connector_allowed: bool, close_connections: Callable[[], None] = lambda: None) -> None:
+        self._close_connections = close_connections
         self.locked_off = not connector_allowed
         """Whether a setting of the deployment switches the connector off, so that it cannot be switched on here."""
 
@@ -33,3 +38,4 @@ class Switches:
         row.value = "on" if on else "off"
         db.session.add(row)
         db.session.commit()
+        self._close_connections()

@@ -240,6 +240,7 @@ class Sources:
             raise Conflict(
                 _("Another user saved the source “{slug}” at the same moment. Load it again.", slug=slug)
             ) from None
+        self._connector.close_connections()
 
     def is_same_client(self, source: Source, draft: Draft, root: str) -> bool:
         """Whether the stored OAuth tokens were issued to the client of ``draft``."""

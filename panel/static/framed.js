@@ -16,7 +16,11 @@
   // The address of the iframe contains the token: remove it, so that it does not stay in the history.
   const address = new URL(window.location.href);
   address.searchParams.delete("token");
-  window.history.replaceState(window.history.state, "", address);
+  try {
+    window.history.replaceState(window.history.state, "", address);
+  } catch {
+    // In a sandbox without allow-same-origin a document has no history of its own.
+  }
 
   // --- the host page -------------------------------------------------------------------------------------------------
 
@@ -33,8 +37,13 @@
 
   function onMessage(event) {
     if (event.source !== window.parent || !hosts.includes(event.origin) || !event.data) return;
-    const { type, token, theme } = event.data;
     host = event.origin;
+    const [port] = event.ports;
+    if (port) port.onmessage = ({ data }) => receive(data);
+    receive(event.data);
+  }
+
+  function receive({ type, token, theme }) {
     if (type === "leafpanel:hello") postHeight(true);
     else if (type === "leafpanel:token" && typeof token === "string") useToken(token);
     else if (type === "leafpanel:theme" && ["light", "dark"].includes(theme)) document.documentElement.dataset.bsTheme = theme;
@@ -92,16 +101,32 @@
   }
 
   async function renewBeforeExpiry() {
-    if (!(await renew())) timer = window.setTimeout(renewBeforeExpiry, 15000);
+    if (await renew()) return;
+    if (secondsLeft() <= 0) postExpired();
+    timer = window.setTimeout(renewBeforeExpiry, 15000);
+  }
+
+  let expiredToken = 0;
+
+  // Once for each token.
+  function postExpired() {
+    if (expiredToken === expires) return;
+    expiredToken = expires;
+    post("expired");
   }
 
   // Waits for a new token when the current one expires, so that the request does not fail and no input is lost.
   async function send(action, request) {
+    // In a sandbox without allow-same-origin the panel is another origin.
+    if (window.origin === "null") request.mode = "cors";
     if (secondsLeft() < 5) authorize(request, await renew());
     const response = await window.fetch(action, request);
     if (response.status !== 401) return response;
     const token = await renew();
-    if (!token) return response;
+    if (!token) {
+      postExpired();
+      return response;
+    }
     authorize(request, token);
     return window.fetch(action, request);
   }
@@ -114,12 +139,30 @@
 
   const ACTIONS = { links: "linked", new: "linked", unlink: "unlinked", update: "changed", follow: "changed" };
 
-  function postAction({ request, response }) {
+  function postAction({ request, response, text }) {
     if (!request || request.method !== "POST" || !response || response.status >= 400) return;
     const path = new URL(request.action, window.location.href).pathname.split("/");
     const action = ACTIONS[path.at(-1)];
-    if (action) post(action, { integration: path[path.indexOf("integrations") + 1] });
+    if (!action) return;
+    // The parts of the object come before, and one of them can be this word.
+    const integration = path[path.indexOf("integrations", path.indexOf("embed") + 4) + 1];
+    const items = { linked: () => itemsIn(text), unlinked: () => itemsOf(request.body), changed: () => [{ reference: partOf(path.at(-2)) }] };
+    items[action]().forEach((item) => post(action, { integration, ...item }));
   }
+
+  // The answer to a link or a create has the items that are linked now.
+  function itemsIn(text) {
+    const banner = new DOMParser().parseFromString(text, "text/html").getElementById("lp-banner");
+    return banner && banner.dataset.items ? JSON.parse(banner.dataset.items) : [];
+  }
+
+  function itemsOf(form) {
+    const references = form.getAll("reference");
+    return references.map((reference) => (references.length === 1 ? { reference, title: form.get("title") || "" } : { reference }));
+  }
+
+  // Addresses of the panel have the character U+E000 for a slash inside a part.
+  const partOf = (segment) => decodeURIComponent(segment).replaceAll("\ue000", "/");
 
   window.addEventListener("message", onMessage);
   document.addEventListener("htmx:config:request", (event) => { event.detail.ctx.fetch = send; });

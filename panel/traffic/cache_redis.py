@@ -27,8 +27,11 @@ TIMEOUT_S = 0.05
 """Socket timeout for connecting to Redis and for each command."""
 BACK_OFF_S = 3.0
 """For how long Redis is not used after a failure, so that an unreachable one delays one caller and not all."""
-SHARED_HEADERS = re.compile(r"content-type|content-language|etag|last-modified|[a-z-]+-(user|version)")
+SHARED_HEADERS = re.compile(r"content-type|content-language|date|etag|last-modified|[a-z-]+-(user|version)")
 """The only headers that are shared. Cookies and tokens of an upstream do not leave the process that received them."""
+
+PREFIX = "leafpanel:2:"
+"""The number stands for the form of the values: processes of another version do not read them."""
 
 # Only its holder may release a lease: after it expired, another process may hold the key.
 _RELEASE = "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) end return 0"
@@ -58,8 +61,8 @@ class RedisCache:
         return _deserialized(value, left_ms / 1000) if value is not None and left_ms > 0 else None
 
     def put(self, key: bytes, cached: CachedAnswer) -> None:
-        milliseconds = max(1, round(cached.seconds * 1000))
-        self._attempt(lambda: self._redis.set(self._name(key), _serialized(cached.answer), px=milliseconds), None)
+        milliseconds = max(1, round(cached.left * 1000))
+        self._attempt(lambda: self._redis.set(self._name(key), _serialized(cached), px=milliseconds), None)
 
     def lease(self, key: bytes, seconds: float) -> str | None:
         return self._attempt(lambda: self._leased(_lease(self._name(key)), max(1, round(seconds * 1000))), "")
@@ -76,7 +79,7 @@ class RedisCache:
         self._redis.close()
 
     def _name(self, key: bytes) -> str:
-        return "leafpanel:" + hmac.new(self._secret, key, hashlib.sha256).hexdigest()
+        return PREFIX + hmac.new(self._secret, key, hashlib.sha256).hexdigest()
 
     def _attempt(self, work: Callable[[], T], otherwise: D) -> T | D:
         """The result of ``work``, or ``otherwise`` when Redis fails or has failed within ``BACK_OFF_S``."""
@@ -112,19 +115,23 @@ def _lease(name: str) -> str:
     return f"{name}:lease"
 
 
-def _serialized(answer: Answer) -> str:
+def _serialized(cached: CachedAnswer) -> str:
+    answer = cached.answer
     headers = {name: value for name, value in answer.headers.items() if SHARED_HEADERS.fullmatch(name)}
     body = base64.b64encode(answer.body).decode()
-    return json.dumps({"status": answer.status, "headers": headers, "where": answer.where, "body": body})
+    written = {"status": answer.status, "headers": headers, "where": answer.where, "body": body}
+    return json.dumps({**written, "spare": float(cached.spare)})
 
 
-def _deserialized(value: bytes, seconds: float) -> CachedAnswer:
-    """Raises ValueError for a value of another form than ``_serialized`` writes."""
+def _deserialized(value: bytes, left: float) -> CachedAnswer:
+    """Raises ValueError for a value of another form than ``_serialized`` writes. ``left`` is its time in Redis."""
     match json.loads(value):
-        case {"status": int(status), "headers": dict(headers), "where": str(where), "body": str(body)}:
-            return CachedAnswer(
-                Answer(status, _strings(headers), base64.b64decode(body, validate=True), where), seconds
-            )
+        case {
+            "status": int(status), "headers": dict(headers), "where": str(where), "body": str(body),
+            "spare": float(spare),
+        }:  # fmt: skip
+            answer = Answer(status, _strings(headers), base64.b64decode(body, validate=True), where)
+            return CachedAnswer(answer, left - spare, spare)
     raise ValueError("not an answer")
 
 

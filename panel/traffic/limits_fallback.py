@@ -15,7 +15,8 @@ from typing import TypeVar
 from panel.connector.limiter import Admission, Counts, Rate
 from panel.connector.source import SourceConfig
 from panel.storage.engine import STORAGE_FAILURES
-from panel.traffic.limits_sql import RefillRate, SqlLimitStore, memory_engine
+from panel.traffic.limits_rows import RefillRate
+from panel.traffic.limits_sql import SqlLimitStore, memory_engine
 
 log = logging.getLogger(__name__)
 

@@ -15,38 +15,17 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from sqlalchemy import (
-    Column,
-    ColumnElement,
-    Connection,
-    Engine,
-    Float,
-    Integer,
-    MetaData,
-    String,
-    Table,
-    Update,
-    cast,
-    create_engine,
-    event,
-    extract,
-    func,
-    literal,
-    or_,
-    select,
-    text,
-)
-from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
+from sqlalchemy import Connection, Engine, Update, create_engine, event, select
 from sqlalchemy.exc import TimeoutError as WaitedTooLong
 from sqlalchemy.pool import QueuePool
 
 from panel.connector.limiter import (
     CLOCK_TOLERANCE_S,
     LONGEST_HOLD_S,
-    LONGEST_SLOT_S,
     PROBE_EVERY_S,
     Admission,
     Counts,
@@ -55,6 +34,18 @@ from panel.connector.limiter import (
 )
 from panel.connector.source import SourceConfig
 from panel.core.reasons import Reason
+from panel.traffic.limits_rows import RefillRate, counts_of, refusal_of, wait_of, waits_of
+from panel.traffic.limits_statements import (
+    COUNTS,
+    DUE,
+    EPOCH,
+    LATEST_SLOT_S,
+    NEW_SOURCE,
+    TAKE,
+    SlotStatements,
+    values_of,
+)
+from panel.traffic.limits_tables import budgets, callers, slots, sources, with_tables
 
 CALLER_WINDOW_S = 2.0
 """A caller seen within this time counts as waiting; meanwhile each other caller may use only half of a limit."""
@@ -62,73 +53,11 @@ CALLER_WINDOW_S = 2.0
 PRUNE_PROBABILITY = 0.02
 """The share of ``spend`` calls that also delete full budgets."""
 
-_LATEST_SLOT_S = LONGEST_SLOT_S + CLOCK_TOLERANCE_S
-
 BUSY_S = 1.0
 """How long a transaction waits for others: for threads of this process, and then for other processes."""
 
 SINGLE = "leafpanel_single"
 """The execution option of connections that run one statement."""
-
-meta = MetaData()
-
-
-def _integer(name: str) -> Column[int]:
-    return Column(name, Integer, nullable=False, server_default=text("0"))
-
-
-def _timestamp(name: str) -> Column[float]:
-    """Seconds since the epoch."""
-    return Column(name, Float(53), nullable=False, server_default=text("0"))
-
-
-sources = Table(
-    "traffic_source", meta,
-    Column("source_id", String(32), primary_key=True),
-    _integer("revision"),
-    _timestamp("due"),
-    _timestamp("hold_until"),
-    _integer("failures"),
-    _timestamp("probe_at"),
-    _integer("epoch"),
-)  # fmt: skip
-"""``due``: the theoretical arrival time of the GCRA. ``probe_at``: when the next probe may go; 0 while closed."""
-callers = Table(
-    "traffic_caller", meta,
-    Column("source_id", String(32), primary_key=True),
-    Column("principal", String(200), primary_key=True),
-    _timestamp("due"),
-    _timestamp("seen_at"),
-)  # fmt: skip
-slots = Table(
-    "traffic_slot", meta,
-    Column("source_id", String(32), primary_key=True),
-    Column("slot", Integer, primary_key=True),
-    _timestamp("until"),
-)  # fmt: skip
-budgets = Table(
-    "traffic_budget", meta,
-    Column("key", String(64), primary_key=True),
-    _timestamp("due"),
-)  # fmt: skip
-"""Sign-in budgets, by a digest of their owner. A budget is full when its ``due`` has passed."""
-
-
-_COUNTS = text(
-    "SELECT s.*, (SELECT count(*) FROM traffic_slot t WHERE t.source_id = s.source_id"
-    " AND t.until > :now AND t.until <= :latest) AS slots FROM traffic_source s"
-)
-
-_DATABASE_NOW: ColumnElement[float] = cast(extract("epoch", func.statement_timestamp()), Float)
-"""The clock of the database, by which all machines go."""
-_UNSYNCED: ColumnElement[str] = func.set_config("synchronous_commit", "off", True)
-"""Makes the commit of its own statement wait for no disk."""
-
-_DUE = text(
-    "INSERT INTO traffic_budget (key, due) VALUES (:key, 0)"
-    " ON CONFLICT (key) DO UPDATE SET due = traffic_budget.due RETURNING due"
-)
-"""Upserts and locks a budget's row, and returns its ``due``; 0 for a new one."""
 
 
 def ephemeral_engine(path: Path) -> Engine:
@@ -174,7 +103,7 @@ class SqlLimitStore:
         if self._created_engine is None:
             with self._engine_lock:
                 if self._created_engine is None:
-                    self._created_engine = _prepared(self._make_engine())
+                    self._created_engine = with_tables(self._make_engine())
         return self._created_engine
 
     @contextmanager
@@ -195,21 +124,25 @@ class SqlLimitStore:
         finally:
             self._write_lock.release()
 
-    @contextmanager
-    def _single(self) -> Iterator[Connection]:
+    def _single(self) -> Connection:
         """A connection for one statement, which is a transaction by itself."""
-        is_sqlite = self._engine.dialect.name == "sqlite"
-        options = {SINGLE: True} if is_sqlite else {"isolation_level": "AUTOCOMMIT"}
-        with self._engine.connect().execution_options(**options) as connection:
-            yield connection
+        return self._engine_for_one.connect()
 
-    def _update(self, make: Callable[[ColumnElement[float]], Update], returned: ColumnElement[Any]) -> Any:
-        """Run one UPDATE by itself and return ``returned`` of its row, None without one. ``make`` gets the moment."""
-        if self._engine.dialect.name == "postgresql":
-            with self._single() as connection:
-                return connection.execute(make(_DATABASE_NOW).returning(returned, _UNSYNCED)).scalar()
-        with self._turn(), self._single() as connection:
-            return connection.execute(make(literal(time.time(), Float)).returning(returned)).scalar()
+    @cached_property
+    def _engine_for_one(self) -> Engine:
+        is_sqlite = self._engine.dialect.name == "sqlite"
+        return self._engine.execution_options(**({SINGLE: True} if is_sqlite else {"isolation_level": "AUTOCOMMIT"}))
+
+    @cached_property
+    def _statements(self) -> SlotStatements:
+        return SlotStatements(self._engine.dialect.name)
+
+    def _run(self, statement: Callable[[SlotStatements], Update], source: SourceConfig, **others: float) -> Any:
+        """Run one statement on slots by itself. Returns the first value of its row, None without one."""
+        on_server = self._engine.dialect.name == "postgresql"
+        values = values_of(source, **others) if on_server else values_of(source, now=time.time(), **others)
+        with nullcontext() if on_server else self._turn(), self._single() as connection:
+            return connection.execute(statement(self._statements), values).scalar()
 
     def _now(self, connection: Connection) -> float:
         if connection.dialect.name != "postgresql":
@@ -223,7 +156,7 @@ class SqlLimitStore:
     def admit(self, source: SourceConfig, principal: str, rate: Rate | None) -> Admission:
         with self._transaction() as (connection, now):
             row = self._row(connection, source, now)
-            refusal = _refusal(row, now)
+            refusal = refusal_of(row, now)
             if refusal is not None:
                 return refusal
             if rate is not None:
@@ -279,19 +212,16 @@ class SqlLimitStore:
     # --- slots ---------------------------------------------------------------------------------------------------
 
     def enter(self, source: SourceConfig, until_s: float) -> int | None:
-        slot: int | None = self._update(
-            lambda now: _taking(source, now, until_s).where(_is_clear(source, now)), slots.c.slot
-        )
+        slot: int | None = self._run(lambda statements: statements.enter, source, seconds=until_s)
         return slot
 
     def take_slot(self, source: SourceConfig, until_s: float, *, probe: bool = False) -> Admission:
         with self._transaction() as (connection, now):
             row = self._row(connection, source, now)
-            refusal = _refusal(row, now, probe=probe)
+            refusal = refusal_of(row, now, probe=probe)
             if refusal is not None:
                 return refusal
-            taking = _taking(source, literal(now, Float), until_s)
-            slot = connection.execute(taking.returning(slots.c.slot)).scalar()
+            slot = connection.execute(TAKE, values_of(source, now=now, seconds=until_s)).scalar()
             if slot is None:
                 slot = self._new_slot(connection, source, now + until_s)
             if slot is None:
@@ -307,10 +237,10 @@ class SqlLimitStore:
         return slot
 
     def free_slot(self, source: SourceConfig, slot: int) -> None:
-        self._update(lambda _: _freeing(source, slot), slots.c.slot)
+        self._run(lambda statements: statements.free, source, taken=slot)
 
     def finish(self, source: SourceConfig, slot: int) -> None:
-        if self._update(lambda _: _freeing(source, slot), _has_failures(source)):
+        if self._run(lambda statements: statements.finish, source, taken=slot):
             self.succeeded(source)
 
     # --- after a call --------------------------------------------------------------------------------------------
@@ -336,8 +266,7 @@ class SqlLimitStore:
 
     def epoch(self, source_id: str) -> int:
         with self._single() as connection:
-            query = sources.select().with_only_columns(sources.c.epoch).where(sources.c.source_id == source_id)
-            return int(connection.execute(query).scalar() or 0)
+            return int(connection.execute(EPOCH, {"source": source_id}).scalar() or 0)
 
     def advance(self, source: SourceConfig) -> None:
         with self._transaction() as (connection, now):
@@ -366,7 +295,7 @@ class SqlLimitStore:
     def _due(self, connection: Connection, charges: Sequence[tuple[str, RefillRate]]) -> dict[str, float]:
         """The ``due`` of each budget, with its row locked. Rows are locked in one order, which prevents deadlocks."""
         keys = sorted(key for key, _ in charges)
-        return {key: float(connection.execute(_DUE, {"key": key}).scalar_one()) for key in keys}
+        return {key: float(connection.execute(DUE, {"key": key}).scalar_one()) for key in keys}
 
     def _set_due(self, connection: Connection, due: Mapping[str, float]) -> None:
         for key, moment in due.items():
@@ -382,8 +311,8 @@ class SqlLimitStore:
 
     def counts(self) -> dict[str, Counts]:
         with self._transaction() as (connection, now):
-            rows = connection.execute(_COUNTS, {"now": now, "latest": now + _LATEST_SLOT_S}).mappings()
-            return {row["source_id"]: _counts(dict(row), now) for row in rows}
+            rows = connection.execute(COUNTS, {"now": now, "latest": now + LATEST_SLOT_S}).mappings()
+            return {row["source_id"]: counts_of(dict(row), now) for row in rows}
 
     # --- rows ----------------------------------------------------------------------------------------------------
 
@@ -402,89 +331,11 @@ class SqlLimitStore:
             fresh = {"revision": source.revision, "failures": 0, "probe_at": 0.0, "hold_until": 0.0}
             self._write(connection, source, **fresh)
             row |= fresh
-        return row | _waits(row, now)
+        return row | waits_of(row, now)
 
     def _insert(self, connection: Connection, source: SourceConfig) -> None:
         """Insert the source's row, unless another process has just done so."""
-        statement = (
-            "INSERT INTO traffic_source (source_id, revision) VALUES (:s, :r) ON CONFLICT (source_id) DO NOTHING"
-        )
-        connection.execute(text(statement), {"s": source.id, "r": max(0, source.revision)})
+        connection.execute(NEW_SOURCE, {"s": source.id, "r": max(0, source.revision)})
 
     def _write(self, connection: Connection, source: SourceConfig, **values: float) -> None:
         connection.execute(sources.update().where(sources.c.source_id == source.id).values(**values))
-
-
-def _taking(source: SourceConfig, now: ColumnElement[float], until_s: float) -> Update:
-    """Take a slot that is free at ``now``. Two callers at once get two slots."""
-    each = slots.alias("each")
-    free = (
-        select(each.c.slot)
-        .where(each.c.source_id == source.id, each.c.slot < source.max_concurrency)
-        .where(or_(each.c.until <= now, each.c.until > now + _LATEST_SLOT_S))
-        .order_by(each.c.slot)
-        .limit(1)
-        .with_for_update(skip_locked=True)
-        .scalar_subquery()
-    )
-    return slots.update().where(slots.c.source_id == source.id, slots.c.slot == free).values(until=now + until_s)
-
-
-def _is_clear(source: SourceConfig, now: ColumnElement[float]) -> ColumnElement[bool]:
-    """Whether nothing stands before a call: no open breaker, no wait of the upstream, no newer settings."""
-    row = select(sources.c.source_id).where(sources.c.source_id == source.id, sources.c.revision >= source.revision)
-    return row.where(sources.c.probe_at == 0, sources.c.hold_until <= now).exists()
-
-
-def _has_failures(source: SourceConfig) -> ColumnElement[bool]:
-    row = select(or_(sources.c.failures > 0, sources.c.probe_at > 0)).where(sources.c.source_id == source.id)
-    return row.scalar_subquery()
-
-
-def _freeing(source: SourceConfig, slot: int) -> Update:
-    return slots.update().where(slots.c.source_id == source.id, slots.c.slot == slot).values(until=0)
-
-
-def _refusal(row: Mapping[str, Any], now: float, *, probe: bool = False) -> Admission | None:
-    """Why no call is admitted now, or None. A probe may pass the breaker, but not the wait that the upstream set."""
-    if row["hold_until"] > now:
-        return Admission(row["hold_until"] - now, Reason.RATE_LIMITED)
-    if row["probe_at"] > now and not probe:
-        return Admission(row["probe_at"] - now, Reason.CIRCUIT_OPEN)
-    return None
-
-
-def _counts(row: Mapping[str, Any], now: float) -> Counts:
-    names = ("revision", "due", "failures", "slots")
-    return Counts(now, **{name: row[name] for name in names}, **_waits(row, now))
-
-
-def _waits(row: Mapping[str, Any], now: float) -> dict[str, Any]:
-    """``hold_until`` and ``probe_at`` of a row. A probe that is too far ahead is due now: 0 means closed."""
-    probe_at = row["probe_at"] and (in_force(row["probe_at"], now, PROBE_EVERY_S) or now)
-    return {"hold_until": in_force(row["hold_until"], now, LONGEST_HOLD_S), "probe_at": probe_at}
-
-
-def _prepared(engine: Engine) -> Engine:
-    """The engine with its tables."""
-    try:
-        meta.create_all(engine)
-    except (OperationalError, ProgrammingError, IntegrityError):
-        # Another process created the tables at the same time; the second attempt finds them.
-        meta.create_all(engine)
-    return engine
-
-
-class RefillRate(Protocol):
-    """A burst of ``count``, then one every ``interval_s`` seconds."""
-
-    @property
-    def count(self) -> int: ...
-    @property
-    def interval_s(self) -> float: ...
-
-
-def wait_of(due: float, rate: RefillRate, now: float) -> float:
-    """GCRA: seconds until one more call conforms to ``rate``, which allows a burst of its whole count."""
-    earliest = max(due, now) + rate.interval_s - rate.interval_s * rate.count
-    return max(0.0, earliest - now)

@@ -18,15 +18,16 @@ from panel.web import (
     page_compression,
     public_path,
     readiness,
+    security_headers,
     static_files,
 )
 from panel.web.admin import blueprint as admin
 from panel.web.api import views as api
-from panel.web.auth import proxies, rules, same_origin
+from panel.web.auth import cross_origin, proxies, rules, same_origin
 from panel.web.auth.session import CookieSessions
 from panel.web.context import begin_request, end_request
+from panel.web.late_rules import LateRule
 from panel.web.mcp import server as mcp
-from panel.web.security_headers import add_headers
 from panel.web.tab import blueprint as tab
 from panel.web.tab import embed, render
 
@@ -47,6 +48,7 @@ class IdConverter(IntegerConverter):
 
 def install(app: Flask) -> None:
     """Install everything. Hooks run in the order in which they are registered here."""
+    app.url_rule_class = LateRule
     app.url_map.converters["int"] = IdConverter
     with_bearer_token = (api.bp, mcp.bp, embed.bp)
     app.session_interface = CookieSessions()
@@ -62,9 +64,10 @@ def install(app: Flask) -> None:
         under_any_name=readiness.ENDPOINTS,
     )
     proxies.install(app)
+    cross_origin.install(app)
     app.before_request(rules.admit)
     csrf.init_app(app)
-    app.after_request(add_headers)
+    security_headers.install(app)
     page_compression.install(app, without_session=(embed.bp.name,))
     app.after_request(end_request)
     language.install(app, app.extensions["leafpanel"].registry)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import random
 from typing import cast
 
 from flask import Response, current_app, g, request
@@ -24,7 +24,8 @@ def panel() -> Panel:
 
 def new_reference() -> str:
     """A short request id such as ``LP-9D2M-07``, which people can read out and search in the logs."""
-    number = secrets.randbits(64)
+    # Not a secret, so it needs no random number of the system. Each process has a seed of its own, also after a fork.
+    number = random.getrandbits(64)
     word = "".join(_ALPHABET[number >> shift & 31] for shift in (0, 5, 10, 15))
     return f"LP-{word}-{(number >> 20) % 100:02}"
 
@@ -67,6 +68,12 @@ def acting(face: str = "admin") -> Actor:
 def leaves_for(principal: Principal) -> list[Integration]:
     """The integrations that the principal may access, in the order of the tab strip."""
     return [leaf for leaf in panel().registry.all() if principal.sees(leaf.id)]
+
+
+def searched_beside(principal: Principal, leaf: Integration) -> list[Integration]:
+    """The other leaves that the picker of ``leaf`` searches: those with a source."""
+    others = (other for other in leaves_for(principal) if other.id != leaf.id)
+    return [other for other in others if panel().resolver.resolve(other).source_id is not None]
 
 
 def wants_json() -> bool:

@@ -25,8 +25,8 @@ _COLOR = re.compile(r"#[0-9a-fA-F]{6}")
 def install(app: Flask) -> None:
     """Register the filters for all templates."""
     filters = (
-        ago, breadcrumb, clip, clock, clock_time, color, count, counted, day, due, duration, full_time, highlight, initial,
-        key, overdue, short_day, short_reference, timestamp, timestamp_time, web,
+        ago, breadcrumb, clip, clock, clock_time, color, count, counted, day, due, duration, full_time, highlight,
+        initial, key, local, overdue, short_day, short_reference, timestamp_time, web,
     )  # fmt: skip
     app.jinja_env.filters.update({function.__name__: function for function in filters})
 
@@ -73,6 +73,11 @@ def _with_day(moment: datetime, time: str, *, with_year: bool) -> str:
 def second(moment: datetime) -> str:
     """``14:06:02``, for moments of today."""
     return f"{local(moment):%H:%M:%S}"
+
+
+def second_time(moment: datetime) -> Markup:
+    """``second`` as an element that names the full date, the time and the zone."""
+    return _time_element(moment, second(moment))
 
 
 def full_time(moment: datetime) -> str:

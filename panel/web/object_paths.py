@@ -88,6 +88,9 @@ def routed_path(path: str, target: str) -> str:
 
     Below ``/api/`` a final slash is dropped. ``target`` may be missing, or be another path, which is then ignored.
     """
+    if "%" not in target:
+        # Nothing was decoded. Most addresses are of this kind.
+        return path.removesuffix("/") if path.startswith(_JSON) else path
     sent = _BYTE.findall(target.partition("?")[0])[-len(path) :]
     if "".join(map(_decoded, sent)) != path:
         sent = list(path)

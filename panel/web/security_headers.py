@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from flask import Response, g, request
+from collections.abc import Iterable
+from typing import Any
 
-from panel.web.context import panel
-from panel.web.static_files import ENDPOINT, HOST_SCRIPT
+from flask import Flask, Response, g, request
+
+from panel.web.static_files import ENDPOINT
 
 POLICY = {
     "default-src": "'none'",
@@ -28,6 +30,8 @@ FEATURES = (
 
 PERMISSIONS = ", ".join(f"{feature}=()" for feature in FEATURES)
 
+_POLICY, _FRAMES, _SHARING = "Content-Security-Policy", "X-Frame-Options", "Cross-Origin-Resource-Policy"
+
 YEAR_S = 365 * 24 * 3600
 
 
@@ -46,29 +50,57 @@ def _policy(ancestors: str = "'none'", form_target: str = "") -> str:
     return "; ".join(f"{name} {value}" for name, value in {**rules, "frame-ancestors": ancestors}.items())
 
 
-_USUAL_POLICY = _policy()
+def install(app: Flask) -> None:
+    """Add the headers to every response.
+
+    Those that nearly all responses have in common are added to the finished list of headers: a Headers object
+    searches all of its entries for each that is set.
+    """
+    app.after_request(_add_own_headers)
+    usual = _usual_headers(is_encrypted=app.extensions["leafpanel"].config.is_encrypted)
+    answer = app.wsgi_app
+
+    def with_headers(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        def start(status: str, headers: list[tuple[str, str]], *exc_info: Any) -> Any:
+            names = {name for name, _ in headers}
+            if _POLICY in names:
+                names.add(_FRAMES)
+            return start_response(status, headers + [each for each in usual if each[0] not in names], *exc_info)
+
+        return answer(environ, start)
+
+    app.wsgi_app = with_headers  # type: ignore[method-assign]
 
 
-def add_headers(response: Response) -> Response:
-    ancestors = g.get("frame_ancestors", "'none'")
-    is_usual = ancestors == "'none'" and "form_target" not in g
-    policy = _USUAL_POLICY if is_usual else _policy(ancestors, g.get("form_target", ""))
-    response.headers["Content-Security-Policy"] = policy
-    if ancestors == "'none'":
-        response.headers["X-Frame-Options"] = "DENY"
-    response.headers["X-Content-Type-Options"] = "nosniff"
-    response.headers["Referrer-Policy"] = "no-referrer"
-    response.headers["Permissions-Policy"] = PERMISSIONS
-    response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
-    response.headers["Cross-Origin-Resource-Policy"] = "cross-origin" if _is_cross_origin_script() else "same-origin"
-    if panel().config.is_encrypted:
-        # HSTS. TLS may end at a proxy, so the decision is by PANEL_PUBLIC_URL and not by the request.
-        response.headers["Strict-Transport-Security"] = f"max-age={YEAR_S}; includeSubDomains"
-    if request.endpoint != ENDPOINT:
+def _usual_headers(*, is_encrypted: bool) -> list[tuple[str, str]]:
+    headers = [
+        (_POLICY, _policy()),
+        (_FRAMES, "DENY"),
+        ("X-Content-Type-Options", "nosniff"),
+        ("Referrer-Policy", "no-referrer"),
+        ("Permissions-Policy", PERMISSIONS),
+        ("Cross-Origin-Opener-Policy", "same-origin"),
+        (_SHARING, "same-origin"),
+    ]
+    # HSTS. TLS may end at a proxy, so the decision is by PANEL_PUBLIC_URL and not by the request.
+    hsts = ("Strict-Transport-Security", f"max-age={YEAR_S}; includeSubDomains")
+    return [*headers, hsts] if is_encrypted else headers
+
+
+def _add_own_headers(response: Response) -> Response:
+    """The headers in which this response differs from the others."""
+    if "frame_ancestors" in g or "form_target" in g:
+        ancestors = g.get("frame_ancestors", "'none'")
+        response.headers[_POLICY] = _policy(ancestors, g.get("form_target", ""))
+        if ancestors == "'none'":
+            response.headers[_FRAMES] = "DENY"
+        else:
+            # A host page with an embedder policy frames only documents that have one too.
+            response.headers["Cross-Origin-Embedder-Policy"] = "require-corp"
+            response.headers[_SHARING] = "cross-origin"
+    if request.endpoint == ENDPOINT:
+        # Files are public, and frames whose sandbox gives them another origin load them.
+        response.headers[_SHARING] = "cross-origin"
+    else:
         response.headers["Cache-Control"] = "no-store, private"
     return response
-
-
-def _is_cross_origin_script() -> bool:
-    """Whether the response is the script that host applications load from their own origin."""
-    return request.endpoint == ENDPOINT and request.view_args == {"filename": HOST_SCRIPT}

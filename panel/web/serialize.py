@@ -21,15 +21,16 @@ def moment(value: datetime | None) -> str | None:
 
 def leaf_row_json(leaf: Integration, item: Item) -> dict[str, Any]:
     """The leaf's row of an item, with its dates as text."""
-    return {key: _date_text(value) for key, value in leaf.row(item).items()}
+    row = leaf.row(item)
+    return row | {key: _date_text(value) for key, value in row.items() if isinstance(value, date)}
 
 
-def _date_text(value: Any) -> Any:
+def _date_text(value: date) -> str:
     """A date or UTC time as ISO 8601 text, with milliseconds if the upstream sent a fraction of a second."""
     if isinstance(value, datetime):
         utc = value.astimezone(UTC).isoformat(timespec="milliseconds" if value.microsecond else "seconds")
         return utc.replace("+00:00", "Z")
-    return value.isoformat() if isinstance(value, date) else value
+    return value.isoformat()
 
 
 def row_json(leaf: Integration, row: Row) -> dict[str, Any]:

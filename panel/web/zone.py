@@ -13,7 +13,7 @@ from flask import g, has_request_context, request
 from panel.core.clock import now
 
 COOKIE = "leafpanel-zone"
-"""Set by ``panel/static/zone.js``. It holds no secret and grants nothing, so it needs no prefix ``__Host-``."""
+"""Set by ``panel/static/theme.js``. It holds no secret and grants nothing, so it needs no prefix ``__Host-``."""
 HEADER = "X-Leafpanel-Zone"
 """Sent by the same script with each request for a fragment."""
 PARAMETER = "tz"
@@ -55,6 +55,12 @@ def carried_zone() -> str:
 def local(moment: datetime) -> datetime:
     """A moment in the zone of this request."""
     return moment.astimezone(zone())
+
+
+def start_of(day: date) -> datetime:
+    """The beginning of a day in the zone of this request."""
+    midnight, found = datetime(day.year, day.month, day.day), zone()
+    return midnight.replace(tzinfo=found) if found else midnight.astimezone()
 
 
 def today() -> date:

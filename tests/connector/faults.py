@@ -43,12 +43,17 @@ class Peer:
 
     sock: socket.socket
     seen: Seen
+    number: int = 1
+    """The number of this request on its connection."""
+    stays: bool = False
+    """Whether the connection stays open after the answer."""
 
     def send(self, data: bytes) -> None:
         self.sock.sendall(data)
 
     def answer(self, status: str, body: bytes = b"", **headers: str) -> None:
         lines = {"Content-Type": "application/json", "Content-Length": str(len(body))}
+        lines |= {} if self.stays else {"Connection": "close"}
         lines.update({name.replace("_", "-"): value for name, value in headers.items()})
         head = "".join(f"{name}: {value}\r\n" for name, value in lines.items() if value)
         self.send(f"HTTP/1.1 {status}\r\n{head}\r\n".encode("latin-1") + body)
@@ -76,8 +81,9 @@ class Peer:
 Fault = Callable[[Peer], None]
 FAULTS: dict[str, Fault] = {}
 OK = b'{"ok": true}'
-CHUNKED = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
 JSON_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+OPEN_CHUNKED = JSON_HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
+CHUNKED = JSON_HEAD + b"Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
 GZIP = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03"
 
 
@@ -227,8 +233,40 @@ plain("half-character", "200 OK", b'{"title": "a\\ud800b"}')
 FAULTS["object-bomb"] = lambda peer: peer.answer("200 OK", b"[" + b"{}," * 1_600_000 + b"{}]")
 
 
+# Ends of a connection that stays open after an answer.
+raw("open-chunked", OPEN_CHUNKED + b"c\r\n" + OK + b"\r\n0\r\n\r\n")
+raw("open-ok", JSON_HEAD + b"Content-Length: 12\r\n\r\n" + OK)
+raw("surplus", JSON_HEAD + b"Content-Length: 12\r\n\r\n" + OK + b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+raw(
+    "two-framings",
+    OPEN_CHUNKED.replace(b"\r\n\r\n", b"\r\nContent-Length: 12\r\n\r\n") + b"c\r\n" + OK + b"\r\n0\r\n\r\n",
+)
+raw("http-1.0", JSON_HEAD.replace(b"1.1", b"1.0") + b"Connection: keep-alive\r\nContent-Length: 12\r\n\r\n" + OK)
+plain("short-idle", "200 OK", OK, Keep_Alive="timeout=1, max=100")
+plain("long-idle", "200 OK", OK, Keep_Alive="timeout=60")
+plain("says-close", "200 OK", OK, Connection="close")
+
+
+def once(name: str, again: Callable[[Peer], None]) -> None:
+    """Answer the first request of a connection, and do ``again`` with a further one."""
+    FAULTS[name] = lambda peer: peer.answer("200 OK", OK) if peer.number == 1 else again(peer)
+
+
+def _end(peer: Peer) -> None:
+    peer.stays = False
+
+
+once("once-then-close", _end)
+once("once-then-reset", Peer.reset)
+once("once-then-hang", Peer.hold)
+once("once-then-part", lambda peer: (peer.send(b"HTTP/1.1 2"), _end(peer))[1])
+
+
 class FaultServer:
-    """Listens on loopback until ``close``. ``greet`` misbehaves before any request is read."""
+    """Listens on loopback until ``close``. ``greet`` misbehaves before any request is read.
+
+    With ``stays`` connections stay open after an answer; otherwise each of them serves one request.
+    """
 
     def __init__(
         self,
@@ -236,11 +274,15 @@ class FaultServer:
         tls: ssl.SSLContext | None = None,
         host: str = "127.0.0.1",
         greet: Callable[[socket.socket], None] | None = None,
+        stays: bool = False,
+        port: int = 0,
     ) -> None:
         self.seen: list[Seen] = []
         self.connects = 0
-        self._tls, self._greet = tls, greet
-        self._listener = socket.create_server((host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+        self.ends = 0
+        """How many connections have ended."""
+        self._tls, self._greet, self._stays = tls, greet, stays
+        self._listener = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
         self.host, self.port = host, self._listener.getsockname()[1]
         self.host_port = f"{host}:{self.port}"
         self._open: set[socket.socket] = set()
@@ -285,17 +327,23 @@ class FaultServer:
         except (OSError, ValueError):
             pass
         finally:
+            self.ends += 1
             for each in {sock, connection}:
                 self._open.discard(each)
                 each.close()
 
     def _misbehave(self, connection: socket.socket) -> None:
-        seen = _read_request(connection)
-        if seen is None:
-            return
-        self.seen.append(seen)
-        name = seen.target.partition("?")[0].rsplit("/", 1)[-1]
-        FAULTS.get(name, FAULTS["echo"])(Peer(connection, seen))
+        number, stays = 0, True
+        while stays:
+            number += 1
+            seen = _read_request(connection)
+            if seen is None:
+                return
+            self.seen.append(seen)
+            name = seen.target.partition("?")[0].rsplit("/", 1)[-1]
+            peer = Peer(connection, seen, number, self._stays)
+            FAULTS.get(name, FAULTS["echo"])(peer)
+            stays = peer.stays
 
 
 def _read_request(connection: socket.socket) -> Seen | None:

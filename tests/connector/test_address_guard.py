@@ -14,14 +14,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from panel.connector import Auth, Connector
+from panel.connector.adapter import GuardedAdapter, OutgoingRequest
 from panel.connector.address_guard import AddressGuard
 from panel.connector.address_ranges import unwrap_ipv4_mapped
 from panel.connector.allowlist import Allowlist
 from panel.connector.deadline import Deadline
 from panel.connector.endpoint import parse_endpoint
+from panel.connector.kept_connections import KeptConnections
 from panel.connector.resolve import Resolver
 from panel.connector.tls import TlsContexts
-from panel.connector.transport import GuardedAdapter
 from panel.core.errors import ProviderUnavailable
 from panel.core.reasons import Reason
 
@@ -250,8 +251,8 @@ def test_only_judged_addresses_are_dialled(addresses: list[object], listed: str)
     guard = AddressGuard(
         lambda: Allowlist.parse(listed), Resolver(lambda host, port: [str(each) for each in addresses])
     )
-    endpoint = parse_endpoint("http://wiki.test")
-    adapter = GuardedAdapter(guard, TlsContexts(), endpoint, Deadline(2), 1000, credential=False, ca_file="")
+    request = OutgoingRequest("GET", parse_endpoint("http://wiki.test"), "/", {})
+    adapter = GuardedAdapter(guard, TlsContexts(), KeptConnections(), request, Deadline(2), 1000)
 
     def connect(self: socket.socket, target: tuple[str, int]) -> None:
         dialled.append(target[0])

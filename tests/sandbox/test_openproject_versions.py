@@ -9,6 +9,7 @@ from argparse import ArgumentParser
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 import requests
@@ -286,6 +287,34 @@ def test_complete_rows_take_time_and_selected_ones_do_not(newest: Tracker) -> No
     assert slept == pytest.approx([0.04, 0.6, 0.04])
 
 
+def test_it_can_be_as_slow_as_real_servers_and_counts_the_time(newest: Tracker) -> None:
+    slept = slept_seconds(newest)
+    newest.standin.add_many(47, 1)
+    newest.standin.load.be_as_slow_as_measured()
+
+    newest.get("/work_packages?pageSize=50&filters=[]")
+    newest.get("/work_packages?pageSize=50&filters=[]&select=total,elements/id")
+    newest.get("/statuses")
+
+    assert slept == pytest.approx([0.04, 0.4, 0.04, 0.06, 0.04])
+    assert newest.standin.load.spent_s == pytest.approx(sum(slept))
+
+
+def test_it_is_quick_by_default(newest: Tracker) -> None:
+    newest.get("/work_packages")
+
+    assert newest.standin.load.spent_s == 0
+
+
+def test_the_date_is_that_of_its_clock_or_missing(newest: Tracker) -> None:
+    newest.standin.world.clock = lambda: datetime(2026, 11, 30, 12, tzinfo=UTC)
+    dated = newest.get("/statuses").headers["Date"]
+    newest.standin.removed_headers = frozenset({"Date"})
+
+    assert dated == "Mon, 30 Nov 2026 12:00:00 GMT"
+    assert "Date" not in newest.get("/statuses").headers
+
+
 def test_ten_thousand_projects_are_cheap(newest: Tracker) -> None:
     newest.standin.add_projects(10_000)
 
@@ -309,12 +338,13 @@ def test_the_command_line_describes_a_stand_in() -> None:
     standin = options(
         "--openproject", "15", "--openproject-open", "--openproject-projects", "30",
         "--openproject-delay", "GET /statuses=250", "--openproject-forbid", "GET /types",
-        "--openproject-host", "op.test",
+        "--openproject-host", "op.test", "--openproject-as-slow-as-measured",
     )  # fmt: skip
 
     assert (standin.profile.version, standin.login_required) == ("15.4.0", False)
     assert len(standin.world.projects) > 30
     assert standin.load.delays == {"GET /statuses": 0.25}
+    assert standin.load.per_work_package_s == 0.008
     assert (standin.answers_to("op.test:80"), standin.answers_to("localhost:80"), standin.answers_to("x")) == (
         True, True, False,
     )  # fmt: skip

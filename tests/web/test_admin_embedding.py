@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
+from html import unescape
 
 import pytest
 from embedders import token_of
@@ -173,6 +176,15 @@ def test_the_inspector_takes_anything(as_admin: FlaskClient, form: dict[str, str
     answer = as_admin.post("/admin/embedding/inspect", data={**form, "address": address})
 
     assert (answer.status_code, "This address is refused" in answer.text) == (200, True)
+
+
+def test_the_page_shows_the_script_with_a_checksum_that_fits(app: Flask, as_admin: FlaskClient, made: Secret) -> None:
+    page = unescape(as_admin.get(path_of(app)).text)
+
+    found = re.search(r'<script src="[^"]*(/static/embed\.js\?v=[0-9a-f]{16})" integrity="sha384-([^"]+)"', page)
+    assert found is not None
+    script = as_admin.get(found[1]).data
+    assert base64.b64decode(found[2]) == hashlib.sha384(script).digest()
 
 
 def test_only_administrators_come_here(app: Flask, made: Secret) -> None:

@@ -111,6 +111,29 @@ def test_words_are_searched_and_found_things_linked_by_plain_forms(connected: Fl
     assert "Linked just now" in linked.text
 
 
+def test_a_page_without_a_token_is_not_called_expired(connected: Flask, made: Secret) -> None:
+    client = connected.test_client()
+
+    titles = [
+        re.findall("<h1>(.*)</h1>", client.get(path).text)[0]
+        for path in (EMBED, f"{WIKI}/new", f"{EMBED}?token={token_of(made, CASE, exp=1)}")
+    ]
+
+    assert titles == ["This view belongs to an application"] * 2 + ["This view has expired"]
+
+
+def test_plain_forms_open_the_other_parts_of_the_tab(connected: Flask, made: Secret) -> None:
+    client, sent = connected.test_client(), {"token": token_of(made, CASE), "show": "all"}
+    tracker = f"{EMBED}/integrations/openproject"
+
+    pages = [client.post(path, data=sent) for path in (EMBED, WIKI, f"{WIKI}?page=1", tracker, f"{tracker}/new")]
+
+    assert [page.status_code for page in pages] == [200] * 5
+    assert "New work package" in pages[-1].text
+    assert all('<form id="lp-go" method="post" hidden>' in page.text for page in pages)
+    assert not [page for page in pages if re.search(r'formaction="[^"]*token', page.text)]
+
+
 def test_a_token_in_the_address_writes_nothing(connected: Flask, made: Secret) -> None:
     answer = connected.test_client().post(f"{WIKI}/links?token={token_of(made, CASE)}", data={"reference": PAGE})
 
@@ -191,6 +214,9 @@ READING = (
     ("GET", "/api/objects/{o}/{i}/{r}"),
 )
 WRITING = (
+    ("POST", "/embed/{o}"),
+    ("POST", "/embed/{o}/integrations/{i}"),
+    ("POST", "/embed/{o}/integrations/{i}/items/{r}/edit"),
     ("POST", "/embed/{o}/integrations/{i}/search"),
     ("POST", "/embed/{o}/integrations/{i}/links"),
     ("POST", "/embed/{o}/integrations/{i}/unlink"),
@@ -331,11 +357,14 @@ def test_another_spelling_is_another_object(connected: Flask, made: Secret, path
     assert ancestors(answer) == "'none'"
 
 
-def test_only_the_hosts_script_may_be_loaded_elsewhere(client: FlaskClient) -> None:
-    with client.get("/static/embed.js") as shared, client.get("/static/tab.js") as own:
-        policies = [answer.headers["Cross-Origin-Resource-Policy"] for answer in (shared, own)]
+def test_only_a_page_that_may_be_framed_has_the_policies_for_isolated_hosts(connected: Flask, made: Secret) -> None:
+    client, names = connected.test_client(), ("Cross-Origin-Resource-Policy", "Cross-Origin-Embedder-Policy")
 
-    assert policies == ["cross-origin", "same-origin"]
+    framed = client.get(f"{EMBED}?token={token_of(made, CASE)}")
+    others = [client.get(EMBED), client.get(CASE_PATH), client.get("/admin/sign-in")]
+
+    assert [framed.headers[name] for name in names] == ["cross-origin", "require-corp"]
+    assert {tuple(answer.headers.get(name) for name in names) for answer in others} == {("same-origin", None)}
 
 
 def test_all_rights_are_known() -> None:

@@ -24,7 +24,7 @@ from panel.core.domain import ObjectRef
 OWN, FOREIGN, ABSENT = (ObjectRef("demo", "case", name) for name in ("1", "2", "9"))
 NEW_EACH_TIME = (
     r"LP-\w{4}-\d\d|CSRFToken\": \"[^\"]+\"|(?<=name=\"csrf_token\" value=\")[^\"]+|(?<=name=\"kept\" value=\")[^\"]+"
-    r"|<time datetime=\"[^\"]+\" data-ago>[\d:]+"
+    r"|<time datetime=\"[^\"]+\" title=\"[^\"]+\" data-ago>[\d:]+"
 )
 """The reference of the request, proofs of a form, the form that waits, sealed, for its writer to sign in, and when a
 list was read."""
@@ -212,7 +212,11 @@ def named(answer: tuple[int, str], obj: ObjectRef) -> tuple[int, str]:
 def test_its_own_object_gains_nothing_by_its_spelling(tenants: Tenants) -> None:
     """Who may only look does not act under another name of the same thing."""
     token, before = token_of(tenants.secrets["cases"], OWN, can=["view"]), tenants.dump()
-    writing = [route for route in of_objects(tenants.served.app, OWN) if route.method not in READING]
+    writing = [
+        route
+        for route in of_objects(tenants.served.app, OWN)
+        if route.method not in READING and NEEDED.get(f"{route.method} {route.endpoint}") != "view"
+    ]
 
     opened = {
         f"{spelling}: {route}"
@@ -317,10 +321,12 @@ def test_what_is_not_linked_here_answers_like_what_is_nowhere(tenants: Tenants) 
 # --- rights of a token -----------------------------------------------------------------------------------------------
 
 NEEDED = {
-    "GET embed.page": "view", "GET embed.listing": "view", "GET embed.excerpt": "view", "GET embed.search": "link or create",
+    "GET embed.page": "view", "POST embed.page": "view", "GET embed.listing": "view", "POST embed.listing": "view",
+    "GET embed.excerpt": "view", "GET embed.search": "link or create",
     "POST embed.search": "link or create", "POST embed.link": "link", "POST embed.unlink": "unlink", "GET embed.new": "create",
     "POST embed.new_fields": "create", "GET embed.new_existing": "create", "GET embed.new_choices": "create",
-    "POST embed.create": "create", "GET embed.edit": "update", "POST embed.update": "update", "POST embed.follow": "link", "GET api.collection": "view",
+    "POST embed.create": "create", "GET embed.edit": "update", "POST embed.edit": "update",
+    "POST embed.update": "update", "POST embed.follow": "link", "GET api.collection": "view",
     "POST api.collection": "link", "POST api.create": "create", "GET api.entity": "view",
     "PATCH api.entity": "update", "DELETE api.entity": "unlink", "GET api.older_collection": "view",
     "POST api.older_collection": "link", "POST api.older_create": "create", "GET api.older_entity": "view",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,7 +11,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from pages import csrf
 from routes import OWN
-from support import MakeApp
+from support import CASE_PATH, MakeApp
 from werkzeug.test import TestResponse
 
 from panel.core.messages import _
@@ -126,6 +126,12 @@ def test_the_host_decides_in_its_frame(
     assert spoken(client.get(f"/embed/demo/case/1?token={token}&{query}")) == said
 
 
+def test_a_refused_token_is_told_in_the_language_of_the_address(client: FlaskClient) -> None:
+    answer = client.get("/embed/demo/case/1?token=a.b.c&lang=nl")
+
+    assert (answer.status_code, spoken(answer)) == (401, "nl")
+
+
 # --- JSON ------------------------------------------------------------------------------------------------------------
 
 
@@ -162,3 +168,53 @@ def test_agents_are_told_in_english(app: Flask, client: FlaskClient) -> None:
     answer = client.post("/api/mcp", headers={"Accept-Language": "nl"})
 
     assert (answer.status_code, answer.headers["Content-Language"]) == (401, "en")
+
+
+def test_what_goes_wrong_in_json_is_told_in_the_language_that_is_asked_for(
+    client: FlaskClient, bearer: Callable[[str], dict[str, str]]
+) -> None:
+    reader = bearer("read")
+    answers = {
+        accepted: client.get("/api/nothing", headers={**reader, "Accept-Language": accepted})
+        for accepted in ("nl", "de-CH,en;q=0.9", "en,de")
+    }
+
+    assert [answer.json["message"] for answer in answers.values()] == [
+        "Er is niets op dit adres.", "Unter dieser Adresse gibt es nichts.", "There is nothing at this address.",
+    ]  # fmt: skip
+    assert all(answer.json["error"] == answer.json["message"] for answer in answers.values())
+
+
+def test_a_kept_failure_is_told_to_each_in_the_own_language(
+    app: Flask, bearer: Callable[[str], dict[str, str]]
+) -> None:
+    client, reader = app.test_client(), bearer("read")
+    asked = ("nl", "en", "de", "nl", "", "de")
+    answers = [client.get(f"{CASE_PATH}/xwiki", headers={**reader, "Accept-Language": word}) for word in asked]
+    told = [answer.json["message"] for answer in answers]
+
+    assert [answer.status_code for answer in answers] == [503] * 6
+    assert [answer.headers["Content-Language"] for answer in answers] == ["nl", "en", "de", "nl", "en", "de"]
+    assert [words.split(" ")[0] for words in told] == ["De", "OpenConnector", "Die", "De", "OpenConnector", "Die"]
+    assert answers[0].json["details"] == answers[1].json["details"] == answers[2].json["details"]
+    assert all("Accept-Language" in answer.headers["Vary"] for answer in answers)
+
+
+def test_a_token_of_a_host_asks_for_a_language_too(app: Flask, as_admin: FlaskClient, client: FlaskClient) -> None:
+    token = token_of(embedding_app(as_admin), OWN, lang="de")
+
+    answer = client.get(f"{CASE_PATH}/xwiki", headers={"Authorization": f"Bearer {token}", "Accept-Language": "nl"})
+
+    assert (answer.status_code, answer.headers["Content-Language"]) == (503, "de")
+
+
+def test_a_list_and_its_etag_are_the_same_in_every_language(
+    connected: Flask, bearer: Callable[[str], dict[str, str]]
+) -> None:
+    client, writer = connected.test_client(), bearer("write")
+    client.post(f"{CASE_PATH}/xwiki", json={"reference": "Sandbox.TestPage1"}, headers=writer)
+    answers = [client.get(f"{CASE_PATH}/xwiki", headers={**writer, "Accept-Language": word}) for word in ("nl", "en")]
+
+    assert answers[0].data == answers[1].data
+    assert answers[0].headers["ETag"] == answers[1].headers["ETag"]
+    assert "Content-Language" not in answers[0].headers

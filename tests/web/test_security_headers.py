@@ -66,7 +66,9 @@ def of_cookies(answer: TestResponse) -> int:
 
 
 def of_sharing(answer: TestResponse) -> int:
-    return -50 if "Access-Control-Allow-Origin" in answer.headers else 0
+    """Sharing with everybody is harmless without credentials, and with one origin if that is the reader's."""
+    shared, cookies = (f"Access-Control-Allow-{name}" in answer.headers for name in ("Origin", "Credentials"))
+    return -50 if shared and cookies else 0
 
 
 def of_redirection(answer: TestResponse) -> int:
@@ -214,9 +216,9 @@ def test_every_readable_address_scores_a_hundred_for_everybody(
 
 
 def test_every_failure_scores_a_hundred(
-    app: Flask, as_admin: FlaskClient, bearer: Callable[[str], dict[str, str]]
+    app: Flask, as_admin: FlaskClient, bearer: Callable[[str], dict[str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    app.view_functions["admin.overview"] = lambda: 1 / 0
+    monkeypatch.setitem(app.view_functions, "admin.overview", lambda: 1 / 0)
 
     found = [*failures(app, as_admin, bearer("admin")), (500, as_admin.get("/admin/"))]
 
@@ -332,11 +334,11 @@ def test_without_tls_nothing_pretends_that_there_is_some(make_app: MakeApp) -> N
     assert answer.headers["Set-Cookie"].startswith("leafpanel=")
 
 
-def test_the_script_for_host_applications_is_the_only_file_that_others_may_load(app: Flask) -> None:
+def test_files_may_be_loaded_by_a_frame_that_its_sandbox_makes_another_origin(app: Flask) -> None:
     files = ("embed.js", "framed.js", "tab.js", "leafpanel.css", "vendor/htmx/htmx.min.js")
 
     given = [app.test_client().get(f"/static/{name}", buffered=True) for name in files]
 
     policies = [answer.headers["Cross-Origin-Resource-Policy"] for answer in given]
-    assert policies == ["cross-origin", *["same-origin"] * 4]
+    assert policies == ["cross-origin"] * 5
     assert all("no-store" not in answer.headers.get("Cache-Control", "") for answer in given)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
+import hashlib
 import re
 from pathlib import Path
 
@@ -45,7 +47,7 @@ def test_a_file_is_sent_whole_and_compressed_where_that_is_smaller(client: Flask
 
 
 def test_scripts_and_styles_take_less_than_half_compressed(client: FlaskClient) -> None:
-    for name in (name for name in FILES if name.endswith((".js", ".css")) and name != "theme.js"):
+    for name in (name for name in FILES if name.endswith((".js", ".css")) and name not in ("theme.js", "noscript.css")):
         packed = client.get(f"/static/{name}", headers=GZIP)
         assert len(packed.data) < 0.5 * len((FOLDER / name).read_bytes()), name
 
@@ -93,14 +95,40 @@ def test_the_version_follows_the_content(app: Flask, tmp_path: Path) -> None:
     assert versions[0] == versions[1] != versions[2]
 
 
-def test_the_script_for_hosts_keeps_its_address_and_is_kept_for_minutes(app: Flask, client: FlaskClient) -> None:
+@pytest.mark.parametrize("name", ["embed.js", "embed.v1.js"])
+def test_the_script_for_hosts_keeps_its_address_and_is_kept_for_minutes(
+    app: Flask, client: FlaskClient, name: str
+) -> None:
     with app.test_request_context():
-        address = url_for("static", filename="embed.js")
+        address = url_for("static", filename=name)
     answer = client.get(address)
 
-    assert address == "/static/embed.js"
+    assert address == f"/static/{name}"
+    assert answer.data == (FOLDER / "embed.js").read_bytes()
     assert answer.headers["Cache-Control"] == "public, max-age=300, must-revalidate"
     assert client.get(address, headers={"If-None-Match": answer.headers["ETag"]}).status_code == 304
+
+
+def test_the_script_for_hosts_is_kept_for_a_year_under_an_address_with_its_version(
+    app: Flask, client: FlaskClient
+) -> None:
+    with app.app_context():
+        script = static_files.host_script()
+    checksum = base64.b64encode(hashlib.sha384(script.body).digest()).decode()
+
+    assert script.integrity == f"sha384-{checksum}"
+    assert client.get(f"/static/embed.js?v={script.version}").headers["Cache-Control"] == IMMUTABLE
+    assert client.get("/static/embed.js?v=old").headers["Cache-Control"] != IMMUTABLE
+
+
+def test_only_the_script_for_hosts_may_be_read_by_other_origins(client: FlaskClient) -> None:
+    answers = {
+        name: client.get(f"/static/{name}", headers={"Origin": "https://a.example"}) for name in (*FILES, "embed.v1.js")
+    }
+
+    shared = {name for name, answer in answers.items() if "Access-Control-Allow-Origin" in answer.headers}
+    assert shared == {"embed.js", "embed.v1.js"}
+    assert {answers[name].headers["Access-Control-Allow-Origin"] for name in shared} == {"*"}
 
 
 @pytest.mark.parametrize("name", ["nothing.js", "../config.py", "..%2fconfig.py", "%2e%2e/config.py", "vendor", "vendor/", "/etc/passwd", ""])  # fmt: skip

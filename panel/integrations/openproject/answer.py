@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from panel.connector import Answer, Upstream, unexpected
+from panel.connector import Answer, Renew, Upstream, unexpected
 from panel.core.errors import Forbidden, ProviderUnavailable, Rejected
 from panel.core.messages import _, sentences
 from panel.core.reasons import Reason
@@ -23,9 +23,15 @@ _ERRORS = "urn:openproject-org:api:v3:errors:"
 _OUR_NAMES = {"project": "projectId"}
 
 
-def ask(upstream: Upstream, *path: str, query: Mapping[str, str] | None = None, allow: tuple[int, ...] = ()) -> Answer:
+def ask(
+    upstream: Upstream,
+    *path: str,
+    query: Mapping[str, str] | None = None,
+    allow: tuple[int, ...] = (),
+    renew: Renew | None = None,
+) -> Answer:
     """GET below ``/api/v3``: https://www.openproject.org/docs/api/introduction/."""
-    return upstream.get(*API, *path, query=tuple((query or {}).items()), accept=HAL, allow=allow)
+    return upstream.get(*API, *path, query=tuple((query or {}).items()), accept=HAL, allow=allow, renew=renew)
 
 
 def error_of(answer: Answer) -> str:

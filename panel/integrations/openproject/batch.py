@@ -18,6 +18,7 @@ from panel.core.reasons import Reason
 from panel.integrations.openproject.answer import HAL, ask, collection, is_error, is_not_found, refuse_unexpected
 from panel.integrations.openproject.item import number_of
 from panel.integrations.openproject.reference import API
+from panel.integrations.openproject.renewal import renew
 
 CHUNK = 100
 """Numbers per request. Keeps the address below 4 kB, which every proxy accepts."""
@@ -220,7 +221,10 @@ def _page(upstream: Upstream, numbers: Group, offset: int, extra: Mapping[str, s
     query = {"filters": filters, "pageSize": str(len(numbers)), "offset": str(offset), **extra}
     if fresh:
         return upstream.send("GET", *API, "work_packages", query=tuple(query.items()), accept=HAL, allow=(400, 422))
-    return ask(upstream, "work_packages", query=query, allow=(400, 422))
+    return ask(
+        upstream, "work_packages", query=query, allow=(400, 422),
+        renew=lambda part, former: renew(part, former, numbers),
+    )  # fmt: skip
 
 
 def _is_refusal(answer: Answer) -> bool:

@@ -40,6 +40,7 @@ def to_item(payload: Mapping[str, Any], root: str, statuses: Statuses, *, with_e
     reference = number_of(payload) or ""
     title = plain(payload.get("subject")) or f"#{reference}"
     status = _status(payload, statuses)
+    shown = {name: _shown(payload, name) for name in _SHOWN}
     return Item(
         reference,
         title,
@@ -49,8 +50,12 @@ def to_item(payload: Mapping[str, Any], root: str, statuses: Statuses, *, with_e
         due=_day(payload.get("dueDate")) or _day(payload.get("date")),
         can_update=bool(link(payload, "updateImmediately").get("href")),
         lock_version=_lock_version(payload),
-        field_values=_field_values(payload, title),
-        facts=_facts(payload, reference, status),
+        field_values=_field_values(payload, title, shown),
+        facts={
+            "displayId": plain(payload.get("displayId")) or reference,
+            **shown,
+            "statusColor": status.color if status else None,
+        },
         excerpt=_excerpt(payload) if with_excerpt else None,
     )
 
@@ -123,20 +128,12 @@ def plain(value: object, *, limit: int = 1000) -> str:
     return one_line(value[: 4 * limit], limit)
 
 
-def _facts(payload: Mapping[str, Any], reference: str, status: Status | None) -> dict[str, Any]:
-    return {
-        "displayId": plain(payload.get("displayId")) or reference,
-        **{name: _shown(payload, name) for name in _SHOWN},
-        "statusColor": status.color if status else None,
-    }
-
-
-def _field_values(payload: Mapping[str, Any], title: str) -> dict[str, Choice]:
+def _field_values(payload: Mapping[str, Any], title: str, shown: Mapping[str, str | None]) -> dict[str, Choice]:
     values = {"subject": Choice(title, title)}
     for name in ("status", "assignee"):
         target = target_of(link(payload, name).get("href"))
         if target:
-            values[name] = Choice(target[1], _shown(payload, name) or target[1])
+            values[name] = Choice(target[1], shown[name] or target[1])
     return values
 
 

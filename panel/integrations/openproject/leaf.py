@@ -5,7 +5,6 @@ https://www.openproject.org/docs/api/
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -16,9 +15,9 @@ from panel.core.domain import Choice, Choices, Identity, Item, Problem
 from panel.core.errors import InvalidInput, NotFound, ProviderUnavailable
 from panel.core.messages import _, _n
 from panel.core.reasons import Reason
-from panel.integrations.contract import AskedField, FurtherFields, Integration
+from panel.integrations.contract import AskedField, FurtherFields, Hits, Integration
 from panel.integrations.openproject import choices as offered
-from panel.integrations.openproject import fields, sign_in, write
+from panel.integrations.openproject import fields, sign_in, suggestions, write
 from panel.integrations.openproject import reference as address
 from panel.integrations.openproject.answer import (
     ask,
@@ -29,11 +28,13 @@ from panel.integrations.openproject.answer import (
 )
 from panel.integrations.openproject.batch import HIDDEN, fetch_known
 from panel.integrations.openproject.form import Form, change_form, create_form
-from panel.integrations.openproject.item import gone, has_own_status, number_of, plain, to_item, to_row
+from panel.integrations.openproject.item import gone, has_own_status, plain, to_item, to_row
 from panel.integrations.openproject.sign_in import account, as_account, require_account
 
 MOST_AT_ONCE = 100
 LONGEST_SEARCH = 200
+TEXT_SHARE = 0.5
+"""The share of the deadline for a search in descriptions and comments."""
 FINGERPRINT_SHARE = 0.4
 """The share of the deadline for the fingerprint, which takes up to two calls."""
 
@@ -55,6 +56,9 @@ class OpenProject(Integration):
 
     def looks_like_reference(self, source: SourceConfig, text: str) -> bool:
         return address.looks_like_reference(text)
+
+    def recognises(self, pasted: str) -> bool:
+        return address.is_page_address(pasted)
 
     def create_elsewhere_url(self, source: SourceConfig, values: Mapping[str, str]) -> str | None:
         return address.create_page_url(source.root, values.get("projectId", ""), values.get("type", ""))
@@ -92,7 +96,7 @@ class OpenProject(Integration):
 
     def probe_reading(self, upstream: Upstream) -> str:
         try:
-            total = collection(_list(upstream, [], page_size=1), "WorkPackageCollection").total
+            total = collection(suggestions.newest(upstream, [], 1), "WorkPackageCollection").total
         except ProviderUnavailable as exc:
             if exc.reason is Reason.FORBIDDEN and exc.status == 403:
                 message = _NO_PROJECT if upstream.source.signs_in else _NOTHING_PUBLIC
@@ -144,11 +148,24 @@ class OpenProject(Integration):
         Up to 16.1 the server looks nowhere else; later versions also look at type and status.
         """
         words, limit = plain(text, limit=LONGEST_SEARCH), max(1, min(limit, MOST_AT_ONCE))
-        # OpenProject refuses an empty value. Without any filter the list includes closed work packages.
-        filters = [{"typeahead": {"operator": "**", "values": [words]}}] if words else []
-        page = collection(_list(upstream, filters, page_size=limit), "WorkPackageCollection")
-        known = [element for element in page.elements if number_of(element) is not None]
-        return list(_items(upstream, known).values())[:limit]
+        found = suggestions.found(upstream, suggestions.typed(words), limit)
+        return list(_items(upstream, found.payloads).values())[:limit]
+
+    def suggest(self, upstream: Upstream, text: str, *, limit: int) -> Sequence[Item]:
+        """As ``search``; without words, the time of the last change is shown, which cannot be selected."""
+        return self.find(upstream, text, limit=limit, titles_only=True).items
+
+    def find(self, upstream: Upstream, text: str, *, limit: int, titles_only: bool = False) -> Hits:
+        """Descriptions and comments are only searched where nothing has the words in its subject: that is slower."""
+        words, limit = plain(text, limit=LONGEST_SEARCH), max(1, min(limit, MOST_AT_ONCE))
+        found = _suggested(upstream, suggestions.typed(words), limit)
+        if found.total or titles_only or not words:
+            return found
+
+        def search_texts(part: Upstream) -> Hits:
+            return _suggested(part, suggestions.in_texts(words), limit)
+
+        return upstream.optional("texts", search_texts, share=TEXT_SHARE) or found
 
     # --- writing -------------------------------------------------------------------------------------------------
 
@@ -253,14 +270,11 @@ def _value(answer: Answer, key: str) -> str:
     return plain(answer.object().get(key)) if answer.status < 300 else ""
 
 
-def _list(upstream: Upstream, filters: list[Any], *, page_size: int) -> Answer:
-    """https://www.openproject.org/docs/api/endpoints/work-packages/#list-work-packages"""
-    query = {
-        "filters": json.dumps(filters, separators=(",", ":")),
-        "sortBy": '[["updatedAt","desc"],["id","desc"]]',
-        "pageSize": str(page_size),
-    }
-    return ask(upstream, "work_packages", query=query)
+def _suggested(upstream: Upstream, filters: suggestions.Filters, limit: int) -> Hits:
+    read = suggestions.suggested if filters else suggestions.found
+    found = read(upstream, filters, limit)
+    items = (to_item(payload, upstream.source.root, {}) for payload in found.payloads)
+    return Hits(list({item.reference: item for item in items}.values())[:limit], found.total)
 
 
 def _items(upstream: Upstream, payloads: Iterable[Mapping[str, Any]]) -> dict[str, Item]:

@@ -18,6 +18,7 @@ API = ("api", "v3")
 
 _NUMBER = r"[1-9][0-9]{0,17}"
 _SHORT_NAME = r"[A-Za-z][A-Za-z0-9_-]*-[1-9][0-9]{0,17}"
+_ONLY_NUMBER = re.compile(_NUMBER)
 _ID = re.compile(rf"{_NUMBER}|{_SHORT_NAME}")
 
 _BEFORE_ID = frozenset({"work_packages", "details", "wp", "bcf"})
@@ -40,7 +41,8 @@ _BELOW_ROOT = re.compile(
 """Pages of OpenProject. The part before is the instance root."""
 
 _ADDRESS = re.compile(r"https?://", re.IGNORECASE)
-_TYPED = re.compile(rf"#?(?:0*(?P<number>{_NUMBER})|(?P<short>{_SHORT_NAME}))")
+_TYPED = re.compile(rf"(?:(?:OP|WP)?\s?#)?(?:0*(?P<number>{_NUMBER})|(?P<short>{_SHORT_NAME}))", re.IGNORECASE)
+"""Also as people and other tools write it: ``OP#1528``."""
 _HOST = re.compile(r"[\w.:-]+")
 _PROJECT = re.compile(r"[0-9A-Za-z_-]{1,100}")
 _HREF = re.compile(r"/api/v3/([a-z_]+)/([1-9][0-9]*)$")
@@ -67,7 +69,7 @@ def instance_root(location: str) -> str:
 
 def page_url(root: str, reference: str) -> str:
     """The page of a work package. This address works in every version and project."""
-    return f"{root}/work_packages/{quote(reference, safe='')}"
+    return f"{root}/work_packages/{reference if is_number(reference) else quote(reference, safe='')}"
 
 
 def create_page_url(root: str, project: str, kind: str = "") -> str:
@@ -83,6 +85,11 @@ def looks_like_reference(text: str) -> bool:
     """Whether typed text is an address, a number or a short name, and not words."""
     typed = text.strip()
     return _TYPED.fullmatch(typed) is not None or re.fullmatch(r"https?://\S+", typed, re.IGNORECASE) is not None
+
+
+def is_page_address(address: str) -> bool:
+    """Whether an address has the form of a work package's address at any OpenProject."""
+    return _shown_on(urlsplit(address).path) is not None
 
 
 def work_package_in(text: str, root: str) -> str:
@@ -111,7 +118,7 @@ def spellings(reference: str) -> list[str]:
 
 def is_number(reference: str) -> bool:
     """Whether it is a work package number in canonical form."""
-    return re.fullmatch(_NUMBER, reference) is not None
+    return _ONLY_NUMBER.fullmatch(reference) is not None
 
 
 def is_project(text: str) -> bool:

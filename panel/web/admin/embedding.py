@@ -25,6 +25,7 @@ from panel.web.auth.session import own_path
 from panel.web.context import acting, panel
 from panel.web.object_paths import parts_of
 from panel.web.parsing import lines
+from panel.web.static_files import host_script
 
 bp = Blueprint("embedding", __name__, url_prefix="/embedding")
 
@@ -165,7 +166,12 @@ def _app(
     errors = dict(errors or {})
     code = _snippet(keys[0].kid, errors)
     return render_template(
-        "admin/embedding_app.html", **values, **code, errors=errors, panel_url=panel().config.public_url
+        "admin/embedding_app.html",
+        **values,
+        **code,
+        errors=errors,
+        panel_url=panel().config.public_url,
+        script=host_script(),
     )
 
 

@@ -107,8 +107,16 @@ def _list_answer(leaf: Integration, listing: Listing) -> KeptList:
             raise
         failure = error_body(exc, public_url=panel().config.public_url)
         return KeptList(_json(failure), "", failure["code"], listing.holds_until, exc.reason, failure)
-    text = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+    text = _list_text(body).encode()
     return KeptList(text + b"\n", hashlib.sha256(text).hexdigest()[:32], 200, listing.holds_until)
+
+
+def _list_text(body: dict[str, Any]) -> str:
+    """The JSON text of a list, whose items are encoded once although they occur twice."""
+    encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+    items = encode(body["items"])
+    rest = {name: value for name, value in body.items() if name not in ("items", "results")}
+    return f'{{"items":{items},"results":{items},{encode(rest)[1:]}'
 
 
 def _list_response(answer: KeptList) -> Response:

@@ -7,7 +7,7 @@ from flask import Response, request
 from panel.accounts.embed_tokens import BadToken, EmbedGrant
 from panel.core.errors import PanelError
 from panel.core.messages import _
-from panel.web.context import panel
+from panel.web.context import panel, revision
 from panel.web.error_bodies import json_error, plain_body
 
 
@@ -24,7 +24,7 @@ def presented() -> str:
 def verify_embed_token(token: str) -> EmbedGrant:
     """Verify the token of an embedding application. Raises Unauthorized, without the violated rule in its message."""
     try:
-        return panel().embed_apps.verify(token)
+        return panel().embed_apps.verify(token, revision=revision())
     except BadToken:
         raise Unauthorized(_("This token is not valid.")) from None
 

@@ -65,7 +65,9 @@ SOURCES_WRITE = _require(Proof.TOKEN, need=Action.ADMIN)
 
 TAB: Mapping[str, Right] = {
     "GET page": Action.VIEW,
+    "POST page": Action.VIEW,
     "GET listing": Action.VIEW,
+    "POST listing": Action.VIEW,
     "GET excerpt": Action.VIEW,
     "GET search": SEARCHING,
     "POST search": SEARCHING,
@@ -76,6 +78,7 @@ TAB: Mapping[str, Right] = {
     "GET new_choices": Action.CREATE,
     "POST create": Action.CREATE,
     "GET edit": Action.UPDATE,
+    "POST edit": Action.UPDATE,
     "POST update": Action.UPDATE,
     "POST follow": Action.LINK,
     "POST unlink": Action.UNLINK,
@@ -240,7 +243,7 @@ def embed_grant() -> EmbedGrant:
 def _authenticate(rule: Rule) -> Principal:
     if rule.proofs == {Proof.SESSION}:
         return _by_session(rule)
-    token = presented() or (_frame_token() if rule.proofs == {Proof.EMBED} else "")
+    token = presented_token() if rule.proofs == {Proof.EMBED} else presented()
     if token:
         return _by_token(token, rule)
     if current_user() is None or rule.proofs == {Proof.EMBED}:
@@ -272,10 +275,10 @@ def _by_token(token: str, rule: Rule) -> Principal:
     return grant.principal
 
 
-def _frame_token() -> str:
-    """The embed token in the frame's address, or in a form that is submitted without scripts."""
+def presented_token() -> str:
+    """The embed token of a frame: in the header, in a form submitted without scripts, or in the first address."""
     in_address = request.args.get("token", "") if request.method in ("GET", "HEAD") else ""
-    return request.form.get("token", "") or in_address
+    return presented() or request.form.get("token", "") or in_address
 
 
 def _requested_object() -> tuple[ObjectRef | None, str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Collection
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from flask import Flask, Response, redirect, request
@@ -95,6 +96,7 @@ def _is_cross_site() -> bool:
     return origin not in ("null", origin_of(panel().config.public_url)) and origin.partition("://")[2] != request.host
 
 
+@lru_cache(maxsize=64)
 def _host_name(host: str) -> str:
     """The name in a Host header: ``::1`` for ``[::1]:8000``, and "" for an invalid one."""
     return (urlsplit(f"//{host}").hostname or "").rstrip(".")

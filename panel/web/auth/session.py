@@ -6,8 +6,9 @@ import secrets
 from dataclasses import replace
 from urllib.parse import urlsplit
 
-from flask import Flask, Request, current_app, g, request, session
-from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
+from flask import Flask, Request, current_app, g, request, session, url_for
+from flask import Response as FlaskResponse
+from flask.sessions import SecureCookieSession, SecureCookieSessionInterface, SessionMixin
 from itsdangerous import BadSignature, URLSafeSerializer
 from werkzeug import Response
 
@@ -32,8 +33,13 @@ class CookieSessions(SecureCookieSessionInterface):
     serializer = session_messages.serializer()
 
     def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
-        has_cookie = self.get_cookie_name(app) in request.cookies
+        has_cookie = "HTTP_COOKIE" in request.environ and self.get_cookie_name(app) in request.cookies
         return super().open_session(app, request) if has_cookie else self.session_class()
+
+    def save_session(self, app: Flask, session: SessionMixin, response: FlaskResponse) -> None:
+        """Nothing for a session that the request did not look at: it is as the browser has it."""
+        if session.accessed or session.modified:
+            super().save_session(app, session, response)
 
 
 class SignInNeeded(PanelError):
@@ -149,3 +155,13 @@ def current_path() -> str:
     path = object_paths.encoded(f"{request.script_root}{request.path}")
     query = request.query_string.decode("latin-1")
     return f"{path}?{query}" if query else path
+
+
+def return_path() -> str | None:
+    """The address that shows this page again, or None for the answer to a form.
+
+    The OAuth callback leads to the list: its code works once, and belongs to the session of that moment.
+    """
+    if request.endpoint == "admin.oauth.callback":
+        return url_for("admin.sources.index")
+    return current_path() if request.method == "GET" else None

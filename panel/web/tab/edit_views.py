@@ -30,6 +30,7 @@ views = Views()
 
 
 @views.get(f"{LEAF}/items/<id:reference>/edit")
+@views.post(f"{LEAF}/items/<id:reference>/edit")
 def edit(integration: str, reference: str) -> Response:
     here, leaf = _editor(integration)
     try:

@@ -8,15 +8,23 @@ from flask import render_template
 
 from panel.core.messages import _
 from panel.web.auth.bearer import Unauthorized
+from panel.web.auth.rules import presented_token
 from panel.web.tab.blueprint import blueprint
 from panel.web.tab.visit import EMBEDDED
 
 bp = blueprint(EMBEDDED, "/embed")
 
 
+EXPIRED = _("Reload the page. If that does not help, the application that shows this view must renew its set-up.")
+OUTSIDE = _("The address of this view holds only inside the application that shows it. Open the page there.")
+
+
 def _unauthorized(exc: Unauthorized) -> Any:
-    message = _("Reload the page. If that does not help, the application that shows this view must renew its set-up.")
-    page = render_template("error.html", title=_("This view has expired"), message=message, status=401)
+    if presented_token():
+        title, message = _("This view has expired"), EXPIRED
+    else:
+        title, message = _("This view belongs to an application"), OUTSIDE
+    page = render_template("error.html", title=title, message=message, status=401)
     return page, 401, {"WWW-Authenticate": 'Bearer realm="Leafpanel"'}
 
 
