@@ -224,7 +224,14 @@
   document.addEventListener("htmx:before:swap", onSwap);
   document.addEventListener("htmx:error", onError);
   document.addEventListener("htmx:finally:request", (event) => event.detail.ctx.cancelSkeleton && event.detail.ctx.cancelSkeleton());
+  // In a part that htmx has parsed, the content of noscript is elements: its hidden buttons would be the first of the
+  // form, which Enter in a field presses.
+  function removePlainButtons() {
+    document.querySelectorAll("noscript").forEach((one) => one.remove());
+  }
+
   document.addEventListener("htmx:after:swap", () => {
+    removePlainButtons();
     announceChanges();
     showCopyButtons();
     followAll();

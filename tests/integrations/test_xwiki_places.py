@@ -244,6 +244,18 @@ def test_browsing_a_large_place_says_that_there_is_more(real: WikiServer) -> Non
     assert len(seen) <= 4
 
 
+def test_a_deep_place_shows_what_is_directly_below(real: WikiServer) -> None:
+    _fill(real, 3)
+    for number in range(150):
+        real.standin.add_page(f"Cases.Case 0000.Part {number:03}.WebHome")
+
+    _trail, shown, more = _browse(real, "Cases")
+
+    assert list(shown) == ["Cases", "Cases.Case 0000", "Cases.Case 0001", "Cases.Case 0002"]
+    assert more
+    assert len(_browse(real, "Cases.Case 0000")[1]) == 50
+
+
 @pytest.mark.parametrize("within", ["..", "a..b", "\x00", "."])
 def test_what_no_place_can_be_called_is_the_top_level(wiki: WikiServer, within: str) -> None:
     assert _browse(wiki, within)[0] == []

@@ -35,7 +35,7 @@ def test_an_existing_page_is_offered_before_anything_is_sent(editor: FlaskClient
     part = fragment(editor, leaf("xwiki", EXISTING))
     action = part.find("#new-existing noscript button").attributes["formaction"]
     page = get(editor, leaf("xwiki", "/new"))
-    reference = str(part.find("#new-existing button").attributes["value"])
+    reference = str(part.find("#new-existing noscript button").attributes["value"])
     linked = send(editor, page, "#lp-new", {"reference": reference}, action=str(action))
 
     assert (

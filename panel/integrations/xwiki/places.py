@@ -83,7 +83,17 @@ def _below(upstream: Upstream, place: Place) -> tuple[list[Place], bool]:
 
 
 def _nested(part: Upstream, place: Place) -> list[Place]:
-    """The places directly below, on servers since 16.4. Older ones answer with no pages."""
+    """The places directly below. Servers before 16.4 have no such list of children, and answer with no pages."""
+    space = local_space(place)
+    if database_is_open(part) and "\\" not in space:
+        inside = space.replace("'", "''")
+        below = f"doc.space like '{inside}.%' and doc.space not like '{inside}.%.%'"
+        condition = f"where doc.name = '{HOME}' and {below} and doc.hidden = false order by doc.space"
+        answer = ask_query(part, DATABASE, condition, number=MOST)
+        if answer.status < 300:
+            return [found for found in _homes(part, entries(answer, "searchResults")) if found[:-1] == place]
+        if answer.status == 400:
+            note_closed_database(part)
     home = PageReference(wiki_of(part.source), place, HOME)
     query = [("hierarchy", "nestedpages"), ("number", str(MOST))]
     answer = part.get(REST, *home.path, "children", query=query)
