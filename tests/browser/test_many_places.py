@@ -40,6 +40,7 @@ def form(make_app: MakeApp, upstreams: Upstreams, page: Page) -> Iterator[Page]:
 
 def test_a_place_is_browsed_and_an_existing_page_is_linked(form: Page, complaints: list[str]) -> None:
     search, places = form.get_by_label("Search spaces"), form.get_by_label("Space", exact=True)
+    expect(form.locator("#new-existing")).not_to_be_visible()
     search.fill("1999")
     expect(places.locator("option").last).to_have_text("Sandbox › All cases › 1999")
     search.press("Enter")
