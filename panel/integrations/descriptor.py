@@ -41,6 +41,12 @@ class Field:
     """Other names that JSON and agents may use."""
     half: bool = False
     """Whether it shares a line with the next field."""
+    follows: str = ""
+    """Name of the field whose text counts while this one is empty."""
+    nested: bool = False
+    """Whether its choices contain each other, so that they are browsed too: ``Integration.branch``."""
+    identifies: bool = False
+    """Whether it decides which item ``Integration.find_existing`` finds."""
 
     @property
     def word(self) -> Message:

@@ -19,7 +19,7 @@ from panel.core.errors import (
 )
 from panel.core.messages import _
 from panel.core.text import trimmed
-from panel.integrations.contract import AskedField, Integration
+from panel.integrations.contract import AskedField, Branch, FurtherFields, Integration
 from panel.integrations.registry import Registry
 from panel.links import pointers
 from panel.links.arrangement import matches, words_of
@@ -223,6 +223,12 @@ class Reading:
         with open_upstream(self._connector, leaf, self._resolver.resolve(leaf), visitor.caller) as upstream:
             return leaf.find_choices(upstream, field, values, search=search, reference=reference)
 
+    def branch(self, visitor: Visitor, integration: str, field: str, within: str, *, obj: ObjectRef) -> Branch:
+        """The choices directly below one of them, for a field whose choices are nested."""
+        leaf = self._leaf_of_form(visitor, integration, obj, None)
+        with open_upstream(self._connector, leaf, self._resolver.resolve(leaf), visitor.caller) as upstream:
+            return leaf.branch(upstream, field, within)
+
     def asked_fields(
         self,
         visitor: Visitor,
@@ -237,6 +243,31 @@ class Reading:
         leaf = self._leaf_of_form(visitor, integration, obj, reference)
         with open_upstream(self._connector, leaf, self._resolver.resolve(leaf), visitor.caller) as upstream:
             return leaf.asked_fields(upstream, names, values, reference=reference)
+
+    def existing(
+        self, visitor: Visitor, integration: str, values: Mapping[str, str], *, obj: ObjectRef
+    ) -> Found | None:
+        """The item that stands already where a create with these values would make one."""
+        leaf = self._leaf_of_form(visitor, integration, obj, None)
+        if type(leaf).find_existing is Integration.find_existing:
+            return None
+        with open_upstream(self._connector, leaf, self._resolver.resolve(leaf), visitor.caller) as upstream:
+            item = leaf.find_existing(upstream, values)
+        return None if item is None else Found(item, bool(pointers.linked_among(leaf, obj, [item.reference])))
+
+    def has_further_fields(self, integration: str) -> bool:
+        """Whether the create form of an integration may need fields that its descriptor does not have."""
+        return type(self._registry.get(integration)).further_fields is not Integration.further_fields
+
+    def further_fields(
+        self, visitor: Visitor, integration: str, values: Mapping[str, str], *, obj: ObjectRef
+    ) -> FurtherFields | None:
+        """What the upstream requires of a new item with these values; None when it does not say now."""
+        leaf = self._leaf_of_form(visitor, integration, obj, None)
+        if not self.has_further_fields(integration):
+            return FurtherFields()
+        with open_upstream(self._connector, leaf, self._resolver.resolve(leaf), visitor.caller) as upstream:
+            return leaf.further_fields(upstream, values)
 
     def _leaf_of_form(
         self, visitor: Visitor, integration: str, obj: ObjectRef | None, reference: str | None

@@ -48,7 +48,7 @@
   }
 
   function onClick(event) {
-    const target = event.target.closest("[data-opens], [data-closes], [data-focuses], [data-copies]");
+    const target = event.target.closest("[data-opens], [data-closes], [data-focuses], [data-copies], [data-copies-typed]");
     if (!target) return;
     const { opens, closes, focuses, copies } = target.dataset;
     const drawer = opens ? byId(opens) : closes !== undefined && target.closest("details");
@@ -61,6 +61,8 @@
       byId(focuses).focus();
     } else if (copies) {
       copy(target, copies);
+    } else if (target.dataset.copiesTyped) {
+      copy(target, typedIn(byId(target.dataset.copiesTyped)));
     }
   }
 
@@ -85,9 +87,15 @@
     });
   }
 
+  // The labels and values of the texts in a form, one below the other.
+  function typedIn(form) {
+    const fields = [...form.querySelectorAll("input.form-control:not([type=search]), textarea")].filter((one) => one.value);
+    return fields.map((one) => `${one.labels[0].firstChild.textContent.trim()}: ${one.value}`).join("\n");
+  }
+
   function showCopyButtons() {
     if (!navigator.clipboard) return;
-    document.querySelectorAll("[data-copies]").forEach((button) => { button.hidden = false; });
+    document.querySelectorAll("[data-copies], [data-copies-typed]").forEach((button) => { button.hidden = false; });
   }
 
   // --- focus after an action -----------------------------------------------------------------------------------------
@@ -229,6 +237,15 @@
     select.focus();
   }
 
+  // A field that counts as another one while it is empty shows the text of that one.
+  function follow(field) {
+    document.querySelectorAll(`[data-follows="${field.id}"]`).forEach((one) => { one.placeholder = field.value; });
+  }
+
+  function followAll() {
+    document.querySelectorAll("[data-follows]").forEach((one) => byId(one.dataset.follows) && follow(byId(one.dataset.follows)));
+  }
+
   // Escape closes the innermost open drawer around the focus, and the focus returns to its button.
   function closeDrawer(event) {
     const drawer = event.target.closest(".lp-unlink[open], .lp-drawer[open]");
@@ -248,17 +265,26 @@
 
   document.addEventListener("click", onClick);
   document.addEventListener("keydown", onKey);
+  document.addEventListener("input", (event) => event.target.id && follow(event.target));
   document.addEventListener("toggle", onToggle, true);
   document.addEventListener("htmx:before:request", onRequest);
   document.addEventListener("htmx:after:request", onResponse);
   document.addEventListener("htmx:before:swap", onSwap);
   document.addEventListener("htmx:error", onError);
   document.addEventListener("htmx:finally:request", (event) => event.detail.ctx.cancelSkeleton && event.detail.ctx.cancelSkeleton());
+  // In a part that htmx has parsed, the content of noscript is elements: its hidden buttons would be the first of the
+  // form, which Enter in a field presses.
+  function removePlainButtons() {
+    document.querySelectorAll("noscript").forEach((one) => one.remove());
+  }
+
   document.addEventListener("htmx:after:swap", () => {
+    removePlainButtons();
     announceChanges();
     announcePart();
     offerRemembered();
     showCopyButtons();
+    followAll();
     tick();
     placeFocus();
   });
@@ -267,5 +293,6 @@
   tick();
   offerRemembered();
   showCopyButtons();
+  followAll();
   document.querySelectorAll("[data-announce]").forEach((one) => one.removeAttribute("data-announce"));
 })();

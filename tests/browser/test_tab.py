@@ -260,6 +260,24 @@ def test_a_refused_form_keeps_everything_and_a_corrected_one_is_created(tab: Ope
     expect(page.get_by_role("heading", name="New work package")).to_be_visible()
 
 
+def test_what_a_project_requires_is_asked_before_sending(tab: Open) -> None:
+    page = tab(f"{TRACKER}/new")
+    page.get_by_label("Project", exact=True).select_option(label="Openbare ruimte")
+    expect(page.locator("#new-type option")).to_have_text(["Default", "Task", "Request", "Defect"])
+    expect(page.get_by_label("Zaaktype")).to_have_count(0)
+
+    page.locator("#new-type").focus()
+    page.locator("#new-type").select_option(label="Request")
+
+    said(page, "1 more field: Zaaktype")
+    expect(page.locator("#new-type")).to_be_focused()
+    expect(page.get_by_label("Zaaktype")).to_have_accessible_description("Required by this project.")
+    page.get_by_label("Zaaktype").select_option(label="Evenement")
+    page.get_by_label("Subject").fill("A market on the square")
+    page.get_by_role("button", name="Create and link").click()
+    said(page, "Created and linked A market on the square")
+
+
 def test_cancelling_returns_to_the_button_that_opened_the_form(tab: Open) -> None:
     page = tab(WIKI)
     page.locator("#lp-create").click()

@@ -650,7 +650,7 @@ def test_an_administrator_is_led_to_the_source(admin: FlaskClient, upstreams: Up
     upstreams.openproject.fault = "unauthorized"
     page = get(admin, leaf("openproject"))
     assert page.texts("a.btn-primary") == ["Reconnect"]
-    assert page.hrefs("a.btn-primary") == ["/admin/sources/openproject#auth"]
+    assert page.hrefs("a.btn-primary") == [f"/admin/sources/openproject?back={leaf('openproject')}#auth"]
 
     upstreams.openproject.fault = "server-error"
     assert get(admin, leaf("openproject")).texts(".lp-notice .btn") == ["Retry", "Test connection"]
@@ -680,7 +680,7 @@ def test_without_any_source_every_leaf_says_what_is_missing(as_admin: FlaskClien
     leaves = load_registry().all()
     assert page.texts(".lp-notice h2") == [f"{one.descriptor.upstream} connection not configured" for one in leaves]
     assert page.texts("a.btn-primary") == ["Configure connection"] * len(leaves)
-    assert page.hrefs("a.btn-primary") == [f"/admin/sources/{one.id}" for one in leaves]
+    assert page.hrefs("a.btn-primary") == [f"/admin/sources/{one.id}?back={leaf(one.id)}" for one in leaves]
     assert 'OpenConnector source "xwiki" for integration "xwiki" is missing or unreadable.' in page.text
     assert page.texts(".lp-technical code") == ["openconnector-source-missing / source-missing"] * len(leaves)
 
@@ -859,7 +859,7 @@ def test_types_come_with_the_project(editor: FlaskClient) -> None:
     page = get(editor, leaf("openproject", "/new"))
     assert page.texts("#new-type option") == ["Choose a project first"]
 
-    part = fragment(editor, f"{page.find('#new-projectId').attributes['hx-get']}?projectId=1")
+    part = reshaped(editor, page, "projectId", {"projectId": "1"})
 
     assert part.texts("#new-type option") == ["Default", "Task", "Milestone"]
     assert part.find("#new-type-field").attributes["hx-swap-oob"] == "true"
@@ -948,6 +948,69 @@ def test_a_field_that_the_upstream_asks_for_is_filled_in_the_same_form(
     assert made.custom == {1: "4", 2: "Z2026-0148"}
 
 
+def reshaped(client: FlaskClient, page: Seen, changed: str, typed: dict[str, Any]) -> Seen:
+    """What htmx gets after a select of the create form was changed."""
+    action = leaf("openproject", f"/new/fields?changed={changed}")
+    return send(client, page, "#lp-new", typed, action=action, headers=HTMX)
+
+
+def test_required_fields_are_drawn_as_soon_as_the_project_is_chosen(editor: FlaskClient, upstreams: Upstreams) -> None:
+    upstreams.openproject.world.add(
+        CustomField(1, "Channel", frozenset({1}), frozenset({1}), options={3: "Desk", 4: "Post"}),
+        CustomField(2, "Date of receipt", frozenset({1}), frozenset({2}), kind="Date"),
+    )
+    page = get(editor, leaf("openproject", "/new"))
+
+    part = reshaped(editor, page, "projectId", {"projectId": "1"})
+    other = reshaped(editor, page, "type", {"projectId": "1", "type": "2"})
+
+    assert page.texts("#new-further label") == []
+    assert part.texts("#new-further label") == ["Channel"]
+    assert part.texts("#new-field-customField1-help") == ["Required by this project."]
+    assert part.find("#new-field-customField1").attributes["aria-required"] == "true"
+    assert part.find("#new-further").attributes["data-announce"] == "1 more field: Channel"
+    assert other.texts("#new-further label") == ["Date of receipt"]
+    assert other.find("#new-field-customField2").attributes["type"] == "date"
+
+
+def test_required_fields_are_drawn_without_scripts(editor: FlaskClient, upstreams: Upstreams) -> None:
+    upstreams.openproject.world.add(CustomField(2, "Case number", frozenset({1}), frozenset({1})))
+    page = get(editor, leaf("openproject", "/new"))
+
+    shown = send(editor, page, "#lp-new", {"projectId": "1", "subject": "A bench", "show": "type"})
+    after = send(editor, shown, "#lp-new", {"field-customField2": "Z2026-0148"})
+
+    assert shown.texts("#new-further label") == ["Case number"]
+    assert shown.find("#new-subject").attributes["value"] == "A bench"
+    assert after.status == 303
+
+
+def test_people_are_searched_where_there_are_many(editor: FlaskClient, upstreams: Upstreams) -> None:
+    upstreams.openproject.world.add(CustomField(3, "Handler", frozenset({1}), frozenset({1}), kind="User"))
+
+    path = leaf("openproject", "/new/choices?field=field-customField3&projectId=1&search-field-customField3=uma")
+    part = fragment(editor, path)
+
+    assert part.texts("#new-field-customField3 option")[-1:] == ["Uma User"]
+
+
+def test_a_required_field_that_cannot_be_drawn_is_named_before_sending(
+    editor: FlaskClient, upstreams: Upstreams
+) -> None:
+    hierarchy = CustomField(1, "Region", frozenset({1}), frozenset({1}), kind="CustomField::Hierarchy::Item")
+    upstreams.openproject.world.add(hierarchy)
+    page = get(editor, leaf("openproject", "/new"))
+
+    part = reshaped(editor, page, "projectId", {"projectId": "1"})
+
+    assert part.texts(".lp-undrawn p") == ["OpenProject also requires Region. This form cannot show that."]
+    assert part.hrefs(".lp-undrawn a")[0] == f"{upstreams.openproject_url}/projects/1/work_packages/new"
+    other = reshaped(editor, page, "type", {"projectId": "1", "type": "1"})
+    assert other.hrefs(".lp-undrawn a")[0].endswith("/projects/1/work_packages/new?type=1")
+    newest = get(editor, other.hrefs(".lp-undrawn a")[1])
+    assert newest.texts("#lp-body h2, #lp-body h3") != []
+
+
 def test_what_was_filled_stays_while_another_field_is_wrong(editor: FlaskClient, upstreams: Upstreams) -> None:
     upstreams.openproject.world.add(CustomField(2, "Case number", frozenset({1}), frozenset({1})))
     page = created(editor)
@@ -993,7 +1056,7 @@ def test_projects_that_are_too_many_to_list_are_searched(editor: FlaskClient, up
     assert len(part.all("#new-projectId option")) == 12
     assert part.texts(".lp-help") == ["12 projects found."]
     assert part.find(".lp-help").attributes["data-announce"] == "12 projects found."
-    assert part.find("#new-projectId").attributes["hx-get"] == leaf("openproject", "/new/fields")
+    assert part.find("#new-projectId").attributes["hx-post"] == leaf("openproject", "/new/fields?changed=projectId")
 
 
 def test_projects_are_searched_without_scripts(editor: FlaskClient, upstreams: Upstreams, connected: Flask) -> None:

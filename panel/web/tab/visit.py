@@ -48,6 +48,10 @@ class Visit:
     """Expiry of the token, in seconds since 1970."""
     hosts: tuple[str, ...] = ()
     """Origins of the application whose iframe shows this tab."""
+    title: str = ""
+    """The name of the object, if the application signed one."""
+    prefill: Mapping[str, str] = field(default_factory=dict)
+    """Values with which the create form starts, as the application signed them."""
 
     @property
     def visitor(self) -> Visitor:
@@ -105,6 +109,8 @@ def _embedded() -> Visit:
         token=grant.token,
         expires=grant.expires,
         hosts=grant.origins,
+        title=grant.title,
+        prefill=grant.prefill,
     )
 
 
