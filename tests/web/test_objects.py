@@ -626,7 +626,7 @@ def test_an_administrator_is_led_to_the_source(admin: FlaskClient, upstreams: Up
     upstreams.openproject.fault = "unauthorized"
     page = get(admin, leaf("openproject"))
     assert page.texts("a.btn-primary") == ["Reconnect"]
-    assert page.hrefs("a.btn-primary") == ["/admin/sources/openproject#auth"]
+    assert page.hrefs("a.btn-primary") == [f"/admin/sources/openproject?back={leaf('openproject')}#auth"]
 
     upstreams.openproject.fault = "server-error"
     assert get(admin, leaf("openproject")).texts(".lp-notice .btn") == ["Retry", "Test connection"]
@@ -656,7 +656,7 @@ def test_without_any_source_every_leaf_says_what_is_missing(as_admin: FlaskClien
     leaves = load_registry().all()
     assert page.texts(".lp-notice h2") == [f"{one.descriptor.upstream} connection not configured" for one in leaves]
     assert page.texts("a.btn-primary") == ["Configure connection"] * len(leaves)
-    assert page.hrefs("a.btn-primary") == [f"/admin/sources/{one.id}" for one in leaves]
+    assert page.hrefs("a.btn-primary") == [f"/admin/sources/{one.id}?back={leaf(one.id)}" for one in leaves]
     assert 'OpenConnector source "xwiki" for integration "xwiki" is missing or unreadable.' in page.text
     assert page.texts(".lp-technical code") == ["openconnector-source-missing / source-missing"] * len(leaves)
 
