@@ -49,6 +49,7 @@ PATTERNS = (
 FORMATTED = (
     r"\d{1,2} (Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)",
     rf"\b{datetime.now().astimezone().tzname()}\b",
+    r"demo / case / \w+",
     r"just now|\d+ (minutes?|hours?|days?) ago|Due|\d+ days? overdue",
 )
 """Dates, the zone of the server, and durations."""
