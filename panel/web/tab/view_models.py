@@ -10,11 +10,11 @@ from typing import Any
 from panel.accounts.principal import Action
 from panel.core.domain import Item, Listing, Pointer, Problem, Row, State
 from panel.core.errors import PanelError, ProviderUnavailable, Uncertain, WrongHost
-from panel.core.health import HealthStatus
 from panel.core.messages import Message, _, sentences
 from panel.core.reasons import Cause
 from panel.integrations.contract import Integration
 from panel.sources.instances import UNDECIDED
+from panel.storage.models import Source
 from panel.web.context import leaves_for, panel
 from panel.web.error_bodies import problem_of
 from panel.web.formatting import key, short_reference, web
@@ -48,24 +48,26 @@ def strip(visit: Visit, current: str = "", problem: Problem | None = None) -> li
     """The tabs of the leaves, from stored data without a request. Empty while the connector is off."""
     if not panel().switches.connector_on():
         return []
-    counts = panel().links.counts(visit.object)
-    return [_tab(visit, leaf, counts.get(leaf.id, 0), current, problem) for leaf in leaves_for(visit.principal)]
+    counts, leaves = panel().links.counts(visit.object), leaves_for(visit.principal)
+    sources = {leaf.id: panel().sources.find(leaf.id) for leaf in leaves}
+    standings = panel().standings.all(list(sources.values()))
+    failed = {leaf: source is not None and standings[source.id].failed for leaf, source in sources.items()}
+    if current:
+        # The result of this request is newer than what earlier calls met.
+        failed[current] = problem is not None
+    return [
+        _tab(visit, leaf, sources[leaf.id], counts.get(leaf.id, 0), current, failed=failed[leaf.id]) for leaf in leaves
+    ]
 
 
-def _tab(visit: Visit, leaf: Integration, count: int, current: str, problem: Problem | None) -> Tab:
-    source = panel().sources.find(leaf.id)
-    check = panel().checks.current(source)
-    failed = check is not None and check.status != HealthStatus.OK
-    is_current = leaf.id == current
-    # The result of this request is newer than the last check.
-    attention = problem is not None if is_current else failed
+def _tab(visit: Visit, leaf: Integration, source: Source | None, count: int, current: str, *, failed: bool) -> Tab:
     return Tab(
         leaf.id,
         _(leaf.descriptor.label),
         visit.url("listing", integration=leaf.id, sort=None),
         count if source is not None or count else None,
-        is_current,
-        attention or source is None or not source.enabled,
+        leaf.id == current,
+        failed or source is None or not source.enabled,
     )
 
 
@@ -311,8 +313,7 @@ def _with_excerpts(leaf: Integration, rows: list[RowView]) -> list[RowView]:
 
 
 def _last_answer(leaf: Integration) -> datetime | None:
-    check = panel().checks.current(panel().sources.find(leaf.id))
-    return check.checked_at if check is not None and check.status == HealthStatus.OK else None
+    return panel().standings.of(panel().sources.find(leaf.id)).answered_at
 
 
 # --- banner and problems ---------------------------------------------------------------------------------------------
