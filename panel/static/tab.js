@@ -201,6 +201,7 @@
   document.addEventListener("click", onClick);
   document.addEventListener("keydown", onKey);
   document.addEventListener("toggle", onToggle, true);
+  document.addEventListener("leafpanel:say", (event) => announce(event.detail));
   document.addEventListener("htmx:before:request", onRequest);
   document.addEventListener("htmx:after:request", onResponse);
   document.addEventListener("htmx:before:swap", onSwap);

@@ -19,6 +19,7 @@ from panel.web.context import leaves_for, panel
 from panel.web.error_bodies import problem_of
 from panel.web.formatting import key, short_reference, web
 from panel.web.notices import Notice, notice
+from panel.web.tab.freshness import row_tag
 from panel.web.tab.visit import Visit
 
 EXCERPTS = 10
@@ -106,6 +107,10 @@ class RowView:
     loads_excerpt: bool = False
     places: tuple[PlaceView, ...] = ()
     """Where a moved item may be now."""
+
+    @property
+    def tag(self) -> str:
+        return row_tag(self)
 
     @property
     def reference(self) -> str:
@@ -259,6 +264,8 @@ class ListView:
     last_answer: datetime | None = None
     other_instance: str = ""
     """A sentence while the source leads to another instance than the one that the links were made in."""
+    url: str = ""
+    """Address of this page of the list."""
 
     @property
     def total(self) -> int:
@@ -302,6 +309,7 @@ def list_view(
         visit.url("listing", integration=leaf.id, page=page + 1) if page < pages else "",
         _last_answer(leaf) if listing.problem else None,
         sentences(other.sentence(leaf.descriptor.upstream), UNDECIDED) if other is not None else "",
+        visit.url("listing", integration=leaf.id, **_page(page)),
     )
 
 
