@@ -1,126 +1,91 @@
-"""Latency of the JSON list of fifty work packages, uncached and cached, relative to one upstream request."""
+"""Latency and processor time of an uncached list of fifty work packages, beside one bare request to the upstream."""
 
 from __future__ import annotations
 
 import http.client
 import json
+import os
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 
-from flask import Flask
+from benchmarks._http import Client, body_of, request
+from benchmarks._panel import LINKS, PATH, Instance, free_port, gunicorn, instance, served, workers_of
+from benchmarks._table import Rounds, Row, at_most
 
-from panel import create_app
-from panel.accounts.api_tokens import TokenRequest
-from panel.accounts.principal import SCOPES, Principal
-from panel.config import load
-from panel.connector import Caller
-from panel.core.domain import ObjectRef
-from panel.links.visitor import Visitor
-from panel.logs.audit import Actor
-from panel.sandbox.openproject import OpenProjectStandIn
-from panel.sandbox.standin import RunningServer, mounted
-from panel.services import Panel
-from panel.storage.engine import alembic
-
-LINKS, ROUNDS = 50, 100
-ACTOR = Actor("benchmark", "local", "console")
-CASE = ObjectRef("demo", "case", "1")
-PATH = "/api/objects/demo/case/1/integrations/openproject"
-
-Request = Callable[[], bytes]
+REQUESTS, ROUNDS = 30, 5
+NAMES = (f"list of {LINKS}, nothing kept: p50", f"list of {LINKS}, nothing kept: processor time")
+TICK_MS = 1000 / os.sysconf("SC_CLK_TCK")
 
 
-def measure() -> list[str]:
-    """Return median, p95 and ratio to the upstream request, measured in alternation."""
-    with tempfile.TemporaryDirectory() as folder, _requests(Path(folder)) as requests:
-        for name in ("cold", "warm"):
-            items = json.loads(requests[name]())["items"]
-            assert len(items) == LINKS
-            assert {item["state"] for item in items} == {"live"}
-        times = _alternate({**requests, "floor again": requests["floor"]})
-    floor = statistics.median(times["floor"])
-    names = {
-        "floor": "one upstream request",
-        "floor again": "the same (noise)",
-        "cold": "JSON list, uncached",
-        "warm": "JSON list, cached",
-    }
-    return [_line(names[name], times[name], floor) for name in names]
+@dataclass
+class Times:
+    """Milliseconds per request, and of processor time per request, of one side."""
+
+    wall: list[float] = field(default_factory=list)
+    cpu: list[float] = field(default_factory=list)
 
 
-def _line(name: str, seconds: list[float], floor: float) -> str:
-    p50, p95 = statistics.median(seconds), statistics.quantiles(seconds, n=20)[-1]
-    return f"{name:26} p50 {p50 * 1000:7.2f} ms   p95 {p95 * 1000:7.2f} ms   × {p50 / floor:5.2f}"
+def measure() -> Iterator[Row]:
+    """Alternate rounds of requests to a panel without cache and to its upstream."""
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        ours = stack.enter_context(instance(Path(folder), ttl="0"))
+        port = free_port()
+        server = stack.enter_context(served(gunicorn("panel.wsgi:app", port, 1), port, ours.settings))
+        (worker,) = workers_of(server)
+        panel, floor, again = Times(), Times(), Times()
+        for _ in range(ROUNDS):
+            _lists(port, ours.token, worker, panel)
+            _bare(ours, floor)
+            _bare(ours, again)
+    wall = Rounds(panel.wall, floor.wall, again.wall)
+    yield wall.row(NAMES[0], "{:.1f} ms", at_most(2.5, wall.cost(), "× {:.1f}"))
+    cpu = Rounds(panel.cpu, floor.cpu, again.cpu)
+    yield cpu.row(NAMES[1], "{:.1f} ms", at_most(5, statistics.median(panel.cpu), "{:g} ms"))
 
 
-def _alternate(requests: dict[str, Request]) -> dict[str, list[float]]:
-    times: dict[str, list[float]] = {name: [] for name in requests}
-    for number in range(ROUNDS + 5):
-        for name, request in requests.items():
-            started = time.perf_counter()
-            request()
-            if number >= 5:
-                times[name].append(time.perf_counter() - started)
-    return times
+def _lists(port: int, token: str, worker: int, times: Times) -> None:
+    client, sent = Client(port), request(PATH, token)
+    items = json.loads(body_of(client.get(sent)))["items"]
+    assert [item["state"] for item in items] == ["live"] * LINKS
+    before, walls = _cpu_ms(worker), []
+    for _ in range(REQUESTS):
+        started = time.perf_counter()
+        client.get(sent)
+        walls.append(time.perf_counter() - started)
+    times.cpu.append((_cpu_ms(worker) - before) / REQUESTS)
+    times.wall.append(statistics.median(walls) * 1000)
+    client.close()
 
 
-@contextmanager
-def _requests(folder: Path) -> Iterator[dict[str, Request]]:
-    """Yield functions that request the upstream, a panel without cache and a panel with cache."""
-    tracker = OpenProjectStandIn()
-    server = RunningServer(mounted(openproject=tracker))
-    ids = add_work_packages(tracker)
-    cold, warm = (_panel_request(folder / ttl, server, ids, ttl) for ttl in ("0", "60"))
-    filters = quote(json.dumps([{"id": {"operator": "=", "values": ids}}]))
+def _cpu_ms(process: int) -> float:
+    """Processor time of all threads of a process. https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html"""
+    words = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(words[11]) + int(words[12])) * TICK_MS
+
+
+def _bare(ours: Instance, times: Times) -> None:
+    """The request that the list needs, with a connection of its own and its JSON parsed."""
+    filters = quote(json.dumps([{"id": {"operator": "=", "values": ours.numbers}}]))
     target = f"/openproject/api/v3/work_packages?filters={filters}&pageSize={LINKS}&offset=1"
-    yield {"floor": lambda: _upstream_request(server, target), "cold": cold, "warm": warm}
-    server.close()
+    walls, before = [], time.thread_time()
+    for _ in range(REQUESTS):
+        started = time.perf_counter()
+        _upstream_list(ours.upstream.port, target)
+        walls.append(time.perf_counter() - started)
+    times.cpu.append((time.thread_time() - before) * 1000 / REQUESTS)
+    times.wall.append(statistics.median(walls) * 1000)
 
 
-def add_work_packages(tracker: OpenProjectStandIn) -> list[str]:
-    """Add work packages to a project that the benchmark's account can read and return their ids."""
-    packages = tracker.world.work_packages
-    template = packages[101]
-    for number in range(5001, 5001 + LINKS):
-        packages[number] = replace(template, id=number, subject=f"Work package {number}")
-    return [str(number) for number in range(5001, 5001 + LINKS)]
-
-
-def _upstream_request(server: RunningServer, target: str) -> bytes:
-    connection = http.client.HTTPConnection("127.0.0.1", server.port)
+def _upstream_list(port: int, target: str) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", port)
     connection.request("GET", target, headers={"Authorization": "Basic YXBpa2V5OlQ=", "Accept": "application/json"})
     response = connection.getresponse()
-    body = response.read()
+    body = json.loads(response.read())
     connection.close()
     assert response.status == 200, body
-    return body
-
-
-def _panel_request(folder: Path, server: RunningServer, ids: list[str], ttl: str) -> Request:
-    settings = {"PANEL_INSTANCE_DIR": str(folder), "PANEL_CACHE_TTL_S": ttl}
-    app: Flask = create_app(load({**settings, "PANEL_ALLOWED_PRIVATE_HOSTS": server.host_port}))
-    with app.test_request_context():
-        alembic.upgrade()
-        services: Panel = app.extensions["leafpanel"]
-        auth = {"type": "basic", "username": "apikey", "password": "T"}
-        values = {"slug": "openproject", "name": "T", "location": f"{server.url}/openproject", "auth": auth}
-        services.sources.create(values, by=ACTOR)
-        visitor = Visitor(Principal("benchmark", "local", SCOPES["write"]), Caller("benchmark", "benchmark"))
-        for reference in ids:
-            services.links.link(visitor, "openproject", CASE, reference)
-        token = services.api_tokens.create_token(TokenRequest("benchmark", "read"), by=ACTOR)
-        headers = {"Authorization": f"Bearer {token}"}
-    client = app.test_client()
-
-    def request() -> bytes:
-        response = client.get(PATH, headers=headers, query_string={"_limit": LINKS})
-        assert response.status_code == 200, response.text
-        return response.data
-
-    return request

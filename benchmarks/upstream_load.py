@@ -9,26 +9,30 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from pathlib import Path
 from unittest.mock import patch
 
 from flask.testing import FlaskClient
 
-from benchmarks.list_latency import ACTOR, CASE, LINKS, PATH, add_work_packages
-from panel import create_app
-from panel.accounts.api_tokens import TokenRequest
+from benchmarks._panel import LINKS, PATH, WORD, instance
+from benchmarks._table import Row, at_most
 from panel.accounts.principal import SCOPES, Principal
-from panel.config import load
 from panel.connector import Caller
 from panel.links.visitor import Visitor
 from panel.sandbox.openproject import OpenProjectStandIn
-from panel.sandbox.standin import RunningServer, mounted
 from panel.services import Panel
-from panel.storage.engine import alembic
 
 EVERY_S, POLLS = 10.0, 60
 GOAL = 0.25
 TTL_S = "5"
 """The default of PANEL_CACHE_TTL_S."""
+SIZES = (10, 25, 50)
+NAMES = (
+    f"time of OpenProject for {POLLS} polls of {LINKS}, one every 10 s",
+    f"time of OpenProject for {POLLS} polls of {LINKS}, 10 s in between",
+    f"changes shown by the next poll, of {POLLS}",
+    *(f"time of OpenProject for a search that finds {size}" for size in SIZES),
+)
 
 
 class DrivenTime:
@@ -71,15 +75,14 @@ class Bench:
         return self.tracker.load.spent_s - before
 
 
-def measure() -> list[str]:
-    """Return seconds of upstream time of both, their ratio, and whether a change is seen at the first poll."""
-    fixed = f"{POLLS} polls of {LINKS} in ten minutes"
-    return [
-        _line(fixed, *(_polls(reread_s, _every_ten_seconds) for reread_s in ("60", "0"))),
-        _line("the same, 10 s in between", *(_polls(reread_s, _ten_seconds_in_between) for reread_s in ("60", "0"))),
-        f"changes seen at the first poll after the cache's time: {_changes_seen()} of {POLLS}",
-        *_searches(10, 25, 50),
-    ]
+def measure() -> Iterator[Row]:
+    """Seconds of upstream time, beside those of reading in full, and whether a change is seen at the first poll."""
+    for name, poll in zip(NAMES, (_every_ten_seconds, _ten_seconds_in_between), strict=False):
+        yield _row(name, *(_polls(reread_s, poll) for reread_s in ("60", "0")))
+    seen = _changes_seen()
+    yield Row(NAMES[2], str(seen), str(POLLS), goal=f"{POLLS}" + ("" if seen == POLLS else ", missed"))
+    for name, costs in zip(NAMES[3:], _searches(), strict=True):
+        yield _row(name, *costs)
 
 
 def _polls(reread_s: str, poll: Callable[[Bench], None]) -> float:
@@ -114,25 +117,23 @@ def _changes_seen() -> int:
     return seen
 
 
-def _searches(*sizes: int) -> list[str]:
-    """Compare one search of the picker with the same search in full, for some numbers of work packages found."""
+def _searches() -> list[list[float]]:
+    """The seconds for one search of the picker and for the same search in full, for some numbers of results."""
     visitor = Visitor(Principal("benchmark", "local", SCOPES["write"]), Caller("benchmark", "benchmark"))
     with _bench("60") as bench, bench.client.application.app_context():
 
         def search(rows: int, *, brief: bool) -> None:
             bench.time.pass_by(float(TTL_S))
-            found = bench.panel.links.available(visitor, "openproject", "package", limit=rows, brief=brief)
+            found = bench.panel.links.available(visitor, "openproject", WORD, limit=rows, brief=brief)
             assert len(found) == rows
 
         search(1, brief=False)  # The statuses are read once a minute.
-        costs = [[bench.cost(partial(search, rows, brief=brief)) for brief in (True, False)] for rows in sizes]
-    return [_line(f"picker, {rows} found", *both) for rows, both in zip(sizes, costs, strict=True)]
+        return [[bench.cost(partial(search, rows, brief=brief)) for brief in (True, False)] for rows in SIZES]
 
 
-def _line(name: str, ours: float, whole: float) -> str:
-    ratio = ours / whole
-    goal = "" if ratio <= GOAL else f"   above the goal of {GOAL}"
-    return f"{name:30} {ours:7.3f} s   in full {whole:7.3f} s   ours / in full {ratio:5.3f}{goal}"
+def _row(name: str, ours: float, whole: float) -> Row:
+    cost = ours / whole
+    return Row(name, f"{ours:.2f} s", f"{whole:.2f} s", f"× {cost:.3f}", goal=at_most(GOAL, cost, "× {:g}"))
 
 
 @contextmanager
@@ -143,21 +144,9 @@ def _bench(reread_s: str) -> Iterator[Bench]:
         driven, tracker = DrivenTime(), OpenProjectStandIn("17")
         stack.enter_context(patch("time.monotonic", driven.monotonic))
         tracker.world.clock = driven.now
-        server = RunningServer(mounted(openproject=tracker))
-        stack.callback(server.close)
-        settings = {"PANEL_INSTANCE_DIR": folder, "PANEL_CACHE_TTL_S": TTL_S, "PANEL_REREAD_S": reread_s}
-        app = create_app(load({**settings, "PANEL_ALLOWED_PRIVATE_HOSTS": server.host_port}))
-        with app.test_request_context():
-            alembic.upgrade()
-            panel: Panel = app.extensions["leafpanel"]
-            auth = {"type": "basic", "username": "apikey", "password": "T"}
-            values = {"slug": "openproject", "name": "T", "location": f"{server.url}/openproject", "auth": auth}
-            panel.sources.create(values, by=ACTOR)
-            visitor = Visitor(Principal("benchmark", "local", SCOPES["write"]), Caller("benchmark", "benchmark"))
-            for reference in add_work_packages(tracker):
-                panel.links.link(visitor, "openproject", CASE, reference)
-            token = panel.api_tokens.create_token(TokenRequest("benchmark", "read"), by=ACTOR)
+        ours = stack.enter_context(instance(Path(folder), ttl=TTL_S, tracker=tracker, PANEL_REREAD_S=reread_s))
+        app = ours.app()
         driven.pass_by(3600)
         tracker.load.be_as_slow_as_measured()
         tracker.load.sleep = driven.pass_by
-        yield Bench(app.test_client(), token, tracker, panel, driven)
+        yield Bench(app.test_client(), ours.token, tracker, app.extensions["leafpanel"], driven)

@@ -22,6 +22,7 @@ from panel.credentials.readiness import Readiness, database_checks
 from panel.credentials.vault import Vault, keys_of
 from panel.integrations.registry import Registry, load_registry
 from panel.links.dry_run import DryRun
+from panel.links.finding import Finder
 from panel.links.kept_lists import kept_lists
 from panel.links.moves import Moves
 from panel.links.service import Links
@@ -36,7 +37,7 @@ from panel.sources.oauth import Oauth
 from panel.sources.resolver import SourceResolver
 from panel.sources.service import Sources
 from panel.sources.standing import Standings
-from panel.storage.engine import alembic, db, flask_settings, own_engine
+from panel.storage.engine import db, flask_settings, own_engine
 from panel.storage.revision import revision_of
 from panel.traffic.limits_fallback import FallbackLimitStore
 from panel.traffic.limits_sql import SqlLimitStore, ephemeral_engine
@@ -72,7 +73,6 @@ def create_app(config: Config | None = None, *, registry: Registry | None = None
     app.teardown_appcontext_funcs[:] = [end for end in app.teardown_appcontext_funcs if not iscoroutinefunction(end)]
     # It would look at each of a dozen hooks in each request, and none is asynchronous.
     app.ensure_sync = lambda func: func  # type: ignore[method-assign]
-    alembic.init_app(app)
     app.extensions["leafpanel"] = build_services(app, config, registry or load_registry())
     install(app)
     cli.install(app.cli)
@@ -119,6 +119,7 @@ def build_services(app: Flask, config: Config, registry: Registry) -> Panel:
         instances=instances,
         connection_tests=ConnectionTests(registry, sources, connector, checks, instances),
         links=Links(registry, resolver, connector, checks, instances),
+        finder=Finder(registry, resolver, sources, connector),
         dry_run=DryRun(registry, resolver, connector, instances),
         moves=Moves(registry, resolver, connector, instances),
         api_tokens=ApiTokens(registry.ids, revision),
@@ -139,6 +140,8 @@ def _heads(app: Flask) -> Callable[[], frozenset[str]]:
 
     @cache
     def heads() -> frozenset[str]:
+        from panel.storage.migrations import alembic  # slow to import, and many processes are never asked
+
         with app.app_context():
             return frozenset(script.revision for script in alembic.heads())
 

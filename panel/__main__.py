@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import ctypes
 import logging
 import os
 import signal
 import socket
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from panel import create_app
+from panel.children import Child, fork, start, stop
 from panel.config import COMMAND, IS_INSTALLED, PROJECT_ROOT, SERVER_THREADS, Config, ConfigError, load
 from panel.logs.audit import Actor
 from panel.sandbox import note
 from panel.services import Panel
-from panel.storage.engine import STORAGE_FAILURES, upgrade
+from panel.storage.engine import STORAGE_FAILURES, db
 from panel.web.storage_words import storage_words
 
-_PR_SET_PDEATHSIG = 1
-"""https://man7.org/linux/man-pages/man2/PR_SET_PDEATHSIG.2const.html"""
 READY_S = 30
-STOP_S = 10
 
 _SHELL_COMMAND = COMMAND if IS_INSTALLED else f".venv/bin/{COMMAND}"
 _TEMPLATES = PROJECT_ROOT / "docs" / "templates" if IS_INSTALLED else "docs/templates"
@@ -43,12 +39,14 @@ def main(arguments: Sequence[str] = tuple(sys.argv[1:])) -> int:
     for host, port, name in ports:
         if not _is_free(host, port):
             return _fail(f"Port {port} is in use; set {name} to another one.")
-    stopping = _Stop()
-    children = [_start([sys.executable, "-m", "panel.sandbox", str(config.sandbox_port)])] if sandbox else []
+    server = fork()
+    if server is None:
+        return _serve(config, workers=1 if sandbox else 2)
+    stopping, children = _Stop(), [server]
     try:
         if sandbox:
             note.write(config.sandbox_note, f"127.0.0.1:{config.sandbox_port}")
-        children.append(_start(_server(config, workers=1 if sandbox else 2)))
+            children.append(start([sys.executable, "-m", "panel.sandbox", str(config.sandbox_port)]))
         if not _wait_until_ready(ports, children, stopping):
             return _fail("A process of the panel did not start; see above.") if not stopping.requested else 0
         print(_instructions(config, one_time, sandbox=sandbox), flush=True)
@@ -56,7 +54,7 @@ def main(arguments: Sequence[str] = tuple(sys.argv[1:])) -> int:
             time.sleep(0.1)
         return 0 if stopping.requested else _fail("A process of the panel ended unexpectedly; see above.")
     finally:
-        _stop(children)
+        stop(children)
         if sandbox:
             note.remove(config.sandbox_note)
 
@@ -75,6 +73,9 @@ class _Stop:
 
 def _prepare(config: Config) -> tuple[str, str] | None:
     """Run the migrations, and return a name with a one-time password while no administrator has chosen one."""
+    # Here, because the commands of an installed package import this module too.
+    from panel.storage.migrations import upgrade
+
     app = create_app(config)
     # The steps are logged by ``db upgrade``; at start they would bury the addresses.
     logging.getLogger("alembic.runtime.migration").setLevel(logging.WARNING)
@@ -82,51 +83,27 @@ def _prepare(config: Config) -> tuple[str, str] | None:
         upgrade()
         services: Panel = app.extensions["leafpanel"]
         password = services.people.first_admin_password(by=Actor("console", "local:start", "console"))
-        return (services.people.first_admin_name(), password) if password is not None else None
+        one_time = (services.people.first_admin_name(), password) if password is not None else None
+        engine = db.engine
+    # No connection to the database may be open on both sides of a fork.
+    engine.dispose()
+    return one_time
 
 
-def _server(config: Config, *, workers: int) -> list[str]:
+def _serve(config: Config, *, workers: int) -> int:
+    """Be the server, in a fork of the process that has imported and migrated: its workers share what it imported."""
+    from gunicorn.app.wsgiapp import run
+
+    import panel.accounts.embed_signatures  # noqa: F401 (what the first requests need)
+
     host = f"[{config.host}]" if ":" in config.host else config.host
-    return [
-        sys.executable, "-m", "gunicorn", "panel.wsgi:app", "--bind", f"{host}:{config.port}",
+    sys.argv = [
+        "gunicorn", "panel.wsgi:app", "--bind", f"{host}:{config.port}",
         "--worker-class", "panel.server.BufferingWorker", "--workers", os.environ.get("WEB_CONCURRENCY", str(workers)),
         "--threads", str(SERVER_THREADS), "--graceful-timeout", "8", "--no-control-socket", "--log-level", "warning",
     ]  # fmt: skip
-
-
-def _start(command: list[str]) -> subprocess.Popen[bytes]:
-    # A new session, so that Ctrl-C does not reach the children directly: the finally block stops them, once.
-    return subprocess.Popen(command, start_new_session=True, preexec_fn=_end_with_parent())  # noqa: S603
-
-
-def _end_with_parent() -> Callable[[], None] | None:
-    """A function that lets the system send SIGTERM to this process when its parent ends, however it ends.
-
-    Otherwise a server would go on and hold its port after SIGKILL or SIGQUIT of the parent. Only Linux can do this.
-    """
-    if sys.platform != "linux":
-        return None
-    # Loaded before the fork: the child calls only what is in memory.
-    control, parent = ctypes.CDLL(None).prctl, os.getpid()
-
-    def request() -> None:
-        control(_PR_SET_PDEATHSIG, signal.SIGTERM)
-        if os.getppid() != parent:
-            os._exit(1)  # The parent ended before the request.
-
-    return request
-
-
-def _stop(children: Sequence[subprocess.Popen[bytes]]) -> None:
-    for child in children:
-        if child.poll() is None:
-            child.terminate()
-    for child in children:
-        try:
-            child.wait(STOP_S)
-        except subprocess.TimeoutExpired:
-            child.kill()
-            child.wait()
+    run()
+    return 0
 
 
 def _is_free(host: str, port: int) -> bool:
@@ -140,9 +117,7 @@ def _is_free(host: str, port: int) -> bool:
     return True
 
 
-def _wait_until_ready(
-    ports: Sequence[tuple[str, int, str]], children: Sequence[subprocess.Popen[bytes]], stopping: _Stop
-) -> bool:
+def _wait_until_ready(ports: Sequence[tuple[str, int, str]], children: Sequence[Child], stopping: _Stop) -> bool:
     end = time.monotonic() + READY_S
     for host, port, _ in ports:
         while not _accepts_connections("127.0.0.1" if host in ("0.0.0.0", "") else host, port):  # noqa: S104 (a comparison)

@@ -11,6 +11,7 @@ from panel.config import Config
 from panel.credentials.readiness import Readiness
 from panel.integrations.registry import Registry
 from panel.links.dry_run import DryRun
+from panel.links.finding import Finder
 from panel.links.kept_lists import KeptList
 from panel.links.moves import Moves
 from panel.links.service import Links
@@ -39,6 +40,7 @@ class Panel:
     instances: Instances
     connection_tests: ConnectionTests
     links: Links
+    finder: Finder
     dry_run: DryRun
     moves: Moves
     api_tokens: ApiTokens

@@ -16,7 +16,8 @@ from panel import build_services, create_app
 from panel.config import load
 from panel.integrations.registry import Registry, load_registry
 from panel.sandbox.standin import Wsgi
-from panel.storage.engine import alembic, db
+from panel.storage.engine import db
+from panel.storage.migrations import alembic
 
 REGISTRY = load_registry()
 """Leaves hold no state, so all applications of the tests have the same."""

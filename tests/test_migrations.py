@@ -7,7 +7,8 @@ from flask import Flask
 from sqlalchemy import select
 from support import api_token
 
-from panel.storage.engine import alembic, db
+from panel.storage.engine import db
+from panel.storage.migrations import alembic
 from panel.storage.models import CreateIntent
 
 

@@ -24,7 +24,8 @@ from panel.core.errors import Conflict, Forbidden, Uncertain
 from panel.links import open_creates
 from panel.links.visitor import Visitor
 from panel.services import Panel
-from panel.storage.engine import alembic, db
+from panel.storage.engine import db
+from panel.storage.migrations import alembic
 from panel.storage.models import CreateIntent, OpenCreate
 
 NEW = {"projectId": "1", "subject": "Canary"}

@@ -17,7 +17,8 @@ from panel.core.clock import now
 from panel.core.errors import Conflict, InvalidInput
 from panel.core.text import fold
 from panel.services import Panel
-from panel.storage.engine import alembic, db
+from panel.storage.engine import db
+from panel.storage.migrations import alembic
 from panel.storage.models import User, UserSession
 
 PASSWORD = "correct horse"

@@ -93,7 +93,8 @@ from panel.links.visitor import Visitor
 from panel.logs.call_query import hours, outcomes
 from panel.sandbox.openproject_oauth import OAuthServer
 from panel.services import Panel
-from panel.storage.engine import alembic, db, upgrade
+from panel.storage.engine import db
+from panel.storage.migrations import alembic, upgrade
 from panel.storage.models import AuditEntry
 from panel.storage.postgresql import BoundedConnection, wait_without_limit
 from panel.traffic.limits_sql import SqlLimitStore

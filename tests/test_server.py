@@ -222,6 +222,37 @@ def test_connections_are_limited_by_the_open_files_of_the_machine(
     assert raised == ([files] if files else [])
 
 
+HEAPS_OF_SIX_THREADS = """
+import ctypes, sys, threading
+from panel.server import limit_heaps
+if sys.argv[1] == "limited":
+    limit_heaps()
+at_once = threading.Barrier(7)
+def allocate():
+    kept = bytearray(10_000)
+    at_once.wait()
+    at_once.wait()
+threads = [threading.Thread(target=allocate) for _ in range(6)]
+[thread.start() for thread in threads]
+at_once.wait()
+libc = ctypes.CDLL(None)
+libc.fdopen.restype = ctypes.c_void_p
+output = ctypes.c_void_p(libc.fdopen(1, b"w"))
+libc.malloc_info(0, output)
+libc.fflush(output)
+at_once.wait()
+"""
+
+
+def test_the_threads_of_a_process_share_few_heaps() -> None:
+    def heaps(how: str) -> int:
+        command = [sys.executable, "-c", HEAPS_OF_SIX_THREADS, how]
+        return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.count("<heap nr")
+
+    assert heaps("limited") == server.HEAPS
+    assert heaps("unlimited") > server.HEAPS
+
+
 # --- the end of `make serve` -----------------------------------------------------------------------------------------
 
 

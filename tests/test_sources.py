@@ -21,7 +21,8 @@ from panel.sandbox.standin import RunningServer, Wsgi
 from panel.sandbox.xwiki import XWikiStandIn
 from panel.services import Panel
 from panel.sources.service import Sources
-from panel.storage.engine import alembic, db
+from panel.storage.engine import db
+from panel.storage.migrations import alembic
 from panel.storage.models import Source
 
 TESTER = Caller("test", "alice")

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from flask import Flask
+from served import served
 from support import CASE_PATH, api_token
 from test_docs import free_ports, wait_until_ready
 
@@ -154,6 +155,31 @@ def test_a_copy_with_its_database_starts(instance: Path, tmp_path: Path) -> None
     app = create_app(load({"PANEL_INSTANCE_DIR": str(tmp_path / "copy")}))
 
     assert app.test_cli_runner().invoke(args=["db", "upgrade"]).exit_code == 0
+
+
+SLOW_TO_IMPORT = {"alembic", "joserfc.jwt", "mcp", "psycopg", "redis"}
+
+
+def test_a_command_imports_nothing_slow_that_it_does_not_need(instance: Path) -> None:
+    program = (
+        "import sys; from wsgi import app; app.test_cli_runner().invoke(args=['source', 'list']); print(*sys.modules)"
+    )
+
+    loaded = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+
+    assert "sqlalchemy" in loaded.split()
+    assert SLOW_TO_IMPORT.isdisjoint(loaded.split())
+
+
+def test_the_server_inherits_no_open_database(instance: Path, tmp_path: Path) -> None:
+    with served(tmp_path, PANEL_INSTANCE_DIR=str(instance)) as panel:
+        (server,) = children_of(panel.process.pid)
+        opened = [os.readlink(file) for file in Path(f"/proc/{server}/fd").iterdir()]
+
+    assert any(file.startswith("socket:") for file in opened)
+    assert not [file for file in opened if "sqlite" in file]
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGQUIT])

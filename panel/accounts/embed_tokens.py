@@ -13,9 +13,6 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from joserfc import jwt
-from joserfc.errors import JoseError
-from joserfc.jwk import OctKey
 from joserfc.util import urlsafe_b64decode
 from sqlalchemy import delete, or_, select
 
@@ -254,7 +251,9 @@ class EmbedApps:
             "schema": obj.schema, "objectId": obj.object_id, "can": list(can), **more,
         }  # fmt: skip
         header = {"alg": ALGORITHM, "kid": key.kid, "typ": "JWT"}
-        token = jwt.encode(header, claims, self._key(key), algorithms=[ALGORITHM])
+        from panel.accounts.embed_signatures import signed  # slow to import
+
+        token = signed(header, claims, self._secret(key), ALGORITHM)
         try:
             grant = self.verify(token)
         except BadToken as exc:
@@ -276,12 +275,14 @@ class EmbedApps:
         return verified.grant
 
     def _verified(self, token: str) -> _Verified:
+        from panel.accounts.embed_signatures import verified  # slow to import
+
         header = _json_part(_segments(token)[0], "header")
         key, app = self._signer(header)
         try:
             # The algorithm is fixed, so that the header of a token cannot choose a weaker one.
-            claims = jwt.decode(token, self._key(key), algorithms=[ALGORITHM]).claims
-        except (JoseError, ValueError, RecursionError) as exc:
+            claims = verified(token, self._secret(key), ALGORITHM)
+        except ValueError as exc:
             raise BadToken(_("The signature is not that of the secret with this key id.")) from exc
         # Checked after the signature, so that only a holder of the secret learns of it.
         if app.disabled:
@@ -307,9 +308,9 @@ class EmbedApps:
             raise BadToken(_("No application has a secret with this key id; it may have been retired."))
         return key, self.get(key.app_id)
 
-    def _key(self, key: EmbedKey) -> OctKey:
+    def _secret(self, key: EmbedKey) -> str:
         try:
-            return OctKey.import_key(self._vault.open(key.sealed, _associated_data(key.app_id, key.kid)))
+            return self._vault.open(key.sealed, _associated_data(key.app_id, key.kid))
         except Unreadable as exc:
             log.error("the embedding secret %s does not open: no encryption key fits", key.kid)
             raise BadToken(_("The stored secret cannot be read: its encryption key is missing.")) from exc

@@ -34,6 +34,18 @@ class AskedField:
     """The present value."""
 
 
+@dataclass(frozen=True, slots=True)
+class Hits:
+    """What a search of an upstream found."""
+
+    items: Sequence[Item]
+    """The best matches, as many as were asked for."""
+    total: int
+    """How many items match; at least so many if ``more``."""
+    more: bool = False
+    """Whether there are further matches that were not counted."""
+
+
 IT = _("it")
 
 
@@ -92,6 +104,10 @@ class Integration(ABC):
     @abstractmethod
     def looks_like_reference(self, source: SourceConfig, text: str) -> bool:
         """Whether typed text is an address, an id or a reference, and not words to search for."""
+
+    def recognises(self, address: str) -> bool:
+        """Whether an http(s) address has the form of an item's address at any instance of this upstream."""
+        return False
 
     # --- reading ---------------------------------------------------------------------------------------------
 
@@ -165,6 +181,14 @@ class Integration(ABC):
         Other values of the items may be missing, where the upstream finds these with less work. By default the same.
         """
         return self.search(upstream, text, limit=limit)
+
+    def find(self, upstream: Upstream, text: str, *, limit: int, titles_only: bool = False) -> Hits:
+        """What ``suggest`` finds, with the number of matches. ``titles_only`` leaves out what only a text says.
+
+        By default the matches are those that ``suggest`` finds, wherever it looks.
+        """
+        found = self.suggest(upstream, text, limit=limit)
+        return Hits(found, len(found), more=len(found) >= limit)
 
     # --- writing ---------------------------------------------------------------------------------------------
 

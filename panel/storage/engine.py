@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 import sqlite3
-from pathlib import Path
 from typing import Any
 
-from flask import current_app
-from flask_alembic import Alembic
 from flask_sqlalchemy_lite import SQLAlchemy
-from sqlalchemy import Connection, Dialect, MetaData, create_engine, event, make_url
+from sqlalchemy import Dialect, MetaData, create_engine, event, make_url
 from sqlalchemy.engine import Engine, ExceptionContext
 from sqlalchemy.exc import DatabaseError, InternalError, OperationalError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as NoConnectionLeft
 from sqlalchemy.orm import DeclarativeBase
 
-from panel.config import PROJECT_ROOT, Config, new_marker
-from panel.storage.start_check import require_usable
+from panel.config import PROJECT_ROOT, Config
 
 
 class Model(DeclarativeBase):
@@ -35,28 +30,6 @@ class Model(DeclarativeBase):
 db = SQLAlchemy()
 
 
-class Migrations(Alembic):
-    """Migrates only a database that is whole and not of a newer version."""
-
-    def revisions(self) -> set[str]:
-        """The migrations of this version."""
-        return {script.revision for script in self.script_directory.walk_revisions()}
-
-    def upgrade(self, target: Any = "heads") -> None:
-        """Raises DatabaseUnusable."""
-        instance: Path = current_app.config["LEAFPANEL_INSTANCE_DIR"]
-        require_usable(db.engine, instance, self.revisions())
-        _remove_time_limits(self.migration_context.connection)
-        super().upgrade(target)
-        new_marker(instance).unlink(missing_ok=True)
-
-
-alembic = Migrations(run_mkdir=False, metadatas=Model.metadata)
-
-# Alembic logs every plugin and table that it looks at. Only the steps of an upgrade are useful in the log.
-for _name in ("alembic.runtime.plugins", "alembic.autogenerate"):
-    logging.getLogger(_name).setLevel(logging.WARNING)
-
 MIGRATIONS = PROJECT_ROOT / "migrations"
 
 
@@ -73,7 +46,6 @@ _POSTGRESQL = {
     "options": "-c lock_timeout=5s -c statement_timeout=6s -c idle_in_transaction_session_timeout=60s",
 }
 """Timeouts, so that a hanging database does not block requests without end. Parameters of the URL take precedence."""
-_UPGRADE_LOCK = 0x1EAF
 
 
 def flask_settings(config: Config) -> dict[str, Any]:
@@ -85,8 +57,8 @@ def flask_settings(config: Config) -> dict[str, Any]:
     return {
         "LEAFPANEL_INSTANCE_DIR": config.instance_dir,
         "SQLALCHEMY_ENGINES": {"default": options},
-        "ALEMBIC": {"script_location": str(MIGRATIONS)},
-        "ALEMBIC_CONTEXT": {"include_name": _is_migrated},
+        "ALEMBIC": {"script_location": str(MIGRATIONS), "path_separator": "os", "version_locations": []},
+        "ALEMBIC_CONTEXT": {"include_name": _is_migrated, "compare_server_default": True},
     }
 
 
@@ -115,25 +87,6 @@ def own_engine(config: Config, *, ping: bool = True) -> Engine:
     return create_engine(
         config.database_url, pool_size=2, max_overflow=40, pool_timeout=5, pool_pre_ping=ping, **_options(config)
     )
-
-
-def upgrade() -> None:
-    """Run the migrations. On PostgreSQL, an advisory lock serialises processes that start together."""
-    if db.engine.dialect.name != "postgresql":
-        alembic.upgrade()
-        return
-    with db.engine.begin() as lock:
-        # The migration of another process may take longer than the usual timeouts allow to wait.
-        _remove_time_limits(lock)
-        lock.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_UPGRADE_LOCK})")
-        alembic.upgrade()
-
-
-def _remove_time_limits(connection: Connection | None) -> None:
-    if connection is not None and connection.dialect.name == "postgresql":
-        from panel.storage.postgresql import wait_without_limit
-
-        wait_without_limit(connection)
 
 
 @event.listens_for(Engine, "handle_error")

@@ -12,6 +12,7 @@ from panel.web import (
     error_pages,
     formatting,
     language,
+    language_choice,
     log_lines,
     object_paths,
     page_compression,
@@ -25,6 +26,7 @@ from panel.web.api import views as api
 from panel.web.auth import cross_origin, proxies, rules, same_origin
 from panel.web.auth.session import CookieSessions
 from panel.web.context import begin_request, end_request
+from panel.web.late_rules import LateRule
 from panel.web.mcp import server as mcp
 from panel.web.tab import blueprint as tab
 from panel.web.tab import embed, render
@@ -46,6 +48,7 @@ class IdConverter(IntegerConverter):
 
 def install(app: Flask) -> None:
     """Install everything. Hooks run in the order in which they are registered here."""
+    app.url_rule_class = LateRule
     app.url_map.converters["int"] = IdConverter
     with_bearer_token = (api.bp, mcp.bp, embed.bp)
     app.session_interface = CookieSessions()
@@ -67,7 +70,8 @@ def install(app: Flask) -> None:
     security_headers.install(app)
     page_compression.install(app, without_session=(embed.bp.name,))
     app.after_request(end_request)
-    language.install(app)
+    language.install(app, app.extensions["leafpanel"].registry)
+    language_choice.install(app)
     formatting.install(app)
     render.install(app, app.extensions["leafpanel"].registry)
     for blueprint in (api.bp, mcp.bp, tab.bp, embed.bp, admin.bp, readiness.bp):

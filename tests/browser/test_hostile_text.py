@@ -30,7 +30,8 @@ from panel.sandbox.openproject import OpenProjectStandIn
 from panel.sandbox.openproject_state import Principal, Project, Right, Status, Type
 from panel.sandbox.standin import RunningServer, mounted
 from panel.sandbox.xwiki import XWikiStandIn
-from panel.storage.engine import alembic, db
+from panel.storage.engine import db
+from panel.storage.migrations import alembic
 from panel.storage.models import Link
 
 pytestmark = pytest.mark.browser

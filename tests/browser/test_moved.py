@@ -17,7 +17,7 @@ from panel.config import load
 from panel.sandbox.openproject import OpenProjectStandIn
 from panel.sandbox.standin import RunningServer, mounted
 from panel.sandbox.xwiki import XWikiStandIn
-from panel.storage.engine import alembic
+from panel.storage.migrations import alembic
 
 pytestmark = pytest.mark.browser
 

@@ -32,7 +32,7 @@ from panel.sandbox.openproject import OpenProjectStandIn
 from panel.sandbox.standin import RunningServer, mounted
 from panel.sandbox.xwiki import XWikiStandIn
 from panel.services import Panel
-from panel.storage.engine import alembic
+from panel.storage.migrations import alembic
 
 ALICE = Visitor(Principal("alice", "local", frozenset(Action)), Caller("test", "alice"))
 MEND_EVERY, FAULT_EVERY = 60, 25

@@ -36,7 +36,8 @@ from panel.sandbox.openproject import OpenProjectStandIn
 from panel.sandbox.standin import RunningServer, mounted
 from panel.sandbox.xwiki import XWikiStandIn
 from panel.services import Panel
-from panel.storage.engine import alembic, db
+from panel.storage.engine import db
+from panel.storage.migrations import alembic
 from panel.storage.models import Source
 from panel.web.mcp.actions import answer
 

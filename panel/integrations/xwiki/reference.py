@@ -177,6 +177,12 @@ def looks_like_reference(text: str, wiki: str) -> bool:
     return _reads_as_names(typed) and any(map(_are_names, (split_names(typed), typed.split("/"))))
 
 
+def is_page_address(address: str) -> bool:
+    """Whether an address has the form of a page's address at any xWiki."""
+    path = urlsplit(address).path
+    return re.search(rf"/bin/(?:{'|'.join(_VIEW_ACTIONS)})/|/wiki/[^/]+/view/|/rest/wikis/", path) is not None
+
+
 def _are_names(names: Sequence[str]) -> bool:
     return len(names) > 1 and all(name and name == name.strip() and name not in (".", "..") for name in names)
 

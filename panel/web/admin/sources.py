@@ -84,7 +84,7 @@ def _form(slug: str) -> SourceForm:
         return stored_form(panel().sources.values(source), leaf, source.revision)
     if leaf is None:
         raise NotFound(_("There is no source “{slug}”.", slug=slug))
-    return empty_form(slug, leaf)
+    return empty_form(slug, leaf, location=request.args.get("location", "")[:500])
 
 
 def _act(shown: SourceForm) -> Page:

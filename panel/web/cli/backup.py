@@ -10,7 +10,7 @@ from flask.cli import with_appcontext
 from panel.credentials import backup as archives
 from panel.logs import audit
 from panel.logs.audit import AuditAction
-from panel.storage.engine import STORAGE_FAILURES, alembic, db, upgrade
+from panel.storage.engine import STORAGE_FAILURES, db
 from panel.web.cli.actor import console
 from panel.web.cli.output import failure, friendly_errors
 from panel.web.context import panel
@@ -49,6 +49,8 @@ def backup(file: Path) -> None:
 @friendly_errors
 def restore(file: Path, replace: bool) -> None:
     """Put the database and the keys of an archive in place. The panel must not run."""
+    from panel.storage.migrations import alembic, upgrade  # slow to import
+
     replaced = archives.restore(db.engine, panel().config, file, alembic.revisions(), replace=replace)
     upgrade()
     _record(AuditAction.BACKUP_RESTORED, file)

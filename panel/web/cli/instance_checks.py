@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from panel.config import COMMAND, SETTINGS, Config
 from panel.credentials.rotation import unreadable_owners
 from panel.credentials.vault import Vault, keys_of
-from panel.storage.engine import STORAGE_FAILURES, alembic, db
+from panel.storage.engine import STORAGE_FAILURES, db
 from panel.storage.start_check import (
     DatabaseUnusable,
     current_revisions,
@@ -109,6 +109,8 @@ def _database_problem() -> str:
 
 
 def _schema_problem() -> str:
+    from panel.storage.migrations import alembic  # slow to import
+
     try:
         require_known(db.engine, alembic.revisions())
     except DatabaseUnusable as exc:

@@ -6,8 +6,7 @@ The SDK is imported inside functions: its import is slow, and most processes nev
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
     from mcp.server.transport_security import TransportSecuritySettings
     from mcp.types import CallToolRequestParams, CallToolResult, ListToolsResult, PaginatedRequestParams, Tool
 
-    Answer = Callable[[str, Mapping[str, Any]], CallToolResult]
+    Answer = Callable[[str, Mapping[str, Any]], Awaitable[CallToolResult]]
 
 bp = Blueprint("mcp", __name__, url_prefix="/api")
 bp.register_error_handler(Unauthorized, unauthorized)
@@ -87,7 +86,6 @@ def result(who: Principal, name: str, arguments: Mapping[str, Any]) -> CallToolR
 
 def server(answer: Answer, who: Principal) -> Server[Any]:
     """An MCP server that offers the tool only."""
-    from anyio import to_thread
     from mcp.server import Server
     from mcp.types import ListToolsResult
 
@@ -95,8 +93,7 @@ def server(answer: Answer, who: Principal) -> Server[Any]:
         return ListToolsResult(tools=[tool_for(who)])
 
     async def call_tool(context: ServerRequestContext[Any], params: CallToolRequestParams) -> CallToolResult:
-        # In a thread, because the services block; the event loop keeps the connection alive meanwhile.
-        return await to_thread.run_sync(answer, params.name, params.arguments or {})
+        return await answer(params.name, params.arguments or {})
 
     return Server(
         "leafpanel",
@@ -129,7 +126,11 @@ async def _exchange(who: Principal) -> httpx2.Response:
     import httpx2
     from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 
-    one, allowed = server(partial(result, who), who), _security_settings(panel().config)
+    async def answer(name: str, arguments: Mapping[str, Any]) -> CallToolResult:
+        # The services block, but this event loop has nothing else to do: it ends with this exchange.
+        return result(who, name, arguments)
+
+    one, allowed = server(answer, who), _security_settings(panel().config)
     manager = StreamableHTTPSessionManager(one, json_response=True, stateless=True, security_settings=allowed)
     outer = httpx2.Request("POST", _INTERNAL_URL, headers=_passed_headers(), content=request.get_data())
     async with manager.run(), httpx2.ASGITransport(manager.handle_request) as transport:
@@ -185,14 +186,18 @@ def serve_stdio(app: Flask, who: Principal) -> None:
     import anyio
     from mcp.server.stdio import stdio_server
 
-    def answer_in_context(name: str, arguments: Mapping[str, Any]) -> CallToolResult:
+    def in_context(name: str, arguments: Mapping[str, Any]) -> CallToolResult:
         with app.app_context():
             begin_request()
             return result(who, name, arguments)
 
+    async def answer(name: str, arguments: Mapping[str, Any]) -> CallToolResult:
+        # In a thread, because the services block: the event loop reads standard input meanwhile.
+        return await anyio.to_thread.run_sync(in_context, name, arguments)
+
     async def serve() -> None:
         async with stdio_server() as (incoming, outgoing):
-            one = server(answer_in_context, who)
+            one = server(answer, who)
             await one.run(incoming, outgoing, one.create_initialization_options())
 
     anyio.run(serve)

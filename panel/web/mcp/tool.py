@@ -220,7 +220,7 @@ def escaped(value: Any) -> Any:
     """The JSON value with invisible characters escaped and long strings truncated."""
     if isinstance(value, str):
         return _escaped_text(value)
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         return {escaped(key): escaped(part) for key, part in value.items()}
     if isinstance(value, list | tuple):
         return [escaped(part) for part in value]
@@ -235,6 +235,8 @@ def unescaped(text: str) -> str:
 def _escaped_text(text: str) -> str:
     if len(text) > TEXT_LENGTH:
         text = text[:TEXT_LENGTH] + "…"
+    if text.isascii() and text.isprintable():
+        return text  # as most are: the rest would take a millisecond for a list of 20
     # Without this, a text that holds such an escape itself would be read back as something else.
     return visible(_ESCAPED.sub(lambda match: _escape("⟦") + match[0][1:], text), _escape, keep="\n\t")
 

@@ -8,11 +8,12 @@ from typing import Any
 
 from flask import Flask, Response, current_app, make_response, render_template, request
 from jinja2 import ChoiceLoader, FileSystemLoader, PrefixLoader, Template, TemplateSyntaxError
+from markupsafe import Markup
 
 from panel.integrations.contract import Integration
 from panel.integrations.descriptor import BrokenDescriptor
 from panel.integrations.registry import Registry
-from panel.web.context import request_id
+from panel.web.context import request_id, searched_beside
 from panel.web.htmx import vary_on_fragment, wants_fragment
 from panel.web.tab.columns import Columns
 from panel.web.tab.freshness import EVERY_S, list_tag
@@ -64,6 +65,11 @@ def show_part(here: Visit, name: str, leaf: Integration, *, status: int = 200, *
     return vary_on_fragment(make_response(page, status))
 
 
+def part(here: Visit, name: str, leaf: Integration, **shown: Any) -> Markup:
+    """The HTML of one part about ``leaf``, for the page of another leaf."""
+    return Markup(render_template(name, **{**_common(here, leaf, late=False), **shown}))  # noqa: S704 (rendered)
+
+
 def show_list(
     here: Visit, leaf: Integration, shown: ListView | None = None, *, status: int = 200, fresh: tuple[str, ...] = (),
     headers: Mapping[str, str] | None = None, **more: Any,
@@ -90,6 +96,7 @@ def _common(here: Visit, leaf: Integration | None, *, late: bool) -> dict[str, A
         "visit": here, "leaf": leaf, "card": leaf.descriptor if leaf else None, "late": late,
         "row_template": _row_template(leaf), "columns": Columns(leaf) if leaf else None, "reference": request_id(),
         "list_view": None, "banner": None, "problem_view": None, "query": "", "focus": "", "left": (), "tag": "",
+        "beside": searched_beside(here.principal, leaf) if leaf else (), "titles_only": False,
     }  # fmt: skip
 
 
