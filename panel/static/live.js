@@ -72,7 +72,7 @@
     const headers = { ...JSON.parse(document.body.getAttribute("hx-headers:inherited") || "{}"), "HX-Request": "true", "X-Leafpanel-Poll": "1" };
     if (tag) headers["If-None-Match"] = `"${tag}"`;
     // In a frame the request waits for a new token when the present one expires.
-    const detail = { fetch: (url, request) => window.fetch(url, request) };
+    const detail = { headers, fetch: (url, request) => window.fetch(url, request) };
     document.dispatchEvent(new CustomEvent("leafpanel:poll", { detail }));
     asking = true;
     try {

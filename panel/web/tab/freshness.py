@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from panel.core.version import VERSION
+from panel.web.zone import today
 
 if TYPE_CHECKING:
     from panel.web.tab.view_models import ListView, RowView, Tab
@@ -19,7 +19,7 @@ EVERY_S = 30
 
 def row_tag(row: RowView) -> str:
     """Changes with everything that the row shows. Words such as "overdue" change with the day."""
-    return _tag(row.pointer, row.item, row.changeable, row.places, date.today())
+    return _tag(row.pointer, row.item, row.changeable, row.places, today())
 
 
 def list_tag(visit: Visit, shown: ListView, tabs: Sequence[Tab]) -> str:
