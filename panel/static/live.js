@@ -128,6 +128,7 @@
     const change = shape(body) === shape(fresh) ? mergeBody(body, fresh) : { came: [], went: [], whole: swap(body, fresh) };
     keepFocus(focused);
     known = { body: byId("lp-body"), tag: fresh.dataset.tag };
+    document.dispatchEvent(new CustomEvent("leafpanel:shown"));
     say(wasDegraded, change);
   }
 

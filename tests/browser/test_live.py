@@ -155,3 +155,29 @@ def test_a_hidden_tab_asks_nothing_and_asks_at_once_when_it_is_shown(tab: Page) 
 
     with tab.expect_response(lambda response: "x-leafpanel-poll" in response.request.headers):
         tab.evaluate(hide + "document.dispatchEvent(new Event('visibilitychange')); }", False)
+
+
+def test_rows_that_changed_since_the_last_look_are_marked(panel, tab: Page, complaints: list[str]) -> None:
+    expect(tab.locator(".lp-changed")).to_have_count(0)
+
+    change(panel, place_of(tab), "1512")
+    tab.reload()
+    expect(tab.locator(".lp-row .lp-changed")).to_have_count(1)
+    expect(tab.locator(".lp-row", has=tab.locator(".lp-changed"))).to_contain_text("#1512")
+    expect(tab.locator(".lp-summary")).to_contain_text("Changed since you last looked: 1.")
+    tab.screenshot(path="/tmp/u-fresh/changed.png")
+
+    change(panel, place_of(tab), "1528")
+    assert refreshed(tab) == 200
+    expect(tab.locator(".lp-row .lp-changed")).to_have_count(2)
+
+    tab.reload()
+    expect(tab.locator(".lp-row")).to_have_count(2)
+    expect(tab.locator(".lp-changed")).to_have_count(0)
+    assert complaints == []
+
+
+def change(panel, place: str, number: str) -> None:
+    url, values = f"{panel.url}/api{place}/{number}", {"subject": f"Changed {number}"}
+    answer = requests.patch(url, json=values, headers=panel.token("write"), timeout=30)
+    assert answer.status_code == 200, answer.text

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from panel.core.clock import now
 from panel.core.version import VERSION
 from panel.web.zone import today
 
@@ -19,7 +21,12 @@ EVERY_S = 30
 
 def row_tag(row: RowView) -> str:
     """Changes with everything that the row shows. Words such as "overdue" change with the day."""
-    return _tag(row.pointer, row.item, row.changeable, row.places, today())
+    return _tag(row.pointer, row.item, row.changeable, row.places, today(), _hours_since(row.updated))
+
+
+def _hours_since(moment: datetime | None) -> int | None:
+    """Full hours: a row that says how old its item is does not change every minute."""
+    return int((now() - moment).total_seconds() // 3600) if moment is not None else None
 
 
 def list_tag(visit: Visit, shown: ListView, tabs: Sequence[Tab]) -> str:
