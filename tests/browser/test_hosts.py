@@ -421,7 +421,7 @@ def test_the_whole_job_is_done_in_a_frame_without_scripts(host: HostApp, plain_p
 
     frame.get_by_role("button", name=re.compile("Articles")).click()
     frame.get_by_role("combobox").fill("welstand")
-    frame.get_by_role("button", name="Search").click()
+    frame.get_by_role("button", name="Search", exact=True).click()
     frame.get_by_role("checkbox").first.check()
     frame.get_by_role("button", name="Link selected").click()
     expect(frame.locator(".lp-title")).to_have_count(1)
