@@ -21,8 +21,8 @@
     const body = document.getElementById("lp-body");
     if (!body || !body.dataset.poll || body.hasAttribute("data-degraded")) return;
     const last = lastLook(new URL(body.dataset.poll, window.location.href).pathname);
-    const changed = [...body.querySelectorAll(".lp-row[data-updated]")].filter((row) => Date.parse(row.dataset.updated) > last && !own.has(row.id));
-    changed.filter((row) => !row.querySelector(".lp-changed")).forEach((row) => row.querySelector(".lp-cell").append(words("p", texts.textChanged)));
+    const changed = [...body.querySelectorAll(".lp-row[data-updated]:has(.lp-meta)")].filter((row) => Date.parse(row.dataset.updated) > last && !own.has(row.id));
+    changed.filter((row) => !row.querySelector(".lp-changed")).forEach((row) => row.querySelector(".lp-meta").append(words(texts.textChanged)));
     count(body.querySelector(".lp-summary"), changed.length);
   }
 
@@ -31,11 +31,11 @@
     const place = summary && summary.querySelector(".lp-changed");
     if (!summary || (place ? place.textContent === text : !number)) return;
     if (place) place.remove();
-    if (number) summary.append(" ", words("span", text));
+    if (number) summary.append(words(text));
   }
 
-  function words(name, text) {
-    const element = document.createElement(name);
+  function words(text) {
+    const element = document.createElement("span");
     element.className = "lp-changed";
     element.textContent = text;
     return element;

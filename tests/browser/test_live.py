@@ -165,7 +165,6 @@ def test_rows_that_changed_since_the_last_look_are_marked(panel, tab: Page, comp
     expect(tab.locator(".lp-row .lp-changed")).to_have_count(1)
     expect(tab.locator(".lp-row", has=tab.locator(".lp-changed"))).to_contain_text("#1512")
     expect(tab.locator(".lp-summary")).to_contain_text("Changed since you last looked: 1.")
-    tab.screenshot(path="/tmp/u-fresh/changed.png")
 
     change(panel, place_of(tab), "1528")
     assert refreshed(tab) == 200
