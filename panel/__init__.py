@@ -32,6 +32,7 @@ from panel.services import Panel
 from panel.sources.checks import SourceChecks
 from panel.sources.connection_test import ConnectionTests
 from panel.sources.connector_switch import Switches
+from panel.sources.discovery import Discovery
 from panel.sources.instances import Instances
 from panel.sources.oauth import Oauth
 from panel.sources.resolver import SourceResolver
@@ -93,6 +94,7 @@ def build_services(app: Flask, config: Config, registry: Registry) -> Panel:
     limit_store = FallbackLimitStore(SqlLimitStore(lambda: _limit_store_engine(app, config)))
     connector = Connector(
         allowed=partial(note.allowed_hosts, config.allowed_private_hosts, config.sandbox_note),
+        sandbox=partial(note.read, config.sandbox_note),
         deadline_s=config.deadline_s,
         limiter=Limiter(limit_store, most_conversations=SERVER_THREADS // 2, note=call_log.outcomes.note),
         cache_ttl_s=config.cache_ttl_s,
@@ -118,6 +120,7 @@ def build_services(app: Flask, config: Config, registry: Registry) -> Panel:
         standings=Standings(sources, checks, call_log.outcomes, switches),
         instances=instances,
         connection_tests=ConnectionTests(registry, sources, connector, checks, instances),
+        discovery=Discovery(registry, resolver, connector, limit_store),
         links=Links(registry, resolver, connector, checks, instances),
         finder=Finder(registry, resolver, sources, connector),
         dry_run=DryRun(registry, resolver, connector, instances),

@@ -19,6 +19,7 @@ from panel.logs.calls import CallLog
 from panel.sources.checks import SourceChecks
 from panel.sources.connection_test import ConnectionTests
 from panel.sources.connector_switch import Switches
+from panel.sources.discovery import Discovery
 from panel.sources.instances import Instances
 from panel.sources.oauth import Oauth
 from panel.sources.resolver import SourceResolver
@@ -39,6 +40,7 @@ class Panel:
     standings: Standings
     instances: Instances
     connection_tests: ConnectionTests
+    discovery: Discovery
     links: Links
     finder: Finder
     dry_run: DryRun

@@ -85,6 +85,14 @@ class Integration(ABC):
         Raises InvalidInput("location", …) when the address has no recognisable root.
         """
 
+    def likely_roots(self, location: str) -> Sequence[str]:
+        """Where the instance may be when an administrator has typed an address only. Raises like ``instance_root``."""
+        return (self.instance_root(location),)
+
+    def options_in(self, location: str) -> Mapping[str, str]:
+        """The options of a source that can be read off a pasted address."""
+        return {}
+
     @abstractmethod
     def api_address(self, source: SourceConfig) -> str:
         """The API address that calls go to. The source form shows it as "Resolved"."""

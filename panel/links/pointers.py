@@ -93,13 +93,6 @@ def counts(obj: ObjectRef) -> dict[str, int]:
     return {str(integration): count for integration, count in db.session.execute(query)}
 
 
-def linked_objects(limit: int) -> list[tuple[ObjectRef, int]]:
-    """Objects that have pointers, most pointers first."""
-    columns = (Link.register, Link.schema, Link.object_id)
-    query = select(*columns, func.count()).group_by(*columns).order_by(func.count().desc(), *columns).limit(limit)
-    return [(ObjectRef(r, s, o), n) for r, s, o, n in db.session.execute(query)]
-
-
 def add(
     leaf: Integration, obj: ObjectRef, reference: str, *, by: Actor, action: AuditAction | None = None,
     origin: int | None = None,

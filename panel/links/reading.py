@@ -169,10 +169,6 @@ class Reading:
         """The number of pointers of this object by integration: the numbers in the tab strip."""
         return pointers.counts(obj)
 
-    def objects(self, *, limit: int = 200) -> list[tuple[ObjectRef, int]]:
-        """Objects that have links, most links first."""
-        return pointers.linked_objects(limit)
-
     def health(self, visitor: Visitor, integration: str) -> Health:
         """Check the upstream now. A failure of the upstream or its source is in the answer and is not raised."""
         visitor.principal.require(Action.VIEW, None, integration)

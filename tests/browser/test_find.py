@@ -256,3 +256,23 @@ def test_the_first_search_says_that_it_searches(tab: Open) -> None:
         with suppress(Error):
             route.continue_()
     expect(page.locator("[role=option]").first).to_be_visible()
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1140, "light"), (320, "light"), (1140, "dark")])
+@pytest.mark.parametrize("typed", ["welstand", "1528, 1512", "zeppelin", "https://kennis.regio.example/bin/view/A/B"])
+def test_the_open_list_is_accessible_and_fits(tab: Open, width: int, scheme: str, typed: str) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
+    page = tab(WIKI)
+    page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+    page.set_viewport_size({"width": width, "height": 900})
+    box(page).fill(typed)
+    expect(page.locator("#lp-status:not(:empty), .lp-problem").first).to_be_attached()
+    if page.locator("[role=option]").count():
+        box(page).press("ArrowDown")
+        box(page).press(" ")
+
+    found = Axe().run(page)
+
+    assert found.violations_count == 0, found.generate_report()
+    assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0

@@ -406,10 +406,14 @@ def test_the_whole_job_is_done_in_a_frame_without_scripts(host: HostApp, plain_p
     plain_page.goto(host.near_url)
     frame = shown(plain_page)
 
+    # Each step waits for its page: without scripts a click leads to another document.
+    empty = frame.get_by_text("No work packages linked yet")
     frame.get_by_role("button", name=re.compile("Projects")).click()
+    expect(empty).to_be_visible()
     frame.get_by_role("button", name=re.compile("Create")).click()
+    expect(empty).to_be_hidden()
     frame.get_by_role("button", name="Cancel").click()
-    expect(frame.get_by_text("No work packages linked yet")).to_be_visible()
+    expect(empty).to_be_visible()
     frame.get_by_role("button", name=re.compile("Create")).click()
     frame.get_by_label("Project", exact=True).select_option(label="Vergunningen 2026")
     frame.get_by_label("Subject").fill("Made without scripts")
@@ -418,8 +422,10 @@ def test_the_whole_job_is_done_in_a_frame_without_scripts(host: HostApp, plain_p
     frame.locator(".lp-pill-button").click()
     expect(frame.get_by_label("Status")).to_be_visible()
     frame.get_by_role("button", name="Cancel").click()
+    expect(frame.get_by_label("Status")).to_be_hidden()
 
     frame.get_by_role("button", name=re.compile("Articles")).click()
+    expect(frame.get_by_text("No pages linked yet")).to_be_visible()
     frame.get_by_role("combobox").fill("welstand")
     frame.get_by_role("button", name="Search", exact=True).click()
     frame.get_by_role("checkbox").first.check()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from embedders import token_of
 from flask import Flask
 from flask.testing import FlaskClient
-from support import ALICE, CASE, Upstreams, signed_in_client
+from support import ALICE, CASE, Upstreams, signed_in_client, xwiki_values
 from web.tab_reader import HTMX, Seen, follow, fragment, get, leaf, send
 
 
@@ -144,3 +146,32 @@ def test_a_long_list_with_an_unknown_item_says_which(editor: FlaskClient) -> Non
 
     assert [node.attributes["data-reference"] for node in part.all("[role=option]")] == ["101"]
     assert part.texts(".lp-found-note") == ["Nothing found for 999."]
+
+
+def test_a_host_that_only_another_source_has_is_not_called_unknown(
+    editor: FlaskClient, connected: Flask, upstreams: Upstreams
+) -> None:
+    with connected.app_context():
+        values = {**xwiki_values(upstreams), "slug": "kennis", "name": "Kenniswiki", "options": {}}
+        values["location"] = "https://kennis.regio.example"
+        connected.extensions["leafpanel"].sources.create(values, by=ALICE)
+
+    page = fragment(editor, leaf("xwiki", "/search?q=https://kennis.regio.example/bin/view/A/B"))
+
+    assert "This is an address of kennis.regio.example. The panel has a source for it" in page.text
+    assert "There is no source" not in page.text
+
+
+def test_the_host_page_is_told_the_integration_of_each_linked_item(connected: Flask) -> None:
+    with connected.app_context():
+        made = connected.extensions["leafpanel"].embed_apps.create("Cases", ["https://cases.example.org"], by=ALICE)
+    token, client = token_of(made, CASE), connected.test_client()
+    chosen = {"reference": "Sandbox.TestPage1", "elsewhere": "openproject 101", "token": token}
+
+    page = Seen(client.post("/embed/demo/case/1/integrations/xwiki/links", data=chosen))
+
+    told = json.loads(page.find("#lp-banner").attributes["data-items"] or "")
+    assert [(one["integration"], one["reference"]) for one in told] == [
+        ("xwiki", "xwiki:Sandbox.TestPage1"),
+        ("openproject", "101"),
+    ]

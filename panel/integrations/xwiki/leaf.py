@@ -44,6 +44,15 @@ class XWiki(Integration):
     def instance_root(self, location: str) -> str:
         return reference.instance_root(location)
 
+    def likely_roots(self, location: str) -> Sequence[str]:
+        """Most servers have xWiki at ``/xwiki``."""
+        root = reference.instance_root(location)
+        return (root,) if urlsplit(root).path else (root, f"{root}/xwiki")
+
+    def options_in(self, location: str) -> Mapping[str, str]:
+        wiki = reference.wiki_in(location)
+        return {} if wiki in ("", MAIN_WIKI) else {"wiki": wiki}
+
     def api_address(self, source: SourceConfig) -> str:
         return f"{source.root}/rest/wikis/{quote(wiki_of(source), safe='')}"
 

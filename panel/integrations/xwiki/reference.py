@@ -233,6 +233,15 @@ def instance_root(location: str) -> str:
     return origin_of(parts.geturl()) + "".join(f"/{segment}" for segment in path)
 
 
+def wiki_in(location: str) -> str:
+    """The id of the wiki that an address of a page or of the API names; "" for one that names none."""
+    segments = segments_of(web_address(location.strip(), "location").path)
+    below = segments[_where_instance_ends(segments) :]
+    if below[:2] == ["rest", "wikis"]:
+        below = below[1:]
+    return unquote(below[1]) if len(below) > 1 and below[0] in ("wiki", "wikis") else ""
+
+
 def _where_instance_ends(segments: Sequence[str]) -> int:
     """Number of segments before ``bin``, ``rest`` or ``wiki/<id>/<action>``. A context path may be ``wiki``."""
     for at, segment in enumerate(segments):

@@ -1,4 +1,4 @@
-"""Views of the tab: list, search, link, unlink, and the new place of an item that moved."""
+"""Views of the tab: list, link, unlink, and the new place of an item that moved."""
 
 from __future__ import annotations
 
