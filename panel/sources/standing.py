@@ -39,6 +39,8 @@ class Standing:
     """The upstream's name for our account, from the last check."""
     took_ms: int = 0
     """The duration of the last check, if that was the last call."""
+    traffic: Traffic | None = None
+    """The limits of the source, which were read for this."""
 
     @property
     def failed(self) -> bool:
@@ -82,7 +84,7 @@ class Standings:
         if not (on and source.enabled):
             met = Standing(auth=met.auth, at=met.at)
         user = check.upstream_user or "" if check is not None and met.reason is None else ""
-        return replace(met, answered_at=_latest_answer(outcomes, check), user=user)
+        return replace(met, answered_at=_latest_answer(outcomes, check), user=user, traffic=traffic)
 
 
 def _met(outcomes: LastOutcomes, check: SourceCheck | None, source: Source) -> Standing:

@@ -147,7 +147,7 @@ def _page(form: SourceForm, *, result: ConnectionTest | None = None) -> str:
         usage=panel().sources.usage(form.slug),
         figures=call_query.figures_of(form.slug) if stored is not None else None,
         chart=chart(form.slug) if stored is not None else None,
-        flow=flows(panel(), [stored])[0] if stored is not None else None,
+        flow=flows(panel(), [stored], {stored.id: standing})[0] if stored is not None else None,
         check=check,
         auth=auth_badge(stored, standing, consent),
         health=health_badge(stored, standing, connector_on=panel().switches.connector_on()),

@@ -5,7 +5,7 @@ Reads what the last calls met and calls no upstream.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -80,16 +80,18 @@ HEALTH_BADGES = {
 }
 
 
-def integration_statuses(panel: Panel) -> list[IntegrationStatus]:
+def integration_statuses(panel: Panel, standings: Mapping[str, Standing]) -> list[IntegrationStatus]:
     """Every integration, those that need action first."""
-    rows = [integration_status(panel, leaf) for leaf in panel.registry.all()]
+    rows = [integration_status(panel, leaf, standings) for leaf in panel.registry.all()]
     return sorted(rows, key=lambda row: row.rank)
 
 
-def integration_status(panel: Panel, leaf: Integration) -> IntegrationStatus:
+def integration_status(panel: Panel, leaf: Integration, standings: Mapping[str, Standing]) -> IntegrationStatus:
+    """``standings`` are those of all sources, by their id."""
     source = panel.sources.find(leaf.id)
     usage = panel.sources.usage(leaf.id)
-    standing, check = panel.standings.of(source), panel.checks.current(source)
+    standing = standings[source.id] if source is not None else Standing()
+    check = panel.checks.current(source)
     consent = panel.sources.consent(source) if source is not None else None
     failure = _notice(leaf, source, standing, usage, consent)
     is_hidden = source is None or not source.enabled or failure is not None
