@@ -134,6 +134,8 @@ class Descriptor:
     sorts: Mapping[str, str] = field(default_factory=dict)
     """Orders of the rows with their labels, the first one by default: ``updated``, ``linked``, ``title``, ``due``, or
     the name of a fact."""
+    person: str = ""
+    """The fact that names whom an item is assigned to. A list can be filtered by it; a column has its label."""
     excerpts: bool = False
     """Whether rows show an excerpt, which the browser loads row by row."""
 

@@ -9,8 +9,9 @@ from typing import Any
 from sqlalchemy import Integer, bindparam, delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 
+from panel.accounts.principal import Limits
 from panel.connector import SourceConfig
-from panel.core.domain import Item, ObjectRef, Pointer, State
+from panel.core.domain import Item, LinkedObject, LinkedObjects, ObjectRef, Pointer, State
 from panel.core.errors import AlreadyLinked, NotFound
 from panel.core.messages import _
 from panel.integrations.contract import Integration
@@ -23,7 +24,7 @@ log = logging.getLogger(__name__)
 
 # Built once, because each list needs it and building it takes longer than running it.
 _PAGE = (
-    select(Link.reference, Link.linked_by, Link.linked_at, Link.origin, func.count().over())
+    select(Link.reference, Link.linked_by, Link.linked_at, Link.origin, Link.note, func.count().over())
     .where(
         Link.register == bindparam("register"),
         Link.schema == bindparam("schema"),
@@ -38,7 +39,9 @@ _PAGE = (
 
 def as_pointer(leaf: Integration, source: SourceConfig | None, link: Link) -> Pointer:
     """The pointer of a row. Without a source it has no browser address."""
-    return Pointer(link.reference, _url(leaf, source, link.reference), link.linked_by, link.linked_at, link.origin)
+    return Pointer(
+        link.reference, _url(leaf, source, link.reference), link.linked_by, link.linked_at, link.origin, link.note
+    )
 
 
 def _url(leaf: Integration, source: SourceConfig | None, reference: str) -> str:
@@ -55,7 +58,7 @@ def read_page(
     if not rows and page > 1:
         # A page past the last one has no row that could carry the count.
         return [], _count(leaf, obj)
-    shown = [Pointer(ref, _url(leaf, source, ref), by, at, origin) for ref, by, at, origin, _ in rows]
+    shown = [Pointer(ref, _url(leaf, source, ref), by, at, origin, note) for ref, by, at, origin, note, _ in rows]
     return shown, rows[0][-1] if rows else 0
 
 
@@ -93,9 +96,31 @@ def counts(obj: ObjectRef) -> dict[str, int]:
     return {str(integration): count for integration, count in db.session.execute(query)}
 
 
+def objects_of(
+    leaf: Integration, source: SourceConfig | None, reference: str, limits: Limits | None, limit: int
+) -> LinkedObjects:
+    """The objects within ``limits`` that point to an item, the newest pointer first, at most ``limit`` of them."""
+    columns = (Link, func.count().over())
+    query = select(*columns).where(Link.integration == leaf.id, Link.reference == reference, *_within(limits))
+    rows = db.session.execute(query.order_by(Link.linked_at.desc(), Link.id.desc()).limit(limit)).all()
+    found = (
+        LinkedObject(ObjectRef(link.register, link.schema, link.object_id), as_pointer(leaf, source, link))
+        for link, _ in rows
+    )
+    return LinkedObjects(tuple(found), rows[0][-1] if rows else 0)
+
+
+def _within(limits: Limits | None) -> tuple[Any, ...]:
+    """The conditions for the rows that a principal with these limits may see."""
+    if limits is None:
+        return ()
+    registers = () if limits.registers is None else (Link.register.in_(limits.registers),)
+    return registers if limits.object is None else (*registers, *_of(limits.object))
+
+
 def add(
     leaf: Integration, obj: ObjectRef, reference: str, *, by: Actor, action: AuditAction | None = None,
-    origin: int | None = None,
+    origin: int | None = None, note: str = "", detail: str = "",
 ) -> Link | None:  # fmt: skip
     """Store a pointer and commit; None when it exists. The database decides, so that two clicks make one pointer.
 
@@ -103,7 +128,7 @@ def add(
     """
     link = Link(
         register=obj.register, schema=obj.schema, object_id=obj.object_id, integration=leaf.id, reference=reference,
-        linked_by=by.name, origin=origin,
+        linked_by=by.name, origin=origin, note=note,
     )  # fmt: skip
     nested = db.session.begin_nested()
     db.session.add(link)
@@ -114,7 +139,7 @@ def add(
         link = None  # type: ignore[assignment]
     else:
         if action is not None:
-            audit.record(action, by, subject=reference, obj=obj, integration=leaf.id)
+            audit.record(action, by, subject=reference, obj=obj, integration=leaf.id, detail=detail)
         # The audit line is part of it: on SQLite, releasing the first savepoint of a transaction commits.
         nested.commit()
     db.session.commit()
@@ -127,28 +152,53 @@ def remove(link: Link) -> bool:
 
 
 def point_to(leaf: Integration, obj: ObjectRef, old: str, item: Item, *, by: Actor) -> Link:
-    """Point the row of ``old`` to another item and commit; who linked it and when stay.
+    """Point the row of an item that moved to its new place and commit. Raises as ``repoint``."""
+    link = find(leaf, obj, old)
+    origin = item.origin if item.origin is not None else link.origin
+    return repoint(leaf, obj, old, item.reference, origin, by=by, action=AuditAction.FOLLOW)
+
+
+def repoint(
+    leaf: Integration, obj: ObjectRef, old: str, new: str, origin: int | None, *, by: Actor,
+    action: AuditAction = AuditAction.REPOINT,
+) -> Link:  # fmt: skip
+    """Point the row of ``old`` to another item and commit; who linked it, when and the note stay.
 
     Raises NotFound when there is no such row (any more), AlreadyLinked when the object has one for the item already.
     """
     link = find(leaf, obj, old)
     same = update(Link).where(Link.id == link.id, Link.reference == old)
-    values = {"reference": item.reference, "origin": item.origin if item.origin is not None else link.origin}
     nested = db.session.begin_nested()
     try:
-        changed = db.session.execute(same.values(values)).rowcount  # type: ignore[attr-defined]
+        changed = db.session.execute(same.values(reference=new, origin=origin)).rowcount  # type: ignore[attr-defined]
     except IntegrityError:
         nested.rollback()
-        raise linked_at_new_place(leaf) from None
+        raise _already_linked(leaf, action) from None
     if changed:
-        now = f"now {item.reference}"
-        audit.record(AuditAction.FOLLOW, by, subject=old, obj=obj, integration=leaf.id, detail=now)
+        audit.record(action, by, subject=old, obj=obj, integration=leaf.id, detail=f"now {new}")
     # The audit line is part of it, as in ``add``.
     nested.commit()
     db.session.commit()
     if not changed:
         raise not_linked(leaf)
     return link
+
+
+def _already_linked(leaf: Integration, action: AuditAction) -> AlreadyLinked:
+    if action is AuditAction.FOLLOW:
+        return linked_at_new_place(leaf)
+    return AlreadyLinked(_("This {noun} is already linked.", noun=leaf.descriptor.noun))
+
+
+def write_note(leaf: Integration, obj: ObjectRef, reference: str, note: str, *, by: Actor) -> None:
+    """Store the note of a row and commit. The same note again is no change. Raises NotFound."""
+    link = find(leaf, obj, reference)
+    if link.note == note:
+        return
+    link.note = note
+    detail = "" if note else "removed"
+    audit.record(AuditAction.NOTE, by, subject=reference, obj=obj, integration=leaf.id, detail=detail)
+    db.session.commit()
 
 
 def note_origin(leaf: Integration, obj: ObjectRef, pointer: Pointer, item: Item) -> None:

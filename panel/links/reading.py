@@ -8,11 +8,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
 
 from panel.accounts.principal import Action
 from panel.connector import Connector, Upstream
-from panel.core.domain import Choices, Health, Item, Listing, ObjectRef, Pointer, Problem, Row
+from panel.core.domain import Choices, Health, Item, LinkedObjects, Listing, ObjectRef, Pointer, Problem, Row
 from panel.core.errors import (
     InvalidInput,
     NotFound,
@@ -23,7 +22,8 @@ from panel.core.text import trimmed
 from panel.integrations.contract import AskedField, Integration
 from panel.integrations.registry import Registry
 from panel.links import pointers
-from panel.links.locate import located
+from panel.links.arrangement import matches, words_of
+from panel.links.locate import located, read_items
 from panel.links.pasted import resolve_pasted
 from panel.links.upstream import open_upstream
 from panel.links.visitor import Visitor
@@ -43,6 +43,8 @@ FINGERPRINT_S = 60
 """Health polls read the fingerprint of an instance at most once in this time."""
 MAX_SEARCHED = 1000
 """How many pointers of one object a ``_search`` looks through."""
+MOST_OBJECTS = 200
+"""How many objects of one item an answer names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +119,8 @@ class Reading:
         except ProviderUnavailable as exc:
             rows = tuple(Row(pointer, None) for pointer in shown[:limit])
             return Listing(rows, len(shown), 1, limit, exc.problem)
-        words = search.casefold().split()
-        hits = [Row(p, items[p.reference]) for p in shown if _matches(items[p.reference], words)]
+        words = words_of(search)
+        hits = [row for p in shown if matches(row := Row(p, items[p.reference]), words)]
         start = (page - 1) * limit
         return Listing(tuple(hits[start : start + limit]), len(hits), page, limit, None, until)
 
@@ -132,9 +134,7 @@ class Reading:
         ) as upstream:
             if not shown:
                 leaf.check_list(upstream)
-                return {}, upstream.holds_until
-            items = leaf.fetch_many(upstream, [pointer.reference for pointer in shown])
-            return located(leaf, upstream, items, shown), upstream.holds_until
+            return read_items(leaf, upstream, shown), upstream.holds_until
 
     def item(self, visitor: Visitor, integration: str, obj: ObjectRef, reference: str) -> Row:
         """One linked item with its excerpt. Raises NotFound when this object does not point there."""
@@ -150,6 +150,12 @@ class Reading:
             item = located(leaf, upstream, {reference: item}, [pointer])[reference]
         pointers.note_origin(leaf, obj, pointer, item)
         return Row(pointer, item)
+
+    def pointer(self, visitor: Visitor, integration: str, obj: ObjectRef, reference: str) -> Pointer:
+        """One stored pointer. No request goes upstream. Raises NotFound when this object does not point there."""
+        visitor.principal.require(Action.VIEW, obj, integration)
+        leaf = self._registry.get(integration)
+        return pointers.as_pointer(leaf, self._resolver.shown_config(leaf), pointers.find(leaf, obj, reference))
 
     def available(
         self, visitor: Visitor, integration: str, text: str, *, limit: int = 25, obj: ObjectRef | None = None
@@ -168,6 +174,19 @@ class Reading:
     def counts(self, obj: ObjectRef) -> dict[str, int]:
         """The number of pointers of this object by integration: the numbers in the tab strip."""
         return pointers.counts(obj)
+
+    def objects_of(
+        self, visitor: Visitor, integration: str, reference: str, *, limit: int = MOST_OBJECTS
+    ) -> LinkedObjects:
+        """The objects that point to an item, as far as the visitor may see them. No request goes upstream.
+
+        An embed token sees its own object only. Raises NotFound for an integration outside the visitor's limits.
+        """
+        principal = visitor.principal
+        principal.require(Action.VIEW, None, integration)
+        leaf = self._registry.get(integration)
+        source = self._resolver.shown_config(leaf)
+        return pointers.objects_of(leaf, source, reference, principal.limits, min(limit, MOST_OBJECTS))
 
     def health(self, visitor: Visitor, integration: str) -> Health:
         """Check the upstream now. A failure of the upstream or its source is in the answer and is not raised."""
@@ -260,9 +279,3 @@ def _candidates(leaf: Integration, upstream: Upstream, text: str, limit: int) ->
             if "://" in words:
                 return []
     return leaf.search(upstream, words, limit=limit)
-
-
-def _matches(item: Item, words: Sequence[str]) -> bool:
-    facts = " ".join(str(value) for value in (*item.facts.values(), item.due) if isinstance(value, str | date))
-    text = f"{item.title} {item.reference} {facts}".casefold()
-    return all(word in text for word in words)

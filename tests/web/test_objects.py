@@ -101,16 +101,39 @@ def tabs(page: Seen) -> list[str]:
     return [text for text in page.texts(".lp-tab-link") if text.startswith(("Articles", "Projects"))]
 
 
-def test_opens_with_the_first_leaf_and_tells_how_much_each_holds(editor: FlaskClient, linked: Link) -> None:
+def test_opens_with_the_leaf_that_has_links_and_tells_how_much_each_holds(editor: FlaskClient, linked: Link) -> None:
+    empty = get(editor, TAB)
     linked("openproject", "101", "102")
-
     page = get(editor, TAB)
 
     assert tabs(page) == ["Articles 0", "Projects 2"]
-    assert page.texts("[aria-current=page]") == ["Articles 0"]
-    assert page.texts("main")[0].endswith(
+    assert page.texts("[aria-current=page]") == ["Projects 2"]
+    assert empty.texts("[aria-current=page]") == ["Articles 0"]
+    assert empty.texts("main")[0].endswith(
         "No pages linked yet Search or paste above to link one, or create one in xWiki."
     )
+
+
+def test_opens_with_a_healthy_leaf_with_links_before_another(
+    editor: FlaskClient, linked: Link, connected: Flask, upstreams: Upstreams, visitor: Visitor
+) -> None:
+    linked("xwiki", "Sandbox.TestPage1")
+    linked("openproject", "101")
+    upstreams.xwiki.fault = "unauthorized"
+    with connected.app_context():
+        connected.extensions["leafpanel"].links.health(visitor, "xwiki")
+
+    assert get(editor, TAB).texts("[aria-current=page]") == ["Projects 1"]
+
+
+def test_a_leaf_without_source_and_links_troubles_administrators_only(app: Flask, upstreams: Upstreams) -> None:
+    with app.app_context():
+        app.extensions["leafpanel"].sources.create(openproject_values(upstreams), by=ALICE)
+    viewer, admin = signed_in_client(app, "Noor V.", "viewer"), signed_in_client(app, "alice", "admin")
+
+    assert tabs(get(viewer, TAB)) == ["Projects 0"]
+    assert tabs(get(admin, TAB)) == ["Articles needs attention", "Projects 0"]
+    assert tabs(get(viewer, leaf("xwiki"))) == ["Articles", "Projects 0"]
 
 
 def test_opens_with_the_leaf_that_has_a_source(app: Flask, upstreams: Upstreams, services: Panel) -> None:
@@ -120,7 +143,7 @@ def test_opens_with_the_leaf_that_has_a_source(app: Flask, upstreams: Upstreams,
 
     assert page.status == 200
     assert page.texts("[aria-current=page]") == ["Projects 0"]
-    assert tabs(page) == ["Articles needs attention", "Projects 0"]
+    assert tabs(page) == ["Projects 0"]
 
 
 def test_a_leaf_whose_last_check_failed_asks_for_attention_and_nobody_is_asked(
@@ -273,7 +296,8 @@ def test_long_lists_have_pages(editor: FlaskClient, linked: Link, upstreams: Ups
     second = get(editor, first.hrefs(".lp-pages a")[0])
 
     assert (len(first.all(".lp-row")), len(second.all(".lp-row"))) == (50, 2)
-    assert first.texts(".lp-summary")[0].startswith("52 work packages , 50 shown")
+    assert first.texts(".lp-summary") == second.texts(".lp-summary") == ["52 work packages : 52 open"]
+    assert (first.texts("#lp-range"), second.texts("#lp-range")) == (["1–50 of 52"], ["51–52 of 52"])
     assert second.texts(".lp-pages a") == ["Previous"]
 
 

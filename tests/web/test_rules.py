@@ -166,6 +166,7 @@ REACHES = {
     "GET objects.listing": "vea",
     "POST objects.listing": "vea",
     "GET objects.excerpt": "vea",
+    "GET objects.about": "vea",
     "GET objects.search": "ea",
     "POST objects.search": "ea",
     "POST objects.link": "ea",
@@ -177,6 +178,9 @@ REACHES = {
     "POST objects.edit": "ea",
     "POST objects.update": "ea",
     "POST objects.follow": "ea",
+    "POST objects.repoint": "ea",
+    "POST objects.undo_change": "ea",
+    "POST objects.note": "ea",
     "POST objects.unlink": "ea",
     #
     "GET embed.page": "mlp",
@@ -184,6 +188,7 @@ REACHES = {
     "GET embed.listing": "ml",
     "POST embed.listing": "ml",
     "GET embed.excerpt": "ml",
+    "GET embed.about": "ml",
     "GET embed.search": "mc",
     "POST embed.search": "mc",
     "POST embed.link": "m",
@@ -195,6 +200,9 @@ REACHES = {
     "POST embed.edit": "m",
     "POST embed.update": "m",
     "POST embed.follow": "m",
+    "POST embed.repoint": "m",
+    "POST embed.undo_change": "m",
+    "POST embed.note": "m",
     "POST embed.unlink": "m",
 }
 """Who reaches a route. Where it names an object, that is the own object of the embed tokens and of ``g``."""
@@ -218,6 +226,7 @@ REACHES_FOREIGN = {
     "GET objects.listing": "vea",
     "POST objects.listing": "vea",
     "GET objects.excerpt": "vea",
+    "GET objects.about": "vea",
     "GET objects.search": "ea",
     "POST objects.search": "ea",
     "POST objects.link": "ea",
@@ -229,6 +238,9 @@ REACHES_FOREIGN = {
     "POST objects.edit": "ea",
     "POST objects.update": "ea",
     "POST objects.follow": "ea",
+    "POST objects.repoint": "ea",
+    "POST objects.undo_change": "ea",
+    "POST objects.note": "ea",
     "POST objects.unlink": "ea",
     #
     "GET embed.page": "",
@@ -236,6 +248,7 @@ REACHES_FOREIGN = {
     "GET embed.listing": "",
     "POST embed.listing": "",
     "GET embed.excerpt": "",
+    "GET embed.about": "",
     "GET embed.search": "",
     "POST embed.search": "",
     "POST embed.link": "",
@@ -247,6 +260,9 @@ REACHES_FOREIGN = {
     "POST embed.edit": "",
     "POST embed.update": "",
     "POST embed.follow": "",
+    "POST embed.repoint": "",
+    "POST embed.undo_change": "",
+    "POST embed.note": "",
     "POST embed.unlink": "",
 }
 """Who reaches the routes that name an object for an object of another application."""

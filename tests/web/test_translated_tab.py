@@ -42,13 +42,14 @@ VALUES = (
 PATTERNS = (
     *map(re.escape, VALUES),
     *(rf"\b{re.escape(part)}\b" for title in TITLES for part in (title, *title.rpartition(" ")[::2]) if part),
-    r"xwiki:[\w.]+", r"Sandbox\.\w+", r"LP-\w+-\w+",
+    r"demo / case / 1", r"xwiki:[\w.]+", r"Sandbox\.\w+", r"LP-\w+-\w+",
 )  # fmt: skip
 """What may stand outside of translated texts. The last word of a title is an element of its own."""
 
 FORMATTED = (
     r"\d{1,2} (Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)",
     rf"\b{datetime.now().astimezone().tzname()}\b",
+    r"demo / case / \w+",
     r"just now|\d+ (minutes?|hours?|days?) ago|Due|\d+ days? overdue",
 )
 """Dates, the zone of the server, and durations."""

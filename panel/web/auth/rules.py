@@ -83,6 +83,10 @@ TAB: Mapping[str, Right] = {
     "POST edit": Action.UPDATE,
     "POST update": Action.UPDATE,
     "POST follow": Action.LINK,
+    "POST repoint": Action.LINK,
+    "POST undo_change": Action.LINK,
+    "GET about": Action.VIEW,
+    "POST note": Action.LINK,
     "POST unlink": Action.UNLINK,
 }
 """The views of the tab. Each has two routes: ``objects`` for signed-in people, ``embed`` for embedding applications."""

@@ -126,9 +126,10 @@ def _created(here: Visit, leaf: Integration, row: Row) -> Any:
     reference, remarks = row.pointer.reference, row.item.remarks if row.item is not None else ()
     # A redirect would lose the remarks, so the list is the answer then.
     if redirects(here) and not remarks:
-        return redirect(f"{here.url('listing', integration=leaf.id, linked=reference)}#row-{row_key(reference)}", 303)
+        there = here.url("listing", integration=leaf.id, linked=reference, page=None)
+        return redirect(f"{there}#row-{row_key(reference)}", 303)
     shown = row_view(here, leaf, row)
-    headers = {"HX-Push-Url": here.url("listing", integration=leaf.id)} if here.keeps_history else {}
+    headers = {"HX-Push-Url": here.url("listing", integration=leaf.id, page=None)} if here.keeps_history else {}
     banner = Banner(_("Created and linked {title}"), shown.title, remarks=remarks, linked=((leaf.id, shown),))
     return show_list(
         here, leaf, fresh=(reference,), banner=banner, focus=f"title-{row_key(reference)}", headers=headers

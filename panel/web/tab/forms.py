@@ -339,6 +339,13 @@ class EditForm:
     form_errors: FormErrors | None = None
     conflicts: list[EditConflict] = field(default_factory=list)
 
+    def offers(self, chosen: Mapping[str, str]) -> bool:
+        """Whether each chosen value of a field with a list of choices is still among them."""
+        lists = {
+            one.name: {choice.value for choice in one.choices} for one in self.inputs if one.field.kind == "select"
+        }
+        return all(not value or value in lists[name] for name, value in chosen.items() if name in lists)
+
     @property
     def focus(self) -> str:
         wrong = [one.name for one in self.inputs if one.error]

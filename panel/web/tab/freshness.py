@@ -12,7 +12,8 @@ from panel.core.version import VERSION
 from panel.web.zone import today
 
 if TYPE_CHECKING:
-    from panel.web.tab.view_models import ListView, RowView, Tab
+    from panel.web.tab.list_view import ListView
+    from panel.web.tab.view_models import RowView, Tab
     from panel.web.tab.visit import Visit
 
 EVERY_S = 30
@@ -35,7 +36,9 @@ def list_tag(visit: Visit, shown: ListView, tabs: Sequence[Tab]) -> str:
         return ""
     rights = sorted(visit.principal.can)
     rows = [(row.pointer.reference, row_tag(row)) for row in shown.rows]
-    return _tag(rows, shown.total, shown.other_instance, shown.previous_url, shown.next_url, tabs, rights)
+    return _tag(
+        rows, shown.total, shown.other_instance, shown.pages, shown.filters, shown.tally, shown.remark, tabs, rights
+    )
 
 
 def _tag(*shown: Any) -> str:

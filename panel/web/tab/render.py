@@ -17,7 +17,8 @@ from panel.web.context import request_id, searched_beside
 from panel.web.htmx import vary_on_fragment, wants_fragment
 from panel.web.tab.columns import Columns
 from panel.web.tab.freshness import EVERY_S, list_tag
-from panel.web.tab.view_models import ListView, Tab, list_view, strip
+from panel.web.tab.list_view import ListView, list_view
+from panel.web.tab.view_models import Tab, strip
 from panel.web.tab.visit import Visit
 
 LEAF_TEMPLATES = "leaves"
@@ -78,7 +79,7 @@ def show_list(
 
     304 for an open tab that shows this list already.
     """
-    shown = shown or list_view(here, leaf, fresh=fresh, sort=request.args.get("sort"))
+    shown = shown or list_view(here, leaf, fresh=fresh)
     problem = shown.listing.problem
     status = 503 if problem is not None and status == 200 else status
     tabs = strip(here, leaf.id, problem)
@@ -96,6 +97,7 @@ def _common(here: Visit, leaf: Integration | None, *, late: bool) -> dict[str, A
         "visit": here, "leaf": leaf, "card": leaf.descriptor if leaf else None, "late": late,
         "row_template": _row_template(leaf), "columns": Columns(leaf) if leaf else None, "reference": request_id(),
         "list_view": None, "banner": None, "problem_view": None, "query": "", "focus": "", "left": (), "tag": "",
+        "replacing": request.args.get("replace", "") if leaf else "",
         "beside": searched_beside(here.principal, leaf) if leaf else (), "titles_only": False,
     }  # fmt: skip
 
