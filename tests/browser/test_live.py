@@ -83,8 +83,8 @@ def test_an_unchanged_list_costs_a_304(tab: Page, complaints: list[str]) -> None
 
 def test_a_row_that_came_is_shown_and_said(panel, tab: Page, complaints: list[str]) -> None:
     tab.locator("#lp-q").fill("half a word")
-    box = tab.locator("#lp-q").bounding_box()
     searched(tab)
+    box = tab.locator("#lp-q").bounding_box()
     kept = tab.locator(".lp-row").last.element_handle()
     link(panel, place_of(tab), "1501")
 
