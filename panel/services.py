@@ -25,6 +25,7 @@ from panel.sources.instances import Instances
 from panel.sources.oauth import Oauth
 from panel.sources.resolver import SourceResolver
 from panel.sources.service import Sources
+from panel.sources.standing import Standings
 from panel.storage.revision import Kept, Revision
 
 
@@ -37,6 +38,7 @@ class Panel:
     resolver: SourceResolver
     sources: Sources
     checks: SourceChecks
+    standings: Standings
     instances: Instances
     connection_tests: ConnectionTests
     discovery: Discovery
