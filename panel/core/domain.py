@@ -93,6 +93,24 @@ class Pointer:
     linked_at: datetime
     origin: int | None = None
     """``Item.origin`` of the target, once an answer has shown it."""
+    note: str = ""
+    """One line in a person's own words on why it is linked."""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkedObject:
+    """An object that points to an item, with its pointer."""
+
+    object: ObjectRef
+    pointer: Pointer
+
+
+@dataclass(frozen=True, slots=True)
+class LinkedObjects:
+    """The objects that point to one item, the newest pointer first: the first of ``total``."""
+
+    items: tuple[LinkedObject, ...]
+    total: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,9 @@ from typing import Any
 from sqlalchemy import Integer, bindparam, delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 
+from panel.accounts.principal import Limits
 from panel.connector import SourceConfig
-from panel.core.domain import Item, ObjectRef, Pointer, State
+from panel.core.domain import Item, LinkedObject, LinkedObjects, ObjectRef, Pointer, State
 from panel.core.errors import AlreadyLinked, NotFound
 from panel.core.messages import _
 from panel.integrations.contract import Integration
@@ -23,7 +24,7 @@ log = logging.getLogger(__name__)
 
 # Built once, because each list needs it and building it takes longer than running it.
 _PAGE = (
-    select(Link.reference, Link.linked_by, Link.linked_at, Link.origin, func.count().over())
+    select(Link.reference, Link.linked_by, Link.linked_at, Link.origin, Link.note, func.count().over())
     .where(
         Link.register == bindparam("register"),
         Link.schema == bindparam("schema"),
@@ -38,7 +39,9 @@ _PAGE = (
 
 def as_pointer(leaf: Integration, source: SourceConfig | None, link: Link) -> Pointer:
     """The pointer of a row. Without a source it has no browser address."""
-    return Pointer(link.reference, _url(leaf, source, link.reference), link.linked_by, link.linked_at, link.origin)
+    return Pointer(
+        link.reference, _url(leaf, source, link.reference), link.linked_by, link.linked_at, link.origin, link.note
+    )
 
 
 def _url(leaf: Integration, source: SourceConfig | None, reference: str) -> str:
@@ -55,7 +58,7 @@ def read_page(
     if not rows and page > 1:
         # A page past the last one has no row that could carry the count.
         return [], _count(leaf, obj)
-    shown = [Pointer(ref, _url(leaf, source, ref), by, at, origin) for ref, by, at, origin, _ in rows]
+    shown = [Pointer(ref, _url(leaf, source, ref), by, at, origin, note) for ref, by, at, origin, note, _ in rows]
     return shown, rows[0][-1] if rows else 0
 
 
@@ -98,6 +101,28 @@ def linked_objects(limit: int) -> list[tuple[ObjectRef, int]]:
     columns = (Link.register, Link.schema, Link.object_id)
     query = select(*columns, func.count()).group_by(*columns).order_by(func.count().desc(), *columns).limit(limit)
     return [(ObjectRef(r, s, o), n) for r, s, o, n in db.session.execute(query)]
+
+
+def objects_of(
+    leaf: Integration, source: SourceConfig | None, reference: str, limits: Limits | None, limit: int
+) -> LinkedObjects:
+    """The objects within ``limits`` that point to an item, the newest pointer first, at most ``limit`` of them."""
+    columns = (Link, func.count().over())
+    query = select(*columns).where(Link.integration == leaf.id, Link.reference == reference, *_within(limits))
+    rows = db.session.execute(query.order_by(Link.linked_at.desc(), Link.id.desc()).limit(limit)).all()
+    found = (
+        LinkedObject(ObjectRef(link.register, link.schema, link.object_id), as_pointer(leaf, source, link))
+        for link, _ in rows
+    )
+    return LinkedObjects(tuple(found), rows[0][-1] if rows else 0)
+
+
+def _within(limits: Limits | None) -> tuple[Any, ...]:
+    """The conditions for the rows that a principal with these limits may see."""
+    if limits is None:
+        return ()
+    registers = () if limits.registers is None else (Link.register.in_(limits.registers),)
+    return registers if limits.object is None else (*registers, *_of(limits.object))
 
 
 def add(

@@ -13,7 +13,7 @@ from functools import partial
 
 from panel.accounts.principal import Action
 from panel.connector import Connector, Upstream
-from panel.core.domain import Choices, Health, Item, Listing, ObjectRef, Pointer, Problem, Row
+from panel.core.domain import Choices, Health, Item, LinkedObjects, Listing, ObjectRef, Pointer, Problem, Row
 from panel.core.errors import (
     InvalidInput,
     NotFound,
@@ -44,6 +44,8 @@ FINGERPRINT_S = 60
 """Health polls read the fingerprint of an instance at most once in this time."""
 MAX_SEARCHED = 1000
 """How many pointers of one object a ``_search`` looks through."""
+MOST_OBJECTS = 200
+"""How many objects of one item an answer names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +178,19 @@ class Reading:
     def objects(self, *, limit: int = 200) -> list[tuple[ObjectRef, int]]:
         """Objects that have links, most links first."""
         return pointers.linked_objects(limit)
+
+    def objects_of(
+        self, visitor: Visitor, integration: str, reference: str, *, limit: int = MOST_OBJECTS
+    ) -> LinkedObjects:
+        """The objects that point to an item, as far as the visitor may see them. No request goes upstream.
+
+        An embed token sees its own object only. Raises NotFound for an integration outside the visitor's limits.
+        """
+        principal = visitor.principal
+        principal.require(Action.VIEW, None, integration)
+        leaf = self._registry.get(integration)
+        source = self._resolver.shown_config(leaf)
+        return pointers.objects_of(leaf, source, reference, principal.limits, min(limit, MOST_OBJECTS))
 
     def health(self, visitor: Visitor, integration: str) -> Health:
         """Check the upstream now. A failure of the upstream or its source is in the answer and is not raised."""

@@ -106,7 +106,7 @@ class Instance(Model):
 
 
 class Link(Model):
-    """The stored pointer: an object, an upstream reference, who linked it and when.
+    """The stored pointer: an object, an upstream reference, who linked it and when, and a note in a person's own words.
 
     ``origin`` is the number by which a moved item is recognised (``Item.origin``), once it is known.
     """
@@ -114,7 +114,7 @@ class Link(Model):
     __tablename__ = "link"
     __table_args__ = (
         UniqueConstraint("register", "schema", "object_id", "integration", "reference", name="uq_link_pointer"),
-        Index("ix_link_integration", "integration"),
+        Index("ix_link_item", "integration", "reference"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -126,6 +126,7 @@ class Link(Model):
     linked_by: Mapped[str] = mapped_column(String(200))
     linked_at: Mapped[datetime] = mapped_column(Moment, default=now)
     origin: Mapped[int | None] = mapped_column(BigInteger)
+    note: Mapped[str] = mapped_column(String(200), default="", server_default="")
 
 
 class CreateIntent(Model):
