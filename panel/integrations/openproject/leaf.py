@@ -55,6 +55,14 @@ class OpenProject(Integration):
     def looks_like_reference(self, source: SourceConfig, text: str) -> bool:
         return address.looks_like_reference(text)
 
+    def references_named(self, source: SourceConfig, text: str) -> Sequence[str]:
+        """The number in an address or a typed reference. The number of a short name is known upstream only."""
+        try:
+            named = address.work_package_in(text, source.root)
+        except InvalidInput:
+            return ()
+        return (named,) if address.is_number(named) else ()
+
     def create_elsewhere_url(self, source: SourceConfig, values: Mapping[str, str]) -> str | None:
         return address.create_page_url(source.root, values.get("projectId", ""))
 
