@@ -7,7 +7,7 @@ BIN := $(V)/bin
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run serve test torture lint fmt css bench lock clean
+.PHONY: help run serve test torture lint fmt css texts bench lock clean
 
 help: ## Show what there is
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -43,6 +43,9 @@ fmt: $(V)/.dev ## Format the code
 
 css: $(V)/.dev ## Write the part of Bootstrap's CSS that the pages use
 	$(BIN)/python tools/bootstrap_css.py
+
+texts: $(V)/.dev ## Collect the texts for people into the catalogues of translations
+	PYTHONPATH=. $(BIN)/python tools/texts.py
 
 bench: $(V)/.dev ## Measure what the README states
 	@sh tests/need-browser

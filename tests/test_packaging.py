@@ -70,7 +70,7 @@ def test_the_wheel_contains_every_file_of_the_package_the_migrations_and_the_tem
     outside = {f"panel/{name}" for name in files_in("migrations") | files_in("docs/templates")}
     assert packed == files_in("panel") | outside
     assert {Path(name).name for name in packed} >= {
-        "leaf.yaml", "openapi.yaml", "sign_in.html", "tab.js", "htmx.min.js", "python.txt",
+        "leaf.yaml", "messages.po", "openapi.yaml", "sign_in.html", "tab.js", "htmx.min.js", "python.txt",
         "0001_sources_links_people_and_tokens.py", "script.py.mako", "xwiki-openconnector-source.yaml",
     }  # fmt: skip
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+from panel.core.messages import Message, _
 
 
 class BrokenDescriptor(Exception):
@@ -39,6 +42,17 @@ class Field:
     half: bool = False
     """Whether it shares a line with the next field."""
 
+    @property
+    def word(self) -> Message:
+        """The label inside a sentence: ``project``."""
+        return Message(self.label.lower(), {})
+
+    @property
+    def plural(self) -> Message:
+        """Several of what the label names, inside a sentence: ``projects``."""
+        word = self.label.lower()
+        return Message(f"{word}es" if word.endswith("s") else f"{word}s", {})
+
 
 COLUMN_KINDS = frozenset({"text", "date", "breadcrumb", "priority", "pill", "number"})
 _AT_MOST_ONE = ("pill", "number")
@@ -64,6 +78,11 @@ class Column:
     in_search: bool = True
     """Whether search results show it too."""
 
+    @property
+    def word(self) -> Message:
+        """The label inside a sentence: ``priority``."""
+        return Message(self.label.lower(), {})
+
 
 @dataclass(frozen=True, slots=True)
 class Preset:
@@ -75,7 +94,7 @@ class Preset:
     hint: str = ""
     username: str | None = None
     """A fixed user name; None lets the administrator type one."""
-    secret_label: str = "Password"  # noqa: S105 (a label)
+    secret_label: str = _("Password")
     header: str = ""
     """For ``token``: the header that carries it where the upstream fixes it; else the administrator may type one."""
     grants: tuple[str, ...] = ("client_credentials", "authorization_code")
@@ -100,7 +119,7 @@ class Descriptor:
     order: int = 100
     storage_strategy: str = "external"
     surfaces: tuple[str, ...] = ("user-dashboard", "app-dashboard", "detail-page", "single-entity")
-    reference_label: str = "Reference"
+    reference_label: str = _("Reference")
     reference_aliases: tuple[str, ...] = ("reference",)
     """Payload keys that may hold the reference of a link."""
     reference_kind: str = "mono"
@@ -140,8 +159,9 @@ class Descriptor:
         for key in ("surfaces", "reference_aliases"):
             if key in raw:
                 raw[key] = tuple(raw[key])
+        raw["sorts"] = {name: Message(label, {}) for name, label in raw.get("sorts", {}).items()}
         _check_columns(raw["columns"])
-        return cls(**raw)
+        return cls(**_with_messages(raw))
 
 
 def _build(kind: type, entry: Mapping[str, Any]) -> Any:
@@ -150,7 +170,40 @@ def _build(kind: type, entry: Mapping[str, Any]) -> Any:
     for key in ("aliases", "grants", "usual", "values"):
         if key in values:
             values[key] = tuple(values[key])
-    return kind(**values)
+    return kind(**_with_messages(values))
+
+
+TEXTS = ("label", "noun", "noun_plural", "reference_label", "help", "hint", "secret_label", "empty")
+"""The keys whose values are texts for people, beside the labels of ``sorts``."""
+
+
+def _with_messages(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The texts as Messages, so that they are translated when they are shown."""
+    return {key: _message(value) if key in TEXTS else value for key, value in values.items()}
+
+
+def _message(value: Any) -> Any:
+    return Message(value, {}) if isinstance(value, str) and value else value
+
+
+def texts_of(part: Any) -> Iterator[str]:
+    """All texts for people in a descriptor or a part of it."""
+    if isinstance(part, Message):
+        yield part
+    elif isinstance(part, Mapping):
+        yield from chain.from_iterable(map(texts_of, part.values()))
+    elif isinstance(part, tuple):
+        yield from chain.from_iterable(map(texts_of, part))
+    elif is_dataclass(part):
+        yield from _words_of(part)
+        yield from chain.from_iterable(texts_of(getattr(part, entry.name)) for entry in fields(part))
+
+
+def _words_of(part: Any) -> Iterator[str]:
+    if isinstance(part, Field) and part.kind in ("select", "suggest"):
+        yield from (part.word, part.plural)
+    elif isinstance(part, Column) and part.kind == "priority":
+        yield part.word
 
 
 def _check_columns(columns: Sequence[Column]) -> None:

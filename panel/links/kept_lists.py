@@ -6,7 +6,9 @@ A body does not name the principal, so all who may see a list get the same. Righ
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from panel.core.reasons import Reason
 from panel.storage.revision import Kept, Revision
@@ -26,12 +28,21 @@ class KeptList:
     holds_until: float
     reason: Reason | None = None
     """Why the items cannot be read; None for a list."""
+    failure: Mapping[str, Any] = field(default_factory=dict)
+    """The error body, of which ``body`` is the English answer; {} for a list."""
+    in_languages: dict[str, bytes] = field(default_factory=dict)
+    """The answers in other languages, made when one is asked for."""
 
 
 def kept_lists(revision: Revision) -> Kept[KeptList]:
     return Kept(
         revision,
         most=MOST_BYTES,
-        weigh=lambda answer: len(answer.body) + _OVERHEAD,
+        weigh=_weight,
         holds=lambda answer: time.monotonic() < answer.holds_until,
     )
+
+
+def _weight(answer: KeptList) -> int:
+    """The bytes of an answer. A failure is counted with the values of its body and two more languages."""
+    return len(answer.body) * (4 if answer.failure else 1) + _OVERHEAD

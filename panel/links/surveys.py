@@ -90,14 +90,13 @@ class Surveys:
 
     def _surveys(self, visitor: Visitor, objects: Sequence[ObjectRef]) -> list[ObjectSurvey]:
         leaves = [leaf for leaf in self._registry.all() if visitor.principal.sees(leaf.id)]
-        known = [(leaf, *self._condition(leaf)) for leaf in leaves]
+        known = [(leaf, self._condition(leaf)) for leaf in leaves]
         counted = pointers.counts_of(objects)
-        return [
-            ObjectSurvey(
-                obj, tuple(LeafSurvey(leaf, counted.get((obj, leaf.id), Count()), *state) for leaf, *state in known)
-            )
-            for obj in objects
-        ]
+
+        def leaf_survey(obj: ObjectRef, leaf: Integration, condition: tuple[LeafState, Reason | None]) -> LeafSurvey:
+            return LeafSurvey(leaf, counted.get((obj, leaf.id), Count()), *condition)
+
+        return [ObjectSurvey(obj, tuple(leaf_survey(obj, leaf, state) for leaf, state in known)) for obj in objects]
 
     def _condition(self, leaf: Integration) -> tuple[LeafState, Reason | None]:
         """The state of a leaf by its settings, its consent and its last check."""

@@ -120,7 +120,8 @@
 
     show(address) {
       const { theme, lang, background, sandbox, title } = this.options;
-      Object.entries({ theme, lang, bg: background }).forEach(([name, value]) => { if (value) address.searchParams.set(name, value); });
+      const tz = Intl.DateTimeFormat().resolvedOptions().timeZone;
+      Object.entries({ theme, lang, bg: background, tz }).forEach(([name, value]) => { if (value) address.searchParams.set(name, value); });
       const frame = document.createElement("iframe");
       Object.assign(this, { frame, port: null, origin: address.origin, isReady: false });
       frame.title = title || this.texts.title;

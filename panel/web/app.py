@@ -12,6 +12,7 @@ from panel.web import (
     error_pages,
     formatting,
     language,
+    language_choice,
     log_lines,
     object_paths,
     page_compression,
@@ -69,7 +70,8 @@ def install(app: Flask) -> None:
     security_headers.install(app)
     page_compression.install(app, without_session=(embed.bp.name,))
     app.after_request(end_request)
-    language.install(app)
+    language.install(app, app.extensions["leafpanel"].registry)
+    language_choice.install(app)
     formatting.install(app)
     render.install(app, app.extensions["leafpanel"].registry)
     for blueprint in (api.bp, mcp.bp, tab.bp, embed.bp, admin.bp, readiness.bp):

@@ -22,6 +22,8 @@ from panel.core.errors import (
 )
 from panel.core.messages import _
 from panel.core.reasons import Reason
+from panel.web.language import error_language
+from panel.web.translations import ENGLISH, translated
 
 STATUS: tuple[tuple[type[PanelError], int], ...] = (
     (InvalidInput, 400),
@@ -59,11 +61,29 @@ def plain_body(message: str, status: int) -> dict[str, Any]:
 
 
 def json_error(body: dict[str, Any], *, headers: dict[str, str] | None = None) -> Response:
-    """An error body as a response with its own status."""
-    response = jsonify(body)
+    """An error body as a response with its own status, in the language that the request asks for."""
+    spoken = error_language()
+    response = jsonify(in_language(body, spoken))
     response.status_code = body["code"]
     response.headers.update(headers or {})
+    name_language(response, spoken)
     return response
+
+
+def in_language(body: dict[str, Any], spoken: str) -> dict[str, Any]:
+    """An error body with its sentences translated. Keys, codes, details and texts of the upstream stay as they are."""
+    if spoken == ENGLISH:
+        return body
+    told: dict[str, Any] = {key: translated(body[key], spoken) for key in ("message", "error")}
+    if "fields" in body:
+        told["fields"] = {name: translated(text, spoken) for name, text in body["fields"].items()}
+    return {**body, **told}
+
+
+def name_language(response: Response, spoken: str) -> None:
+    """Tell caches and clients which language an error body has, and which header decides it."""
+    response.headers["Content-Language"] = spoken
+    response.vary.add("Accept-Language")
 
 
 def bug_words(reference: str) -> str:

@@ -18,7 +18,7 @@ from panel.storage.engine import STORAGE_FAILURES
 from panel.web.auth import resume_form
 from panel.web.auth.plain_http import address_to_sign_in, cannot_sign_in
 from panel.web.auth.same_origin import CrossSiteRequest
-from panel.web.auth.session import PasswordNeeded, SignInNeeded, current_path
+from panel.web.auth.session import PasswordNeeded, SignInNeeded, return_path
 from panel.web.context import panel, request_id, wants_json
 from panel.web.error_bodies import bug_words, error_body, json_error, plain_body, status_of
 from panel.web.failure_log import log_storage_failure
@@ -47,13 +47,6 @@ def _respond(message: str, status: int, title: str = "") -> Response | tuple[str
     return render_template("error.html", title=title or _("This did not work"), message=message, status=status), status
 
 
-def _return_path() -> str | None:
-    """The address to return to after signing in. Not for the OAuth callback: its code belongs to the old session."""
-    if request.endpoint == "admin.oauth.callback":
-        return url_for("admin.sources.index")
-    return current_path() if request.method == "GET" else None
-
-
 def _sign_in(exc: SignInNeeded) -> Any:
     if resume_form.is_resumable():
         return _sign_in_with_form()
@@ -71,7 +64,7 @@ def _to_form(endpoint: str, status: int) -> Response | AnyResponse:
         current = urlsplit(request.headers.get("HX-Current-URL", ""))
         target = f"{current.path}?{current.query}" if current.query else current.path
         return Response(status=status, headers={"HX-Redirect": url_for(endpoint, next=target or None)})
-    return redirect(url_for(endpoint, next=_return_path()), 303)
+    return redirect(url_for(endpoint, next=return_path()), 303)
 
 
 def _sign_in_with_form() -> Any:

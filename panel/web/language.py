@@ -2,34 +2,48 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import cast
 
-from flask import Flask, g, request
+from flask import Flask, Response, g, has_request_context, request
+from werkzeug.datastructures import LanguageAccept
+from werkzeug.http import parse_accept_header
 
 from panel.core.messages import Message
-from panel.web.translations import ENGLISH, LANGUAGES, translated
+from panel.integrations.registry import Registry
+from panel.web.context import panel
+from panel.web.translations import ENGLISH, LANGUAGES, add_catalogues, translated
 
 COOKIE = "leafpanel-language"
-COOKIE_S = 365 * 24 * 3600
+PARAMETER = "lang"
+AGENTS = "mcp.endpoint"
+"""The endpoint of agents, which is English always."""
 
 
-def install(app: Flask) -> None:
+def install(app: Flask, registry: Registry) -> None:
     """Make ``_``, ``_n`` and ``language`` known to all templates, and translate every Message that they show."""
+    add_catalogues(leaf.folder / "translations" for leaf in registry.all() if leaf.folder is not None)
     app.jinja_env.finalize = shown
     app.jinja_env.globals.update(_=template_text, _n=template_texts, language=language, languages=LANGUAGES)
     app.jinja_env.filters["translated"] = shown
+    app.after_request(_name_language)
 
 
 def language() -> str:
-    """The language of this request: set by its view, else what the person or the browser prefers, else English."""
+    """The language of this request's page: English outside of a request.
+
+    The host application decides by its token, then the address, then the person, then the browser.
+    """
+    if not has_request_context():
+        return ENGLISH
     if "language" not in g:
-        g.language = supported(request.cookies.get(COOKIE, "")) or _accepted()
+        g.language = _granted() or supported(request.args.get(PARAMETER, "")) or chosen() or _accepted()
     return cast(str, g.language)
 
 
-def speak(wanted: str) -> None:
-    """Answer this request in a language, if the panel has it: an embed token or an address asked for it."""
-    g.language = supported(wanted) or language()
+def error_language() -> str:
+    """The language of an error body in JSON: English unless the embed token or Accept-Language asks for another."""
+    return ENGLISH if request.endpoint == AGENTS else _granted() or _accepted()
 
 
 def supported(wanted: str) -> str:
@@ -38,12 +52,40 @@ def supported(wanted: str) -> str:
     return code if code in LANGUAGES else ""
 
 
+def chosen() -> str:
+    """The language that the person chose in this browser, or ""."""
+    return supported(request.cookies.get(panel().config.cookie(COOKIE), ""))
+
+
+def _granted() -> str:
+    """The language that the embed token of this request names, or ""."""
+    return supported(g.embed_grant.lang) if "embed_grant" in g else ""
+
+
 def _accepted() -> str:
-    """The best language of Accept-Language. A region is a variant of its language."""
-    for tag, _quality in request.accept_languages:
-        if found := supported(tag):
+    header = request.headers.get("Accept-Language")
+    return _best(header) if header else ENGLISH
+
+
+@lru_cache(maxsize=64)
+def _best(accept_language: str) -> str:
+    """The first language of the panel in Accept-Language; English where any will do.
+
+    A region is a variant of its language (https://www.rfc-editor.org/rfc/rfc9110#section-12.5.4).
+    """
+    for tag, quality in parse_accept_header(accept_language, LanguageAccept):
+        found = ENGLISH if tag == "*" else supported(tag)
+        if found and quality > 0:
             return found
     return ENGLISH
+
+
+def _name_language(response: Response) -> Response:
+    """Name the language of a page, and what it depends on. The tokens of frames stand in their addresses."""
+    if response.mimetype == "text/html":
+        response.headers.setdefault("Content-Language", language())
+        response.vary.update(("Accept-Language", "Cookie"))
+    return response
 
 
 def shown(value: object) -> object:

@@ -88,7 +88,7 @@ def _usual_headers(*, is_encrypted: bool) -> list[tuple[str, str]]:
 
 
 def _add_own_headers(response: Response) -> Response:
-    """The headers in which this response differs from the others, and the id of its request."""
+    """The headers in which this response differs from the others."""
     if "frame_ancestors" in g or "form_target" in g:
         ancestors = g.get("frame_ancestors", "'none'")
         response.headers[_POLICY] = _policy(ancestors, g.get("form_target", ""))

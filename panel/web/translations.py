@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from gettext import GNUTranslations, NullTranslations
 from io import BytesIO
@@ -34,6 +34,8 @@ def translated(text: str, language: str) -> str:
 
 def number(value: float, language: str) -> str:
     """A number with the separators of the language."""
+    if language == ENGLISH:
+        return f"{value:,}"
     # Babel takes 40 ms to import, which commands and the JSON interface need not wait for.
     from babel.numbers import format_decimal
 
@@ -79,10 +81,33 @@ def _fill(template: str, values: Mapping[str, object]) -> str:
 
 @cache
 def catalogue(language: str) -> NullTranslations:
-    """The translated texts of a language; without a file for it, every text stays English."""
-    path = FOLDER / language / "LC_MESSAGES" / "messages.po"
-    if language == ENGLISH or not path.is_file():
-        return NullTranslations()
+    """The translated texts of a language; what no file of it has stays English.
+
+    The texts of leaves from packages come after ours, so that no package changes a text of the panel.
+    """
+    found = NullTranslations()
+    if language == ENGLISH:
+        return found
+    for folder in (*reversed(_leaf_folders), FOLDER):
+        path = folder / language / "LC_MESSAGES" / "messages.po"
+        if path.is_file():
+            found, other = _compiled(path, language), found
+            found.add_fallback(other)
+    return found
+
+
+_leaf_folders: list[Path] = []
+
+
+def add_catalogues(folders: Iterable[Path]) -> None:
+    """Read the texts of leaves that have their own. ``folders`` are laid out as ``panel/translations``."""
+    new = [folder for folder in folders if folder.is_dir() and folder not in _leaf_folders]
+    if new:
+        _leaf_folders.extend(new)
+        catalogue.cache_clear()
+
+
+def _compiled(path: Path, language: str) -> GNUTranslations:
     from babel.messages.mofile import write_mo
     from babel.messages.pofile import read_po
 

@@ -166,7 +166,7 @@ def test_the_picture_and_the_last_failure_stand_beside_the_source(connected: Fla
 
     page = as_admin.get("/admin/sources/xwiki")
 
-    assert re.search(r"1 call 1 failed Last failure \d\d:\d\d, timeout", words(page.text))
+    assert re.search(r"1 call 1 failed Last failure \d\d:\d\d , timeout", words(page.text))
     assert "/admin/calls?source=xwiki" in links(page)
 
 

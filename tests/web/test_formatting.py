@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 import time_machine
+from flask import Flask
 from markupsafe import Markup
 
 from panel.integrations.registry import load_registry
@@ -130,3 +131,23 @@ def test_only_web_addresses_become_links(url: str, shown: str) -> None:
 def test_a_key_may_stand_in_an_id_whatever_the_reference() -> None:
     assert formatting.key(r"xwiki:07\. Dev.“A”.B C").isalnum()
     assert formatting.key("1528") != formatting.key("1529")
+
+
+# --- in other languages ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("language", "said"),
+    [
+        ("en", ["12 Oct 2026", "16 Nov", "16 Nov 2025", "12 Oct 2026 14:06", "5.0 s", "1,200"]),
+        ("nl", ["12 okt 2026", "16 nov", "16 nov 2025", "12 okt 2026 14:06", "5,0 s", "1.200"]),
+        ("de", ["12. Okt. 2026", "16. Nov.", "16. Nov. 2025", "12. Okt. 2026 14:06", "5,0 s", "1.200"]),
+    ],
+)
+def test_dates_and_numbers_speak_the_language_of_the_request(app: Flask, language: str, said: list[str]) -> None:
+    moment = datetime(2026, 10, 12, 14, 6, tzinfo=UTC)
+    with app.test_request_context("/", query_string={"lang": language, "tz": "UTC"}):
+        assert said == [
+            formatting.day(moment), formatting.short_day("2026-11-16"), formatting.short_day("2025-11-16"),
+            formatting.clock(moment), formatting.duration(5000), formatting.count(1200),
+        ]  # fmt: skip

@@ -67,6 +67,7 @@ REACHES = {
     "GET api.openapi": PUBLIC,
     "GET readiness.healthz": PUBLIC,
     "GET readiness.readyz": PUBLIC,
+    "POST language": PUBLIC,
     #
     "GET admin.sign_in": PUBLIC,
     "POST admin.sign_in": PUBLIC,

@@ -216,9 +216,9 @@ def test_every_readable_address_scores_a_hundred_for_everybody(
 
 
 def test_every_failure_scores_a_hundred(
-    app: Flask, as_admin: FlaskClient, bearer: Callable[[str], dict[str, str]]
+    app: Flask, as_admin: FlaskClient, bearer: Callable[[str], dict[str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    app.view_functions["admin.overview"] = lambda: 1 / 0
+    monkeypatch.setitem(app.view_functions, "admin.overview", lambda: 1 / 0)
 
     found = [*failures(app, as_admin, bearer("admin")), (500, as_admin.get("/admin/"))]
 

@@ -19,11 +19,13 @@ from pages import source_form
 from support import CASE_PATH, MakeApp, signed_in_client
 from tab_reader import Seen, follow, get, leaf, send
 
+from panel.core.messages import _
 from panel.integrations import registry
 from panel.integrations.descriptor import BrokenDescriptor
 from panel.integrations.registry import Registry, load_registry
 from panel.sandbox.standin import RunningServer, mounted
 from panel.web.formatting import short_day
+from panel.web.translations import translated
 
 LEAF_FOLDER = Path(gitlab.__file__).parent
 ISSUES = f"{CASE_PATH}/gitlab"
@@ -332,3 +334,13 @@ def test_a_broken_descriptor_stops_the_start_and_is_named(
 ) -> None:
     with pytest.raises(BrokenDescriptor, match=told):
         copied(tmp_path, monkeypatch, leaf_yaml=yaml)()
+
+
+def test_it_brings_its_texts_in_other_languages(world: World) -> None:
+    admin = signed_in_client(world.served.app, "alice", "admin")
+    form = admin.get("/admin/sources/gitlab?lang=nl").text
+
+    assert "Toegangstoken" in form
+    assert "Voorkeuren → Toegangstokens" in form
+    assert translated(_("This {noun} is already linked.", noun="issue"), "nl") == "Dit issue is al gekoppeld."
+    assert translated(_("This {noun} is already linked.", noun="page"), "nl") == "Deze pagina is al gekoppeld."

@@ -158,7 +158,7 @@ def test_the_sources_page_tells_the_same(panel: Panel, limit_store: FallbackLimi
 
     page = text_of(as_admin.get("/admin/sources/openproject").text)
 
-    assert re.search(r"Breaker Open until \d\d:\d\d:\d\d, 5 failures in a row", page)
+    assert re.search(r"Breaker Open until \d\d:\d\d:\d\d , 5 failures in a row", page)
     assert "Rate limit 10 of 10 left this day Under way 0 of 8" in page
 
 

@@ -48,9 +48,10 @@ PATTERNS = (
 
 FORMATTED = (
     r"\d{1,2} (Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)",
+    rf"\b{datetime.now().astimezone().tzname()}\b",
     r"just now|\d+ (minutes?|hours?|days?) ago|Due|\d+ days? overdue",
 )
-"""Dates and durations."""
+"""Dates, the zone of the server, and durations."""
 
 
 @pytest.fixture(autouse=True)

@@ -23,6 +23,7 @@ from panel.web import export
 from panel.web.admin.audit_words import detail_words
 from panel.web.context import panel
 from panel.web.formatting import short_day
+from panel.web.zone import local, start_of
 
 bp = Blueprint("audit", __name__)
 
@@ -125,8 +126,8 @@ class AuditLine:
             "local": _("account {name}", name=name),
         }
         how = vouched.get(kind, "") if name or kind == "token" else ""
-        local = entry.at.astimezone()
-        when, label = f"{short_day(local)} {local:%H:%M}", LABELS.get(entry.deed, entry.deed)
+        at = local(entry.at)
+        when, label = f"{short_day(at)} {at:%H:%M}", LABELS.get(entry.deed, entry.deed)
         return cls(entry, when, label, detail_words(entry), entry.deed in WARNINGS, who, how, object_path(entry))
 
 
@@ -197,7 +198,7 @@ def _query(filters: Mapping[str, str]) -> AuditFilter:
 
 
 def _midnight(filters: Mapping[str, str], field: str) -> datetime | None:
-    """The start of a day in the time zone of this server. Raises InvalidInput."""
+    """The start of a day in the time zone of the reader. Raises InvalidInput."""
     if not filters[field]:
         return None
     try:
@@ -206,7 +207,7 @@ def _midnight(filters: Mapping[str, str], field: str) -> datetime | None:
         day = None
     if day is None or not 1970 < day.year < 9999:
         raise InvalidInput(field, _("Write the day as 2026-10-31."))
-    return datetime(day.year, day.month, day.day).astimezone()
+    return start_of(day)
 
 
 # --- export ----------------------------------------------------------------------------------------------------------

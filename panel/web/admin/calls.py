@@ -18,6 +18,7 @@ from panel.storage.models import Call
 from panel.web.context import panel
 from panel.web.export import as_csv
 from panel.web.reason_words import remedy_of
+from panel.web.zone import local, start_of, today
 
 bp = Blueprint("calls", __name__)
 
@@ -102,7 +103,7 @@ def _filter(chosen: dict[str, str]) -> CallFilter:
 
 def _since(period: str) -> datetime | None:
     if period == "today":
-        return now().astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
+        return start_of(today())
     back = {"hour": timedelta(hours=1), "day": timedelta(hours=24)}.get(period)
     return now() - back if back is not None else None
 
@@ -174,7 +175,7 @@ def chart(source: str) -> Chart:
     for column, hour in enumerate(found):
         if hour.failed:
             height = max(2.0, hour.failed / most * HEIGHT)
-            begins = f"{hour.begins.astimezone():%H:%M}"
+            begins = f"{local(hour.begins):%H:%M}"
             description = _("{time}: {failed} of {calls} failed", time=begins, failed=hour.failed, calls=hour.calls)
             bars.append((column * STEP + 1, HEIGHT - height, height, description))
     failed = sum(hour.failed for hour in found)

@@ -12,7 +12,7 @@ from panel.logs.call_query import Outcomes
 from panel.services import Panel
 from panel.storage.models import Source
 from panel.web.admin.status import Badge
-from panel.web.formatting import second
+from panel.web.formatting import count, second_time
 
 PERIODS = {
     "second": _("this second"),
@@ -56,7 +56,7 @@ def breaker(source: Source, traffic: Traffic, *, connector_on: bool) -> Badge:
         return Badge(_("Not called"), "none", _("the source is switched off"))
     in_a_row = _n("{n} failure in a row", "{n} failures in a row", traffic.failures)
     if traffic.breaker is Breaker.OPEN and traffic.until is not None:
-        return Badge(_("Open until {time}", time=second(traffic.until)), "bad", in_a_row)
+        return Badge(_("Open until {time}", time=second_time(traffic.until)), "bad", in_a_row)
     if traffic.breaker is Breaker.HALF_OPEN:
         return Badge(
             _("Probing"),
@@ -69,9 +69,11 @@ def breaker(source: Source, traffic: Traffic, *, connector_on: bool) -> Badge:
 def budget(source: Source, traffic: Traffic) -> Badge:
     """The calls that the rate limit allows now, or the end of the wait that the upstream requested."""
     if traffic.held_until is not None:
-        return Badge(_("Held until {time}", time=second(traffic.held_until)), "warn", _("requested by the upstream"))
+        return Badge(
+            _("Held until {time}", time=second_time(traffic.held_until)), "warn", _("requested by the upstream")
+        )
     rate = Rate.of(source.rate_limit)
     if rate is None:
         return Badge(_("No limit"), "none")
-    left = _("{left} of {most} left", left=f"{traffic.left:,}", most=f"{rate.count:,}")
+    left = _("{left} of {most} left", left=count(traffic.left or 0), most=count(rate.count))
     return Badge(left, "ok" if traffic.left else "warn", PERIODS[source.rate_limit.partition("/")[2]])

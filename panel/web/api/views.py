@@ -26,7 +26,8 @@ from panel.web.api.description import openapi_document
 from panel.web.auth.bearer import Unauthorized, unauthorized
 from panel.web.choices import choices_json, find_choices
 from panel.web.context import acting, admitted, leaves_for, panel, revision, visitor
-from panel.web.error_bodies import error_body, json_error
+from panel.web.error_bodies import error_body, in_language, name_language
+from panel.web.language import error_language
 from panel.web.parsing import (
     PICKER_LENGTH,
     PICKER_LIMIT,
@@ -40,6 +41,7 @@ from panel.web.parsing import (
     search_text,
 )
 from panel.web.serialize import found_json, health_json, item_json, known_health, list_json, moment, row_json
+from panel.web.translations import ENGLISH
 
 bp = Blueprint("api", __name__, url_prefix="/api")
 bp.register_error_handler(Unauthorized, unauthorized)
@@ -103,8 +105,8 @@ def _list_answer(leaf: Integration, listing: Listing) -> KeptList:
     except ProviderUnavailable as exc:
         if listing.holds_until <= time.monotonic():
             raise
-        failure = json_error(error_body(exc, public_url=panel().config.public_url))
-        return KeptList(failure.get_data(), "", failure.status_code, listing.holds_until, exc.reason)
+        failure = error_body(exc, public_url=panel().config.public_url)
+        return KeptList(_json(failure), "", failure["code"], listing.holds_until, exc.reason, failure)
     text = _list_text(body).encode()
     return KeptList(text + b"\n", etag_of(text), 200, listing.holds_until)
 
@@ -120,8 +122,23 @@ def _list_text(body: dict[str, Any]) -> str:
 def _list_response(answer: KeptList) -> Response:
     """304 for a client that has this list already."""
     if answer.reason is not None:
-        return Response(answer.body, answer.status, content_type="application/json")
+        return _failure_response(answer)
     return tagged(answer.body, answer.etag)
+
+
+def _failure_response(answer: KeptList) -> Response:
+    """A kept failure in the language that this request asks for."""
+    spoken = error_language()
+    body = answer.body if spoken == ENGLISH else answer.in_languages.get(spoken)
+    if body is None:
+        body = answer.in_languages[spoken] = _json(in_language(dict(answer.failure), spoken))
+    response = Response(body, answer.status, content_type="application/json")
+    name_language(response, spoken)
+    return response
+
+
+def _json(body: dict[str, Any]) -> bytes:
+    return jsonify(body).get_data()
 
 
 def _link(register: str, schema: str, object_id: str, integration: str) -> tuple[Response, int]:

@@ -8,7 +8,7 @@ from panel.accounts.embed_tokens import BadToken, EmbedGrant
 from panel.core.errors import PanelError
 from panel.core.messages import _
 from panel.web.context import panel, revision
-from panel.web.error_bodies import json_error
+from panel.web.error_bodies import json_error, plain_body
 
 
 class Unauthorized(PanelError):
@@ -30,5 +30,4 @@ def verify_embed_token(token: str) -> EmbedGrant:
 
 
 def unauthorized(exc: Unauthorized) -> Response:
-    body = {"message": str(exc), "error": str(exc), "code": 401}
-    return json_error(body, headers={"WWW-Authenticate": 'Bearer realm="Leafpanel"'})
+    return json_error(plain_body(exc.message, 401), headers={"WWW-Authenticate": 'Bearer realm="Leafpanel"'})

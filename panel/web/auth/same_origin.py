@@ -11,7 +11,7 @@ from collections.abc import Collection
 from functools import lru_cache
 from urllib.parse import urlsplit
 
-from flask import Flask, Response, jsonify, redirect, request
+from flask import Flask, Response, redirect, request
 from werkzeug import Response as AnyResponse
 from werkzeug.exceptions import BadHost, Forbidden
 from werkzeug.routing import RequestRedirect
@@ -20,7 +20,7 @@ from panel.config import Config
 from panel.connector import origin_of
 from panel.core.messages import _
 from panel.web.context import panel, wants_json
-from panel.web.error_bodies import plain_body
+from panel.web.error_bodies import json_error, plain_body
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -52,11 +52,9 @@ def install(
         if is_own and not isinstance(request.routing_exception, BadHost):
             return None
         # Plain text, because a page needs url_for, which fails for an invalid host name.
-        response = (
-            jsonify(plain_body(UNKNOWN_HOST, 400)) if wants_json() else Response(UNKNOWN_HOST, mimetype="text/plain")
-        )
-        response.status_code = 400
-        return response
+        if wants_json():
+            return json_error(plain_body(UNKNOWN_HOST, 400))
+        return Response(UNKNOWN_HOST, 400, mimetype="text/plain")
 
     @app.before_request
     def redirect_by_path() -> AnyResponse | None:

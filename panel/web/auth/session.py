@@ -6,7 +6,7 @@ import secrets
 from dataclasses import replace
 from urllib.parse import urlsplit
 
-from flask import Flask, Request, current_app, g, request, session
+from flask import Flask, Request, current_app, g, request, session, url_for
 from flask import Response as FlaskResponse
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface, SessionMixin
 from itsdangerous import BadSignature, URLSafeSerializer
@@ -155,3 +155,13 @@ def current_path() -> str:
     path = object_paths.encoded(f"{request.script_root}{request.path}")
     query = request.query_string.decode("latin-1")
     return f"{path}?{query}" if query else path
+
+
+def return_path() -> str | None:
+    """The address that shows this page again, or None for the answer to a form.
+
+    The OAuth callback leads to the list: its code works once, and belongs to the session of that moment.
+    """
+    if request.endpoint == "admin.oauth.callback":
+        return url_for("admin.sources.index")
+    return current_path() if request.method == "GET" else None

@@ -49,7 +49,7 @@ class Columns:
         """The status, or None for an item without one."""
         if self._pill is None:
             return None
-        text = _text(item.facts.get(self._pill.name)) or _(self._pill.empty)
+        text = _text(item.facts.get(self._pill.name)) or self._pill.empty
         return Cell(text, color=color(item.facts.get(self._pill.color))) if text else None
 
     def below_title(self, item: Item) -> list[Cell]:
@@ -79,12 +79,10 @@ def _cell(column: Column, value: Any) -> Cell:
     text = _text(value)
     if column.kind == "priority":
         is_usual = text.casefold().startswith(tuple(word.casefold() for word in column.usual))
-        return Cell(
-            "" if is_usual or not text else _("{value} {noun}", value=text, noun=column.label.lower()), strong=True
-        )
+        return Cell("" if is_usual or not text else _("{value} {noun}", value=text, noun=column.word), strong=True)
     if column.kind == "date":
-        return Cell(_("{label} {day}", label=_(column.label), day=text) if text else _(column.empty))
-    return Cell(text or _(column.empty), _(column.label))
+        return Cell(_("{label} {day}", label=column.label, day=text) if text else column.empty)
+    return Cell(text or column.empty, column.label)
 
 
 def _text(value: Any) -> str:

@@ -52,7 +52,7 @@ class Input:
     error: str = ""
     choices: tuple[Choice, ...] = ()
     waits_for: str = ""
-    """Label of the field that must be set before this one has choices; "" when it depends on none."""
+    """The word for the field that must be set before this one has choices; "" when it depends on none."""
     decides: bool = False
     """Whether the choices of another field depend on this one."""
     search: str = ""
@@ -68,12 +68,12 @@ class Input:
 
     @property
     def label(self) -> str:
-        """The label, which the panel translates unless it is the upstream's own text."""
-        return self.field.label if self.asked else _(self.field.label)
+        """The label: a Message, unless it is the upstream's own text."""
+        return self.field.label
 
     @property
     def help(self) -> str:
-        return self.field.help if self.asked else _(self.field.help)
+        return self.field.help
 
     @property
     def asked(self) -> bool:
@@ -130,11 +130,10 @@ def missing(fields: Iterable[Field], values: Mapping[str, str]) -> dict[str, str
     for field_ in fields:
         value = values.get(field_.name, "")
         if field_.required and not value.strip():
-            errors[field_.name] = _("{label} is missing.", label=_(field_.label))
+            errors[field_.name] = _("{label} is missing.", label=field_.label)
         elif len(value) > (longest := field_.max_length or FIELD_LENGTH):
-            label = _(field_.label)
             errors[field_.name] = _n(
-                "{label} has at most {n} character.", "{label} has at most {n} characters.", longest, label=label
+                "{label} has at most {n} character.", "{label} has at most {n} characters.", longest, label=field_.label
             )
     return errors
 
@@ -149,7 +148,7 @@ def inputs(
     """The fields with the choices that the upstream offers. Raises ProviderUnavailable and Forbidden."""
     fields = tuple(fields)
     form = (*leaf.descriptor.create, *fields)
-    decisive, labels = {field.depends_on for field in form}, {field.name: field.label for field in form}
+    decisive, labels = {field.depends_on for field in form}, {field.name: field.word for field in form}
     drawn = []
     for one in fields:
         waits = one.depends_on if one.depends_on and not values.get(one.depends_on) else ""
@@ -223,7 +222,7 @@ class CreateForm:
     @property
     def waiting_label(self) -> str:
         """The fields whose choices depend on another field, in the plural: ``types``."""
-        return joined(f"{one.field.label.lower()}s" for one in self.inputs if one.field.depends_on)
+        return joined(one.field.plural for one in self.inputs if one.field.depends_on)
 
 
 def create_form(
@@ -398,7 +397,7 @@ def _with_present(one: Input, present: Choice | None) -> Input:
     if present is not None and present.value not in {choice.value for choice in choices}:
         choices.insert(0, present)
     if not one.field.required:
-        choices.insert(0, Choice("", _("No {noun}", noun=one.field.label.lower())))
+        choices.insert(0, Choice("", _("No {noun}", noun=one.field.word)))
     return replace(one, choices=tuple(choices), total=max(one.total, len(choices)))
 
 
@@ -435,7 +434,7 @@ def edit_conflicts(
 
     return [
         EditConflict(
-            _(one.label),
+            one.label,
             label(one.name, fresh.before[one.name]),
             label(one.name, form.get(f"before-{one.name}", "")),
             label(one.name, chosen[one.name] or ""),
@@ -454,7 +453,7 @@ def what_changed(leaf: Integration, row: Row, form: Mapping[str, str], changed: 
             value = changed[one.name]
             now = said.get(one.name, {}).get(value or "") or (present[one.name].label if one.name in present else value)
             said_of = _("{label} changed to {value}") if value else _("{label} removed")
-            parts.append(said_of.filled(label=_(one.label), value=now))
+            parts.append(said_of.filled(label=one.label, value=now))
     return reduce(lambda first, second: _("{first}. {second}", first=first, second=second), parts) if parts else done
 
 

@@ -61,7 +61,7 @@ def _tab(visit: Visit, leaf: Integration, count: int, current: str, problem: Pro
     attention = problem is not None if is_current else failed
     return Tab(
         leaf.id,
-        _(leaf.descriptor.label),
+        leaf.descriptor.label,
         visit.url("listing", integration=leaf.id, sort=None),
         count if source is not None or count else None,
         is_current,
@@ -200,7 +200,7 @@ class Sort:
 
 def sorts(visit: Visit, leaf: Integration, chosen: str, page: int) -> list[Sort]:
     url = {key: visit.url("listing", integration=leaf.id, sort=key, **_page(page)) for key in leaf.descriptor.sorts}
-    return [Sort(key, _(label), url[key], key == chosen) for key, label in leaf.descriptor.sorts.items()]
+    return [Sort(key, label, url[key], key == chosen) for key, label in leaf.descriptor.sorts.items()]
 
 
 def chosen_sort(leaf: Integration, requested: str | None) -> str:

@@ -12,9 +12,10 @@ from panel.accounts.embed_tokens import THEMES
 from panel.accounts.principal import Action, Principal
 from panel.core.domain import ObjectRef
 from panel.links.visitor import Visitor
+from panel.web import zone
 from panel.web.auth.rules import embed_grant
 from panel.web.context import admitted, visitor
-from panel.web.language import speak, supported
+from panel.web.language import PARAMETER, supported
 from panel.web.parsing import object_ref
 from panel.web.security_headers import allow_framing_by
 
@@ -67,7 +68,6 @@ def visit() -> Visit:
     """The visit of this request, which the access rules admitted. Raises InvalidInput for a malformed reference."""
     if request.blueprint == EMBEDDED:
         return _embedded()
-    speak(request.args.get("lang", ""))
     return Visit(
         admitted(),
         object_ref(**g.place),
@@ -81,7 +81,6 @@ def visit() -> Visit:
 def _embedded() -> Visit:
     """A visit by embed token. A session is ignored: the iframe gets the rights of the token only."""
     grant = embed_grant()
-    speak(supported(request.args.get("lang", "")) or grant.lang)
     allow_framing_by(" ".join(grant.origins))
     carried = {"theme": grant.theme, **_carried()}
     return Visit(
@@ -106,9 +105,9 @@ def take_object_reference(endpoint: str | None, values: dict[str, Any] | None) -
 
 
 def _carried() -> dict[str, str]:
-    """Theme, background, language and sort order of the request, for the addresses on its page."""
+    """Theme, background, language, time zone and sort order of the request, for the addresses on its page."""
     look = {"theme": _chosen("theme", THEMES), "bg": _chosen("bg", ("transparent",))}
-    look["lang"] = supported(request.args.get("lang", ""))
+    look |= {PARAMETER: supported(request.args.get(PARAMETER, "")), zone.PARAMETER: zone.carried_zone()}
     values = {**look, "sort": request.args.get("sort", "")[:40]}
     return {name: value for name, value in values.items() if value}
 
