@@ -8,6 +8,7 @@ from typing import Any
 
 from flask import Flask, Response, current_app, make_response, render_template, request
 from jinja2 import ChoiceLoader, FileSystemLoader, PrefixLoader, Template, TemplateSyntaxError
+from markupsafe import Markup
 
 from panel.core.domain import Problem
 from panel.integrations.contract import Integration
@@ -62,6 +63,11 @@ def show_part(here: Visit, name: str, leaf: Integration, *, status: int = 200, *
     """Render one part of the tab."""
     page = render_template(name, **{**_common(here, leaf, late=True), **shown})
     return vary_on_fragment(make_response(page, status))
+
+
+def part(here: Visit, name: str, leaf: Integration, **shown: Any) -> Markup:
+    """One part of a page, rendered with the variables of its own leaf."""
+    return Markup(render_template(name, **{**_common(here, leaf, late=False), **shown}))  # noqa: S704 (escaped already)
 
 
 def show_list(

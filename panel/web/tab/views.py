@@ -23,6 +23,7 @@ from panel.web.parsing import PICKER_LENGTH, positive, search_text
 from panel.web.storage_words import storage_text
 from panel.web.tab.render import show, show_list, show_part
 from panel.web.tab.routing import LEAF, Views, back, redirects
+from panel.web.tab.surfaces import Surface, asked_surface, show_surface
 from panel.web.tab.view_models import REFRESH, Banner, ListView, first_connected, list_view, problem_view, row_view
 from panel.web.tab.visit import Visit, visit
 
@@ -44,6 +45,8 @@ def page() -> Response:
     leaves = leaves_for(here.principal)
     if not leaves:
         raise NotFound(_("No integration is installed."))
+    if (surface := asked_surface()) is not Surface.DETAIL_PAGE:
+        return show_surface(here, surface)
     leaf = first_connected(leaves)
     if leaf is not None or not panel().switches.connector_on():
         return show_list(here, leaf or leaves[0])
