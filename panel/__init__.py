@@ -23,6 +23,7 @@ from panel.credentials.vault import Vault, keys_of
 from panel.integrations.registry import Registry, load_registry
 from panel.links.backlinks import Backlinks
 from panel.links.dry_run import DryRun
+from panel.links.finding import Finder
 from panel.links.kept_lists import kept_lists
 from panel.links.moves import Moves
 from panel.links.service import Links
@@ -33,6 +34,7 @@ from panel.services import Panel
 from panel.sources.checks import SourceChecks
 from panel.sources.connection_test import ConnectionTests
 from panel.sources.connector_switch import Switches
+from panel.sources.discovery import Discovery
 from panel.sources.instances import Instances
 from panel.sources.oauth import Oauth
 from panel.sources.resolver import SourceResolver
@@ -93,6 +95,7 @@ def build_services(app: Flask, config: Config, registry: Registry) -> Panel:
     limit_store = FallbackLimitStore(SqlLimitStore(lambda: _limit_store_engine(app, config)))
     connector = Connector(
         allowed=partial(note.allowed_hosts, config.allowed_private_hosts, config.sandbox_note),
+        sandbox=partial(note.read, config.sandbox_note),
         deadline_s=config.deadline_s,
         limiter=Limiter(limit_store, most_conversations=SERVER_THREADS // 2),
         cache_ttl_s=config.cache_ttl_s,
@@ -117,7 +120,9 @@ def build_services(app: Flask, config: Config, registry: Registry) -> Panel:
         checks=checks,
         instances=instances,
         connection_tests=ConnectionTests(registry, sources, connector, checks, instances),
+        discovery=Discovery(registry, resolver, connector, limit_store),
         links=Links(registry, resolver, connector, checks, instances),
+        finder=Finder(registry, resolver, sources, connector),
         dry_run=DryRun(registry, resolver, connector, instances),
         moves=Moves(registry, resolver, connector, instances),
         surveys=Surveys(registry, resolver, sources, checks),

@@ -12,6 +12,7 @@ from panel.credentials.readiness import Readiness
 from panel.integrations.registry import Registry
 from panel.links.backlinks import Backlinks
 from panel.links.dry_run import DryRun
+from panel.links.finding import Finder
 from panel.links.kept_lists import KeptList
 from panel.links.moves import Moves
 from panel.links.service import Links
@@ -20,6 +21,7 @@ from panel.logs.calls import CallLog
 from panel.sources.checks import SourceChecks
 from panel.sources.connection_test import ConnectionTests
 from panel.sources.connector_switch import Switches
+from panel.sources.discovery import Discovery
 from panel.sources.instances import Instances
 from panel.sources.oauth import Oauth
 from panel.sources.resolver import SourceResolver
@@ -38,7 +40,9 @@ class Panel:
     checks: SourceChecks
     instances: Instances
     connection_tests: ConnectionTests
+    discovery: Discovery
     links: Links
+    finder: Finder
     dry_run: DryRun
     moves: Moves
     surveys: Surveys

@@ -35,13 +35,14 @@ class Connector:
     """Opens conversations. One per process; holds what all conversations share.
 
     ``allowed`` returns the current entries of PANEL_ALLOWED_PRIVATE_HOSTS. It is called before each call, because
-    the sandbox adds its own address while it runs.
+    the sandbox adds its own address while it runs; ``sandbox`` returns that address alone.
     """
 
     def __init__(
         self,
         *,
         allowed: Callable[[], Iterable[str]] = tuple,
+        sandbox: Callable[[], Iterable[str]] = tuple,
         deadline_s: float = 5.0,
         max_bytes: int = MAX_BYTES,
         resolver: Resolver | None = None,
@@ -65,7 +66,7 @@ class Connector:
         self.answers = LocalCache(max_entries=MAX_ANSWERS)
         self.retries = RetryBudget()
         self.pauses, self.notes = Pauses(), NotesOfSources()
-        self._probes = Probes(self._guard, self.transport)
+        self._probes = Probes(self._guard, self.transport, sandbox)
 
     def open(
         self,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 
 from panel.connector.adapter import OutgoingRequest
@@ -33,11 +33,15 @@ _TRIED = {
 }
 _PUBLIC = _("{host} is {addresses}, a public address.")
 _PRIVATE = _("{host} is {addresses}, a private address, opened by {setting}.")
+_SANDBOX = _("{host} is {addresses}, the sandbox of this panel, which is open while it runs.")
 
 
 class Probes:
-    def __init__(self, guard: AddressGuard, transport: Transport) -> None:
+    """``sandbox`` returns the host:port of the running sandbox, which no setting opened."""
+
+    def __init__(self, guard: AddressGuard, transport: Transport, sandbox: Callable[[], Iterable[str]] = tuple) -> None:
         self._guard = guard
+        self._sandbox = sandbox
         self._transport = transport
 
     def address(self, source: SourceConfig, deadline: Deadline) -> Finding:
@@ -46,7 +50,8 @@ class Probes:
         def check(endpoint: Endpoint) -> str:
             connection = source.connection_endpoint(endpoint)
             judged = self._guard.judge(connection, deadline, credential=source.sends_secret)
-            found = _PUBLIC if judged.is_public else _PRIVATE
+            opened = _SANDBOX if connection.host_port in self._sandbox() else _PRIVATE
+            found = _PUBLIC if judged.is_public else opened
             addresses = all_of(str(address) for address in judged.addresses[:3])
             message = found.filled(host=connection.host, addresses=addresses, setting=SETTING)
             if not source.connect_to:

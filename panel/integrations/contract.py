@@ -34,6 +34,18 @@ class AskedField:
     """The present value."""
 
 
+@dataclass(frozen=True, slots=True)
+class Hits:
+    """What a search of an upstream found."""
+
+    items: Sequence[Item]
+    """The best matches, as many as were asked for."""
+    total: int
+    """How many items match; at least so many if ``more``."""
+    more: bool = False
+    """Whether there are further matches that were not counted."""
+
+
 IT = _("it")
 
 
@@ -73,6 +85,14 @@ class Integration(ABC):
         Raises InvalidInput("location", …) when the address has no recognisable root.
         """
 
+    def likely_roots(self, location: str) -> Sequence[str]:
+        """Where the instance may be when an administrator has typed an address only. Raises like ``instance_root``."""
+        return (self.instance_root(location),)
+
+    def options_in(self, location: str) -> Mapping[str, str]:
+        """The options of a source that can be read off a pasted address."""
+        return {}
+
     @abstractmethod
     def api_address(self, source: SourceConfig) -> str:
         """The API address that calls go to. The source form shows it as "Resolved"."""
@@ -99,6 +119,10 @@ class Integration(ABC):
         Empty for text that names no item, or whose item only the upstream can tell.
         """
         return ()
+
+    def recognises(self, address: str) -> bool:
+        """Whether an http(s) address has the form of an item's address at any instance of this upstream."""
+        return False
 
     # --- reading ---------------------------------------------------------------------------------------------
 
@@ -172,6 +196,14 @@ class Integration(ABC):
         Other values of the items may be missing, where the upstream finds these with less work. By default the same.
         """
         return self.search(upstream, text, limit=limit)
+
+    def find(self, upstream: Upstream, text: str, *, limit: int, titles_only: bool = False) -> Hits:
+        """What ``suggest`` finds, with the number of matches. ``titles_only`` leaves out what only a text says.
+
+        By default the matches are those that ``suggest`` finds, wherever it looks.
+        """
+        found = self.suggest(upstream, text, limit=limit)
+        return Hits(found, len(found), more=len(found) >= limit)
 
     # --- writing ---------------------------------------------------------------------------------------------
 

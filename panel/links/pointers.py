@@ -115,13 +115,6 @@ def counts_of(objects: Sequence[ObjectRef]) -> dict[tuple[ObjectRef, str], Count
     return {(ObjectRef(r, s, o), integration): Count(n, newest) for r, s, o, integration, n, newest in rows}
 
 
-def linked_objects(limit: int) -> list[tuple[ObjectRef, int]]:
-    """Objects that have pointers, most pointers first."""
-    columns = (Link.register, Link.schema, Link.object_id)
-    query = select(*columns, func.count()).group_by(*columns).order_by(func.count().desc(), *columns).limit(limit)
-    return [(ObjectRef(r, s, o), n) for r, s, o, n in db.session.execute(query)]
-
-
 def objects_of(
     leaf: Integration, source: SourceConfig | None, reference: str, limits: Limits | None, limit: int, page: int = 1
 ) -> LinkedObjects:

@@ -6,10 +6,9 @@ Reads degrade: a listing says why the upstream cannot be read and still holds th
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from functools import partial
 
 from panel.accounts.principal import Action
 from panel.connector import Connector, Upstream
@@ -155,29 +154,22 @@ class Reading:
         return Row(pointer, item)
 
     def available(
-        self, visitor: Visitor, integration: str, text: str,
-        *, limit: int = 25, obj: ObjectRef | None = None, brief: bool = False,
-    ) -> list[Found]:  # fmt: skip
+        self, visitor: Visitor, integration: str, text: str, *, limit: int = 25, obj: ObjectRef | None = None
+    ) -> list[Found]:
         """The picker's rows for typed text. An address, id or reference is looked up and is the only row.
 
-        ``brief`` items may lack what the panel's own picker does not show (``Integration.suggest``).
         Raises InvalidInput (WrongHost for an address of another host) and ProviderUnavailable.
         """
         obj = visitor.principal.require_search(obj, integration)
         leaf = self._registry.get(integration)
         with open_upstream(self._connector, leaf, self._resolver.resolve(leaf), visitor.caller) as upstream:
-            search = partial(leaf.suggest if brief else leaf.search, upstream, limit=max(1, min(limit, 100)))
-            items = _candidates(leaf, upstream, text, search)
+            items = _candidates(leaf, upstream, text, max(1, min(limit, 100)))
         linked = pointers.linked_among(leaf, obj, [item.reference for item in items]) if obj else None
         return [Found(item, None if linked is None else item.reference in linked) for item in items]
 
     def counts(self, obj: ObjectRef) -> dict[str, int]:
         """The number of pointers of this object by integration: the numbers in the tab strip."""
         return pointers.counts(obj)
-
-    def objects(self, *, limit: int = 200) -> list[tuple[ObjectRef, int]]:
-        """Objects that have links, most links first."""
-        return pointers.linked_objects(limit)
 
     def objects_of(
         self, visitor: Visitor, integration: str, reference: str, *, limit: int = MOST_OBJECTS
@@ -273,9 +265,7 @@ def _beside_newest(visitor: Visitor, leaf: Integration, obj: ObjectRef) -> Mappi
     return leaf.values_beside(newest[0].reference) if newest else {}
 
 
-def _candidates(
-    leaf: Integration, upstream: Upstream, text: str, search: Callable[[str], Sequence[Item]]
-) -> Sequence[Item]:
+def _candidates(leaf: Integration, upstream: Upstream, text: str, limit: int) -> Sequence[Item]:
     words = trimmed(text)
     if words and leaf.looks_like_reference(upstream.source, words):
         try:
@@ -284,7 +274,7 @@ def _candidates(
             # What looks like a reference may still be words ("A.B" in a title).
             if "://" in words:
                 return []
-    return search(words)
+    return leaf.search(upstream, words, limit=limit)
 
 
 def _matches(item: Item, words: Sequence[str]) -> bool:

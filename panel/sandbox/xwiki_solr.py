@@ -260,7 +260,7 @@ def _phrase(field: str | None, text: str) -> Match:
     def matches(present: list[str]) -> bool:
         return any(present[at : at + len(wanted)] == wanted for at in range(len(present))) if wanted else False
 
-    return _match_text_fields(field, matches)
+    return _match_text_fields(field, matches, "".join(f" {word}" for word in wanted))
 
 
 def _term(field: str | None, raw: str) -> Match:
@@ -270,7 +270,8 @@ def _term(field: str | None, raw: str) -> Match:
         exact = _pattern(raw)
         return lambda searched: float(exact.fullmatch(searched.exact(field)) is not None)
     pattern = _pattern(raw.lower())
-    return _match_text_fields(field, lambda present: any(pattern.fullmatch(word) for word in present))
+    start = _unescaped(re.split(r"(?<!\\)[*?]", raw.lower())[0])
+    return _match_text_fields(field, lambda present: any(pattern.fullmatch(word) for word in present), f" {start}")
 
 
 def _pattern(raw: str) -> re.Pattern[str]:
@@ -279,6 +280,13 @@ def _pattern(raw: str) -> re.Pattern[str]:
     return re.compile("".join({"*": ".*", "?": "."}.get(part, re.escape(part[-1])) for part in parts), re.DOTALL)
 
 
-def _match_text_fields(field: str | None, matches: Callable[[list[str]], bool]) -> Match:
+def _match_text_fields(field: str | None, matches: Callable[[list[str]], bool], start: str) -> Match:
+    """``start`` is in the text of every document that matches."""
     weights = {field: 1.0} if field else TEXT_FIELDS
-    return lambda searched: sum(weight for name, weight in weights.items() if matches(searched.words(name)))
+
+    def match(searched: Searched) -> float:
+        if start not in searched.document.text:
+            return 0.0
+        return sum(weight for name, weight in weights.items() if matches(searched.words(name)))
+
+    return match

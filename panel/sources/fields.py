@@ -95,7 +95,11 @@ FIELDS: tuple[SourceField, ...] = (
             pattern_error=_("The slug may have small letters, digits and dashes only."),
         ),
         "Equals the id of the integration that uses the source.",
-        Control(Section.IDENTITY, help=_("Small letters, digits and dashes. It cannot change later."), code=True),
+        Control(
+            Section.IDENTITY,
+            help=_("A short name for addresses and files: small letters, digits and dashes. It cannot change later."),
+            code=True,
+        ),
         file_key="reference",
         always_in_file=True,
     ),
@@ -186,7 +190,7 @@ FIELDS: tuple[SourceField, ...] = (
             help=_("If the panel reaches the server under another address than people do."),
             placeholder="tracker:8080",
             code=True,
-            attributes={"spellcheck": "false", "autocapitalize": "none"},
+            attributes={"spellcheck": "false", "autocapitalize": "none", "data-address": ""},
         ),
     ),
 )  # fmt: skip

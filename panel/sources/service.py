@@ -31,6 +31,7 @@ from panel.core.clock import now
 from panel.core.errors import Conflict, InvalidInput, NotFound, Rejected
 from panel.core.health import AuthStatus
 from panel.core.messages import _
+from panel.core.reasons import Reason
 from panel.credentials.vault import AssociatedData, Unreadable, Vault
 from panel.integrations.registry import Registry
 from panel.logs.audit import Actor, AuditAction
@@ -38,11 +39,14 @@ from panel.sources import fields
 from panel.sources.audit_lines import record, record_enabled, record_saved
 from panel.sources.auth_fields import AUTH_SHAPES, UNKNOWN_SHAPE, auth_kind, check_stored
 from panel.sources.draft import Draft
-from panel.sources.field_types import missing
+from panel.sources.field_types import HostPort, missing
 from panel.sources.resolver import SourceResolver, secret_origins
 from panel.sources.yaml_file import read_source_file, write_source_file
 from panel.storage.engine import db
 from panel.storage.models import Link, OauthAttempt, OauthGrant, Source
+
+LOOK_UP_S = 1.0
+"""How long a name is looked up while an address is typed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +119,17 @@ class Sources:
         leaf, root = self._registry.find(slug), self.resolver.root(slug, location)
         config = SourceConfig("", slug, slug, root, options=options)
         return root, leaf.api_address(config) if leaf else root
+
+    def refusal(self, slug: str, root: str, connect_to: str = "") -> str:
+        """Why the panel may not call an address, as a sentence; "" when it may. Looks up the name and calls nobody."""
+        try:
+            target = HostPort(300).read("connect_to", connect_to)
+        except InvalidInput:
+            return ""
+        source = SourceConfig("", slug, slug, root, connect_to=target)
+        _step, problem = self._connector.probe_address(source, deadline_s=LOOK_UP_S)
+        refused = problem is not None and problem.reason is Reason.ADDRESS_NOT_ALLOWED
+        return problem.message if problem is not None and refused else ""
 
     def problem(self, source: Source) -> str:
         """Why a stored row cannot be used, as a sentence; empty when it can.

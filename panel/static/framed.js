@@ -157,8 +157,11 @@
   }
 
   function itemsOf(form) {
-    const references = form.getAll("reference");
-    return references.map((reference) => (references.length === 1 ? { reference, title: form.get("title") || "" } : { reference }));
+    const own = form.getAll("reference").map((reference) => ({ reference }));
+    // Of another integration: its id, a blank, and the reference.
+    const others = form.getAll("elsewhere").map((text) => [text, text.indexOf(" ")]);
+    const all = [...own, ...others.map(([text, at]) => ({ integration: text.slice(0, at), reference: text.slice(at + 1) }))];
+    return all.length === 1 ? [{ ...all[0], title: form.get("title") || "" }] : all;
   }
 
   // Addresses of the panel have the character U+E000 for a slash inside a part.

@@ -11,6 +11,7 @@ from werkzeug.routing import IntegerConverter, Map
 from panel.web import (
     error_pages,
     formatting,
+    front_door,
     language,
     language_choice,
     log_lines,
@@ -72,6 +73,7 @@ def install(app: Flask) -> None:
     app.after_request(end_request)
     language.install(app, app.extensions["leafpanel"].registry)
     language_choice.install(app)
+    front_door.install(app)
     formatting.install(app)
     render.install(app, app.extensions["leafpanel"].registry)
     for blueprint in (api.bp, mcp.bp, tab.bp, embed.bp, admin.bp, readiness.bp):

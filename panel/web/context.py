@@ -70,5 +70,11 @@ def leaves_for(principal: Principal) -> list[Integration]:
     return [leaf for leaf in panel().registry.all() if principal.sees(leaf.id)]
 
 
+def searched_beside(principal: Principal, leaf: Integration) -> list[Integration]:
+    """The other leaves that the picker of ``leaf`` searches: those with a source."""
+    others = (other for other in leaves_for(principal) if other.id != leaf.id)
+    return [other for other in others if panel().resolver.resolve(other).source_id is not None]
+
+
 def wants_json() -> bool:
     return request.path.startswith("/api/") or request.path == "/api"

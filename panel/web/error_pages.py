@@ -44,7 +44,8 @@ def install(app: Flask) -> None:
 def _respond(message: str, status: int, title: str = "") -> Response | tuple[str, int]:
     if wants_json():
         return json_error(plain_body(message, status))
-    return render_template("error.html", title=title or _("This did not work"), message=message, status=status), status
+    shown = {"title": title or _("This did not work"), "message": message, "reference": request_id()}
+    return render_template("error.html", **shown), status
 
 
 def _sign_in(exc: SignInNeeded) -> Any:

@@ -30,7 +30,7 @@ def test_b_the_printed_commands_connect_the_sandbox(sign_in: Callable[[str], Pag
 
     for slug in ("xwiki", "openproject"):
         page = sign_in(f"/admin/sources/{slug}")
-        page.get_by_role("complementary").get_by_role("button", name="Test").click()
+        page.get_by_role("button", name="Save and test").click()
         expect(page.get_by_text("All 6 steps passed")).to_be_visible()
 
 

@@ -29,6 +29,14 @@ def test_a_private_address_is_shown_with_what_opened_it() -> None:
     assert rung.message == "wiki.test is 10.0.0.7, a private address, opened by PANEL_ALLOWED_PRIVATE_HOSTS."
 
 
+def test_the_sandbox_is_named_instead_of_a_setting() -> None:
+    outgoing = connector("127.0.0.1:8021", sandbox=lambda: ("127.0.0.1:8021",))
+
+    rung, _ = outgoing.probe_address(source("http://127.0.0.1:8021/xwiki"), deadline_s=PATIENT)
+
+    assert rung.message == "127.0.0.1 is 127.0.0.1, the sandbox of this panel, which is open while it runs."
+
+
 @pytest.mark.parametrize(
     ("root", "addresses", "reason", "field"),
     [

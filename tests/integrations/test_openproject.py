@@ -448,3 +448,21 @@ def test_search_without_any_rights_is_forbidden_not_empty(tracker: Tracker) -> N
         tracker.leaf.search(upstream, "bridge", limit=5)
 
     assert failed.value.reason is Reason.FORBIDDEN
+
+
+# --- totals and texts ------------------------------------------------------------------------------------------------
+
+
+def test_a_search_says_how_many_there_are(tracker: Tracker) -> None:
+    hits = tracker.leaf.find(tracker.open(), "bridge", limit=1)
+
+    assert (len(hits.items), hits.total, hits.more) == (1, 2, False)
+
+
+def test_descriptions_are_searched_where_no_subject_has_the_words(tracker: Tracker) -> None:
+    tracker.standin.add_work_package("Roofs", 1, id=901, description="A dormer in the front")
+
+    with tracker.standin.counting() as seen:
+        assert [item.reference for item in tracker.leaf.find(tracker.open(), "front dormer", limit=5).items] == ["901"]
+    assert len({dict(one.params)["filters"] for one in seen if one.path.endswith("/work_packages")}) == 2
+    assert not tracker.leaf.find(tracker.open(), "front dormer", limit=5, titles_only=True).items

@@ -132,6 +132,8 @@ def test_parses_every_url_of_a_work_package(form: str, root: str, number: str) -
         ("1528", "1528"),
         ("#1528", "1528"),
         (" 1528\n", "1528"),
+        ("OP#1528", "1528"),
+        ("op #1528", "1528"),
         ("007", "7"),
         ("PROJ-51", "PROJ-51"),
         ("#PROJ-51", "PROJ-51"),

@@ -236,3 +236,49 @@ def test_special_characters_do_not_break_the_search(wiki: WikiServer, text: str,
         _switch_off_the_index(wiki)
 
     assert isinstance(_search(wiki, text), list)
+
+
+# --- word order, totals, titles --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("words", ["permit building", "BUILDING permit", "perm build", "  permit\tBuilding "])
+def test_words_in_any_order_are_found_without_the_index(wiki: WikiServer, words: str) -> None:
+    _switch_off_the_index(wiki)
+    wiki.standin.add_page("Sandbox.File", title="Building the permit file")
+    wiki.standin.add_page("Sandbox.Other", title="Building")
+
+    assert _search(wiki, words) == ["Sandbox.File"]
+
+
+def test_words_in_any_order_are_found_among_the_names(sixteen: WikiServer) -> None:
+    _switch_off_the_index(sixteen)
+    sixteen.reply(500, "Error", path=f"{REST}/search")
+    sixteen.standin.add_page("Sandbox.Building permit file", title="File")
+
+    assert _search(sixteen, "permit build") == ["Sandbox.Building permit file"]
+
+
+@pytest.mark.parametrize("has_index", [True, False])
+def test_titles_only_leaves_out_what_the_text_says(wiki: WikiServer, has_index: bool) -> None:
+    if not has_index:
+        _switch_off_the_index(wiki)
+    wiki.standin.add_page("Sandbox.Titled", title="Dormer rules")
+    wiki.standin.add_page("Sandbox.Texted", title="Roofs", content="A dormer has rules.")
+
+    everywhere = wiki.leaf.find(wiki.open(), "dormer", limit=10)
+    titles = wiki.leaf.find(wiki.open(), "dormer", limit=10, titles_only=True)
+
+    assert {item.title for item in everywhere.items} == {"Dormer rules", "Roofs"}
+    assert [item.title for item in titles.items] == ["Dormer rules"]
+
+
+@pytest.mark.parametrize(("pages", "total", "more"), [(23, 23, False), (120, 100, True)])
+def test_a_search_counts_what_it_does_not_show(wiki: WikiServer, pages: int, total: int, more: bool) -> None:
+    for number in range(pages):
+        wiki.standin.add_page(f"Sandbox.Many{number}", title="Many of them")
+
+    with wiki.standin.counting() as seen:
+        hits = wiki.leaf.find(wiki.open(), "many", limit=6)
+
+    assert (len(hits.items), hits.total, hits.more) == (6, total, more)
+    assert paths(seen) == ["GET /query"]

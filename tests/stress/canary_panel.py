@@ -6,7 +6,7 @@ import base64
 import logging
 import re
 import secrets
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass, field, replace
@@ -132,7 +132,7 @@ class CanaryPanel:
                 self.panel.links.link(ALICE, integration, CASE, reference)
 
     def clients(self) -> dict[str, list[Client]]:
-        """All clients with their headers, by the first segment of the paths that they request."""
+        """All clients with their headers, by the first segment of the paths that they request; all of them for others."""
         with self.app.app_context():
             access, people = self.panel.api_tokens, self.panel.people
             self.canaries["one-time password"] = people.first_admin_password(by=CONSOLE) or ""
@@ -153,12 +153,13 @@ class CanaryPanel:
             return self.app.test_client(), {"Authorization": f"Bearer {token}"}
 
         mixed = [*map(bearing, (*tokens.values(), pass_, "lpt_nobody")), *((client, {}) for client in people), nobody]
-        return {
+        own = {
             "admin": [(people[2], {})] * 6 + mixed,
             "objects": [(people[1], {})] * 6 + mixed,
             "embed": [bearing(pass_)] * 8 + mixed,
             "api": [bearing(tokens["admin"])] * 8 + [bearing(tokens["write"])] * 4 + mixed,
         }
+        return defaultdict(lambda: mixed, own)
 
     def sign_in_again(self) -> None:
         """Restore the browser sessions, which the requests end or replace."""

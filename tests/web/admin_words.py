@@ -15,7 +15,7 @@ from panel.web.translations import LANGUAGES
 
 NAMES = (
     "Leafpanel", "OpenProject", "xWiki", "openproject", "xwiki", "OAuth 2.0", "alice", "Noor V.", "Bob", "apikey",
-    "leafpanel", "Wiki", "Tracker", "Intranet", "intranet", "Cases", "demo", "case", "zaken", "script", "Uma User",
+    "leafpanel", "permits", "Z-2026-0148", "Wiki", "Tracker", "Intranet", "intranet", "Cases", "demo", "case", "zaken", "script", "Uma User",
     "Werkzeug", "Agent 7", "Python", "PHP", "JavaScript", "Java", "C#", "PANEL_CONNECTOR_ENABLED", "X-Gate", "somewhere",
     "wrong", "root", "nobody", "perhaps", "cobol", "king", "fly", "bob", "07. Dev", "wiki, terminal", "none, basic, token, oauth2", "WIKI", "sub",
 )  # fmt: skip
@@ -41,7 +41,7 @@ PATTERNS = (
 
 PAGES = (
     "/admin/", "/admin/sources", "/admin/new-source", "/admin/sources/xwiki", "/admin/sources/openproject",
-    "/admin/import-source", "/admin/objects", "/admin/embedding", "/admin/tokens", "/admin/people", "/admin/audit",
+    "/admin/import-source", "/admin/connect", "/admin/objects", "/admin/embedding", "/admin/tokens", "/admin/people", "/admin/audit",
     "/admin/calls", "/admin/creates", "/admin/password", "/admin/connector",
 )  # fmt: skip
 

@@ -19,7 +19,7 @@ from panel.sources.service import Sources
 
 PASSWORD = "correct horse battery"
 PAGES = (
-    "/admin/", "/admin/sources", "/admin/sources/xwiki", "/admin/sources/xwiki/test", "/admin/sources/xwiki/delete",
+    "/admin/", "/admin/connect", "/admin/sources", "/admin/sources/xwiki", "/admin/sources/xwiki/test", "/admin/sources/xwiki/delete",
     "/admin/sources/openproject", "/admin/new-source", "/admin/import-source", "/admin/objects", "/admin/tokens",
     "/admin/calls", "/admin/audit", "/admin/people", "/admin/connector", "/admin/password",
 )  # fmt: skip

@@ -191,3 +191,33 @@ def test_only_administrators_come_here(app: Flask, made: Secret) -> None:
     editor = signed_in_client(app, "bob", "editor")
 
     assert [editor.get(path).status_code for path in ("/admin/embedding", path_of(app))] == [403, 403]
+
+
+@pytest.mark.parametrize(("registers", "register"), [([], "demo"), (["permits"], "permits")])
+def test_the_tab_is_tried_as_the_application_shows_it(
+    connected: Flask, as_admin: FlaskClient, form: dict[str, str], registers: list[str], register: str
+) -> None:
+    with connected.app_context():
+        apps = connected.extensions["leafpanel"].embed_apps
+        apps.create("Cases", ["https://cases.example.org"], registers=registers, by=ALICE)
+    path = path_of(connected)
+    assert f'action="{path}/try" target="_blank"' in as_admin.get(path).text
+
+    opened = as_admin.post(f"{path}/try", data=form)
+    page = connected.test_client().get(opened.location)
+
+    assert opened.location.startswith(f"/embed/{register}/case/1?token=")
+    assert page.status_code == 200
+    assert "Search or paste anything" not in page.text
+
+
+def test_a_switched_off_application_cannot_be_tried(
+    app: Flask, as_admin: FlaskClient, form: dict[str, str], made: Secret
+) -> None:
+    path = path_of(app)
+    as_admin.post(f"{path}/switch", data={**form, "value": "off"})
+
+    answer = as_admin.post(f"{path}/try", data=form, follow_redirects=True)
+
+    assert "The application Cases is switched off." in answer.text
+    assert f"{path}/try" not in answer.text

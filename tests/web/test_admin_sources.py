@@ -288,7 +288,7 @@ def test_only_the_address_and_the_options_are_sent_for_it(connected: Flask, as_a
     included = re.findall(r"<(?:input|textarea)[^>]*data-address[^>]*>", page)
 
     assert 'hx-include="[data-address]"' in page
-    assert [re.search(r'name="([^"]+)"', field)[1] for field in included] == ["location", "options.wiki"]
+    assert [re.search(r'name="([^"]+)"', field)[1] for field in included] == ["location", "options.wiki", "connect_to"]
 
 
 # --- testing ---------------------------------------------------------------------------------------------------------
@@ -331,7 +331,7 @@ def test_a_passed_test_is_remembered_beside_the_form(connected: Flask, as_admin:
 
     aside = words(as_admin.get(XWIKI).text.partition("<aside")[2])
 
-    assert re.search(r"Now Test OK \d+ ms Checked \d\d:\d\d Sign-in Configured, as \S*alice Upstream xWiki \d+", aside)
+    assert re.search(r"Now OK \d+ ms Checked \d\d:\d\d Sign-in Configured, as \S*alice Upstream xWiki \d+", aside)
 
 
 def test_looking_at_the_test_page_asks_nobody(connected: Flask, as_admin: FlaskClient, upstreams: Upstreams) -> None:

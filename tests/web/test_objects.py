@@ -402,11 +402,27 @@ def test_an_address_of_another_host_is_named(editor: FlaskClient, ask: Callable[
     assert "Add a source" not in page.text
 
 
-def test_an_administrator_may_add_a_source_for_another_host(admin: FlaskClient) -> None:
-    page = fragment(admin, leaf("xwiki", "/search?q=https://kennis.regio.example/bin/view/A/B"))
+@pytest.mark.parametrize("ask", [get, fragment])
+def test_a_second_source_of_a_leaf_is_not_offered(admin: FlaskClient, ask: Callable[..., Seen]) -> None:
+    page = ask(admin, leaf("xwiki", "/search?q=https://kennis.regio.example/bin/view/A/B"))
 
+    assert page.status == 400
+    assert "and has one source" in page.text
+    assert "Add a source" not in page.text
+
+
+def test_an_administrator_adds_the_first_source_of_a_leaf_from_a_pasted_address(
+    admin: FlaskClient, upstreams: Upstreams, connected: Flask
+) -> None:
+    with connected.app_context():
+        connected.extensions["leafpanel"].sources.delete("xwiki", by=ALICE)
+
+    page = fragment(admin, leaf("openproject", "/search?q=https://kennis.regio.example/bin/view/A/B"))
+
+    assert "This is a page of kennis.regio.example. There is no source for it yet." in page.text
     assert page.texts(".lp-problem a") == ["Add a source"]
-    assert get(admin, page.hrefs(".lp-problem a")[0]).status == 200
+    form = get(admin, page.hrefs(".lp-problem a")[0])
+    assert form.find("[name=location]").attributes["value"] == "https://kennis.regio.example"
 
 
 def test_linking_twice_says_so_and_keeps_what_was_typed(editor: FlaskClient, linked: Link, connected: Flask) -> None:

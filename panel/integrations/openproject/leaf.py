@@ -15,7 +15,7 @@ from panel.core.domain import Choice, Choices, Identity, Item, Problem
 from panel.core.errors import InvalidInput, NotFound, ProviderUnavailable
 from panel.core.messages import _, _n
 from panel.core.reasons import Reason
-from panel.integrations.contract import AskedField, Integration
+from panel.integrations.contract import AskedField, Hits, Integration
 from panel.integrations.openproject import choices as offered
 from panel.integrations.openproject import fields, sign_in, suggestions, write
 from panel.integrations.openproject import reference as address
@@ -33,6 +33,8 @@ from panel.integrations.openproject.sign_in import account, as_account, require_
 
 MOST_AT_ONCE = 100
 LONGEST_SEARCH = 200
+TEXT_SHARE = 0.5
+"""The share of the deadline for a search in descriptions and comments."""
 FINGERPRINT_SHARE = 0.4
 """The share of the deadline for the fingerprint, which takes up to two calls."""
 
@@ -62,6 +64,9 @@ class OpenProject(Integration):
         except InvalidInput:
             return ()
         return (named,) if address.is_number(named) else ()
+
+    def recognises(self, pasted: str) -> bool:
+        return address.is_page_address(pasted)
 
     def create_elsewhere_url(self, source: SourceConfig, values: Mapping[str, str]) -> str | None:
         return address.create_page_url(source.root, values.get("projectId", ""))
@@ -151,14 +156,24 @@ class OpenProject(Integration):
         Up to 16.1 the server looks nowhere else; later versions also look at type and status.
         """
         words, limit = plain(text, limit=LONGEST_SEARCH), max(1, min(limit, MOST_AT_ONCE))
-        return list(_items(upstream, suggestions.found(upstream, words, limit)).values())[:limit]
+        found = suggestions.found(upstream, suggestions.typed(words), limit)
+        return list(_items(upstream, found.payloads).values())[:limit]
 
     def suggest(self, upstream: Upstream, text: str, *, limit: int) -> Sequence[Item]:
         """As ``search``; without words, the time of the last change is shown, which cannot be selected."""
+        return self.find(upstream, text, limit=limit, titles_only=True).items
+
+    def find(self, upstream: Upstream, text: str, *, limit: int, titles_only: bool = False) -> Hits:
+        """Descriptions and comments are only searched where nothing has the words in its subject: that is slower."""
         words, limit = plain(text, limit=LONGEST_SEARCH), max(1, min(limit, MOST_AT_ONCE))
-        read = suggestions.suggested if words else suggestions.found
-        items = (to_item(payload, upstream.source.root, {}) for payload in read(upstream, words, limit))
-        return list({item.reference: item for item in items}.values())[:limit]
+        found = _suggested(upstream, suggestions.typed(words), limit)
+        if found.total or titles_only or not words:
+            return found
+
+        def search_texts(part: Upstream) -> Hits:
+            return _suggested(part, suggestions.in_texts(words), limit)
+
+        return upstream.optional("texts", search_texts, share=TEXT_SHARE) or found
 
     # --- writing -------------------------------------------------------------------------------------------------
 
@@ -253,6 +268,13 @@ def _fingerprint(upstream: Upstream) -> Mapping[str, str]:
 
 def _value(answer: Answer, key: str) -> str:
     return plain(answer.object().get(key)) if answer.status < 300 else ""
+
+
+def _suggested(upstream: Upstream, filters: suggestions.Filters, limit: int) -> Hits:
+    read = suggestions.suggested if filters else suggestions.found
+    found = read(upstream, filters, limit)
+    items = (to_item(payload, upstream.source.root, {}) for payload in found.payloads)
+    return Hits(list({item.reference: item for item in items}.values())[:limit], found.total)
 
 
 def _items(upstream: Upstream, payloads: Iterable[Mapping[str, Any]]) -> dict[str, Item]:

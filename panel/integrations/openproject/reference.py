@@ -41,7 +41,8 @@ _BELOW_ROOT = re.compile(
 """Pages of OpenProject. The part before is the instance root."""
 
 _ADDRESS = re.compile(r"https?://", re.IGNORECASE)
-_TYPED = re.compile(rf"#?(?:0*(?P<number>{_NUMBER})|(?P<short>{_SHORT_NAME}))")
+_TYPED = re.compile(rf"(?:(?:OP|WP)?\s?#)?(?:0*(?P<number>{_NUMBER})|(?P<short>{_SHORT_NAME}))", re.IGNORECASE)
+"""Also as people and other tools write it: ``OP#1528``."""
 _HOST = re.compile(r"[\w.:-]+")
 _PROJECT = re.compile(r"[0-9A-Za-z_-]{1,100}")
 _HREF = re.compile(r"/api/v3/([a-z_]+)/([1-9][0-9]*)$")
@@ -81,6 +82,11 @@ def looks_like_reference(text: str) -> bool:
     """Whether typed text is an address, a number or a short name, and not words."""
     typed = text.strip()
     return _TYPED.fullmatch(typed) is not None or re.fullmatch(r"https?://\S+", typed, re.IGNORECASE) is not None
+
+
+def is_page_address(address: str) -> bool:
+    """Whether an address has the form of a work package's address at any OpenProject."""
+    return _shown_on(urlsplit(address).path) is not None
 
 
 def work_package_in(text: str, root: str) -> str:

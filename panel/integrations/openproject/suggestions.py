@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from panel.connector import Answer, Upstream
@@ -24,25 +25,40 @@ Filters = Sequence[Mapping[str, Any]]
 Payloads = list[Mapping[str, Any]]
 
 
+@dataclass(frozen=True, slots=True)
+class Matches:
+    """The first work packages that match, and how many there are."""
+
+    payloads: Payloads
+    total: int
+
+
 def typed(words: str) -> Filters:
     """OpenProject refuses an empty value. Without any filter the list includes closed work packages."""
     return [{"typeahead": {"operator": "**", "values": [words]}}] if words else []
 
 
-def found(upstream: Upstream, words: str, limit: int) -> Payloads:
+def in_texts(words: str) -> Filters:
+    """Work packages with the words in subject, description or comments."""
+    return [{"search": {"operator": "**", "values": [words]}}]
+
+
+def found(upstream: Upstream, filters: Filters, limit: int) -> Matches:
     """Complete work packages that match, those that were changed last first."""
-    return _numbered(collection(newest(upstream, typed(words), limit), "WorkPackageCollection").elements)
+    page = collection(newest(upstream, filters, limit), "WorkPackageCollection")
+    return Matches(_numbered(page.elements), page.total)
 
 
-def suggested(upstream: Upstream, words: str, limit: int) -> Payloads:
+def suggested(upstream: Upstream, filters: Filters, limit: int) -> Matches:
     """The same work packages as ``found``, with the values that a picker shows."""
     notes = upstream.notes(REFUSED)
     if notes.ages([REFUSED]).get(REFUSED, REFUSED_S) >= REFUSED_S:
-        answer = newest(upstream, typed(words), limit, select=SELECTED, allow=(400,))
+        answer = newest(upstream, filters, limit, select=SELECTED, allow=(400,))
         if not is_error(answer, 400, "InvalidSignal"):
-            return _numbered(selected_collection(answer).elements)
+            page = selected_collection(answer)
+            return Matches(_numbered(page.elements), page.total)
         notes.add([REFUSED])
-    return found(upstream, words, limit)
+    return found(upstream, filters, limit)
 
 
 def newest(upstream: Upstream, filters: Filters, page_size: int, *, allow: tuple[int, ...] = (), **more: str) -> Answer:

@@ -15,7 +15,7 @@ from panel.core.domain import Choices, Identity, Item, Problem
 from panel.core.errors import InvalidInput, NotFound, ProviderUnavailable
 from panel.core.messages import _, _n, sentences
 from panel.core.reasons import Reason
-from panel.integrations.contract import Integration
+from panel.integrations.contract import Hits, Integration
 from panel.integrations.descriptor import Descriptor
 from panel.integrations.xwiki import moved, reference, rest
 from panel.integrations.xwiki.create import create
@@ -25,7 +25,7 @@ from panel.integrations.xwiki.pasted import Pasted, parse_pasted
 from panel.integrations.xwiki.places import find_places, place_of, visible_spaces
 from panel.integrations.xwiki.reference import MAIN_WIKI, BadReference, PageReference, path_of
 from panel.integrations.xwiki.rest import MOST, REST, ask_page, identify, reported_version, wiki_of
-from panel.integrations.xwiki.search import search_pages
+from panel.integrations.xwiki.search import find_pages_by_words
 from panel.integrations.xwiki.short_addresses import view_prefix
 
 _HIDDEN = _("xWiki does not show this page to our account.")
@@ -43,6 +43,15 @@ class XWiki(Integration):
 
     def instance_root(self, location: str) -> str:
         return reference.instance_root(location)
+
+    def likely_roots(self, location: str) -> Sequence[str]:
+        """Most servers have xWiki at ``/xwiki``."""
+        root = reference.instance_root(location)
+        return (root,) if urlsplit(root).path else (root, f"{root}/xwiki")
+
+    def options_in(self, location: str) -> Mapping[str, str]:
+        wiki = reference.wiki_in(location)
+        return {} if wiki in ("", MAIN_WIKI) else {"wiki": wiki}
 
     def api_address(self, source: SourceConfig) -> str:
         return f"{source.root}/rest/wikis/{quote(wiki_of(source), safe='')}"
@@ -70,6 +79,9 @@ class XWiki(Integration):
         if pasted.omits_wiki and wiki != reference.MAIN_WIKI:
             return ()
         return [str(candidate) for candidate in pasted.candidates]
+
+    def recognises(self, address: str) -> bool:
+        return reference.is_page_address(address)
 
     # --- connection ----------------------------------------------------------------------------------------------
 
@@ -160,7 +172,10 @@ class XWiki(Integration):
         return moved.locate(upstream, absent, origins)
 
     def search(self, upstream: Upstream, text: str, *, limit: int) -> Sequence[Item]:
-        return search_pages(upstream, text, max(1, min(limit, MOST)))
+        return self.find(upstream, text, limit=limit).items
+
+    def find(self, upstream: Upstream, text: str, *, limit: int, titles_only: bool = False) -> Hits:
+        return find_pages_by_words(upstream, text, max(1, min(limit, MOST)), titles_only=titles_only)
 
     # --- writing -------------------------------------------------------------------------------------------------
 

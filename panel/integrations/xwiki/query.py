@@ -39,9 +39,18 @@ def all_words(text: str) -> str:
 
     The index has no words without letters and digits, such as a dash, so they only count where there are no others.
     """
+    return " ".join(f"+({clause})" for clause in _clauses(text))
+
+
+def all_words_in_names(text: str) -> str:
+    """As ``all_words``, but each word in the title of the page or in its own name."""
+    return " ".join(f"+(title:({clause}) OR name:({clause}))" for clause in _clauses(text))
+
+
+def _clauses(text: str) -> list[str]:
     words = text.split()
     real = [word for word in words if any(char.isalnum() for char in word)] or words
-    return " ".join(f"+({word} OR {word}*)" for word in map(_escaped, real))
+    return [f"{word} OR {word}*" for word in map(_escaped, real)]
 
 
 def _escaped(word: str) -> str:

@@ -177,6 +177,12 @@ def looks_like_reference(text: str, wiki: str) -> bool:
     return _reads_as_names(typed) and any(map(_are_names, (split_names(typed), typed.split("/"))))
 
 
+def is_page_address(address: str) -> bool:
+    """Whether an address has the form of a page's address at any xWiki."""
+    path = urlsplit(address).path
+    return re.search(rf"/bin/(?:{'|'.join(_VIEW_ACTIONS)})/|/wiki/[^/]+/view/|/rest/wikis/", path) is not None
+
+
 def _are_names(names: Sequence[str]) -> bool:
     return len(names) > 1 and all(name and name == name.strip() and name not in (".", "..") for name in names)
 
@@ -225,6 +231,15 @@ def instance_root(location: str) -> str:
         raise InvalidInput("location", _("There is a blank in the address."))
     path = segments[: _where_instance_ends(segments)]
     return origin_of(parts.geturl()) + "".join(f"/{segment}" for segment in path)
+
+
+def wiki_in(location: str) -> str:
+    """The id of the wiki that an address of a page or of the API names; "" for one that names none."""
+    segments = segments_of(web_address(location.strip(), "location").path)
+    below = segments[_where_instance_ends(segments) :]
+    if below[:2] == ["rest", "wikis"]:
+        below = below[1:]
+    return unquote(below[1]) if len(below) > 1 and below[0] in ("wiki", "wikis") else ""
 
 
 def _where_instance_ends(segments: Sequence[str]) -> int:

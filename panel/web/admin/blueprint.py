@@ -11,6 +11,7 @@ from panel.core.messages import _
 from panel.web.admin import (
     audit,
     calls,
+    connect,
     creates,
     embedding,
     oauth,
@@ -38,12 +39,12 @@ ROUTES = (
 )
 for _path, _view, _methods in ROUTES:
     bp.add_url_rule(_path, view_func=_view, methods=_methods)
-for _section in (sources, audit, calls, creates, embedding, oauth, people, tokens):
+for _section in (sources, audit, calls, connect, creates, embedding, oauth, people, tokens):
     bp.register_blueprint(_section.bp)
 
 NAV = (
     (_("Overview"), "admin.overview", ("admin.overview", "admin.connector", "admin.creates.")),
-    (_("Sources"), "admin.sources.index", ("admin.sources.", "admin.oauth.", "admin.calls.")),
+    (_("Sources"), "admin.sources.index", ("admin.sources.", "admin.connect.", "admin.oauth.", "admin.calls.")),
     (_("Objects"), "admin.objects", ("admin.objects",)),
     (_("Embedding"), "admin.embedding.index", ("admin.embedding.",)),
     (_("API tokens"), "admin.tokens.index", ("admin.tokens.",)),

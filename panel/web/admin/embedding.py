@@ -20,12 +20,16 @@ from panel.core.domain import ObjectRef
 from panel.core.errors import Conflict, InvalidInput
 from panel.core.messages import _
 from panel.storage.models import EmbedApp
+from panel.web.admin.objects import EXAMPLE
 from panel.web.admin.snippets import LANGUAGES, SnippetRequest, snippet
 from panel.web.auth.session import own_path
 from panel.web.context import acting, panel
 from panel.web.object_paths import parts_of
 from panel.web.parsing import lines
 from panel.web.static_files import host_script
+
+TRY_S = 300
+"""How long the tab of **Try it** is valid."""
 
 bp = Blueprint("embedding", __name__, url_prefix="/embedding")
 
@@ -139,6 +143,20 @@ def switch(app_id: str) -> Page:
     done = _("{app} is enabled and can show the tab.") if on else _("{app} is disabled: its tokens are refused.")
     flash(done.filled(app=app.name))
     return redirect(own_path(request.form.get("next"), url_for(".edit", app_id=app.id)), 303)
+
+
+@bp.post("/<app_id>/try")
+def try_it(app_id: str) -> Page:
+    """Open the tab as the application would show it, on an example object of its registers, for looking only."""
+    app = panel().embed_apps.get(app_id)
+    obj = replace(EXAMPLE, register=(app.registers or [EXAMPLE.register])[0])
+    try:
+        token = panel().embed_apps.sign(app, obj, subject=acting().name, can=["view"], seconds=TRY_S)
+    except InvalidInput as exc:
+        flash(exc.message, "warn")
+        return redirect(url_for(".edit", app_id=app.id), 303)
+    place = {"register": obj.register, "schema": obj.schema, "object_id": obj.object_id}
+    return redirect(url_for("embed.page", **place, token=token), 303)  # type: ignore[arg-type]
 
 
 def _index(

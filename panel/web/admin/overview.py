@@ -11,6 +11,7 @@ from werkzeug import Response
 from panel.core.messages import _
 from panel.links import open_creates, open_updates
 from panel.logs import call_query
+from panel.web.admin.connect import products
 from panel.web.admin.status import integration_statuses, last_checked
 from panel.web.admin.traffic import flows
 from panel.web.context import acting, admitted, panel, visitor
@@ -21,7 +22,9 @@ Page = str | tuple[str, int] | Response
 
 def overview() -> Page:
     panel().call_log.flush()
-    return render_template("admin/overview.html", **_integrations(), **_traffic())
+    integrations = _integrations()
+    is_empty = all(row.source is None for row in integrations["rows"])
+    return render_template("admin/overview.html", is_empty=is_empty, products=products(), **integrations, **_traffic())
 
 
 def integrations() -> Page:

@@ -177,10 +177,11 @@ def _typed_options(text: Mapping[str, str]) -> dict[str, str]:
 # --- making a form ---------------------------------------------------------------------------------------------------
 
 
-def empty_form(slug: str, leaf: Integration | None) -> SourceForm:
+def empty_form(slug: str, leaf: Integration | None, *, location: str = "") -> SourceForm:
+    """The form of a source that is not stored yet, with the address that a link to it carried."""
     presets = _presets(leaf, None)
     text = {known.name: "on" for known, kind in _controls() if kind is Input.CHECKBOX and known.type.default}
-    text |= {"slug": slug, "name": leaf.descriptor.upstream if leaf else ""}
+    text |= {"slug": slug, "name": leaf.descriptor.upstream if leaf else "", "location": location}
     text |= {f"auth.{preset.id}.scope": preset.scope for preset in presets if preset.scope}
     return SourceForm(slug, leaf, None, presets, presets[0].id, text)
 

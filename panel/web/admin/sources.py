@@ -19,10 +19,14 @@ from panel.sources.service import Saved, Usage
 from panel.storage.models import Source
 from panel.web.admin import source_import
 from panel.web.admin.calls import chart
+from panel.web.admin.connect import discovered, forget_discovered, private_address_help, with_discovered
+from panel.web.admin.objects import EXAMPLE
+from panel.web.admin.required_inputs import missing_inputs
 from panel.web.admin.source_form import SourceForm, empty_form, stored_form, typed_form, values_of
 from panel.web.admin.status import auth_badge, health_badge
 from panel.web.admin.test_report import report
 from panel.web.admin.traffic import flows
+from panel.web.auth.session import own_path
 from panel.web.context import acting, admitted, panel, request_id, visitor
 from panel.web.htmx import vary_on_fragment, wants_fragment
 from panel.web.security_headers import allow_form_to
@@ -84,7 +88,8 @@ def _form(slug: str) -> SourceForm:
         return stored_form(panel().sources.values(source), leaf, source.revision)
     if leaf is None:
         raise NotFound(_("There is no source “{slug}”.", slug=slug))
-    return empty_form(slug, leaf)
+    pasted = request.args.get("location", "")[:500]
+    return empty_form(slug, leaf, location=pasted) if pasted else with_discovered(empty_form(slug, leaf))
 
 
 def _act(shown: SourceForm) -> Page:
@@ -93,12 +98,15 @@ def _act(shown: SourceForm) -> Page:
     form = typed_form(shown, typed)
     try:
         values = values_of(form, typed)
+        if absent := missing_inputs(form, values):
+            return _page(replace(form, errors=absent)), 422
         if action == "test":
             result = panel().connection_tests.run(form.slug, values, caller=visitor(admitted(), "test").caller)
             return _page(form, result=result)
         saved = _save(form, values)
     except _REFUSED as exc:
         return _refused(form, exc)
+    forget_discovered()
     for warning in saved.warnings:
         flash(warning, "warn")
     flash(_("The source “{slug}” is saved.", slug=saved.source.slug))
@@ -147,6 +155,9 @@ def _page(form: SourceForm, *, result: ConnectionTest | None = None) -> str:
         report=report(result, form) if result is not None else None,
         tested_at=now(),
         reference=request_id(),
+        back=_back(),
+        found=discovered(form.slug),
+        private_help=private_address_help(),
         defaults={"timeout_s": f"{panel().config.deadline_s:g}"},
     )
 
@@ -161,16 +172,18 @@ class Address:
     api: str = ""
     root: str = ""
     error: str = ""
+    refused: str = ""
+    """Why the panel may not call the address."""
     nouns: str = ""
     """The items that open there, if an integration uses the source."""
 
 
 @bp.get("/source-address")
 def address() -> AnyResponse | str:
-    """The part below the location field, computed without a request to the upstream."""
+    """The part below the location field, for which a name is looked up and nobody is called."""
     slug = request.args.get("slug", "").strip()
     shown = _address(slug, panel().registry.find(slug), request.args)
-    page = Response(render_template("admin/_address.html", address=shown))
+    page = Response(render_template("admin/_address.html", address=shown, private_help=private_address_help()))
     return vary_on_fragment(page) if wants_fragment() else redirect(url_for(".index"), 303)
 
 
@@ -184,7 +197,8 @@ def _address(slug: str, leaf: Integration | None, text: Any) -> Address:
     except InvalidInput as exc:
         return Address(error=exc.message)
     nouns = leaf.descriptor.noun_plural if leaf else ""
-    return Address(api, root, nouns=nouns[:1].upper() + nouns[1:])
+    refused = panel().sources.refusal(slug, root, text.get("connect_to", ""))
+    return Address(api, root, refused=refused, nouns=nouns[:1].upper() + nouns[1:])
 
 
 # --- test ------------------------------------------------------------------------------------------------------------
@@ -212,6 +226,10 @@ def test_result(slug: str) -> Page:
         health=health_badge(source, check, connector_on=panel().switches.connector_on()),
         other_instance=panel().instances.other_instance(slug),
         report=report(result, form) if result is not None else None,
+        address=_address(slug, form.leaf, form.text),
+        usage=panel().sources.usage(slug),
+        example=EXAMPLE,
+        back=_back(),
         tested_at=now(),
         reference=request_id(),
         connector_on=panel().switches.connector_on(),
@@ -220,7 +238,12 @@ def test_result(slug: str) -> Page:
 
 def _run_test(slug: str) -> AnyResponse:
     session["test"] = slug
-    return redirect(url_for("admin.sources.test_result", slug=slug), 303)
+    return redirect(url_for("admin.sources.test_result", slug=slug, back=_back() or None), 303)
+
+
+def _back() -> str:
+    """The page from which the administrator came to configure the source; "" when it was another admin page."""
+    return own_path(request.values.get("back"), "")
 
 
 def _back_to(slug: str) -> AnyResponse:

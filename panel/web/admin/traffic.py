@@ -63,7 +63,7 @@ def breaker(source: Source, traffic: Traffic, *, connector_on: bool) -> Badge:
             "warn",
             _n("one test call, after {n} failure", "one test call, after {n} failures", traffic.failures),
         )
-    return Badge(_("Closed"), "ok", in_a_row if traffic.failures else _("calls go out"))
+    return Badge(_("Calls go out"), "ok", in_a_row if traffic.failures else "")
 
 
 def budget(source: Source, traffic: Traffic) -> Badge:

@@ -86,6 +86,7 @@ TAB: Mapping[str, Right] = {
 
 RULES: Mapping[str, Rule] = {
     "GET static": PUBLIC,
+    "GET front_door": PUBLIC,
     "GET api.openapi": PUBLIC,
     "GET readiness.healthz": PUBLIC,
     "GET readiness.readyz": PUBLIC,
@@ -104,6 +105,8 @@ RULES: Mapping[str, Rule] = {
     "POST admin.check": ADMINISTRATORS,
     "GET admin.connector": ADMINISTRATORS,
     "POST admin.connector": ADMINISTRATORS,
+    "GET admin.connect.connect": ADMINISTRATORS,
+    "POST admin.connect.connect": ADMINISTRATORS,
     "GET admin.sources.index": ADMINISTRATORS,
     "GET admin.sources.new": ADMINISTRATORS,
     "POST admin.sources.new": ADMINISTRATORS,
@@ -140,6 +143,7 @@ RULES: Mapping[str, Rule] = {
     "POST admin.embedding.rotate": ADMINISTRATORS,
     "POST admin.embedding.retire": ADMINISTRATORS,
     "POST admin.embedding.switch": ADMINISTRATORS,
+    "POST admin.embedding.try_it": ADMINISTRATORS,
     "GET admin.embedding.delete": ADMINISTRATORS,
     "POST admin.embedding.delete": ADMINISTRATORS,
     "GET admin.tokens.index": ADMINISTRATORS,

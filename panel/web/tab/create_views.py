@@ -129,7 +129,7 @@ def _created(here: Visit, leaf: Integration, row: Row) -> Any:
         return redirect(f"{here.url('listing', integration=leaf.id, linked=reference)}#row-{row_key(reference)}", 303)
     shown = row_view(here, leaf, row)
     headers = {"HX-Push-Url": here.url("listing", integration=leaf.id)} if here.keeps_history else {}
-    banner = Banner(_("Created and linked {title}"), shown.title, remarks=remarks, linked=(shown,))
+    banner = Banner(_("Created and linked {title}"), shown.title, remarks=remarks, linked=((leaf.id, shown),))
     return show_list(
         here, leaf, fresh=(reference,), banner=banner, focus=f"title-{row_key(reference)}", headers=headers
     )

@@ -24,7 +24,7 @@ def _unauthorized(exc: Unauthorized) -> Any:
         title, message = _("This view has expired"), EXPIRED
     else:
         title, message = _("This view belongs to an application"), OUTSIDE
-    page = render_template("error.html", title=title, message=message, status=401)
+    page = render_template("error.html", title=title, message=message)
     return page, 401, {"WWW-Authenticate": 'Bearer realm="Leafpanel"'}
 
 

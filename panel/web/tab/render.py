@@ -14,7 +14,7 @@ from panel.core.domain import Problem
 from panel.integrations.contract import Integration
 from panel.integrations.descriptor import BrokenDescriptor
 from panel.integrations.registry import Registry
-from panel.web.context import request_id
+from panel.web.context import request_id, searched_beside
 from panel.web.htmx import vary_on_fragment, wants_fragment
 from panel.web.tab.columns import Columns
 from panel.web.tab.view_models import ListView, list_view, strip
@@ -66,8 +66,8 @@ def show_part(here: Visit, name: str, leaf: Integration, *, status: int = 200, *
 
 
 def part(here: Visit, name: str, leaf: Integration, **shown: Any) -> Markup:
-    """One part of a page, rendered with the variables of its own leaf."""
-    return Markup(render_template(name, **{**_common(here, leaf, late=False), **shown}))  # noqa: S704 (escaped already)
+    """The HTML of one part about ``leaf``, for the page of another leaf."""
+    return Markup(render_template(name, **{**_common(here, leaf, late=False), **shown}))  # noqa: S704 (rendered)
 
 
 def show_list(
@@ -89,6 +89,7 @@ def _common(here: Visit, leaf: Integration | None, *, late: bool) -> dict[str, A
         "visit": here, "leaf": leaf, "card": leaf.descriptor if leaf else None, "late": late,
         "row_template": _row_template(leaf), "columns": Columns(leaf) if leaf else None, "reference": request_id(),
         "list_view": None, "banner": None, "problem_view": None, "query": "", "focus": "", "left": (),
+        "beside": searched_beside(here.principal, leaf) if leaf else (), "titles_only": False,
     }  # fmt: skip
 
 

@@ -320,16 +320,17 @@ def _last_answer(leaf: Integration) -> datetime | None:
 
 @dataclass(frozen=True, slots=True)
 class Banner:
-    """The confirmation of an action: what was done, to which item, and the references that Undo unlinks."""
+    """The confirmation of an action: what was done, to which item, and what Undo unlinks."""
 
     text: Message
     """What was done, with ``{title}`` for the item."""
     title: str = ""
-    undo: tuple[str, ...] = ()
+    undo: tuple[tuple[str, str], ...] = ()
+    """Leaf and reference of each item."""
     remarks: tuple[str, ...] = ()
     """How the result differs from what was asked for."""
-    linked: tuple[RowView, ...] = ()
-    """The rows that the action linked, for the host application."""
+    linked: tuple[tuple[str, RowView], ...] = ()
+    """Leaf and row of what the action linked, for the host application."""
 
     @property
     def announcement(self) -> str:
@@ -343,7 +344,9 @@ class ProblemView:
     title: str
     text: str = ""
     notice: Notice | None = None
-    add_source: bool = False
+    add_source: str = ""
+    """The leaf that an administrator may add a source for, and the ``location`` of that source."""
+    location: str = ""
 
 
 def problem_view(visit: Visit, leaf: Integration, exc: PanelError) -> ProblemView:
@@ -353,5 +356,5 @@ def problem_view(visit: Visit, leaf: Integration, exc: PanelError) -> ProblemVie
         return ProblemView(shown.title, shown.text, shown)
     if isinstance(exc, WrongHost):
         title = _("This is a {noun} of {host}.", noun=leaf.descriptor.noun, host=exc.host)
-        return ProblemView(title, _("There is no source for it yet."), add_source=visit.is_admin)
+        return ProblemView(title, _("There is no source for it yet."))
     return ProblemView(exc.message)

@@ -1,4 +1,4 @@
-"""Views of the tab: list, search, link, unlink, and the new place of an item that moved."""
+"""Views of the tab: list, link, unlink, and the new place of an item that moved."""
 
 from __future__ import annotations
 
@@ -6,21 +6,19 @@ from typing import Any
 
 from flask import Response, redirect, request
 
-from panel.accounts.principal import Action
 from panel.core.domain import Problem, Row
 from panel.core.errors import InvalidInput, NotFound, NotRecorded, PanelError, ProviderUnavailable
-from panel.core.messages import _, _n
+from panel.core.messages import _
 from panel.core.reasons import Reason
-from panel.core.text import trimmed
 from panel.integrations.contract import Integration
 from panel.links.service import LinkedAll
 from panel.storage.engine import STORAGE_FAILURES
 from panel.web.context import leaves_for, panel
 from panel.web.error_bodies import status_of
 from panel.web.formatting import key as row_key
-from panel.web.htmx import wants_fragment
-from panel.web.parsing import PICKER_LENGTH, positive, search_text
+from panel.web.parsing import positive
 from panel.web.storage_words import storage_text
+from panel.web.tab.linked import elsewhere, linked_banner, with_other_leaves
 from panel.web.tab.render import show, show_list, show_part
 from panel.web.tab.routing import LEAF, Views, back, redirects
 from panel.web.tab.surfaces import Surface, asked_surface, show_surface
@@ -31,8 +29,6 @@ views = Views()
 
 SHORTEST_LIST_S = 0.5
 """With less time than this left, a request that linked something lists references only."""
-PICKER_SIZE = 10
-"""Maximum number of results in the picker."""
 MOST_REFERENCES = 50
 """How many items one request links or unlinks."""
 
@@ -70,15 +66,8 @@ def _banner_after_redirect(here: Visit, shown: ListView) -> Banner | None:
     if not rows:
         done = {"unlinked": _("Unlinked."), "followed": _("Link updated.")}.get(request.args.get("done", ""))
         return Banner(done) if done else None
-    return _linked_banner(here, shown.leaf, [Row(row.pointer, row.item) for row in rows])
-
-
-def _linked_banner(here: Visit, leaf: Integration, rows: list[Row]) -> Banner:
-    undo = tuple(row.pointer.reference for row in rows) if here.may(Action.UNLINK) else ()
-    linked = tuple(row_view(here, leaf, row) for row in rows)
-    noun, nouns = leaf.descriptor.noun, leaf.descriptor.noun_plural
-    many = _n("{n} {noun}", "{n} {nouns}", len(rows), noun=noun, nouns=nouns)
-    return Banner(_("Linked {title}"), linked[0].title if len(rows) == 1 else many, undo, linked=linked)
+    banner = linked_banner(here, [(shown.leaf, Row(row.pointer, row.item)) for row in rows])
+    return with_other_leaves(here, banner, request.args.getlist("elsewhere")[:MOST_REFERENCES])
 
 
 def _page_number() -> int:
@@ -101,51 +90,42 @@ def excerpt(integration: str, reference: str) -> Response:
     return show_part(here, "tab/_excerpt.html", leaf, key=row_key(reference), text=text or "")
 
 
-@views.get(f"{LEAF}/search")
-@views.post(f"{LEAF}/search")
-def search(integration: str) -> Response:
-    """Search in the upstream. POST is for the form of an iframe, which submits its token: a token stays out of URLs."""
-    here, leaf = visit(), panel().registry.get(integration)
-    query = request.values.get("q", "").strip()
-    fragment, found, problem, status = wants_fragment(), [], None, 200
-    try:
-        text = search_text("search", query, PICKER_LENGTH)
-        found = panel().links.available(here.visitor, leaf.id, text, limit=PICKER_SIZE, obj=here.object, brief=True)
-    except PanelError as exc:
-        problem, status = problem_view(here, leaf, exc), status_of(exc)
-    exact = len(found) == 1 and _is_reference(leaf, query)
-    full = len(found) == PICKER_SIZE
-    shown: dict[str, Any] = {"found": found, "query": query, "problem_view": problem, "full": full, "exact": exact}
-    if fragment:
-        return show_part(here, "tab/_results.html", leaf, status=status, **shown)
-    return show(here, "found", leaf=leaf, status=status, **shown)
-
-
-def _is_reference(leaf: Integration, text: str) -> bool:
-    config, words = panel().resolver.shown_config(leaf), trimmed(text)
-    return config is not None and bool(words) and leaf.looks_like_reference(config, words)
-
-
 @views.post(f"{LEAF}/links")
 def link(integration: str) -> Any:
-    """Link one or several items. After a failure the page shows the reason, and the search box keeps its text."""
+    """Link one or several items. After a failure the page shows the reason, and the search box keeps its text.
+
+    ``elsewhere`` has those of other leaves, each as the id of the leaf, a blank, and the reference.
+    """
     here, leaf = visit(), panel().registry.get(integration)
     texts = [text for text in request.form.getlist("reference") if text.strip()]
-    done = _link_all(here, leaf, texts)
+    others = [(panel().registry.get(one), found) for one, found in elsewhere(request.form).items()]
+    done = _link_all(here, leaf, texts) if texts or not others else LinkedAll()
+    beside = [(other, _link_all(here, other, found)) for other, found in others]
+    linked = [(one, row) for one, result in [(leaf, done), *beside] for row in result.rows]
+    failed = next(((one, result.refused) for one, result in [(leaf, done), *beside] if result.refused), None)
+    if redirects(here) and failed is None:
+        return _back_to_linked(here, leaf, linked)
     references = tuple(row.pointer.reference for row in done.rows)
-    if redirects(here) and done.refused is None:
-        return back(here, leaf, linked=list(references))
     problem = _met_problem(leaf, done)
     shown = list_view(
         here, leaf, fresh=references, sort=request.args.get("sort"), problem=problem, deadline_s=done.seconds_left
     )
     more: dict[str, Any] = {"left": done.left}
-    if done.refused is not None:
-        more["problem_view"] = problem_view(here, leaf, _with_reason(done.refused))
-    if not done.rows:
+    if failed is not None:
+        more["problem_view"] = problem_view(here, failed[0], _with_reason(failed[1]))
+    if not linked:
         more["query"] = request.form.get("q", "") or (texts[0] if texts else "")
-        return show_list(here, leaf, shown, status=status_of(done.refused) if done.refused else 200, **more)
-    return show_list(here, leaf, shown, banner=_linked_banner(here, leaf, done.rows), **more)
+        return show_list(here, leaf, shown, status=status_of(failed[1]) if failed else 200, **more)
+    return show_list(here, leaf, shown, banner=linked_banner(here, linked, at=leaf), **more)
+
+
+def _back_to_linked(here: Visit, leaf: Integration, linked: list[tuple[Integration, Row]]) -> Any:
+    """To the list of this leaf, or to that of another one where everything was linked there."""
+    leaves = {one.id: one for one, _row in linked}
+    there = leaf if leaf.id in leaves or len(leaves) != 1 else next(iter(leaves.values()))
+    here_now = [row.pointer.reference for one, row in linked if one is there]
+    others = [f"{one.id} {row.pointer.reference}" for one, row in linked if one is not there]
+    return back(here, there, linked=here_now, elsewhere=others or None)
 
 
 def _with_reason(refused: PanelError) -> PanelError:
@@ -185,14 +165,15 @@ def _too_many() -> InvalidInput:
 def unlink(integration: str) -> Any:
     """Delete links. A link that does not exist is no error."""
     here, leaf = visit(), panel().registry.get(integration)
-    references = request.form.getlist("reference")
+    references = [(leaf.id, reference) for reference in request.form.getlist("reference")]
+    references += [(other, reference) for other, found in elsewhere(request.form).items() for reference in found]
     if not references:
         raise InvalidInput("reference", _("“{name}” is missing.", name="reference"))
     if len(references) > MOST_REFERENCES:
         raise _too_many()
-    for reference in references:
+    for of, reference in references:
         try:
-            panel().links.unlink(here.visitor, leaf.id, here.object, reference)
+            panel().links.unlink(here.visitor, of, here.object, reference)
         except NotFound:
             continue
     if redirects(here):
