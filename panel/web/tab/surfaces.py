@@ -52,6 +52,7 @@ class Card:
     open: int | None = None
     closed: int | None = None
     late: int = 0
+    gone: int = 0
 
 
 def asked_surface() -> Surface:
@@ -88,7 +89,8 @@ def _card(here: Visit, leaf: Integration, surface: Surface) -> Markup:
     shown = sorted(rows, key=_urgency)[:FIRST_DUE] if by_due and listing.problem is None else rows[:FIRST_DUE]
     told = notice(listing.problem, leaf, admin=here.is_admin, links=listing.total) if listing.problem else None
     # Counts of a part of the links would be taken for those of all.
-    counted = [row for row in rows if row.live] if told is None and len(rows) == listing.total else []
+    known = rows if told is None and len(rows) == listing.total else []
+    counted = [row for row in known if row.live]
     decided = bool(counted) and all(row.open or row.closed for row in counted)
     card_view = Card(
         shown,
@@ -98,6 +100,7 @@ def _card(here: Visit, leaf: Integration, surface: Surface) -> Markup:
         sum(row.open for row in counted) if decided else None,
         sum(row.closed for row in counted) if decided else None,
         sum(bool(overdue(row.must_be_done_by)) for row in counted),
+        sum(row.gone for row in known),
     )
     return part(here, "tab/_card.html", leaf, card_view=card_view, retry_url=_this_url(here))
 
