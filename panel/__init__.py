@@ -21,6 +21,7 @@ from panel.core.version import VERSION
 from panel.credentials.readiness import Readiness, database_checks
 from panel.credentials.vault import Vault, keys_of
 from panel.integrations.registry import Registry, load_registry
+from panel.links.amendments import Amendments
 from panel.links.backlinks import Backlinks
 from panel.links.dry_run import DryRun
 from panel.links.finding import Finder
@@ -125,6 +126,7 @@ def build_services(app: Flask, config: Config, registry: Registry) -> Panel:
         finder=Finder(registry, resolver, sources, connector),
         dry_run=DryRun(registry, resolver, connector, instances),
         moves=Moves(registry, resolver, connector, instances),
+        amendments=Amendments(registry, resolver, connector, instances),
         surveys=Surveys(registry, resolver, sources, checks),
         backlinks=Backlinks(registry, resolver, connector),
         api_tokens=ApiTokens(registry.ids, revision),

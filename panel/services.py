@@ -10,6 +10,7 @@ from panel.accounts.people import People
 from panel.config import Config
 from panel.credentials.readiness import Readiness
 from panel.integrations.registry import Registry
+from panel.links.amendments import Amendments
 from panel.links.backlinks import Backlinks
 from panel.links.dry_run import DryRun
 from panel.links.finding import Finder
@@ -45,6 +46,7 @@ class Panel:
     finder: Finder
     dry_run: DryRun
     moves: Moves
+    amendments: Amendments
     surveys: Surveys
     backlinks: Backlinks
     api_tokens: ApiTokens

@@ -16,6 +16,7 @@ from typing import Any
 from joserfc.util import urlsafe_b64decode
 from sqlalchemy import delete, or_, select
 
+from panel.accounts.embed_prefill import prefill_of, title_of
 from panel.accounts.limits import as_limit, clean_integrations, clean_registers
 from panel.accounts.principal import Action, Limits, Principal
 from panel.core.domain import ObjectRef
@@ -66,6 +67,10 @@ class EmbedGrant:
     expires: float
     theme: str = ""
     lang: str = ""
+    title: str = ""
+    """The name that the application gives to the object. It is shown and not stored."""
+    prefill: Mapping[str, str] = field(default_factory=dict)
+    """Values with which the create form starts, by the names of its fields."""
     token: str = field(default="", repr=False)
 
     @property
@@ -395,7 +400,12 @@ def _grant_of(app: EmbedApp, claims: Mapping[str, Any]) -> EmbedGrant:
     obj = ObjectRef(_text(claims, "register", 255), _text(claims, "schema", 255), _object_id(claims))
     limits = Limits(obj, as_limit(app.registers), _both(_integrations(claims), as_limit(app.integrations)))
     principal = Principal(_text(claims, "sub", 150), f"embed:{app.id}", _can(claims), limits, app.name)
-    return EmbedGrant(principal, obj, app.name, tuple(app.origins), expires, _theme(claims), _lang(claims))
+    try:
+        title, prefill = title_of(claims), prefill_of(claims)
+    except InvalidInput as exc:
+        raise BadToken(exc.message) from None
+    shown = (_theme(claims), _lang(claims), title, prefill)
+    return EmbedGrant(principal, obj, app.name, tuple(app.origins), expires, *shown)
 
 
 def _expires(claims: Mapping[str, Any], now: float) -> float:

@@ -11,6 +11,8 @@ FIELD_LENGTH = 64 * 1024
 """The longest text of a field that states no limit of its own."""
 NAME_LENGTH = 255
 """The longest name of a field."""
+NOTE_LENGTH = 200
+"""The longest note of a link."""
 
 
 def refuse_longer(name: str, text: str, longest: int) -> None:

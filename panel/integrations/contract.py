@@ -35,6 +35,25 @@ class AskedField:
 
 
 @dataclass(frozen=True, slots=True)
+class FurtherFields:
+    """Fields that the upstream requires of a new item, and that the descriptor does not have."""
+
+    fields: tuple[AskedField, ...] = ()
+    undrawn: tuple[str, ...] = ()
+    """Labels of those that the panel's form cannot show."""
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """One step of browsing the nested choices of a field."""
+
+    trail: tuple[Choice, ...]
+    """The choices around the one that is shown, outermost first, and that one itself; () at the top."""
+    choices: Choices
+    """The one that is shown, and those directly below it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Hits:
     """What a search of an upstream found."""
 
@@ -250,6 +269,10 @@ class Integration(ABC):
         found = self.choices(upstream, field, values, reference=reference)
         return Choices.whole(choice for choice in found if all(word in choice.label.casefold() for word in words))
 
+    def branch(self, upstream: Upstream, field: str, within: str) -> Branch:
+        """The choices directly below one of them, or the outermost for "". Only for a field that is ``nested``."""
+        raise NotSupported(_("{label} offers no choices for {field}.", label=self.descriptor.label, field=field))
+
     def asked_fields(
         self, upstream: Upstream, names: Sequence[str], values: Mapping[str, str], *, reference: str | None = None
     ) -> Sequence[AskedField]:
@@ -258,6 +281,20 @@ class Integration(ABC):
         A form adds them, and sends their values in ``fields`` of the values of ``create`` or the changes of ``update``.
         """
         return ()
+
+    def further_fields(self, upstream: Upstream, values: Mapping[str, str]) -> FurtherFields | None:
+        """What the upstream requires for these values of the create form; None when it does not say now.
+
+        Their values are sent in ``fields`` of the values of ``create``.
+        """
+        return FurtherFields()
+
+    def find_existing(self, upstream: Upstream, values: Mapping[str, str]) -> Item | None:
+        """The item that stands already where ``create`` would make one of these values; None without one.
+
+        It is asked while a person fills the form. Fields with ``identifies`` decide it.
+        """
+        return None
 
     def create_elsewhere_url(self, source: SourceConfig, values: Mapping[str, str]) -> str | None:
         """Address of the upstream's own create form, for fields that the panel's form does not have."""

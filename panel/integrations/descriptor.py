@@ -41,6 +41,12 @@ class Field:
     """Other names that JSON and agents may use."""
     half: bool = False
     """Whether it shares a line with the next field."""
+    follows: str = ""
+    """Name of the field whose text counts while this one is empty."""
+    nested: bool = False
+    """Whether its choices contain each other, so that they are browsed too: ``Integration.branch``."""
+    identifies: bool = False
+    """Whether it decides which item ``Integration.find_existing`` finds."""
 
     @property
     def word(self) -> Message:
@@ -134,6 +140,8 @@ class Descriptor:
     sorts: Mapping[str, str] = field(default_factory=dict)
     """Orders of the rows with their labels, the first one by default: ``updated``, ``linked``, ``title``, ``due``, or
     the name of a fact."""
+    person: str = ""
+    """The fact that names whom an item is assigned to. A list can be filtered by it; a column has its label."""
     excerpts: bool = False
     """Whether rows show an excerpt, which the browser loads row by row."""
 

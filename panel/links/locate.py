@@ -1,9 +1,9 @@
-"""Looks for linked items that are not where their references say."""
+"""Reads linked items, and looks for those that are not where their references say."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from panel.connector import Upstream
 from panel.core.domain import Item, Pointer, State
@@ -11,6 +11,13 @@ from panel.core.errors import ProviderUnavailable
 from panel.integrations.contract import Integration
 
 log = logging.getLogger(__name__)
+
+
+def read_items(leaf: Integration, upstream: Upstream, shown: Sequence[Pointer]) -> Mapping[str, Item]:
+    """The items of the pointers by reference; those that moved with their new places."""
+    if not shown:
+        return {}
+    return located(leaf, upstream, leaf.fetch_many(upstream, [pointer.reference for pointer in shown]), shown)
 
 
 def located(

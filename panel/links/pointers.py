@@ -142,7 +142,7 @@ def _within(limits: Limits | None) -> tuple[Any, ...]:
 
 def add(
     leaf: Integration, obj: ObjectRef, reference: str, *, by: Actor, action: AuditAction | None = None,
-    origin: int | None = None,
+    origin: int | None = None, note: str = "", detail: str = "",
 ) -> Link | None:  # fmt: skip
     """Store a pointer and commit; None when it exists. The database decides, so that two clicks make one pointer.
 
@@ -150,7 +150,7 @@ def add(
     """
     link = Link(
         register=obj.register, schema=obj.schema, object_id=obj.object_id, integration=leaf.id, reference=reference,
-        linked_by=by.name, origin=origin,
+        linked_by=by.name, origin=origin, note=note,
     )  # fmt: skip
     nested = db.session.begin_nested()
     db.session.add(link)
@@ -161,7 +161,7 @@ def add(
         link = None  # type: ignore[assignment]
     else:
         if action is not None:
-            audit.record(action, by, subject=reference, obj=obj, integration=leaf.id)
+            audit.record(action, by, subject=reference, obj=obj, integration=leaf.id, detail=detail)
         # The audit line is part of it: on SQLite, releasing the first savepoint of a transaction commits.
         nested.commit()
     db.session.commit()
@@ -174,28 +174,53 @@ def remove(link: Link) -> bool:
 
 
 def point_to(leaf: Integration, obj: ObjectRef, old: str, item: Item, *, by: Actor) -> Link:
-    """Point the row of ``old`` to another item and commit; who linked it and when stay.
+    """Point the row of an item that moved to its new place and commit. Raises as ``repoint``."""
+    link = find(leaf, obj, old)
+    origin = item.origin if item.origin is not None else link.origin
+    return repoint(leaf, obj, old, item.reference, origin, by=by, action=AuditAction.FOLLOW)
+
+
+def repoint(
+    leaf: Integration, obj: ObjectRef, old: str, new: str, origin: int | None, *, by: Actor,
+    action: AuditAction = AuditAction.REPOINT,
+) -> Link:  # fmt: skip
+    """Point the row of ``old`` to another item and commit; who linked it, when and the note stay.
 
     Raises NotFound when there is no such row (any more), AlreadyLinked when the object has one for the item already.
     """
     link = find(leaf, obj, old)
     same = update(Link).where(Link.id == link.id, Link.reference == old)
-    values = {"reference": item.reference, "origin": item.origin if item.origin is not None else link.origin}
     nested = db.session.begin_nested()
     try:
-        changed = db.session.execute(same.values(values)).rowcount  # type: ignore[attr-defined]
+        changed = db.session.execute(same.values(reference=new, origin=origin)).rowcount  # type: ignore[attr-defined]
     except IntegrityError:
         nested.rollback()
-        raise linked_at_new_place(leaf) from None
+        raise _already_linked(leaf, action) from None
     if changed:
-        now = f"now {item.reference}"
-        audit.record(AuditAction.FOLLOW, by, subject=old, obj=obj, integration=leaf.id, detail=now)
+        audit.record(action, by, subject=old, obj=obj, integration=leaf.id, detail=f"now {new}")
     # The audit line is part of it, as in ``add``.
     nested.commit()
     db.session.commit()
     if not changed:
         raise not_linked(leaf)
     return link
+
+
+def _already_linked(leaf: Integration, action: AuditAction) -> AlreadyLinked:
+    if action is AuditAction.FOLLOW:
+        return linked_at_new_place(leaf)
+    return AlreadyLinked(_("This {noun} is already linked.", noun=leaf.descriptor.noun))
+
+
+def write_note(leaf: Integration, obj: ObjectRef, reference: str, note: str, *, by: Actor) -> None:
+    """Store the note of a row and commit. The same note again is no change. Raises NotFound."""
+    link = find(leaf, obj, reference)
+    if link.note == note:
+        return
+    link.note = note
+    detail = "" if note else "removed"
+    audit.record(AuditAction.NOTE, by, subject=reference, obj=obj, integration=leaf.id, detail=detail)
+    db.session.commit()
 
 
 def note_origin(leaf: Integration, obj: ObjectRef, pointer: Pointer, item: Item) -> None:

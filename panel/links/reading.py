@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
 
 from panel.accounts.principal import Action
 from panel.connector import Connector, Upstream
@@ -20,10 +19,11 @@ from panel.core.errors import (
 )
 from panel.core.messages import _
 from panel.core.text import trimmed
-from panel.integrations.contract import AskedField, Integration
+from panel.integrations.contract import AskedField, Branch, FurtherFields, Integration
 from panel.integrations.registry import Registry
 from panel.links import pointers
-from panel.links.locate import located
+from panel.links.arrangement import matches, words_of
+from panel.links.locate import located, read_items
 from panel.links.pasted import resolve_pasted
 from panel.links.upstream import open_upstream
 from panel.links.visitor import Visitor
@@ -119,8 +119,8 @@ class Reading:
         except ProviderUnavailable as exc:
             rows = tuple(Row(pointer, None) for pointer in shown[:limit])
             return Listing(rows, len(shown), 1, limit, exc.problem)
-        words = search.casefold().split()
-        hits = [Row(p, items[p.reference]) for p in shown if _matches(items[p.reference], words)]
+        words = words_of(search)
+        hits = [row for p in shown if matches(row := Row(p, items[p.reference]), words)]
         start = (page - 1) * limit
         return Listing(tuple(hits[start : start + limit]), len(hits), page, limit, None, until)
 
@@ -134,9 +134,7 @@ class Reading:
         ) as upstream:
             if not shown:
                 leaf.check_list(upstream)
-                return {}, upstream.holds_until
-            items = leaf.fetch_many(upstream, [pointer.reference for pointer in shown])
-            return located(leaf, upstream, items, shown), upstream.holds_until
+            return read_items(leaf, upstream, shown), upstream.holds_until
 
     def item(self, visitor: Visitor, integration: str, obj: ObjectRef, reference: str) -> Row:
         """One linked item with its excerpt. Raises NotFound when this object does not point there."""
@@ -152,6 +150,12 @@ class Reading:
             item = located(leaf, upstream, {reference: item}, [pointer])[reference]
         pointers.note_origin(leaf, obj, pointer, item)
         return Row(pointer, item)
+
+    def pointer(self, visitor: Visitor, integration: str, obj: ObjectRef, reference: str) -> Pointer:
+        """One stored pointer. No request goes upstream. Raises NotFound when this object does not point there."""
+        visitor.principal.require(Action.VIEW, obj, integration)
+        leaf = self._registry.get(integration)
+        return pointers.as_pointer(leaf, self._resolver.shown_config(leaf), pointers.find(leaf, obj, reference))
 
     def available(
         self, visitor: Visitor, integration: str, text: str, *, limit: int = 25, obj: ObjectRef | None = None
@@ -219,6 +223,12 @@ class Reading:
         with open_upstream(self._connector, leaf, self._resolver.resolve(leaf), visitor.caller) as upstream:
             return leaf.find_choices(upstream, field, values, search=search, reference=reference)
 
+    def branch(self, visitor: Visitor, integration: str, field: str, within: str, *, obj: ObjectRef) -> Branch:
+        """The choices directly below one of them, for a field whose choices are nested."""
+        leaf = self._leaf_of_form(visitor, integration, obj, None)
+        with open_upstream(self._connector, leaf, self._resolver.resolve(leaf), visitor.caller) as upstream:
+            return leaf.branch(upstream, field, within)
+
     def asked_fields(
         self,
         visitor: Visitor,
@@ -233,6 +243,31 @@ class Reading:
         leaf = self._leaf_of_form(visitor, integration, obj, reference)
         with open_upstream(self._connector, leaf, self._resolver.resolve(leaf), visitor.caller) as upstream:
             return leaf.asked_fields(upstream, names, values, reference=reference)
+
+    def existing(
+        self, visitor: Visitor, integration: str, values: Mapping[str, str], *, obj: ObjectRef
+    ) -> Found | None:
+        """The item that stands already where a create with these values would make one."""
+        leaf = self._leaf_of_form(visitor, integration, obj, None)
+        if type(leaf).find_existing is Integration.find_existing:
+            return None
+        with open_upstream(self._connector, leaf, self._resolver.resolve(leaf), visitor.caller) as upstream:
+            item = leaf.find_existing(upstream, values)
+        return None if item is None else Found(item, bool(pointers.linked_among(leaf, obj, [item.reference])))
+
+    def has_further_fields(self, integration: str) -> bool:
+        """Whether the create form of an integration may need fields that its descriptor does not have."""
+        return type(self._registry.get(integration)).further_fields is not Integration.further_fields
+
+    def further_fields(
+        self, visitor: Visitor, integration: str, values: Mapping[str, str], *, obj: ObjectRef
+    ) -> FurtherFields | None:
+        """What the upstream requires of a new item with these values; None when it does not say now."""
+        leaf = self._leaf_of_form(visitor, integration, obj, None)
+        if not self.has_further_fields(integration):
+            return FurtherFields()
+        with open_upstream(self._connector, leaf, self._resolver.resolve(leaf), visitor.caller) as upstream:
+            return leaf.further_fields(upstream, values)
 
     def _leaf_of_form(
         self, visitor: Visitor, integration: str, obj: ObjectRef | None, reference: str | None
@@ -275,9 +310,3 @@ def _candidates(leaf: Integration, upstream: Upstream, text: str, limit: int) ->
             if "://" in words:
                 return []
     return leaf.search(upstream, words, limit=limit)
-
-
-def _matches(item: Item, words: Sequence[str]) -> bool:
-    facts = " ".join(str(value) for value in (*item.facts.values(), item.due) if isinstance(value, str | date))
-    text = f"{item.title} {item.reference} {facts}".casefold()
-    return all(word in text for word in words)

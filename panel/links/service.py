@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy.exc import SQLAlchemyError
 
 from panel.accounts.principal import Action
-from panel.core.domain import Item, ObjectRef, Row
+from panel.core.domain import Item, ObjectRef, Pointer, Row
 from panel.core.errors import (
     AlreadyLinked,
     InvalidInput,
@@ -29,9 +29,9 @@ from panel.core.text_limits import REFERENCE_LENGTH, refuse_longer
 from panel.integrations.contract import Integration, creating
 from panel.links import idempotency, open_creates, open_updates, pointers
 from panel.links.pasted import resolve_pasted
-from panel.links.reading import Reading
 from panel.links.upstream import open_upstream
 from panel.links.visitor import Visitor
+from panel.links.whole_lists import WholeLists
 from panel.links.write_records import abandon, note_created, record_not_updated, record_uncertain, record_updated
 from panel.logs import audit
 from panel.logs.audit import AuditAction
@@ -55,7 +55,7 @@ class LinkedAll:
     """What is left of the deadline; None when no call was made."""
 
 
-class Links(Reading):
+class Links(WholeLists):
     """Reads and writes. Every method checks the rights of its visitor first.
 
     Writes fail loudly. A write that was sent has a record until its end is known.
@@ -266,14 +266,17 @@ class Links(Reading):
         open_updates.close(opened.id)
         db.session.commit()
 
-    def unlink(self, visitor: Visitor, integration: str, obj: ObjectRef, reference: str) -> None:
-        """Remove the pointer. No request goes upstream and nothing changes there. Raises NotFound."""
+    def unlink(self, visitor: Visitor, integration: str, obj: ObjectRef, reference: str) -> Pointer:
+        """Remove the pointer and return it. No request goes upstream and nothing changes there. Raises NotFound."""
         visitor.principal.require(Action.UNLINK, obj, integration)
         leaf = self._registry.get(integration)
-        if not pointers.remove(pointers.find(leaf, obj, reference)):
+        link = pointers.find(leaf, obj, reference)
+        removed = pointers.as_pointer(leaf, None, link)
+        if not pointers.remove(link):
             raise pointers.not_linked(leaf)
         audit.record(AuditAction.UNLINK, visitor.actor, subject=reference, obj=obj, integration=leaf.id)
         db.session.commit()
+        return removed
 
 
 def _added(visitor: Visitor, leaf: Integration, obj: ObjectRef, item: Item) -> Link:

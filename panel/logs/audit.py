@@ -27,6 +27,8 @@ class AuditAction(StrEnum):
     UPDATE_SETTLED = "update-settled"
     UNLINK = "unlink"
     FOLLOW = "follow"
+    REPOINT = "repoint"
+    NOTE = "note"
 
     SOURCE_CREATED = "source-created"
     SOURCE_CHANGED = "source-changed"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import urlencode
 
 from panel.sandbox.openproject_errors import ApiError
 from panel.sandbox.openproject_json import WRITABLE_BY_STATUS_CHANGE, Document, Hal
@@ -27,8 +29,8 @@ def _schema(hal: Hal, project_id: int, type_id: int, writable: frozenset[str] | 
 
     custom_attributes = {
         field.key: attribute(
-            field.key, "CustomOption" if field.options else "String", field.name, required=field.required,
-            **(LINKED if field.options else {}),
+            field.key, "CustomOption" if field.options else field.kind, field.name, required=field.required,
+            **(LINKED if field.is_link else {}),
         )
         for field in hal.world.custom_fields_of(project_id, type_id)
     }  # fmt: skip
@@ -81,6 +83,11 @@ def _form_schema(hal: Hal, candidate: WorkPackage, statuses: Sequence[Status], *
     for key, choices in _allowed_values(hal, candidate, statuses).items():
         _set_allowed_values(hal, document[key], choices)
     document["project"]["_links"] = {"allowedValues": hal.link("/work_packages/available_projects")}
+    for field in hal.custom_fields(candidate):
+        if field.kind == "User":
+            members = {"member": {"operator": "=", "values": [str(candidate.project_id)]}}
+            query = urlencode({"filters": json.dumps([members]), "pageSize": "-1"})
+            document[field.key]["_links"] = {"allowedValues": hal.link(f"/principals?{query}")}
     if candidate.project_id in hal.world.projects:
         people = hal.below_project(candidate.project_id, "available_assignees")
         href = people if new else f"/work_packages/{candidate.id}/available_assignees"

@@ -241,17 +241,25 @@ class Hal:
         return self.world.custom_fields_of(one.project_id, one.type_id)
 
     def custom_texts(self, one: WorkPackage) -> Document:
-        return {field.key: one.custom.get(field.id) for field in self.custom_fields(one) if not field.options}
+        fields = [field for field in self.custom_fields(one) if not field.is_link]
+        return {field.key: self._custom_value(field, one.custom.get(field.id)) for field in fields}
+
+    def _custom_value(self, field: CustomField, text: str | None) -> Any:
+        if field.kind == "Formattable":
+            return self.formatted(text)
+        return int(text) if field.kind == "Integer" and text else text
 
     def option_link(self, field: CustomField, chosen: str | None) -> Document:
         if not chosen:
             return {"href": None, "title": None}
+        if field.kind == "User":
+            return self.principal_link(int(chosen))
         return self.link(f"/custom_options/{chosen}", field.options.get(int(chosen)))
 
     def value_links(self, one: WorkPackage) -> Document:
         """The links that hold values of the work package. The payload of a form contains the same links."""
         world = self.world
-        list_fields = [field for field in self.custom_fields(one) if field.options]
+        list_fields = [field for field in self.custom_fields(one) if field.is_link]
         return {
             "project": self.project_link(world.projects.get(one.project_id)),
             "type": self._link_or_null("types", world.types.get(one.type_id)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -100,6 +101,16 @@ def assignees(call: ApiCall, text: str) -> Reply:
     return Reply(call.hal.collection(call.hal.below_project(owner.id, "available_assignees"), people))
 
 
+def principals(call: ApiCall) -> Reply:
+    """The people of a project, filtered by name."""
+    given = json.loads(call.params.get("filters", "[]"))
+    filters = {name: rule["values"] for one in given for name, rule in one.items()}
+    words = filters.get("name", [""])[0].casefold()
+    people = call.world.assignees(int(filters["member"][0])) if "member" in filters else []
+    found = [call.hal.principal(person) for person in people if words in person.name.casefold()]
+    return Reply(call.hal.collection("/principals", found))
+
+
 PROJECT = "/(?:projects|workspaces)/([^/]+)"
 
 ROUTES: tuple[Route, ...] = (
@@ -108,4 +119,5 @@ ROUTES: tuple[Route, ...] = (
     ("GET", f"{PROJECT}/types", types),
     ("GET", f"{PROJECT}/available_assignees", assignees),
     ("GET", "/work_packages/available_projects", available_projects),
+    ("GET", "/principals", principals),
 )

@@ -109,7 +109,7 @@ class Priority:
 
 @dataclass(frozen=True, slots=True)
 class CustomField:
-    """A field of some projects and types: a list if it has ``options`` (id → value), otherwise free text."""
+    """A field of some projects and types: a list if it has ``options`` (id → value), otherwise of its ``kind``."""
 
     id: int
     name: str
@@ -117,10 +117,16 @@ class CustomField:
     type_ids: frozenset[int]
     required: bool = True
     options: dict[int, str] = field(default_factory=dict)
+    kind: str = "String"
+    """The type in a schema: ``String``, ``Integer``, ``Float``, ``Boolean``, ``Date``, ``Formattable`` or ``User``."""
 
     @property
     def key(self) -> str:
         return f"customField{self.id}"
+
+    @property
+    def is_link(self) -> bool:
+        return bool(self.options) or self.kind == "User"
 
 
 @dataclass(frozen=True, slots=True)

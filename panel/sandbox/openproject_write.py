@@ -68,12 +68,16 @@ def read(body: Mapping[str, Any], world: World, profile: Profile) -> Sent:
         values["description"] = _raw_text(body["description"])
     values |= _dates(body)
     links, custom = _links(body.get("_links", {}), world)
-    texts = [one for one in world.custom_fields.values() if one.key in body and not one.options]
-    custom |= {one.id: _text(body[one.key]) for one in texts}
+    texts = [one for one in world.custom_fields.values() if one.key in body and not one.is_link]
+    custom |= {one.id: _custom_text(one, body[one.key]) for one in texts}
     stamps = {key: str(body[key]) for key in ("createdAt", "updatedAt") if body.get(key) is not None}
     meta = body.get("_meta")
     validate = isinstance(meta, Mapping) and meta.get("validateCustomFields") is True
     return Sent(values | links, custom, stamps, body.get("lockVersion"), validate)
+
+
+def _custom_text(one: CustomField, value: Any) -> str:
+    return (_raw_text(value) or "") if one.kind == "Formattable" else _text(value)
 
 
 def _text(value: Any) -> str:
@@ -132,7 +136,7 @@ def _links(links: Mapping[str, Mapping[str, Any]], world: World) -> tuple[dict[s
             href = _href(links[key])
             if href != UNDISCLOSED:
                 values[f"{key}_id"] = _resource(key, href, world)
-    lists = [one for one in world.custom_fields.values() if one.options and one.key in links]
+    lists = [one for one in world.custom_fields.values() if one.is_link and one.key in links]
     return values, {one.id: _option(one, links[one.key]) for one in lists}
 
 
@@ -143,7 +147,8 @@ def _href(link: Mapping[str, Any]) -> str | None:
 
 def _option(one: CustomField, link: Mapping[str, Any]) -> str:
     href = _href(link)
-    return "" if href is None else _id_in(one.key, ("custom_options",), href)
+    namespaces = NAMESPACES["assignee"] if one.kind == "User" else ("custom_options",)
+    return "" if href is None else _id_in(one.key, namespaces, href)
 
 
 def _id_in(key: str, namespaces: tuple[str, ...], href: str) -> str:

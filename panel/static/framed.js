@@ -137,7 +137,7 @@
 
   // --- completed actions -------------------------------------------------------------------------------------------------
 
-  const ACTIONS = { links: "linked", new: "linked", unlink: "unlinked", update: "changed", follow: "changed" };
+  const ACTIONS = { links: "linked", new: "linked", unlink: "unlinked", update: "changed", follow: "changed", repoint: "changed", undo: "changed", note: "changed" };
 
   function postAction({ request, response, text }) {
     if (!request || request.method !== "POST" || !response || response.status >= 400) return;

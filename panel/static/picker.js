@@ -118,7 +118,8 @@
     if (!inside(focus)) return close();
     const list = byId("lp-options");
     box().setAttribute("aria-expanded", String(Boolean(list)));
-    if (source === box()) box().removeAttribute("aria-activedescendant");
+    // The active option went with the old results, unless it is in a group that stayed.
+    if (!active()) activate(null);
     if (list) list.hidden = !options().length && !list.querySelector(".lp-group-label");
     showMore();
     markExact();

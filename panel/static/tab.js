@@ -4,6 +4,7 @@
   const byId = (id) => document.getElementById(id);
   const texts = document.querySelector(".lp-page").dataset;
   let focusNext = [];
+  let walks = false;
 
   // --- announcements: one polite live region, outside of all swapped elements ------------------------------------
 
@@ -47,7 +48,7 @@
   }
 
   function onClick(event) {
-    const target = event.target.closest("[data-opens], [data-closes], [data-focuses], [data-copies]");
+    const target = event.target.closest("[data-opens], [data-closes], [data-focuses], [data-copies], [data-copies-typed]");
     if (!target) return;
     const { opens, closes, focuses, copies } = target.dataset;
     const drawer = opens ? byId(opens) : closes !== undefined && target.closest("details");
@@ -60,6 +61,8 @@
       byId(focuses).focus();
     } else if (copies) {
       copy(target, copies);
+    } else if (target.dataset.copiesTyped) {
+      copy(target, typedIn(byId(target.dataset.copiesTyped)));
     }
   }
 
@@ -84,9 +87,15 @@
     });
   }
 
+  // The labels and values of the texts in a form, one below the other.
+  function typedIn(form) {
+    const fields = [...form.querySelectorAll("input.form-control:not([type=search]), textarea")].filter((one) => one.value);
+    return fields.map((one) => `${one.labels[0].firstChild.textContent.trim()}: ${one.value}`).join("\n");
+  }
+
   function showCopyButtons() {
     if (!navigator.clipboard) return;
-    document.querySelectorAll("[data-copies]").forEach((button) => { button.hidden = false; });
+    document.querySelectorAll("[data-copies], [data-copies-typed]").forEach((button) => { button.hidden = false; });
   }
 
   // --- focus after an action -----------------------------------------------------------------------------------------
@@ -102,6 +111,8 @@
     focusNext = [];
     if (source.dataset.removes) focusNext = [...neighbours(source.dataset.removes), "lp-q"];
     if (source.dataset.thenFocuses) focusNext = [source.dataset.thenFocuses];
+    walks = Boolean(source.closest(".lp-pages, .lp-sort, .lp-filters, .lp-summary"));
+    if (source.closest(".lp-pages, .lp-summary, .lp-matching")) focusNext = ["lp-summary"];
     const menu = source.closest(".lp-sort");
     if (menu) {
       menu.open = false;
@@ -114,6 +125,42 @@
     const next = focusNext.map(byId).find(Boolean);
     focusNext = [];
     if (next) next.focus();
+    // In the next frame: the rows of the page before are still being removed.
+    if (next && next.id === "lp-summary") window.requestAnimationFrame(() => byId("lp-summary").scrollIntoView({ block: "start" }));
+  }
+
+  // --- another part of the list: say which one ---------------------------------------------------------------------
+
+  function announcePart() {
+    if (!walks) return;
+    walks = false;
+    const parts = ["lp-matching", "lp-range", "lp-summary"].map(byId).filter(Boolean);
+    if (parts.length) announce((parts[0].querySelector("span") || parts[0]).textContent);
+  }
+
+  // --- the person that the list was filtered by last, kept in this browser -----------------------------------------
+
+  function remembered(select) {
+    try {
+      return window.localStorage.getItem(`leafpanel-person-${select.dataset.remembers}`) || "";
+    } catch {
+      return "";
+    }
+  }
+
+  function remember(select) {
+    try {
+      if (select.value) window.localStorage.setItem(`leafpanel-person-${select.dataset.remembers}`, select.value);
+    } catch {
+      // A frame may have no storage. Then nothing is remembered.
+    }
+  }
+
+  // The one that was chosen before comes first among the choices.
+  function offerRemembered() {
+    const select = document.querySelector("select[data-remembers]");
+    const known = select && [...select.options].find((one) => one.value && one.value === remembered(select));
+    if (known && known.index !== 1) select.insertBefore(known, select.options[1]);
   }
 
   // --- changing the tab: a skeleton after 300 ms without a response -----------------------------------------------
@@ -190,8 +237,26 @@
     select.focus();
   }
 
+  // A field that counts as another one while it is empty shows the text of that one.
+  function follow(field) {
+    document.querySelectorAll(`[data-follows="${field.id}"]`).forEach((one) => { one.placeholder = field.value; });
+  }
+
+  function followAll() {
+    document.querySelectorAll("[data-follows]").forEach((one) => byId(one.dataset.follows) && follow(byId(one.dataset.follows)));
+  }
+
+  // Escape closes the innermost open drawer around the focus, and the focus returns to its button.
+  function closeDrawer(event) {
+    const drawer = event.target.closest(".lp-unlink[open], .lp-drawer[open]");
+    if (!drawer || event.defaultPrevented || event.isComposing) return;
+    event.preventDefault();
+    close(drawer);
+  }
+
   // Links with the role button react to the space bar too.
   function onKey(event) {
+    if (event.key === "Escape") return closeDrawer(event);
     if (event.key === "Enter" && event.target.matches("[data-searches]")) return chooseFound(event);
     if (event.key !== " " || !event.target.matches("a[role=button]")) return;
     event.preventDefault();
@@ -200,20 +265,34 @@
 
   document.addEventListener("click", onClick);
   document.addEventListener("keydown", onKey);
+  document.addEventListener("input", (event) => event.target.id && follow(event.target));
   document.addEventListener("toggle", onToggle, true);
   document.addEventListener("htmx:before:request", onRequest);
   document.addEventListener("htmx:after:request", onResponse);
   document.addEventListener("htmx:before:swap", onSwap);
   document.addEventListener("htmx:error", onError);
   document.addEventListener("htmx:finally:request", (event) => event.detail.ctx.cancelSkeleton && event.detail.ctx.cancelSkeleton());
+  // In a part that htmx has parsed, the content of noscript is elements: its hidden buttons would be the first of the
+  // form, which Enter in a field presses.
+  function removePlainButtons() {
+    document.querySelectorAll("noscript").forEach((one) => one.remove());
+  }
+
   document.addEventListener("htmx:after:swap", () => {
+    removePlainButtons();
     announceChanges();
+    announcePart();
+    offerRemembered();
     showCopyButtons();
+    followAll();
     tick();
     placeFocus();
   });
+  document.addEventListener("change", (event) => { if (event.target.matches("select[data-remembers]")) remember(event.target); });
   window.setInterval(tick, 1000);
   tick();
+  offerRemembered();
   showCopyButtons();
+  followAll();
   document.querySelectorAll("[data-announce]").forEach((one) => one.removeAttribute("data-announce"));
 })();

@@ -34,14 +34,15 @@ def _date_text(value: date) -> str:
 
 
 def row_json(leaf: Integration, row: Row) -> dict[str, Any]:
-    """A linked item: the leaf's row, the user who linked it and the time.
+    """A linked item: the leaf's row, the user who linked it, the time and the note.
 
     With the remarks about a new item, if it differs from what was asked for.
     """
     leaf_row = leaf_row_json(leaf, row.item) if row.item is not None else {}
     if row.item is not None and row.item.state is State.MOVED:
         leaf_row["movedTo"] = [place.reference for place in row.item.moved_to]
-    body = {**leaf_row, "linkedBy": row.pointer.linked_by, "linkedAt": moment(row.pointer.linked_at)}
+    link = {"linkedBy": row.pointer.linked_by, "linkedAt": moment(row.pointer.linked_at), "note": row.pointer.note}
+    body = {**leaf_row, **link}
     return {**body, "warnings": list(row.item.remarks)} if row.item is not None and row.item.remarks else body
 
 

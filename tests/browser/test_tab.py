@@ -209,15 +209,32 @@ def test_someone_else_was_first(tab: Open, panel) -> None:
     page.get_by_role("button", name="In progress").click()
     page.get_by_label("Status").select_option(label="On hold")
     path = page.url.replace("/objects/", "/api/objects/", 1)
-    assert requests.patch(f"{path}/1519", json={"status": "Tested"}, headers=token, timeout=30).status_code == 200
+    assert requests.patch(f"{path}/1519", json={"status": "New"}, headers=token, timeout=30).status_code == 200
 
     page.get_by_role("button", name="Save").click()
 
     expect(page.get_by_role("alert")).to_contain_text("Someone changed this first")
-    expect(page.get_by_role("alert")).to_contain_text("Status is now Tested (was In progress). You chose On hold.")
+    expect(page.get_by_role("alert")).to_contain_text("Status is now New (was In progress). You chose On hold.")
     expect(page.get_by_role("button", name="Set On hold")).to_be_focused()
-    page.get_by_role("link", name="Keep Tested").click()
-    expect(page.get_by_role("button", name="Tested")).to_be_visible()
+    page.get_by_role("link", name="Keep New").click()
+    expect(page.get_by_role("button", name="New")).to_be_visible()
+
+
+def test_after_a_conflict_only_what_is_allowed_is_offered(tab: Open, panel) -> None:
+    _, token = panel
+    page = tab(TRACKER, "1534")
+    page.get_by_role("button", name="In progress").click()
+    page.get_by_label("Status").select_option(label="On hold")
+    path = page.url.replace("/objects/", "/api/objects/", 1)
+    for status in ("Tested", "Closed"):
+        assert requests.patch(f"{path}/1534", json={"status": status}, headers=token, timeout=30).status_code == 200
+
+    page.get_by_role("button", name="Save").click()
+
+    expect(page.get_by_role("alert")).to_contain_text("Status is now Closed (was In progress). You chose On hold.")
+    expect(page.get_by_role("button", name="Closed")).to_be_visible()
+    expect(page.get_by_role("button", name="Set On hold")).to_have_count(0)
+    assert "On hold" not in page.locator("[id^=edit-] select[name=status] option").all_inner_texts()
 
 
 def test_a_refused_form_keeps_everything_and_a_corrected_one_is_created(tab: Open) -> None:
@@ -241,6 +258,24 @@ def test_a_refused_form_keeps_everything_and_a_corrected_one_is_created(tab: Ope
     expect(page.get_by_role("link", name="A bench in the park")).to_be_focused()
     page.go_back()
     expect(page.get_by_role("heading", name="New work package")).to_be_visible()
+
+
+def test_what_a_project_requires_is_asked_before_sending(tab: Open) -> None:
+    page = tab(f"{TRACKER}/new")
+    page.get_by_label("Project", exact=True).select_option(label="Openbare ruimte")
+    expect(page.locator("#new-type option")).to_have_text(["Default", "Task", "Request", "Defect"])
+    expect(page.get_by_label("Zaaktype")).to_have_count(0)
+
+    page.locator("#new-type").focus()
+    page.locator("#new-type").select_option(label="Request")
+
+    said(page, "1 more field: Zaaktype")
+    expect(page.locator("#new-type")).to_be_focused()
+    expect(page.get_by_label("Zaaktype")).to_have_accessible_description("Required by this project.")
+    page.get_by_label("Zaaktype").select_option(label="Evenement")
+    page.get_by_label("Subject").fill("A market on the square")
+    page.get_by_role("button", name="Create and link").click()
+    said(page, "Created and linked A market on the square")
 
 
 def test_cancelling_returns_to_the_button_that_opened_the_form(tab: Open) -> None:

@@ -204,3 +204,58 @@ def test_what_is_shown_leads_back_to_the_reference(spaces: list[str], name: str)
         shown = path_of(one)
         assert "WebHome" not in shown or shown == str(one)
         assert (from_path(shown, "xwiki") or PageReference.parse(shown)) == one
+
+
+# --- browsing --------------------------------------------------------------------------------------------------------
+
+
+def _browse(wiki: WikiServer, within: str) -> tuple[list[str], dict[str, str], bool]:
+    branch = wiki.leaf.branch(wiki.open(), "space", within)
+    return [choice.label for choice in branch.trail], _shown(branch.choices), branch.choices.more
+
+
+def test_the_top_level_is_browsed_first(wiki: WikiServer) -> None:
+    trail, shown, more = _browse(wiki, "")
+
+    assert (trail, more) == ([], False)
+    assert list(shown) == [r"07\. Dev", "Dev", "Main", "Sandbox"]
+
+
+def test_a_place_is_shown_with_the_places_directly_below_it(wiki: WikiServer) -> None:
+    _fill(wiki, 2)
+    wiki.standin.add_page("Cases.Case 0001.Annex.WebHome", title="Annex")
+
+    assert _browse(wiki, "Cases") == (
+        ["All cases"],
+        {"Cases": "All cases", "Cases.Case 0000": "All cases › Case 0000", "Cases.Case 0001": "All cases › Case 0001"},
+        False,
+    )
+    assert _browse(wiki, "Cases.Case 0001")[0] == ["All cases", "Case 0001"]
+    assert list(_browse(wiki, "Cases.Case 0001")[1]) == ["Cases.Case 0001", "Cases.Case 0001.Annex"]
+
+
+def test_browsing_a_large_place_says_that_there_is_more(real: WikiServer) -> None:
+    _fill(real, 150)
+
+    with real.standin.counting() as seen:
+        trail, shown, more = _browse(real, "Cases")
+
+    assert (trail, len(shown), more) == (["All cases"], 50, True)
+    assert len(seen) <= 4
+
+
+def test_a_deep_place_shows_what_is_directly_below(real: WikiServer) -> None:
+    _fill(real, 3)
+    for number in range(150):
+        real.standin.add_page(f"Cases.Case 0000.Part {number:03}.WebHome")
+
+    _trail, shown, more = _browse(real, "Cases")
+
+    assert list(shown) == ["Cases", "Cases.Case 0000", "Cases.Case 0001", "Cases.Case 0002"]
+    assert more
+    assert len(_browse(real, "Cases.Case 0000")[1]) == 50
+
+
+@pytest.mark.parametrize("within", ["..", "a..b", "\x00", "."])
+def test_what_no_place_can_be_called_is_the_top_level(wiki: WikiServer, within: str) -> None:
+    assert _browse(wiki, within)[0] == []

@@ -169,6 +169,19 @@ def follow_by_json(world: World) -> None:
     assert world.json("PATCH", f"{CASE_PATH}/xwiki/xwiki:Sandbox.Draft", body).status_code == 200
 
 
+def _linked_in_the_tab(world: World) -> str:
+    world.json("POST", f"{CASE_PATH}/openproject", {"reference": "101"})
+    return "/objects/demo/case/1/integrations/openproject/items/101"
+
+
+def repoint_in_the_tab(world: World) -> None:
+    assert world.press(f"{_linked_in_the_tab(world)}/repoint", reference="102").status_code == 303
+
+
+def note_in_the_tab(world: World) -> None:
+    assert world.press(f"{_linked_in_the_tab(world)}/note", note=TITLE).status_code == 303
+
+
 def link_when_embedded(world: World) -> None:
     made = world.behind.embed_apps.create("Cases", ["https://cases.example.org"], by=CONSOLE)
     headers = {"Authorization": f"Bearer {token_of(made, CASE, sub='carol')}"}
@@ -315,6 +328,8 @@ ROWS: list[tuple[AuditAction, Callable[[World], object], dict[str, Any]]] = [
         follow_by_json,
         {**SCRIPT, **LINKED, "integration": "xwiki", "subject": "xwiki:Sandbox.Draft", "detail": "now xwiki:Sandbox.Permit"},
     ),
+    (AuditAction.REPOINT, repoint_in_the_tab, {**PERSON, "face": "tab", **LINKED, "subject": "101", "detail": "now 102"}),
+    (AuditAction.NOTE, note_in_the_tab, {**PERSON, "face": "tab", **LINKED, "subject": "101", "detail": ""}),
     #
     (AuditAction.SOURCE_CREATED, new_source, {**ADMIN_SCRIPT, "subject": "other", "integration": "other", "detail": ""}),
     (AuditAction.SOURCE_CHANGED, source_by_form, {**PERSON, **WIKI, "detail": "name, rate_limit"}),

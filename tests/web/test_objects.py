@@ -101,16 +101,39 @@ def tabs(page: Seen) -> list[str]:
     return [text for text in page.texts(".lp-tab-link") if text.startswith(("Articles", "Projects"))]
 
 
-def test_opens_with_the_first_leaf_and_tells_how_much_each_holds(editor: FlaskClient, linked: Link) -> None:
+def test_opens_with_the_leaf_that_has_links_and_tells_how_much_each_holds(editor: FlaskClient, linked: Link) -> None:
+    empty = get(editor, TAB)
     linked("openproject", "101", "102")
-
     page = get(editor, TAB)
 
     assert tabs(page) == ["Articles 0", "Projects 2"]
-    assert page.texts("[aria-current=page]") == ["Articles 0"]
-    assert page.texts("main")[0].endswith(
+    assert page.texts("[aria-current=page]") == ["Projects 2"]
+    assert empty.texts("[aria-current=page]") == ["Articles 0"]
+    assert empty.texts("main")[0].endswith(
         "No pages linked yet Search or paste above to link one, or create one in xWiki."
     )
+
+
+def test_opens_with_a_healthy_leaf_with_links_before_another(
+    editor: FlaskClient, linked: Link, connected: Flask, upstreams: Upstreams, visitor: Visitor
+) -> None:
+    linked("xwiki", "Sandbox.TestPage1")
+    linked("openproject", "101")
+    upstreams.xwiki.fault = "unauthorized"
+    with connected.app_context():
+        connected.extensions["leafpanel"].links.health(visitor, "xwiki")
+
+    assert get(editor, TAB).texts("[aria-current=page]") == ["Projects 1"]
+
+
+def test_a_leaf_without_source_and_links_troubles_administrators_only(app: Flask, upstreams: Upstreams) -> None:
+    with app.app_context():
+        app.extensions["leafpanel"].sources.create(openproject_values(upstreams), by=ALICE)
+    viewer, admin = signed_in_client(app, "Noor V.", "viewer"), signed_in_client(app, "alice", "admin")
+
+    assert tabs(get(viewer, TAB)) == ["Projects 0"]
+    assert tabs(get(admin, TAB)) == ["Articles needs attention", "Projects 0"]
+    assert tabs(get(viewer, leaf("xwiki"))) == ["Articles", "Projects 0"]
 
 
 def test_opens_with_the_leaf_that_has_a_source(app: Flask, upstreams: Upstreams, services: Panel) -> None:
@@ -120,7 +143,7 @@ def test_opens_with_the_leaf_that_has_a_source(app: Flask, upstreams: Upstreams,
 
     assert page.status == 200
     assert page.texts("[aria-current=page]") == ["Projects 0"]
-    assert tabs(page) == ["Articles needs attention", "Projects 0"]
+    assert tabs(page) == ["Projects 0"]
 
 
 def test_a_leaf_whose_last_check_failed_asks_for_attention_and_nobody_is_asked(
@@ -273,7 +296,8 @@ def test_long_lists_have_pages(editor: FlaskClient, linked: Link, upstreams: Ups
     second = get(editor, first.hrefs(".lp-pages a")[0])
 
     assert (len(first.all(".lp-row")), len(second.all(".lp-row"))) == (50, 2)
-    assert first.texts(".lp-summary")[0].startswith("52 work packages , 50 shown")
+    assert first.texts(".lp-summary") == second.texts(".lp-summary") == ["52 work packages : 52 open"]
+    assert (first.texts("#lp-range"), second.texts("#lp-range")) == (["1–50 of 52"], ["51–52 of 52"])
     assert second.texts(".lp-pages a") == ["Previous"]
 
 
@@ -626,7 +650,7 @@ def test_an_administrator_is_led_to_the_source(admin: FlaskClient, upstreams: Up
     upstreams.openproject.fault = "unauthorized"
     page = get(admin, leaf("openproject"))
     assert page.texts("a.btn-primary") == ["Reconnect"]
-    assert page.hrefs("a.btn-primary") == ["/admin/sources/openproject#auth"]
+    assert page.hrefs("a.btn-primary") == [f"/admin/sources/openproject?back={leaf('openproject')}#auth"]
 
     upstreams.openproject.fault = "server-error"
     assert get(admin, leaf("openproject")).texts(".lp-notice .btn") == ["Retry", "Test connection"]
@@ -656,7 +680,7 @@ def test_without_any_source_every_leaf_says_what_is_missing(as_admin: FlaskClien
     leaves = load_registry().all()
     assert page.texts(".lp-notice h2") == [f"{one.descriptor.upstream} connection not configured" for one in leaves]
     assert page.texts("a.btn-primary") == ["Configure connection"] * len(leaves)
-    assert page.hrefs("a.btn-primary") == [f"/admin/sources/{one.id}" for one in leaves]
+    assert page.hrefs("a.btn-primary") == [f"/admin/sources/{one.id}?back={leaf(one.id)}" for one in leaves]
     assert 'OpenConnector source "xwiki" for integration "xwiki" is missing or unreadable.' in page.text
     assert page.texts(".lp-technical code") == ["openconnector-source-missing / source-missing"] * len(leaves)
 
@@ -835,7 +859,7 @@ def test_types_come_with_the_project(editor: FlaskClient) -> None:
     page = get(editor, leaf("openproject", "/new"))
     assert page.texts("#new-type option") == ["Choose a project first"]
 
-    part = fragment(editor, f"{page.find('#new-projectId').attributes['hx-get']}?projectId=1")
+    part = reshaped(editor, page, "projectId", {"projectId": "1"})
 
     assert part.texts("#new-type option") == ["Default", "Task", "Milestone"]
     assert part.find("#new-type-field").attributes["hx-swap-oob"] == "true"
@@ -924,6 +948,69 @@ def test_a_field_that_the_upstream_asks_for_is_filled_in_the_same_form(
     assert made.custom == {1: "4", 2: "Z2026-0148"}
 
 
+def reshaped(client: FlaskClient, page: Seen, changed: str, typed: dict[str, Any]) -> Seen:
+    """What htmx gets after a select of the create form was changed."""
+    action = leaf("openproject", f"/new/fields?changed={changed}")
+    return send(client, page, "#lp-new", typed, action=action, headers=HTMX)
+
+
+def test_required_fields_are_drawn_as_soon_as_the_project_is_chosen(editor: FlaskClient, upstreams: Upstreams) -> None:
+    upstreams.openproject.world.add(
+        CustomField(1, "Channel", frozenset({1}), frozenset({1}), options={3: "Desk", 4: "Post"}),
+        CustomField(2, "Date of receipt", frozenset({1}), frozenset({2}), kind="Date"),
+    )
+    page = get(editor, leaf("openproject", "/new"))
+
+    part = reshaped(editor, page, "projectId", {"projectId": "1"})
+    other = reshaped(editor, page, "type", {"projectId": "1", "type": "2"})
+
+    assert page.texts("#new-further label") == []
+    assert part.texts("#new-further label") == ["Channel"]
+    assert part.texts("#new-field-customField1-help") == ["Required by this project."]
+    assert part.find("#new-field-customField1").attributes["aria-required"] == "true"
+    assert part.find("#new-further").attributes["data-announce"] == "1 more field: Channel"
+    assert other.texts("#new-further label") == ["Date of receipt"]
+    assert other.find("#new-field-customField2").attributes["type"] == "date"
+
+
+def test_required_fields_are_drawn_without_scripts(editor: FlaskClient, upstreams: Upstreams) -> None:
+    upstreams.openproject.world.add(CustomField(2, "Case number", frozenset({1}), frozenset({1})))
+    page = get(editor, leaf("openproject", "/new"))
+
+    shown = send(editor, page, "#lp-new", {"projectId": "1", "subject": "A bench", "show": "type"})
+    after = send(editor, shown, "#lp-new", {"field-customField2": "Z2026-0148"})
+
+    assert shown.texts("#new-further label") == ["Case number"]
+    assert shown.find("#new-subject").attributes["value"] == "A bench"
+    assert after.status == 303
+
+
+def test_people_are_searched_where_there_are_many(editor: FlaskClient, upstreams: Upstreams) -> None:
+    upstreams.openproject.world.add(CustomField(3, "Handler", frozenset({1}), frozenset({1}), kind="User"))
+
+    path = leaf("openproject", "/new/choices?field=field-customField3&projectId=1&search-field-customField3=uma")
+    part = fragment(editor, path)
+
+    assert part.texts("#new-field-customField3 option")[-1:] == ["Uma User"]
+
+
+def test_a_required_field_that_cannot_be_drawn_is_named_before_sending(
+    editor: FlaskClient, upstreams: Upstreams
+) -> None:
+    hierarchy = CustomField(1, "Region", frozenset({1}), frozenset({1}), kind="CustomField::Hierarchy::Item")
+    upstreams.openproject.world.add(hierarchy)
+    page = get(editor, leaf("openproject", "/new"))
+
+    part = reshaped(editor, page, "projectId", {"projectId": "1"})
+
+    assert part.texts(".lp-undrawn p") == ["OpenProject also requires Region. This form cannot show that."]
+    assert part.hrefs(".lp-undrawn a")[0] == f"{upstreams.openproject_url}/projects/1/work_packages/new"
+    other = reshaped(editor, page, "type", {"projectId": "1", "type": "1"})
+    assert other.hrefs(".lp-undrawn a")[0].endswith("/projects/1/work_packages/new?type=1")
+    newest = get(editor, other.hrefs(".lp-undrawn a")[1])
+    assert newest.texts("#lp-body h2, #lp-body h3") != []
+
+
 def test_what_was_filled_stays_while_another_field_is_wrong(editor: FlaskClient, upstreams: Upstreams) -> None:
     upstreams.openproject.world.add(CustomField(2, "Case number", frozenset({1}), frozenset({1})))
     page = created(editor)
@@ -969,7 +1056,7 @@ def test_projects_that_are_too_many_to_list_are_searched(editor: FlaskClient, up
     assert len(part.all("#new-projectId option")) == 12
     assert part.texts(".lp-help") == ["12 projects found."]
     assert part.find(".lp-help").attributes["data-announce"] == "12 projects found."
-    assert part.find("#new-projectId").attributes["hx-get"] == leaf("openproject", "/new/fields")
+    assert part.find("#new-projectId").attributes["hx-post"] == leaf("openproject", "/new/fields?changed=projectId")
 
 
 def test_projects_are_searched_without_scripts(editor: FlaskClient, upstreams: Upstreams, connected: Flask) -> None:

@@ -9,13 +9,15 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from panel.connector import Upstream
 from panel.core.domain import Choice, Choices
 from panel.core.errors import InvalidInput, Rejected
 from panel.core.messages import _
-from panel.integrations.contract import AskedField
+from panel.integrations.contract import AskedField, FurtherFields
 from panel.integrations.descriptor import Field
-from panel.integrations.openproject.form import Form, allowed_values
+from panel.integrations.openproject.form import Form, allowed_values, inside
 from panel.integrations.openproject.item import link, plain
+from panel.integrations.openproject.linked_values import address_of_values, find_values, href_of
 from panel.integrations.openproject.reference import target_of
 
 _KEY = re.compile(r"customField[1-9][0-9]{0,9}")
@@ -53,35 +55,58 @@ def custom_values(values: Mapping[str, Any]) -> dict[str, Any]:
 # --- describing ------------------------------------------------------------------------------------------------------
 
 
-def described(form: Form, names: Iterable[str]) -> list[AskedField]:
-    """The custom fields of these names that the panel's forms can show."""
-    found = (_described(form, name) for name in names if is_custom_field(name))
+def required(upstream: Upstream, form: Form) -> FurtherFields:
+    """The fields without which OpenProject makes no work package of this form, beside those of the panel's own form."""
+    names = [name for name, schema in form.schema.items() if is_custom_field(name) and _is_wanting(form, name, schema)]
+    found = described(upstream, form, names)
+    missing = {*names, *(name for name in form.errors if not is_custom_field(name) and name not in _OWN)}
+    labels = [_label(form.schema.get(name), name) for name in missing - {one.field.name for one in found}]
+    return FurtherFields(tuple(found), tuple(sorted(labels)))
+
+
+_OWN = frozenset({"subject", "project", "type", "description"})
+
+
+def _is_wanting(form: Form, name: str, schema: Any) -> bool:
+    """Whether a required field is empty, so that OpenProject has no default for it."""
+    if not isinstance(schema, Mapping) or schema.get("required") is not True or schema.get("writable") is False:
+        return False
+    return not _present(form, name)
+
+
+def _present(form: Form, name: str) -> str:
+    """What the form has for a field: its text, or the value of its link."""
+    links = inside(form.payload, "_links").get(name)
+    first = links[0] if isinstance(links, list) and links else links
+    target = target_of(first.get("href")) if isinstance(first, Mapping) else None
+    return target[1] if target else _text(form.payload.get(name))
+
+
+def described(upstream: Upstream, form: Form, names: Iterable[str], *, search: str = "") -> list[AskedField]:
+    """The custom fields of these names that the panel's forms can show; people and versions that match ``search``."""
+    found = (_described(upstream, form, name, search) for name in names if is_custom_field(name))
     return [one for one in found if one is not None]
 
 
-def _described(form: Form, name: str) -> AskedField | None:
+def _described(upstream: Upstream, form: Form, name: str, search: str) -> AskedField | None:
     schema = form.schema.get(name)
     if not isinstance(schema, Mapping) or schema.get("writable") is False:
         return None
-    label, required = plain(schema.get("name")) or name, schema.get("required") is True
-    if _is_link(schema):
-        choices = _choices(schema)
-        if not choices or len(choices) > _MOST_CHOICES:
-            return None
-        current = target_of(link(form.payload, name).get("href"))
-        field = Field(name, label, "select", required)
-        return AskedField(field, Choices.whole(choices), current[1] if current else "")
-    if schema.get("type") == "Boolean":
-        return AskedField(Field(name, label, "select", required), Choices.whole(_YES_NO), _text(form.payload.get(name)))
-    kind = _KINDS.get(str(schema.get("type")))
-    return (
-        AskedField(Field(name, label, kind, required), Choices.whole(()), _text(form.payload.get(name)))
-        if kind
-        else None
-    )
+    kind = "select" if _is_link(schema) or schema.get("type") == "Boolean" else _KINDS.get(str(schema.get("type")))
+    choices = _choices(upstream, schema, search) if kind == "select" else Choices.whole(())
+    if kind is None or (kind == "select" and not choices.total and not search) or len(choices.items) > _MOST_CHOICES:
+        return None
+    is_required = schema.get("required") is True
+    field = Field(name, _label(schema, name), kind, is_required, _REQUIRED if is_required else "")
+    return AskedField(field, choices, _present(form, name))
 
 
-_YES_NO = (Choice("true", "Yes"), Choice("false", "No"))
+def _label(schema: Any, name: str) -> str:
+    return plain(schema.get("name")) if isinstance(schema, Mapping) and plain(schema.get("name")) else name
+
+
+_REQUIRED = _("Required by this project.")
+_YES_NO = (Choice("true", _("Yes")), Choice("false", _("No")))
 
 
 def _text(value: Any) -> str:
@@ -96,9 +121,15 @@ def _is_link(schema: Mapping[str, Any]) -> bool:
     return schema.get("location") == "_links" or "CustomOption" in str(schema.get("type"))
 
 
-def _choices(schema: Mapping[str, Any]) -> list[Choice]:
-    targets = _targets(schema)
-    return [Choice(number, name) for number, (name, _) in targets.items()]
+def _choices(upstream: Upstream, schema: Mapping[str, Any], search: str) -> Choices:
+    if not _is_link(schema):
+        return Choices.whole(_YES_NO)
+    if address_of_values(schema):
+        found = upstream.optional("values", lambda part: find_values(part, schema, search))
+        return found or Choices.whole(())
+    words = search.casefold()
+    named = ((number, name) for number, (name, _target) in _targets(schema).items())
+    return Choices.whole(Choice(number, name) for number, name in named if words in name.casefold())
 
 
 def _targets(schema: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
@@ -145,6 +176,8 @@ def _converted(name: str, text: str, schema: Mapping[str, Any]) -> Any:
         return _BOOLEANS.get(text.strip().casefold(), text)
     if kind == "Integer" and re.fullmatch(r"[+-]?[0-9]{1,18}", text.strip()):
         return int(text)
+    if kind == "Float" and re.fullmatch(r"[+-]?[0-9]{1,15}([.,][0-9]{1,15})?", text.strip()):
+        return float(text.strip().replace(",", "."))
     return text.strip() or None
 
 
@@ -152,6 +185,9 @@ def _href(name: str, text: str, schema: Mapping[str, Any]) -> str | None:
     wanted, targets = plain(text), _targets(schema)
     if not wanted:
         return None
+    elsewhere = href_of(wanted, schema) if address_of_values(schema) else None
+    if elsewhere is not None:
+        return elsewhere
     found = targets.get(wanted) or next(
         (target for target in targets.values() if target[0].casefold() == wanted.casefold()), None
     )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from panel.connector import Upstream
@@ -22,10 +22,11 @@ _REFUSALS = (400, 403, 404, 409, 422)
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """What a form says of each property (``schema``), and their values (``payload``)."""
+    """What a form says of each property (``schema``), their values (``payload``), and which of these are wrong."""
 
     schema: Mapping[str, Any]
     payload: Mapping[str, Any]
+    errors: Mapping[str, Any] = field(default_factory=dict)
 
 
 def change_form(upstream: Upstream, reference: str, version: int) -> Form | None:
@@ -58,7 +59,8 @@ def _ask(upstream: Upstream, path: tuple[str, ...], body: Mapping[str, Any]) -> 
         return Form({}, {})
     refuse_unexpected(answer)
     whole = answer.object()
-    return Form(inside(whole, "_embedded", "schema"), inside(whole, "_embedded", "payload"))
+    parts = (inside(whole, "_embedded", name) for name in ("schema", "payload", "validationErrors"))
+    return Form(*parts)
 
 
 def inside(value: Any, *names: str) -> Mapping[str, Any]:

@@ -15,7 +15,7 @@ from panel.core.domain import Choice, Choices, Identity, Item, Problem
 from panel.core.errors import InvalidInput, NotFound, ProviderUnavailable
 from panel.core.messages import _, _n
 from panel.core.reasons import Reason
-from panel.integrations.contract import AskedField, Hits, Integration
+from panel.integrations.contract import AskedField, FurtherFields, Hits, Integration
 from panel.integrations.openproject import choices as offered
 from panel.integrations.openproject import fields, sign_in, suggestions, write
 from panel.integrations.openproject import reference as address
@@ -69,7 +69,7 @@ class OpenProject(Integration):
         return address.is_page_address(pasted)
 
     def create_elsewhere_url(self, source: SourceConfig, values: Mapping[str, str]) -> str | None:
-        return address.create_page_url(source.root, values.get("projectId", ""))
+        return address.create_page_url(source.root, values.get("projectId", ""), values.get("type", ""))
 
     # --- reading -------------------------------------------------------------------------------------------------
 
@@ -208,7 +208,8 @@ class OpenProject(Integration):
             with as_account(upstream):
                 return offered.projects(upstream, search, chosen=values.get("projectId", "")).choices
         if fields.is_custom_field(field):
-            asked = self.asked_fields(upstream, [field], values, reference=reference)
+            form = _form(upstream, values, reference)
+            asked = fields.described(upstream, form, [field], search=search) if form is not None else ()
             return asked[0].choices if asked else Choices.whole(())
         return super().find_choices(upstream, field, values, search=search, reference=reference)
 
@@ -217,7 +218,14 @@ class OpenProject(Integration):
     ) -> Sequence[AskedField]:
         """Custom fields that a type requires."""
         found = _form(upstream, values, reference)
-        return fields.described(found, names) if found is not None else ()
+        return fields.described(upstream, found, names) if found is not None else ()
+
+    def further_fields(self, upstream: Upstream, values: Mapping[str, str]) -> FurtherFields | None:
+        """Custom fields that the project and the type require, once a project is chosen."""
+        if not address.is_project(values.get("projectId", "")):
+            return FurtherFields()
+        found = _form(upstream, values, None)
+        return fields.required(upstream, found) if found is not None and found.schema else None
 
     # --- shape ---------------------------------------------------------------------------------------------------
 

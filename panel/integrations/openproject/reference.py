@@ -72,10 +72,13 @@ def page_url(root: str, reference: str) -> str:
     return f"{root}/work_packages/{reference if is_number(reference) else quote(reference, safe='')}"
 
 
-def create_page_url(root: str, project: str) -> str:
-    """The create form of OpenProject, of the project if it is known."""
+def create_page_url(root: str, project: str, kind: str = "") -> str:
+    """The create form of OpenProject, of the project and for the type (a number) if they are known.
+
+    The type is the only value that its address takes.
+    """
     inside = f"/projects/{project}" if is_project(project) else ""
-    return f"{root}{inside}/work_packages/new"
+    return f"{root}{inside}/work_packages/new{f'?type={kind}' if is_number(kind) else ''}"
 
 
 def looks_like_reference(text: str) -> bool:

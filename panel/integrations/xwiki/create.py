@@ -33,7 +33,7 @@ def create(upstream: Upstream, values: Mapping[str, Any]) -> Item:
     """Create the page that ``values`` describe. Raises as ``Integration.create`` says."""
     title, content = _title(values), _content(values)
     spaces = _spaces(values, wiki_of(upstream.source))
-    page = _free_page(upstream, spaces, title)
+    page = _free_page(upstream, spaces, _name(values, title))
     with creating(upstream, _("the page")):
         answer = _put(upstream, page, _document(title, content))
         _refuse_rejected(answer, spaces, title)
@@ -51,8 +51,23 @@ def create(upstream: Upstream, values: Mapping[str, Any]) -> Item:
     return _created(answer, upstream, page, title)
 
 
+def find_existing(upstream: Upstream, values: Mapping[str, Any]) -> Item | None:
+    """The page that has the name of the new one, nested or not; None when there is none, or the form is incomplete."""
+    wiki = wiki_of(upstream.source)
+    try:
+        spaces, name = _spaces(values, wiki), _name(values, _title(values))
+        terminal = _new_page(wiki, spaces, name)
+    except InvalidInput:
+        return None
+    for page in (terminal.nested, terminal):
+        answer = upstream.get(REST, *page.path, allow={400, 401, 404, 500})
+        if answer.status == 200:
+            return read_page(answer, wiki, upstream.source.root)
+    return None
+
+
 def _free_page(upstream: Upstream, spaces: tuple[str, ...], title: str) -> PageReference:
-    """The new page, as xWiki's own form names it: after its title, and nested unless the source says terminal.
+    """The new page, as xWiki's own form names it: after its name, and nested unless the source says terminal.
 
     Raises AlreadyExists when there is a page of this name in either form.
     """
@@ -134,6 +149,14 @@ def _title(values: Mapping[str, Any]) -> str:
     if _SCRIPT_IN_TITLE.search(title):
         raise InvalidInput("title", _("xWiki would run “$name” or “#name(…)” in a title: write it another way."))
     return title
+
+
+def _name(values: Mapping[str, Any], title: str) -> str:
+    """The name of the page: that of the form, else its title."""
+    name = _line(values, "name") if str(values.get("name") or "").strip() else title
+    if len(name) > LONGEST_NAME:
+        raise InvalidInput("name", _("A name has at most {longest} characters.", longest=LONGEST_NAME))
+    return name
 
 
 def _spaces(values: Mapping[str, Any], wiki: str) -> tuple[str, ...]:

@@ -15,14 +15,14 @@ from panel.core.domain import Choices, Identity, Item, Problem
 from panel.core.errors import InvalidInput, NotFound, ProviderUnavailable
 from panel.core.messages import _, _n, sentences
 from panel.core.reasons import Reason
-from panel.integrations.contract import Hits, Integration
+from panel.integrations.contract import Branch, Hits, Integration
 from panel.integrations.descriptor import Descriptor
 from panel.integrations.xwiki import moved, reference, rest
-from panel.integrations.xwiki.create import create
+from panel.integrations.xwiki.create import create, find_existing
 from panel.integrations.xwiki.item import gone, read_page, to_row
 from panel.integrations.xwiki.lookup import find_pages, note_live
 from panel.integrations.xwiki.pasted import Pasted, parse_pasted
-from panel.integrations.xwiki.places import find_places, place_of, visible_spaces
+from panel.integrations.xwiki.places import find_branch, find_places, place_of, visible_spaces
 from panel.integrations.xwiki.reference import MAIN_WIKI, BadReference, PageReference, path_of
 from panel.integrations.xwiki.rest import MOST, REST, ask_page, identify, reported_version, wiki_of
 from panel.integrations.xwiki.search import find_pages_by_words
@@ -182,6 +182,9 @@ class XWiki(Integration):
     def create(self, upstream: Upstream, values: Mapping[str, Any]) -> Item:
         return create(upstream, values)
 
+    def find_existing(self, upstream: Upstream, values: Mapping[str, str]) -> Item | None:
+        return find_existing(upstream, values)
+
     def find_choices(
         self,
         upstream: Upstream,
@@ -194,6 +197,9 @@ class XWiki(Integration):
         if field == "space":
             return find_places(upstream, search, values.get("space", ""))
         return super().find_choices(upstream, field, values, search=search, reference=reference)
+
+    def branch(self, upstream: Upstream, field: str, within: str) -> Branch:
+        return find_branch(upstream, within) if field == "space" else super().branch(upstream, field, within)
 
     # --- shape ---------------------------------------------------------------------------------------------------
 

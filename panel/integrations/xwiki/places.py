@@ -11,6 +11,7 @@ from typing import Any
 from panel.connector import Answer, Upstream, unexpected
 from panel.core.domain import Choice, Choices
 from panel.core.messages import _
+from panel.integrations.contract import Branch
 from panel.integrations.xwiki.item import reference_of
 from panel.integrations.xwiki.lookup import titles_of
 from panel.integrations.xwiki.query import (
@@ -30,6 +31,8 @@ _PROBED = 10
 """How many spaces after the first page are requested to see whether there are more."""
 _LONGEST_SEARCH = 200
 
+_BELOW = " › "
+
 Place = tuple[str, ...]
 """The names of a space, outermost first."""
 
@@ -42,6 +45,59 @@ def find_places(upstream: Upstream, search: str, chosen: str) -> Choices:
     shown = list(dict.fromkeys([*own, *places]))
     choices = _labelled(upstream, shown[:_SHOWN])
     return Choices(choices, len(shown) if is_all else max(len(shown), len(choices) + 1), at_least=not is_all)
+
+
+def find_branch(upstream: Upstream, within: str) -> Branch:
+    """A place with the places directly below it; the top level for "", or for what no space can be called.
+
+    Below a place the spaces of every depth are listed by name, so that there may be more than the first page shows.
+    https://www.xwiki.org/xwiki/bin/view/Documentation/UserGuide/Features/XWikiRESTfulAPI, "Space resources".
+    """
+    found = _places([within]) if within else []
+    if not found:
+        places, is_all = _outermost(upstream)
+        top = [place for place in places if len(place) == 1]
+        return Branch((), _counted(_labelled(upstream, top[:_SHOWN]), len(top), is_all))
+    [place] = found
+    below, is_all = _below(upstream, place)
+    choices = _labelled(upstream, [place, *below[: _SHOWN - 1]])
+    names = choices[0].label.split(_BELOW, maxsplit=len(place) - 1)
+    trail = tuple(Choice(local_space(place[: end + 1]), name) for end, name in enumerate(names))
+    return Branch(trail, _counted(choices, len(below) + 1, is_all))
+
+
+def _counted(choices: tuple[Choice, ...], number: int, is_all: bool) -> Choices:
+    return Choices(choices, number if is_all else max(number, len(choices) + 1), at_least=not is_all)
+
+
+def _below(upstream: Upstream, place: Place) -> tuple[list[Place], bool]:
+    """The places directly below a place, and whether there are no others."""
+    home = PageReference(wiki_of(upstream.source), place, HOME)
+    answer = upstream.get(REST, *home.path[:-2], "spaces", query=[("number", str(MOST))], allow={400, 401, 404})
+    spaces = _places(space.get("id") for space in entries(answer, "spaces")) if answer.status < 300 else []
+    direct = [space for space in spaces if space[:-1] == place]
+    if len(spaces) < MOST:
+        return direct, True
+    newer = upstream.optional("children", lambda part: _nested(part, place)) or []
+    return list(dict.fromkeys([*newer, *direct])), False
+
+
+def _nested(part: Upstream, place: Place) -> list[Place]:
+    """The places directly below. Servers before 16.4 have no such list of children, and answer with no pages."""
+    space = local_space(place)
+    if database_is_open(part) and "\\" not in space:
+        inside = space.replace("'", "''")
+        below = f"doc.space like '{inside}.%' and doc.space not like '{inside}.%.%'"
+        condition = f"where doc.name = '{HOME}' and {below} and doc.hidden = false order by doc.space"
+        answer = ask_query(part, DATABASE, condition, number=MOST)
+        if answer.status < 300:
+            return [found for found in _homes(part, entries(answer, "searchResults")) if found[:-1] == place]
+        if answer.status == 400:
+            note_closed_database(part)
+    home = PageReference(wiki_of(part.source), place, HOME)
+    query = [("hierarchy", "nestedpages"), ("number", str(MOST))]
+    answer = part.get(REST, *home.path, "children", query=query)
+    return _homes(part, entries(answer, "pageSummaries"))
 
 
 def place_of(reference: str) -> str:
@@ -147,6 +203,6 @@ def _labelled(upstream: Upstream, places: Sequence[Place]) -> tuple[Choice, ...]
     titles = titles_of(upstream, homes.values())
 
     def label(place: Place) -> str:
-        return " › ".join(titles.get(homes[place[:end]]) or place[end - 1] for end in range(1, len(place) + 1))
+        return _BELOW.join(titles.get(homes[place[:end]]) or place[end - 1] for end in range(1, len(place) + 1))
 
     return tuple(Choice(local_space(place), label(place)) for place in places)

@@ -43,6 +43,8 @@ LABELS_BY_GROUP: Mapping[str, Mapping[AuditAction, str]] = {
         AuditAction.LINK: _("Linked"),
         AuditAction.UNLINK: _("Unlinked"),
         AuditAction.FOLLOW: _("Link updated"),
+        AuditAction.REPOINT: _("Link replaced"),
+        AuditAction.NOTE: _("Note changed"),
         AuditAction.CREATE: _("Created"),
         AuditAction.CREATE_UNCERTAIN: _("Create unconfirmed"),
         AuditAction.CREATE_SETTLED: _("Create settled"),

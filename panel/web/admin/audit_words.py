@@ -25,6 +25,8 @@ _SETTLED = "(?P<fields>.*); (?P<who>.*), (?P<time>[^,]*) UTC"
 _ONE_TIME = (("one-time password on the console", _("one-time password on the console")),)
 
 DETAILS: Mapping[str, tuple[tuple[str, Message], ...]] = {
+    AuditAction.LINK: (("undo", _("undo")),),
+    AuditAction.NOTE: (("removed", _("removed")),),
     AuditAction.CREATE_SETTLED: (("linked", _("linked")), ("not there", _("not there"))),
     AuditAction.UPDATE_SETTLED: (
         (f"changed: {_SETTLED}", _("changed: {fields}; {who}, {time} UTC")),

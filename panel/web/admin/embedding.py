@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -220,6 +220,8 @@ class Inspection:
     claims: str = ""
     lifetime: str = ""
     origins: tuple[str, ...] = ()
+    unused: tuple[str, ...] = ()
+    """Names in the claim ``prefill`` that no create form has."""
 
 
 def inspect_address(address: str) -> Inspection:
@@ -240,7 +242,13 @@ def inspect_address(address: str) -> Inspection:
     except BadToken as exc:
         return Inspection(exc.message, claims=text, lifetime=lifetime)
     refused = granted.outside or (_path_mismatch(parts.path, granted.object) if parts else "")
-    return Inspection(refused, granted.app, text, lifetime, granted.origins)
+    return Inspection(refused, granted.app, text, lifetime, granted.origins, _unused(granted.prefill))
+
+
+def _unused(prefill: Iterable[str]) -> tuple[str, ...]:
+    fields = [one for leaf in panel().registry.all() for one in leaf.descriptor.create]
+    known = {name for one in fields for name in (one.name, *one.aliases)}
+    return tuple(name for name in prefill if name not in known)
 
 
 def _lifetime(exp: object) -> str:

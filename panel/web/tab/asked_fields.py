@@ -1,9 +1,9 @@
-"""Inputs for fields that the panel's form does not have, and that the upstream named in its refusal."""
+"""Inputs for fields that the descriptor does not have: those that the upstream requires, or named in its refusal."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from panel.core.domain import Choices
@@ -12,11 +12,54 @@ from panel.integrations.contract import AskedField, Integration
 from panel.integrations.descriptor import Field
 from panel.web.context import panel
 from panel.web.parsing import field_texts
-from panel.web.tab.forms import ASKED, Input
+from panel.web.tab.inputs import ASKED, SEARCH, Input
 from panel.web.tab.visit import Visit
 
 MOST_ASKED = 30
 """How many of these fields one form shows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Further:
+    """The inputs of a create form beside those of the descriptor."""
+
+    inputs: Sequence[Input] = ()
+    undrawn: Sequence[str] = ()
+    """Labels of required fields that the form cannot show."""
+    elsewhere: str = ""
+    """Address of the upstream's own form, which can."""
+
+
+def elsewhere(leaf: Integration, values: Mapping[str, str]) -> str:
+    """The address of the upstream's own create form, "" without one."""
+    config = panel().resolver.shown_config(leaf)
+    return (leaf.create_elsewhere_url(config, values) or "") if config is not None else ""
+
+
+def further(
+    visit: Visit, leaf: Integration, values: Mapping[str, str], submitted: Mapping[str, str],
+    asked: Sequence[Input] = (),
+) -> Further:  # fmt: skip
+    """What the upstream requires for these values, with ``submitted`` values, and the fields that a refusal named.
+
+    While the upstream does not say, what was submitted stays in plain inputs.
+    """
+    try:
+        found = panel().links.further_fields(visit.visitor, leaf.id, values, obj=visit.object)
+    except PanelError:
+        found = None
+    if found is None:
+        return Further(asked or plain_inputs(submitted))
+    refused = {one.name: one for one in asked}
+    required = [_input(one, submitted.get(one.field.name), "") for one in found.fields[:MOST_ASKED]]
+    required = [_searched(visit, leaf, one, values) for one in required]
+    shown = {**{one.name: one for one in required}, **refused}
+    return Further(tuple(shown.values()), found.undrawn, elsewhere(leaf, values))
+
+
+def plain_inputs(submitted: Mapping[str, str]) -> list[Input]:
+    """Inputs for values whose fields the upstream does not describe now."""
+    return [_input(AskedField(Field(name, name), Choices.whole(())), text, "") for name, text in submitted.items()]
 
 
 def submitted_asked(form: Mapping[str, str]) -> dict[str, str]:
@@ -32,6 +75,19 @@ def with_asked(values: Mapping[str, Any], form: Mapping[str, str], *, blank: boo
     """
     asked = {name: text for name, text in submitted_asked(form).items() if blank or text.strip()}
     return {**values, "fields": field_texts(asked)} if asked else dict(values)
+
+
+def _searched(visit: Visit, leaf: Integration, one: Input, values: Mapping[str, str]) -> Input:
+    """The input with the choices that match the words of its search, if there are any."""
+    words = values.get(f"{SEARCH}{one.name}", "")
+    return searched_input(visit, leaf, one, values, words) if words and one.searches else one
+
+
+def searched_input(visit: Visit, leaf: Integration, one: Input, values: Mapping[str, str], words: str) -> Input:
+    """The input with the choices that match ``words``. Raises PanelError."""
+    name, links = one.name.removeprefix(ASKED), panel().links
+    found = links.choices(visit.visitor, leaf.id, name, values, search=words, obj=visit.object)
+    return replace(one, search=words, choices=found.items, total=found.total, at_least=found.at_least)
 
 
 def asked_inputs(
@@ -67,5 +123,5 @@ def _described(
 
 
 def _input(one: AskedField, value: str | None, error: str) -> Input:
-    field = replace(one.field, name=f"{ASKED}{one.field.name}", required=False)
+    field = replace(one.field, name=f"{ASKED}{one.field.name}")
     return Input(field, one.value if value is None else value, error, one.choices.items, total=one.choices.total)

@@ -18,19 +18,9 @@ from panel.web.formatting import key as row_key
 from panel.web.htmx import wants_fragment
 from panel.web.parsing import field_texts
 from panel.web.tab.asked_fields import asked_inputs, submitted_asked, with_asked
-from panel.web.tab.forms import (
-    ASKED,
-    EditForm,
-    FormErrors,
-    Input,
-    changes,
-    edit_conflicts,
-    edit_form,
-    not_changed_for_storage,
-    typed,
-    what_changed,
-    why_not_changed,
-)
+from panel.web.tab.edit_form import EditForm, changes, edit_conflicts, edit_form, what_changed
+from panel.web.tab.form_errors import FormErrors, not_changed_for_storage, why_not_changed
+from panel.web.tab.inputs import ASKED, Input, typed
 from panel.web.tab.render import show, show_list, show_part
 from panel.web.tab.routing import LEAF, NO_LIST, Views, redirects, roll_back, told_anyway, with_wait
 from panel.web.tab.view_models import Banner, row_view

@@ -17,7 +17,8 @@ from panel.integrations.registry import Registry
 from panel.web.context import request_id, searched_beside
 from panel.web.htmx import vary_on_fragment, wants_fragment
 from panel.web.tab.columns import Columns
-from panel.web.tab.view_models import ListView, list_view, strip
+from panel.web.tab.list_view import ListView, list_view
+from panel.web.tab.view_models import strip
 from panel.web.tab.visit import Visit
 
 LEAF_TEMPLATES = "leaves"
@@ -75,7 +76,7 @@ def show_list(
     headers: Mapping[str, str] | None = None, **more: Any,
 ) -> Response:  # fmt: skip
     """Render the list of a leaf. A list with a problem has the status 503, unless ``status`` is another error."""
-    shown = shown or list_view(here, leaf, fresh=fresh, sort=request.args.get("sort"))
+    shown = shown or list_view(here, leaf, fresh=fresh)
     problem = shown.listing.problem
     status = 503 if problem is not None and status == 200 else status
     response = show(here, "list", leaf=leaf, problem=problem, status=status, list_view=shown, **more)
@@ -89,6 +90,7 @@ def _common(here: Visit, leaf: Integration | None, *, late: bool) -> dict[str, A
         "visit": here, "leaf": leaf, "card": leaf.descriptor if leaf else None, "late": late,
         "row_template": _row_template(leaf), "columns": Columns(leaf) if leaf else None, "reference": request_id(),
         "list_view": None, "banner": None, "problem_view": None, "query": "", "focus": "", "left": (),
+        "replacing": request.args.get("replace", "") if leaf else "",
         "beside": searched_beside(here.principal, leaf) if leaf else (), "titles_only": False,
     }  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""View models of the tab, built before rendering: strip, rows, sort order, notices, banners and problems."""
+"""View models of the tab, built before rendering: strip, rows, banners and problems."""
 
 from __future__ import annotations
 
@@ -8,26 +8,17 @@ from datetime import date, datetime
 from typing import Any
 
 from panel.accounts.principal import Action
-from panel.core.domain import Item, Listing, Pointer, Problem, Row, State
+from panel.core.domain import Item, Pointer, Problem, Row, State
 from panel.core.errors import PanelError, ProviderUnavailable, Uncertain, WrongHost
 from panel.core.health import HealthStatus
 from panel.core.messages import Message, _, sentences
-from panel.core.reasons import Cause
 from panel.integrations.contract import Integration
-from panel.sources.instances import UNDECIDED
+from panel.storage.models import Source
 from panel.web.context import leaves_for, panel
 from panel.web.error_bodies import problem_of
 from panel.web.formatting import key, short_reference, web
 from panel.web.notices import Notice, notice
 from panel.web.tab.visit import Visit
-
-EXCERPTS = 10
-"""Number of rows whose excerpt the browser loads."""
-
-NEWEST_FIRST = ("updated", "linked")
-REFRESH = "refresh"
-"""The query parameter with which the button Refresh asks the upstream past caches."""
-
 
 # --- strip -----------------------------------------------------------------------------------------------------------
 
@@ -45,35 +36,55 @@ class Tab:
 
 
 def strip(visit: Visit, current: str = "", problem: Problem | None = None) -> list[Tab]:
-    """The tabs of the leaves, from stored data without a request. Empty while the connector is off."""
+    """The tabs of the leaves, from stored data without a request. Empty while the connector is off.
+
+    A leaf without a source and without links is for administrators only, who can give it a source.
+    """
     if not panel().switches.connector_on():
         return []
     counts = panel().links.counts(visit.object)
-    return [_tab(visit, leaf, counts.get(leaf.id, 0), current, problem) for leaf in leaves_for(visit.principal)]
+    return [
+        _tab(visit, leaf, counts.get(leaf.id, 0), current, problem)
+        for leaf in leaves_for(visit.principal)
+        if visit.is_admin or leaf.id == current or counts.get(leaf.id) or panel().sources.find(leaf.id) is not None
+    ]
 
 
 def _tab(visit: Visit, leaf: Integration, count: int, current: str, problem: Problem | None) -> Tab:
     source = panel().sources.find(leaf.id)
-    check = panel().checks.current(source)
-    failed = check is not None and check.status != HealthStatus.OK
     is_current = leaf.id == current
+    lacking = source is None or not source.enabled
     # The result of this request is newer than the last check.
-    attention = problem is not None if is_current else failed
+    attention = problem is not None if is_current else not _is_healthy(source)
     return Tab(
         leaf.id,
         leaf.descriptor.label,
-        visit.url("listing", integration=leaf.id, sort=None),
+        visit.tab_url(leaf.id),
         count if source is not None or count else None,
         is_current,
-        attention or source is None or not source.enabled,
+        visit.is_admin if lacking else attention,
     )
 
 
-def first_connected(leaves: Sequence[Integration]) -> Integration | None:
-    """The leaf that an object's page opens with: the first with an enabled source, else the first with a source."""
-    sources = [(leaf, panel().sources.find(leaf.id)) for leaf in leaves]
-    connected = [(leaf, source.enabled) for leaf, source in sources if source is not None]
-    return next((leaf for leaf, enabled in connected if enabled), connected[0][0] if connected else None)
+def _is_healthy(source: Source | None) -> bool:
+    """Whether the last check of an enabled source, if there was one, passed."""
+    check = panel().checks.current(source)
+    return source is not None and source.enabled and (check is None or check.status == HealthStatus.OK)
+
+
+def first_leaf(visit: Visit, leaves: Sequence[Integration]) -> Integration | None:
+    """The leaf that an object's page opens with: one with links, else one with a source; None without any source.
+
+    A healthy leaf comes before one whose last check failed, and an enabled source before a disabled one.
+    """
+    counts, sources = panel().links.counts(visit.object), {leaf.id: panel().sources.find(leaf.id) for leaf in leaves}
+    connected = [leaf for leaf in leaves if sources[leaf.id] is not None]
+
+    def rank(leaf: Integration) -> tuple[bool, bool, bool]:
+        source, has_links = sources[leaf.id], bool(counts.get(leaf.id))
+        return not has_links, has_links and not _is_healthy(source), source is None or not source.enabled
+
+    return min(connected, key=rank, default=None)
 
 
 # --- rows ------------------------------------------------------------------------------------------------------------
@@ -187,134 +198,6 @@ def _changeable(visit: Visit, leaf: Integration, item: Item | None) -> bool:
     return visit.principal.may(Action.UPDATE) and item.can_update is not False
 
 
-# --- order -----------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Sort:
-    key: str
-    label: str
-    url: str
-    current: bool
-
-
-def sorts(visit: Visit, leaf: Integration, chosen: str, page: int) -> list[Sort]:
-    url = {key: visit.url("listing", integration=leaf.id, sort=key, **_page(page)) for key in leaf.descriptor.sorts}
-    return [Sort(key, label, url[key], key == chosen) for key, label in leaf.descriptor.sorts.items()]
-
-
-def chosen_sort(leaf: Integration, requested: str | None) -> str:
-    """The requested sort order if the leaf has it, else its default."""
-    known = list(leaf.descriptor.sorts)
-    return requested if requested in known else (known[0] if known else "")
-
-
-def sorted_rows(rows: Sequence[RowView], sort: str) -> list[RowView]:
-    """The rows in a sort order of the descriptor. Rows that were just linked come first, gone ones last."""
-    known = [row for row in rows if _sort_value(row, sort) is not None]
-    unknown = [row for row in rows if _sort_value(row, sort) is None]
-    known.sort(key=lambda row: _sort_value(row, sort), reverse=sort in NEWEST_FIRST)
-    return sorted([*known, *unknown], key=lambda row: (not row.fresh, row.gone))
-
-
-def _sort_value(row: RowView, sort: str) -> Any:
-    """The value to sort a row by: a time, a date, its title, or the text of the fact of this name."""
-    if sort == "updated":
-        return row.updated
-    if sort == "linked":
-        return row.pointer.linked_at
-    if sort == "title":
-        return row.title.casefold()
-    if sort == "due":
-        return row.item.due if row.item is not None else None
-    value = row.facts.get(sort)
-    if isinstance(value, str):
-        return value.casefold()
-    return value if isinstance(value, date) else None
-
-
-def _page(page: int) -> dict[str, int]:
-    return {"page": page} if page > 1 else {}
-
-
-# --- one leaf --------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class ListView:
-    """The list of one leaf as the tab shows it."""
-
-    leaf: Integration
-    listing: Listing
-    rows: list[RowView]
-    sorts: list[Sort]
-    notice: Notice | None
-    refresh_url: str
-    """Address of this page of the list, asked from the upstream past caches."""
-    previous_url: str
-    next_url: str
-    """Addresses of the previous and the next page, "" where there is none."""
-    last_answer: datetime | None = None
-    other_instance: str = ""
-    """A sentence while the source leads to another instance than the one that the links were made in."""
-
-    @property
-    def total(self) -> int:
-        return self.listing.total
-
-    @property
-    def sort_label(self) -> str:
-        return next((sort.label for sort in self.sorts if sort.current), "")
-
-    @property
-    def off(self) -> bool:
-        problem = self.listing.problem
-        return problem is not None and problem.cause is Cause.CONNECTOR_DOWN
-
-
-def list_view(
-    visit: Visit, leaf: Integration, *, page: int = 1, sort: str | None = None, fresh: Sequence[str] = (),
-    problem: Problem | None = None, deadline_s: float | None = None, refresh: bool = False,
-) -> ListView:  # fmt: skip
-    """The linked items of a leaf, with a notice when the upstream is unavailable. Parameters as for ``listing``."""
-    listing = panel().links.listing(
-        visit.visitor, leaf.id, visit.object, page=page, problem=problem, deadline_s=deadline_s, fresh=refresh
-    )
-    other = panel().instances.other_instance(leaf.id)
-    linked = {row.pointer.reference for row in listing.rows}
-    rows = [
-        with_places(row_view(visit, leaf, row, fresh=row.pointer.reference in fresh), linked) for row in listing.rows
-    ]
-    chosen = chosen_sort(leaf, sort)
-    if listing.problem is None:
-        rows = _with_excerpts(leaf, sorted_rows(rows, chosen))
-    pages = -(-listing.total // listing.limit)
-    return ListView(
-        leaf,
-        listing,
-        rows,
-        sorts(visit, leaf, chosen, page),
-        notice(listing.problem, leaf, admin=visit.is_admin, links=listing.total) if listing.problem else None,
-        visit.url("listing", integration=leaf.id, **_page(page), **{REFRESH: 1}),
-        visit.url("listing", integration=leaf.id, **_page(page - 1)) if page > 1 else "",
-        visit.url("listing", integration=leaf.id, page=page + 1) if page < pages else "",
-        _last_answer(leaf) if listing.problem else None,
-        sentences(other.sentence(leaf.descriptor.upstream), UNDECIDED) if other is not None else "",
-    )
-
-
-def _with_excerpts(leaf: Integration, rows: list[RowView]) -> list[RowView]:
-    if not leaf.descriptor.excerpts:
-        return rows
-    live = [row.key for row in rows if row.live][:EXCERPTS]
-    return [replace(row, loads_excerpt=row.key in live) for row in rows]
-
-
-def _last_answer(leaf: Integration) -> datetime | None:
-    check = panel().checks.current(panel().sources.find(leaf.id))
-    return check.checked_at if check is not None and check.status == HealthStatus.OK else None
-
-
 # --- banner and problems ---------------------------------------------------------------------------------------------
 
 
@@ -329,6 +212,8 @@ class Banner:
     """Leaf and reference of each item."""
     remarks: tuple[str, ...] = ()
     """How the result differs from what was asked for."""
+    ticket: str = ""
+    """What Undo sends back to restore links that were removed or replaced."""
     linked: tuple[tuple[str, RowView], ...] = ()
     """Leaf and row of what the action linked, for the host application."""
 

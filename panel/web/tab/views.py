@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from flask import Response, redirect, request
 
+from panel.accounts.principal import Action
 from panel.core.domain import Problem, Row
 from panel.core.errors import InvalidInput, NotFound, NotRecorded, PanelError, ProviderUnavailable
 from panel.core.messages import _
@@ -18,11 +20,14 @@ from panel.web.error_bodies import status_of
 from panel.web.formatting import key as row_key
 from panel.web.parsing import positive
 from panel.web.storage_words import storage_text
+from panel.web.tab import undo
 from panel.web.tab.linked import elsewhere, linked_banner, with_other_leaves
+from panel.web.tab.list_query import LAST_PAGE, PAGE
+from panel.web.tab.list_view import REFRESH, ListView, list_view
 from panel.web.tab.render import show, show_list, show_part
 from panel.web.tab.routing import LEAF, Views, back, redirects
 from panel.web.tab.surfaces import Surface, asked_surface, show_surface
-from panel.web.tab.view_models import REFRESH, Banner, ListView, first_connected, list_view, problem_view, row_view
+from panel.web.tab.view_models import Banner, first_leaf, problem_view, row_view
 from panel.web.tab.visit import Visit, visit
 
 views = Views()
@@ -32,18 +37,21 @@ SHORTEST_LIST_S = 0.5
 MOST_REFERENCES = 50
 """How many items one request links or unlinks."""
 
+DONE = {"unlinked": _("Unlinked."), "followed": _("Link updated."), "undone": _("Undone.")}
+"""What a redirect says was done."""
+
 
 @views.get("")
 @views.post("")
 def page() -> Response:
-    """The list of the first leaf that has a source; without any source, a notice for each leaf."""
+    """The list of the leaf that has something to show; without any source, a notice for each leaf."""
     here = visit()
     leaves = leaves_for(here.principal)
     if not leaves:
         raise NotFound(_("No integration is installed."))
     if (surface := asked_surface()) is not Surface.DETAIL_PAGE:
         return show_surface(here, surface)
-    leaf = first_connected(leaves)
+    leaf = first_leaf(here, leaves)
     if leaf is not None or not panel().switches.connector_on():
         return show_list(here, leaf or leaves[0])
     return show(here, "unconnected", status=503, list_views=[list_view(here, leaf) for leaf in leaves])
@@ -55,8 +63,8 @@ def listing(integration: str) -> Response:
     """POST is for an iframe without scripts, whose forms submit its token."""
     here, leaf = visit(), panel().registry.get(integration)
     fresh = tuple(request.args.getlist("linked")[:200])
-    refresh, sort = REFRESH in request.args, request.args.get("sort")
-    shown = list_view(here, leaf, page=_page_number(), sort=sort, fresh=fresh, refresh=refresh)
+    _check_page()
+    shown = list_view(here, leaf, fresh=fresh, refresh=REFRESH in request.args)
     return show_list(here, leaf, shown, banner=_banner_after_redirect(here, shown))
 
 
@@ -64,18 +72,16 @@ def _banner_after_redirect(here: Visit, shown: ListView) -> Banner | None:
     """The banner after a redirect, for linked references that the list really contains."""
     rows = [row for row in shown.rows if row.fresh]
     if not rows:
-        done = {"unlinked": _("Unlinked."), "followed": _("Link updated.")}.get(request.args.get("done", ""))
-        return Banner(done) if done else None
+        done = DONE.get(request.args.get("done", ""))
+        return Banner(done, ticket=undo.kept()) if done else None
     banner = linked_banner(here, [(shown.leaf, Row(row.pointer, row.item)) for row in rows])
     return with_other_leaves(here, banner, request.args.getlist("elsewhere")[:MOST_REFERENCES])
 
 
-def _page_number() -> int:
-    text = request.args.get("page", "1")
-    number = positive("page", text, 1)
-    if number >= 10**6:
-        raise InvalidInput("page", _("“{name}” must be a whole number from 1.", name="page"))
-    return number
+def _check_page() -> None:
+    """Raise InvalidInput for a page that is no number."""
+    if positive(PAGE, request.args.get(PAGE, "1"), 1) >= LAST_PAGE:
+        raise InvalidInput(PAGE, _("“{name}” must be a whole number from 1.", name=PAGE))
 
 
 @views.get(f"{LEAF}/items/<id:reference>/excerpt")
@@ -107,9 +113,7 @@ def link(integration: str) -> Any:
         return _back_to_linked(here, leaf, linked)
     references = tuple(row.pointer.reference for row in done.rows)
     problem = _met_problem(leaf, done)
-    shown = list_view(
-        here, leaf, fresh=references, sort=request.args.get("sort"), problem=problem, deadline_s=done.seconds_left
-    )
+    shown = list_view(here, leaf, fresh=references, problem=problem, deadline_s=done.seconds_left)
     more: dict[str, Any] = {"left": done.left}
     if failed is not None:
         more["problem_view"] = problem_view(here, failed[0], _with_reason(failed[1]))
@@ -125,7 +129,7 @@ def _back_to_linked(here: Visit, leaf: Integration, linked: list[tuple[Integrati
     there = leaf if leaf.id in leaves or len(leaves) != 1 else next(iter(leaves.values()))
     here_now = [row.pointer.reference for one, row in linked if one is there]
     others = [f"{one.id} {row.pointer.reference}" for one, row in linked if one is not there]
-    return back(here, there, linked=here_now, elsewhere=others or None)
+    return back(here, there, linked=here_now, elsewhere=others or None, page=None)
 
 
 def _with_reason(refused: PanelError) -> PanelError:
@@ -171,15 +175,19 @@ def unlink(integration: str) -> Any:
         raise InvalidInput("reference", _("“{name}” is missing.", name="reference"))
     if len(references) > MOST_REFERENCES:
         raise _too_many()
+    removed = []
     for of, reference in references:
-        try:
-            panel().links.unlink(here.visitor, of, here.object, reference)
-        except NotFound:
-            continue
+        with suppress(NotFound):
+            removed.append((of, panel().links.unlink(here.visitor, of, here.object, reference)))
+    # An Undo is about one leaf.
+    own = [pointer for of, pointer in removed if of == leaf.id]
+    ticket = undo.sealed(here, leaf, own) if here.may(Action.LINK) and len(own) == len(removed) else ""
     if redirects(here):
+        undo.keep(ticket)
         return back(here, leaf, done="unlinked")
     title = request.form.get("title", "")[:300]
-    return show_list(here, leaf, banner=Banner(_("Unlinked {title}") if title else _("Unlinked"), title))
+    text = _("Unlinked {title}") if title else _("Unlinked")
+    return show_list(here, leaf, banner=Banner(text, title, ticket=ticket))
 
 
 @views.post(f"{LEAF}/items/<id:reference>/follow")
@@ -191,7 +199,7 @@ def follow(integration: str, reference: str) -> Any:
         row = panel().moves.follow(here.visitor, leaf.id, here.object, reference, text)
     except PanelError as exc:
         problem = exc.problem if isinstance(exc, ProviderUnavailable) else None
-        shown = list_view(here, leaf, sort=request.args.get("sort"), problem=problem)
+        shown = list_view(here, leaf, problem=problem)
         return show_list(here, leaf, shown, status=status_of(exc), problem_view=problem_view(here, leaf, exc))
     reference = row.pointer.reference
     if redirects(here):

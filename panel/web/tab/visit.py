@@ -18,7 +18,10 @@ from panel.web.context import admitted, visitor
 from panel.web.language import PARAMETER, supported
 from panel.web.parsing import object_ref
 from panel.web.security_headers import allow_framing_by
+from panel.web.tab.list_query import LIST_PARAMETERS, PAGE, list_parameters
 
+SEARCH = "search"
+"""Name of the view of search results, whose addresses have pages of their own."""
 EMBEDDED = "embed"
 """Name of the blueprint that serves the tab to iframes of other applications."""
 
@@ -45,6 +48,10 @@ class Visit:
     """Expiry of the token, in seconds since 1970."""
     hosts: tuple[str, ...] = ()
     """Origins of the application whose iframe shows this tab."""
+    title: str = ""
+    """The name of the object, if the application signed one."""
+    prefill: Mapping[str, str] = field(default_factory=dict)
+    """Values with which the create form starts, as the application signed them."""
 
     @property
     def visitor(self) -> Visitor:
@@ -61,7 +68,13 @@ class Visit:
         """The address of a view of this object's tab."""
         here = self.object
         reference: dict[str, Any] = {"register": here.register, "schema": here.schema, "object_id": here.object_id}
-        return url_for(f"{self.blueprint}.{view}", **{**reference, **self.carried, **values})
+        # A page of search results is none of the list.
+        carried = {name: value for name, value in self.carried.items() if view != SEARCH or name != PAGE}
+        return url_for(f"{self.blueprint}.{view}", **{**reference, **carried, **values})
+
+    def tab_url(self, integration: str) -> str:
+        """The address of a leaf's whole list in its default order."""
+        return self.url("listing", **{**dict.fromkeys(LIST_PARAMETERS), "integration": integration})
 
 
 def visit() -> Visit:
@@ -96,6 +109,8 @@ def _embedded() -> Visit:
         token=grant.token,
         expires=grant.expires,
         hosts=grant.origins,
+        title=grant.title,
+        prefill=grant.prefill,
     )
 
 
@@ -105,11 +120,13 @@ def take_object_reference(endpoint: str | None, values: dict[str, Any] | None) -
 
 
 def _carried() -> dict[str, str]:
-    """Theme, background, language, time zone and sort order of the request, for the addresses on its page."""
+    """Theme, background, language, time zone and part of the list of the request, for the addresses on its page."""
     look = {"theme": _chosen("theme", THEMES), "bg": _chosen("bg", ("transparent",))}
     look |= {PARAMETER: supported(request.args.get(PARAMETER, "")), zone.PARAMETER: zone.carried_zone()}
-    values = {**look, "sort": request.args.get("sort", "")[:40]}
-    return {name: value for name, value in values.items() if value}
+    of_list = list_parameters(request.args)
+    if (request.endpoint or "").endswith(f".{SEARCH}"):
+        of_list.pop(PAGE, None)
+    return {**{name: value for name, value in look.items() if value}, **of_list}
 
 
 def _chosen(name: str, known: tuple[str, ...]) -> str:
