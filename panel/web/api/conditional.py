@@ -10,7 +10,7 @@ from flask import Response, request
 
 
 def json_text(body: dict[str, Any]) -> str:
-    return json.dumps(body, ensure_ascii=False, separators=(",", ":"))
+    return json.dumps(body, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
 
 
 def etag_of(text: bytes) -> str:
