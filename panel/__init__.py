@@ -22,11 +22,13 @@ from panel.credentials.readiness import Readiness, database_checks
 from panel.credentials.vault import Vault, keys_of
 from panel.integrations.registry import Registry, load_registry
 from panel.links.amendments import Amendments
+from panel.links.backlinks import Backlinks
 from panel.links.dry_run import DryRun
 from panel.links.finding import Finder
 from panel.links.kept_lists import kept_lists
 from panel.links.moves import Moves
 from panel.links.service import Links
+from panel.links.surveys import Surveys
 from panel.logs.calls import CallLog
 from panel.sandbox import note
 from panel.services import Panel
@@ -127,6 +129,8 @@ def build_services(app: Flask, config: Config, registry: Registry) -> Panel:
         dry_run=DryRun(registry, resolver, connector, instances),
         moves=Moves(registry, resolver, connector, instances),
         amendments=Amendments(registry, resolver, connector, instances),
+        surveys=Surveys(registry, resolver, sources, checks),
+        backlinks=Backlinks(registry, resolver, connector),
         api_tokens=ApiTokens(registry.ids, revision),
         people=People(limit_store, known_words=config.known_words),
         switches=switches,

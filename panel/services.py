@@ -11,11 +11,13 @@ from panel.config import Config
 from panel.credentials.readiness import Readiness
 from panel.integrations.registry import Registry
 from panel.links.amendments import Amendments
+from panel.links.backlinks import Backlinks
 from panel.links.dry_run import DryRun
 from panel.links.finding import Finder
 from panel.links.kept_lists import KeptList
 from panel.links.moves import Moves
 from panel.links.service import Links
+from panel.links.surveys import Surveys
 from panel.logs.calls import CallLog
 from panel.sources.checks import SourceChecks
 from panel.sources.connection_test import ConnectionTests
@@ -47,6 +49,8 @@ class Panel:
     dry_run: DryRun
     moves: Moves
     amendments: Amendments
+    surveys: Surveys
+    backlinks: Backlinks
     api_tokens: ApiTokens
     people: People
     switches: Switches

@@ -132,6 +132,13 @@ class Integration(ABC):
     def looks_like_reference(self, source: SourceConfig, text: str) -> bool:
         """Whether typed text is an address, an id or a reference, and not words to search for."""
 
+    def references_named(self, source: SourceConfig, text: str) -> Sequence[str]:
+        """The stored references that a typed text can name, the likeliest first, without a request.
+
+        Empty for text that names no item, or whose item only the upstream can tell.
+        """
+        return ()
+
     def recognises(self, address: str) -> bool:
         """Whether an http(s) address has the form of an item's address at any instance of this upstream."""
         return False

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Integer, bindparam, delete, func, select, update
+from sqlalchemy import Integer, bindparam, delete, func, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 
 from panel.accounts.principal import Limits
@@ -96,13 +98,33 @@ def counts(obj: ObjectRef) -> dict[str, int]:
     return {str(integration): count for integration, count in db.session.execute(query)}
 
 
+@dataclass(frozen=True, slots=True)
+class Count:
+    """How many pointers there are, and when the newest was made."""
+
+    total: int = 0
+    newest: datetime | None = None
+
+
+def counts_of(objects: Sequence[ObjectRef]) -> dict[tuple[ObjectRef, str], Count]:
+    """The pointers of each object and integration that has any, in one statement."""
+    named = (Link.register, Link.schema, Link.object_id)
+    among = tuple_(*named).in_([(obj.register, obj.schema, obj.object_id) for obj in objects])
+    query = select(*named, Link.integration, func.count(), func.max(Link.linked_at)).where(among)
+    rows = db.session.execute(query.group_by(*named, Link.integration))
+    return {(ObjectRef(r, s, o), integration): Count(n, newest) for r, s, o, integration, n, newest in rows}
+
+
 def objects_of(
-    leaf: Integration, source: SourceConfig | None, reference: str, limits: Limits | None, limit: int
+    leaf: Integration, source: SourceConfig | None, reference: str, limits: Limits | None, limit: int, page: int = 1
 ) -> LinkedObjects:
-    """The objects within ``limits`` that point to an item, the newest pointer first, at most ``limit`` of them."""
+    """One page of the objects within ``limits`` that point to an item, the newest pointer first."""
     columns = (Link, func.count().over())
     query = select(*columns).where(Link.integration == leaf.id, Link.reference == reference, *_within(limits))
-    rows = db.session.execute(query.order_by(Link.linked_at.desc(), Link.id.desc()).limit(limit)).all()
+    newest = query.order_by(Link.linked_at.desc(), Link.id.desc())
+    rows = db.session.execute(newest.limit(limit).offset((page - 1) * limit)).all()
+    if not rows and page > 1:
+        return LinkedObjects((), objects_of(leaf, source, reference, limits, 1).total)
     found = (
         LinkedObject(ObjectRef(link.register, link.schema, link.object_id), as_pointer(leaf, source, link))
         for link, _ in rows

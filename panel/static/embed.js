@@ -119,9 +119,9 @@
     // --- the frame ---
 
     show(address) {
-      const { theme, lang, background, sandbox, title } = this.options;
+      const { theme, lang, background, sandbox, surface, title } = this.options;
       const tz = Intl.DateTimeFormat().resolvedOptions().timeZone;
-      Object.entries({ theme, lang, bg: background, tz }).forEach(([name, value]) => { if (value) address.searchParams.set(name, value); });
+      Object.entries({ theme, lang, bg: background, surface, tz }).forEach(([name, value]) => { if (value) address.searchParams.set(name, value); });
       const frame = document.createElement("iframe");
       Object.assign(this, { frame, port: null, origin: address.origin, isReady: false });
       frame.title = title || this.texts.title;
@@ -267,8 +267,8 @@
 
   // The options of an element: attributes of a `leafpanel-tab`, data attributes of any other.
   function startFrom(element, path) {
-    const [theme, lang, background, sandbox, errorText, title] = ["theme", "lang", "background", "sandbox", "error-text", "frame-title"].map((name) => element.getAttribute(name) || element.getAttribute(`data-${name}`) || "");
-    start(element, { url: () => fetchText(path), theme, lang, background, sandbox, errorText, title });
+    const [theme, lang, background, sandbox, surface, errorText, title] = ["theme", "lang", "background", "sandbox", "surface", "error-text", "frame-title"].map((name) => element.getAttribute(name) || element.getAttribute(`data-${name}`) || "");
+    start(element, { url: () => fetchText(path), theme, lang, background, sandbox, surface, errorText, title });
   }
 
   const sheet = new CSSStyleSheet();

@@ -23,7 +23,7 @@ from panel.web import (
     static_files,
 )
 from panel.web.admin import blueprint as admin
-from panel.web.api import views as api
+from panel.web.api import blueprint as api
 from panel.web.auth import cross_origin, proxies, rules, same_origin
 from panel.web.auth.session import CookieSessions
 from panel.web.context import begin_request, end_request

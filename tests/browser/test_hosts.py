@@ -227,6 +227,15 @@ def test_the_notice_speaks_the_language_of_the_page(host: HostApp, page: Page, l
     expect(page.get_by_role("alert")).to_contain_text(words)
 
 
+def test_an_element_shows_the_surface_that_it_names(host: HostApp, page: Page) -> None:
+    host.body = ELEMENT.replace("<leafpanel-tab", '<leafpanel-tab surface="app-dashboard"', 1) + host.script()
+    page.goto(host.url)
+
+    frame = page.frame_locator("iframe")
+    expect(frame.locator(".lp-card").first).to_be_visible()
+    expect(frame.locator("#lp-q")).to_have_count(0)
+
+
 OWN_WORDS = "Ask the service desk, extension 12."
 
 

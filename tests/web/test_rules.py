@@ -147,6 +147,9 @@ REACHES = {
     "GET api.older_entity": "vearwtgml",
     "PATCH api.older_entity": "wtgm",
     "DELETE api.older_entity": "wtgm",
+    "GET api.object_integrations": "vearwtgomlp",
+    "POST api.digest": "rwtgomlp",
+    "GET api.links": "vearwtgomlp",
     "GET api.integrations": "vearwtgomlp",
     "GET api.integration_card": "vearwtgml",
     "GET api.available": "eawtgmc",
@@ -222,6 +225,7 @@ REACHES_FOREIGN = {
     "GET api.older_entity": "vearwt",
     "PATCH api.older_entity": "wt",
     "DELETE api.older_entity": "wt",
+    "GET api.object_integrations": "vearwto",
     #
     "GET objects.page": "vea",
     "POST objects.page": "vea",

@@ -57,6 +57,14 @@ class OpenProject(Integration):
     def looks_like_reference(self, source: SourceConfig, text: str) -> bool:
         return address.looks_like_reference(text)
 
+    def references_named(self, source: SourceConfig, text: str) -> Sequence[str]:
+        """The number in an address or a typed reference. The number of a short name is known upstream only."""
+        try:
+            named = address.work_package_in(text, source.root)
+        except InvalidInput:
+            return ()
+        return (named,) if address.is_number(named) else ()
+
     def recognises(self, pasted: str) -> bool:
         return address.is_page_address(pasted)
 

@@ -69,6 +69,17 @@ class XWiki(Integration):
     def looks_like_reference(self, source: SourceConfig, text: str) -> bool:
         return reference.looks_like_reference(text, wiki_of(source))
 
+    def references_named(self, source: SourceConfig, text: str) -> Sequence[str]:
+        """The pages that the text can name. A short address, and one of a subwiki without its id, are left to xWiki."""
+        wiki = wiki_of(source)
+        try:
+            pasted = parse_pasted(text, source.root, wiki)
+        except InvalidInput:
+            return ()
+        if pasted.omits_wiki and wiki != reference.MAIN_WIKI:
+            return ()
+        return [str(candidate) for candidate in pasted.candidates]
+
     def recognises(self, address: str) -> bool:
         return reference.is_page_address(address)
 

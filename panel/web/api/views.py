@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
 from typing import Any
@@ -22,6 +21,7 @@ from panel.links.reading import DEFAULT_LIMIT
 from panel.links.visitor import Visitor
 from panel.sources.service import Saved
 from panel.storage.engine import db
+from panel.web.api.conditional import etag_of, tagged
 from panel.web.api.description import openapi_document
 from panel.web.auth.bearer import Unauthorized, unauthorized
 from panel.web.choices import choices_json, find_choices
@@ -57,7 +57,7 @@ def json_visitor() -> Visitor:
     return visitor(admitted(), "JSON")
 
 
-def _payload() -> dict[str, Any]:
+def payload() -> dict[str, Any]:
     """The JSON object in the body, {} for an empty body. Raises InvalidInput."""
     if not request.get_data(cache=True):
         return {}
@@ -108,7 +108,7 @@ def _list_answer(leaf: Integration, listing: Listing) -> KeptList:
         failure = error_body(exc, public_url=panel().config.public_url)
         return KeptList(_json(failure), "", failure["code"], listing.holds_until, exc.reason, failure)
     text = _list_text(body).encode()
-    return KeptList(text + b"\n", hashlib.sha256(text).hexdigest()[:32], 200, listing.holds_until)
+    return KeptList(text + b"\n", etag_of(text), 200, listing.holds_until)
 
 
 def _list_text(body: dict[str, Any]) -> str:
@@ -123,14 +123,7 @@ def _list_response(answer: KeptList) -> Response:
     """304 for a client that has this list already."""
     if answer.reason is not None:
         return _failure_response(answer)
-    etag, known = f'"{answer.etag}"', request.headers.get("If-None-Match", "")
-    if etag in known or known.strip() == "*":
-        response = Response(status=304)
-        del response.headers["Content-Type"]
-    else:
-        response = Response(answer.body, content_type="application/json")
-    response.headers["ETag"] = etag
-    return response
+    return tagged(answer.body, answer.etag)
 
 
 def _failure_response(answer: KeptList) -> Response:
@@ -150,7 +143,7 @@ def _json(body: dict[str, Any]) -> bytes:
 
 def _link(register: str, schema: str, object_id: str, integration: str) -> tuple[Response, int]:
     who, leaf = json_visitor(), panel().registry.get(integration)
-    text = reference_in(leaf, _payload())
+    text = reference_in(leaf, payload())
     row = panel().links.link(who, integration, object_ref(register, schema, object_id), text)
     return jsonify(row_json(leaf, row)), 201
 
@@ -158,7 +151,7 @@ def _link(register: str, schema: str, object_id: str, integration: str) -> tuple
 def _create(register: str, schema: str, object_id: str, integration: str) -> tuple[Response, int]:
     who, leaf = json_visitor(), panel().registry.get(integration)
     key = idempotency_key("Idempotency-Key", request.headers.get("Idempotency-Key", ""))
-    values = create_values(leaf, _payload())
+    values = create_values(leaf, payload())
     row = panel().links.create(who, integration, object_ref(register, schema, object_id), values, key=key)
     return jsonify(row_json(leaf, row)), 201
 
@@ -172,18 +165,18 @@ def _item(register: str, schema: str, object_id: str, integration: str, entity_i
 def _update(register: str, schema: str, object_id: str, integration: str, entity_id: str) -> Response:
     who, leaf = json_visitor(), panel().registry.get(integration)
     obj = object_ref(register, schema, object_id)
-    payload = _payload()
-    if leaf.can_move and "reference" in payload:
-        return _follow(who, leaf, obj, entity_id, payload)
-    changes = field_texts(payload)
+    body = payload()
+    if leaf.can_move and "reference" in body:
+        return _follow(who, leaf, obj, entity_id, body)
+    changes = field_texts(body)
     return jsonify(row_json(leaf, panel().links.update(who, integration, obj, entity_id, changes)))
 
 
-def _follow(who: Visitor, leaf: Integration, obj: ObjectRef, entity_id: str, payload: dict[str, Any]) -> Response:
+def _follow(who: Visitor, leaf: Integration, obj: ObjectRef, entity_id: str, body: dict[str, Any]) -> Response:
     """Point the link of a moved item to its new place."""
-    if any(field.name in payload for field in leaf.descriptor.update):
+    if any(field.name in body for field in leaf.descriptor.update):
         raise InvalidInput("reference", _("“reference” points the link elsewhere: give it without fields to change."))
-    text = reference_in(leaf, payload)
+    text = reference_in(leaf, body)
     return jsonify(row_json(leaf, panel().moves.follow(who, leaf.id, obj, entity_id, text)))
 
 
@@ -320,13 +313,13 @@ def sources() -> Response:
 
 @bp.post("/sources")
 def create_source() -> tuple[Response, int]:
-    return _saved(panel().sources.create(_payload(), by=acting("JSON"))), 201
+    return _saved(panel().sources.create(payload(), by=acting("JSON"))), 201
 
 
 @bp.route("/sources/<slug>", methods=["GET", "PATCH", "DELETE"])
 def source(slug: str) -> Any:
     if request.method == "PATCH":
-        return _saved(panel().sources.change(slug, _payload(), by=acting("JSON")))
+        return _saved(panel().sources.change(slug, payload(), by=acting("JSON")))
     if request.method == "DELETE":
         panel().sources.delete(slug, by=acting("JSON"))
         return "", 204
@@ -336,7 +329,7 @@ def source(slug: str) -> Any:
 @bp.post("/sources/<slug>/test")
 def test_source(slug: str) -> Response:
     who = admitted()
-    values = _payload() or None
+    values = payload() or None
     if values is None:
         panel().sources.get(slug)
     return jsonify(test_json(panel().connection_tests.run(slug, values, caller=visitor(who, "test").caller)))

@@ -26,6 +26,7 @@ from panel.web.tab.list_query import LAST_PAGE, PAGE
 from panel.web.tab.list_view import REFRESH, ListView, list_view
 from panel.web.tab.render import show, show_list, show_part
 from panel.web.tab.routing import LEAF, Views, back, redirects
+from panel.web.tab.surfaces import Surface, asked_surface, show_surface
 from panel.web.tab.view_models import Banner, first_leaf, problem_view, row_view
 from panel.web.tab.visit import Visit, visit
 
@@ -48,6 +49,8 @@ def page() -> Response:
     leaves = leaves_for(here.principal)
     if not leaves:
         raise NotFound(_("No integration is installed."))
+    if (surface := asked_surface()) is not Surface.DETAIL_PAGE:
+        return show_surface(here, surface)
     leaf = first_leaf(here, leaves)
     if leaf is not None or not panel().switches.connector_on():
         return show_list(here, leaf or leaves[0])
