@@ -188,6 +188,8 @@ def test_a_form_that_is_sent_after_signing_in_again(as_admin: FlaskClient, app: 
 # --- creates, changes and the audit trail ------------------------------------------------------------------------------
 
 SAMPLES = {
+    AuditAction.LINK: ("undo",),
+    AuditAction.NOTE: ("removed",),
     AuditAction.CREATE_SETTLED: ("linked", "not there"),
     AuditAction.UPDATE_SETTLED: tuple(
         f"{word}: subject; Bob, 2026-10-31 14:06 UTC" for word in ("changed", "not changed")
