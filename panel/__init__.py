@@ -40,6 +40,7 @@ from panel.sources.instances import Instances
 from panel.sources.oauth import Oauth
 from panel.sources.resolver import SourceResolver
 from panel.sources.service import Sources
+from panel.sources.standing import Standings
 from panel.storage.engine import db, flask_settings, own_engine
 from panel.storage.revision import revision_of
 from panel.traffic.limits_fallback import FallbackLimitStore
@@ -98,7 +99,7 @@ def build_services(app: Flask, config: Config, registry: Registry) -> Panel:
         allowed=partial(note.allowed_hosts, config.allowed_private_hosts, config.sandbox_note),
         sandbox=partial(note.read, config.sandbox_note),
         deadline_s=config.deadline_s,
-        limiter=Limiter(limit_store, most_conversations=SERVER_THREADS // 2),
+        limiter=Limiter(limit_store, most_conversations=SERVER_THREADS // 2, note=call_log.outcomes.note),
         cache_ttl_s=config.cache_ttl_s,
         reread_s=config.reread_s,
         shared=_shared_cache(config),
@@ -119,6 +120,7 @@ def build_services(app: Flask, config: Config, registry: Registry) -> Panel:
         resolver=resolver,
         sources=sources,
         checks=checks,
+        standings=Standings(sources, checks, call_log.outcomes, switches),
         instances=instances,
         connection_tests=ConnectionTests(registry, sources, connector, checks, instances),
         discovery=Discovery(registry, resolver, connector, limit_store),

@@ -27,6 +27,7 @@ from panel.sources.instances import Instances
 from panel.sources.oauth import Oauth
 from panel.sources.resolver import SourceResolver
 from panel.sources.service import Sources
+from panel.sources.standing import Standings
 from panel.storage.revision import Kept, Revision
 
 
@@ -39,6 +40,7 @@ class Panel:
     resolver: SourceResolver
     sources: Sources
     checks: SourceChecks
+    standings: Standings
     instances: Instances
     connection_tests: ConnectionTests
     discovery: Discovery

@@ -87,6 +87,7 @@ from panel.connector import Connector, SourceConfig
 from panel.connector.limiter import Limiter
 from panel.core.clock import now
 from panel.core.errors import AlreadyLinked, Conflict, NotFound
+from panel.core.reasons import Reason
 from panel.credentials import readiness
 from panel.links.service import Links
 from panel.links.visitor import Visitor
@@ -209,6 +210,25 @@ def _start(url: str, folder: str, ready: Any) -> None:
     with app.app_context():
         upgrade()
         app.extensions["leafpanel"].people.first_admin_password(by=CONSOLE)
+
+
+def test_the_last_outcomes_of_calls_are_stored_for_known_sources(connected: Flask) -> None:
+    panel: Panel = connected.extensions["leafpanel"]
+    met_by_calls = panel.call_log.outcomes
+    with connected.app_context():
+        source = panel.sources.get("openproject").id
+        for reason in (Reason.TIMEOUT, None, Reason.CONNECT):
+            met_by_calls.note(source, reason)
+            met_by_calls.note("gone", reason)
+            panel.call_log.flush()
+        known = met_by_calls.of([source, "gone"])
+
+    assert (list(known), panel.call_log.dropped, met_by_calls.take()) == ([source], 0, {})
+    met = known[source]
+    assert met.failed_why is Reason.CONNECT
+    assert met.answered_at is not None
+    assert met.failed_at is not None
+    assert met.answered_at < met.failed_at
 
 
 def test_processes_that_start_together_set_up_one_database_and_one_administrator(

@@ -272,7 +272,7 @@ class Upstream:
                 status, size = raw.status, len(raw.body or b"")
                 answer = Answer(raw.status, raw.headers, raw.body or b"", where)
                 problem = self._problem_of(answer, complete=raw.body is not None, allow=allow)
-                self._report(outcome, problem)
+                self._report(outcome, problem, request)
         except ProviderUnavailable as exc:
             problem = exc.problem
             exc.in_doubt = self._note_write(request, sent=exc.unanswered, status=None)
@@ -302,13 +302,14 @@ class Upstream:
         try:
             return self._services.transport.exchange(request, self._deadline, allow=allow)
         except ProviderUnavailable as exc:
-            self._report(outcome, exc.problem)
+            self._report(outcome, exc.problem, request)
             raise
 
-    def _report(self, outcome: Outcome, problem: Problem | None) -> None:
+    def _report(self, outcome: Outcome, problem: Problem | None, request: OutgoingRequest) -> None:
         """Report the outcome to the limiter. A failure of an optional part says nothing about the source."""
         if problem is None or not self._is_optional:
-            outcome.report(problem)
+            tells = problem is None or problem.reason is not Reason.FORBIDDEN or request.reads
+            outcome.report(problem, tells=tells)
 
     def _problem_of(self, answer: Answer, *, complete: bool, allow: Collection[int]) -> Problem | None:
         """Why the answer is a failure, or None. The integration's rules come before those of HTTP."""

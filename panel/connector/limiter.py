@@ -12,7 +12,7 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -177,10 +177,12 @@ class Outcome:
 
     def __init__(self) -> None:
         self.is_known = False
+        self.tells = True
+        """Whether the end of the call says how the source is. A forbidden write does not."""
         self.problem: Problem | None = None
 
-    def report(self, problem: Problem | None) -> None:
-        self.is_known, self.problem = True, problem
+    def report(self, problem: Problem | None, *, tells: bool = True) -> None:
+        self.is_known, self.problem, self.tells = True, problem, tells
 
 
 class NoLimits:
@@ -234,11 +236,19 @@ class Attendance:
 class Limiter:
     """Applies the limits of all sources, with the state in ``limit_store``.
 
-    ``most_conversations`` limits how many threads of the server wait for one source at the same time.
+    ``most_conversations`` limits how many threads of the server wait for one source at the same time. ``note`` gets
+    the source and the reason, or None after an answer, of each call that tells how the source is.
     """
 
-    def __init__(self, limit_store: LimitStore, *, most_conversations: int = MOST_CONVERSATIONS) -> None:
+    def __init__(
+        self,
+        limit_store: LimitStore,
+        *,
+        most_conversations: int = MOST_CONVERSATIONS,
+        note: Callable[[str, Reason | None], None] = lambda source_id, reason: None,
+    ) -> None:
         self._limit_store = limit_store
+        self._note = note
         self._most_conversations = most_conversations
         self._attendance = Attendance()
         self._slot_locks: dict[str, threading.Lock] = {}
@@ -285,6 +295,8 @@ class Limiter:
         return self._take_slot(source, deadline, probe=admission.probe)
 
     def _leave(self, source: SourceConfig, slot: int, outcome: Outcome) -> None:
+        if outcome.is_known and outcome.tells:
+            self._note(source.id, outcome.problem.reason if outcome.problem is not None else None)
         if outcome.is_known and not _is_failure(outcome.problem):
             self._limit_store.finish(source, slot)
             return

@@ -13,6 +13,7 @@ import threading
 import time
 import weakref
 from collections import OrderedDict, deque
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -23,6 +24,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from panel.connector import Caller, SourceConfig
 from panel.core.clock import now
 from panel.core.reasons import Reason
+from panel.logs.outcomes import CallOutcomes, LastOutcomes
 from panel.storage.models import Call
 
 RETENTION = timedelta(days=7)
@@ -42,6 +44,7 @@ class CallLog:
         self._waiting: deque[dict[str, Any]] = deque()
         self._lock, self._writing = threading.Lock(), threading.Lock()
         self._writer: tuple[int, threading.Thread] | None = None
+        self.outcomes = CallOutcomes()
         self._recorded: OrderedDict[tuple[str, str, str], None] = OrderedDict()
         self.dropped = 0
         """How many lines were lost, because too many were waiting or the database refused them."""
@@ -113,16 +116,21 @@ class CallLog:
             with self._lock:
                 lines = list(self._waiting)
                 self._waiting.clear()
-            if not lines:
+            met = self.outcomes.take()
+            if not lines and not met:
                 return
             try:
-                self._write(lines)
+                self._write(lines, met)
             except SQLAlchemyError as exc:
                 self.dropped += len(lines)
                 log.warning("%s lines of the call log were lost: %s", len(lines), type(exc).__name__)
+            self.outcomes.forget(met)
 
-    def _write(self, lines: list[dict[str, Any]]) -> None:
+    def _write(self, lines: list[dict[str, Any]], met: Mapping[str, LastOutcomes]) -> None:
         with self._engine.begin() as connection:
+            self.outcomes.store(connection, met)
+            if not lines:
+                return
             connection.execute(insert(Call), lines)
             # Deleting with every batch keeps each deletion small, and needs no scheduled job.
             newest = connection.scalar(select(func.max(Call.id))) or 0

@@ -169,6 +169,7 @@
 
   window.addEventListener("message", onMessage);
   document.addEventListener("htmx:config:request", (event) => { event.detail.ctx.fetch = send; });
+  document.addEventListener("leafpanel:poll", (event) => { event.detail.fetch = send; });
   document.addEventListener("htmx:after:swap", (event) => postAction(event.detail.ctx));
   document.addEventListener("visibilitychange", () => { if (!document.hidden && secondsLeft() < RENEW_BEFORE_S) renew(); });
   new ResizeObserver(() => postHeight()).observe(document.documentElement);

@@ -267,6 +267,7 @@
   document.addEventListener("keydown", onKey);
   document.addEventListener("input", (event) => event.target.id && follow(event.target));
   document.addEventListener("toggle", onToggle, true);
+  document.addEventListener("leafpanel:say", (event) => announce(event.detail));
   document.addEventListener("htmx:before:request", onRequest);
   document.addEventListener("htmx:after:request", onResponse);
   document.addEventListener("htmx:before:swap", onSwap);

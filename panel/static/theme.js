@@ -20,4 +20,5 @@
   document.addEventListener("htmx:config:request", (event) => {
     event.detail.ctx.request.headers["X-Leafpanel-Zone"] = zone;
   });
+  document.addEventListener("leafpanel:poll", (event) => { event.detail.headers["X-Leafpanel-Zone"] = zone; });
 })();

@@ -90,6 +90,17 @@ class SourceCheck(Model):
     took_ms: Mapped[int] = mapped_column(default=0)
 
 
+class SourceOutcome(Model):
+    """When a source last answered a call, and when and why a call to it last failed."""
+
+    __tablename__ = "source_outcome"
+
+    source_id: Mapped[str] = mapped_column(ForeignKey("source.id", ondelete="CASCADE"), primary_key=True)
+    answered_at: Mapped[datetime | None] = mapped_column(Moment)
+    failed_at: Mapped[datetime | None] = mapped_column(Moment)
+    failed_why: Mapped[str | None] = mapped_column(String(40))
+
+
 class Instance(Model):
     """Fingerprint of the upstream instance in which the links of an integration were made. ``marks`` holds hashes only.
 

@@ -29,6 +29,8 @@ class Notice:
     """``cause / reason``, for Technical details."""
     anchor: str
     """The anchor of the setting to change on the page of the source, or ""."""
+    next_try_s: int = 0
+    """In how many seconds the panel calls the upstream again; 0 where nothing is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,7 @@ def notice(problem: Problem, leaf: Integration, *, admin: bool, links: int) -> N
         str(problem.message),
         f"{problem.cause.value} / {problem.reason.value}",
         _anchor(problem.setting),
+        _next_try_s(problem),
     )
 
 
@@ -75,6 +78,9 @@ def _anchor(setting: str) -> str:
 
 
 def _next_try(problem: Problem) -> str:
-    if problem.cause is not Cause.UPSTREAM_DOWN or not problem.retry_after:
-        return ""
-    return _("Next try in {seconds} s.", seconds=math.ceil(problem.retry_after))
+    seconds = _next_try_s(problem)
+    return _("Next try in {seconds} s.", seconds=seconds) if seconds else ""
+
+
+def _next_try_s(problem: Problem) -> int:
+    return math.ceil(problem.retry_after or 0) if problem.cause is Cause.UPSTREAM_DOWN else 0

@@ -85,15 +85,15 @@ def known_health(leaf: Integration) -> dict[str, Any]:
     source = panel().sources.find(leaf.id)
     if source is None:
         return {"status": "unavailable", "authStatus": "missing", "message": _("There is no source yet.")}
-    consent, check = panel().sources.consent(source), panel().checks.last(source)
-    if consent in (AuthStatus.MISSING, AuthStatus.EXPIRED):
+    standing = panel().standings.of(source)
+    if panel().sources.consent(source) in (AuthStatus.MISSING, AuthStatus.EXPIRED):
         message = _("An administrator has to connect the source.")
-        return {"status": "unavailable", "authStatus": consent, "message": message}
-    if check is None:
-        return {"status": "unknown", "authStatus": "unknown", "message": _("Not checked yet.")}
+        return {"status": "unavailable", "authStatus": standing.auth, "message": message}
+    if standing.status is None:
+        return {"status": "unknown", "authStatus": standing.auth, "message": _("Not checked yet.")}
     return {
-        "status": check.status,
-        "authStatus": check.auth_status,
+        "status": standing.status,
+        "authStatus": standing.auth,
         "message": None,
-        "checkedAt": moment(check.checked_at),
+        "checkedAt": moment(standing.at),
     }

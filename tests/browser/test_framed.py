@@ -236,3 +236,24 @@ def test_a_stranger_among_the_pages_learns_nothing_and_gives_no_token(
 
     assert page.frames[1].evaluate("document.body.getAttribute('hx-headers:inherited')") == before
     assert height_of(page) < 5000
+
+
+def test_a_frame_refreshes_itself_and_renews_its_token_for_that(
+    host: str, page: Page, visit: Callable[[str], FrameLocator], complaints: list[str]
+) -> None:
+    page.clock.install()
+    visit(f"{host}/cases/1")
+
+    def is_refresh(response: Any) -> bool:
+        return "x-leafpanel-poll" in response.request.headers
+
+    with page.expect_response(is_refresh) as first:
+        page.clock.fast_forward(40_000)
+    # The token has expired in the meantime: the request waits for a new one.
+    with page.expect_response(is_refresh) as second:
+        page.clock.fast_forward(700_000)
+
+    tokens = [caught.value.request.headers["authorization"] for caught in (first, second)]
+    assert [caught.value.status for caught in (first, second)] == [304, 304]
+    assert tokens[0] != tokens[1]
+    assert complaints == []

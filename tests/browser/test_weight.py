@@ -99,7 +99,7 @@ def test_the_first_opening_of_a_tab_is_light_and_the_next_is_one_request(
     again = opened(page, traffic, f"{panel.url}{path}")
 
     assert {address.partition("?")[0].rpartition("/")[2] for address in first} == {
-        "openproject", "bootstrap.css", "leafpanel.css", "theme.js", "htmx.min.js", "tab.js", "picker.js",
+        "openproject", "bootstrap.css", "leafpanel.css", "theme.js", "htmx.min.js", "tab.js", "picker.js", "live.js", "seen.js",
     }  # fmt: skip
     assert min(first.values()) > 500, "a file came from a cache"
     assert sum(first.values()) <= most_bytes, first

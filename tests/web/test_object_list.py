@@ -105,4 +105,4 @@ def test_the_form_explains_each_part_and_leads_to_an_example(as_admin: FlaskClie
 def test_the_tab_of_a_person_names_the_object_and_leads_back(as_admin: FlaskClient) -> None:
     page = as_admin.get("/objects/permits/case/Z-1").text
 
-    assert '<a href="/admin/objects">Objects</a> <span aria-current="page">permits / case / Z-1</span>' in page
+    assert '<a href="/admin/objects">Objects</a> <span aria-current="location">permits / case / Z-1</span>' in page

@@ -166,6 +166,17 @@ def test_a_session_left_alone_ends_though_its_page_refreshes_itself(as_admin: Fl
         assert as_admin.get("/admin/").location.startswith("/admin/sign-in")
 
 
+def test_a_session_left_alone_ends_though_its_tab_refreshes_itself(connected: Flask, as_admin: FlaskClient) -> None:
+    refresh = {"HX-Request": "true", "X-Leafpanel-Poll": "1"}
+    place = "/objects/demo/case/1/integrations/openproject"
+    with time_machine.travel(now(), tick=False) as clock:
+        as_admin.get("/admin/")
+        clock.shift(IDLE - timedelta(minutes=5))
+        assert as_admin.get(place, headers=refresh).status_code == 200
+        clock.shift(timedelta(minutes=6))
+        assert as_admin.get("/admin/").location.startswith("/admin/sign-in")
+
+
 def test_a_session_in_use_ends_after_half_a_day(as_admin: FlaskClient) -> None:
     with time_machine.travel(now(), tick=False) as clock:
         for _ in range(int(ABSOLUTE / timedelta(hours=1)) - 1):

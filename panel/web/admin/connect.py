@@ -38,7 +38,7 @@ class Failure:
 
 
 def products() -> str:
-    """The products that can be connected: ``xWiki or OpenProject``."""
+    """The names of the products that can be connected, in one phrase."""
     return any_of([leaf.descriptor.upstream for leaf in panel().registry.all()])
 
 

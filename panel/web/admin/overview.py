@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from flask import flash, make_response, redirect, render_template, request, url_for
@@ -11,6 +12,8 @@ from werkzeug import Response
 from panel.core.messages import _
 from panel.links import open_creates, open_updates
 from panel.logs import call_query
+from panel.sources.standing import Standing
+from panel.storage.models import Source
 from panel.web.admin.connect import products
 from panel.web.admin.status import integration_statuses, last_checked
 from panel.web.admin.traffic import flows
@@ -22,20 +25,27 @@ Page = str | tuple[str, int] | Response
 
 def overview() -> Page:
     panel().call_log.flush()
-    integrations = _integrations()
+    integrations = _stored()
     is_empty = all(row.source is None for row in integrations["rows"])
-    return render_template("admin/overview.html", is_empty=is_empty, products=products(), **integrations, **_traffic())
+    return render_template("admin/overview.html", is_empty=is_empty, products=products(), **integrations)
 
 
 def integrations() -> Page:
     """The parts of the overview that refresh themselves. They show stored results and make no upstream call."""
     if not wants_fragment():
         return redirect(url_for("admin.overview"), 303)
-    return vary_on_fragment(make_response(render_template("admin/_integrations.html", **_integrations(), **_traffic())))
+    return vary_on_fragment(make_response(render_template("admin/_integrations.html", **_stored())))
 
 
-def _integrations() -> dict[str, Any]:
-    rows, switches = integration_statuses(panel()), panel().switches
+def _stored() -> dict[str, Any]:
+    """What is stored of all integrations and their traffic. The limits of the sources are read once."""
+    sources = panel().sources.all()
+    standings = panel().standings.all(sources)
+    return {**_integrations(standings), **_traffic(sources, standings)}
+
+
+def _integrations(standings: Mapping[str, Standing]) -> dict[str, Any]:
+    rows, switches = integration_statuses(panel(), standings), panel().switches
     return {
         "rows": rows,
         "needing": [row for row in rows if row.needs_action],
@@ -49,9 +59,9 @@ def _integrations() -> dict[str, Any]:
     }
 
 
-def _traffic() -> dict[str, Any]:
+def _traffic(sources: Sequence[Source], standings: Mapping[str, Standing]) -> dict[str, Any]:
     return {
-        "flows": flows(panel(), panel().sources.all()),
+        "flows": flows(panel(), sources, standings),
         "figures": call_query.figures(),
         "failures": call_query.latest_failures(),
     }

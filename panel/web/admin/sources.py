@@ -132,7 +132,7 @@ def _refused(form: SourceForm, exc: PanelError) -> Page:
 
 def _page(form: SourceForm, *, result: ConnectionTest | None = None) -> str:
     stored = panel().sources.find(form.slug) if form.stored is not None else None
-    check, consent = panel().checks.current(stored), None
+    check, standing, consent = panel().checks.current(stored), panel().standings.of(stored), None
     if stored is not None and (consent := panel().sources.consent(stored)) is not None:
         # Browsers apply the form-action of this page to the redirect that follows the form.
         allow_form_to(consent_origin(stored.auth_fields["authorizationUrl"]))
@@ -147,10 +147,10 @@ def _page(form: SourceForm, *, result: ConnectionTest | None = None) -> str:
         usage=panel().sources.usage(form.slug),
         figures=call_query.figures_of(form.slug) if stored is not None else None,
         chart=chart(form.slug) if stored is not None else None,
-        flow=flows(panel(), [stored])[0] if stored is not None else None,
+        flow=flows(panel(), [stored], {stored.id: standing})[0] if stored is not None else None,
         check=check,
-        auth=auth_badge(stored, check, consent),
-        health=health_badge(stored, check, connector_on=panel().switches.connector_on()),
+        auth=auth_badge(stored, standing, consent),
+        health=health_badge(stored, standing, connector_on=panel().switches.connector_on()),
         other_instance=panel().instances.other_instance(form.slug) if stored is not None else None,
         report=report(result, form) if result is not None else None,
         tested_at=now(),
@@ -216,14 +216,14 @@ def test_result(slug: str) -> Page:
     source, form = panel().sources.get(slug), _form(slug)
     was_sent = session.pop("test", None) == slug
     result = panel().connection_tests.run(slug, caller=visitor(admitted(), "test").caller) if was_sent else None
-    check = panel().checks.current(source)
+    check, standing = panel().checks.current(source), panel().standings.of(source)
     return render_template(
         "admin/test.html",
         form=form,
         source=source,
         check=check,
-        auth=auth_badge(source, check, panel().sources.consent(source)),
-        health=health_badge(source, check, connector_on=panel().switches.connector_on()),
+        auth=auth_badge(source, standing, panel().sources.consent(source)),
+        health=health_badge(source, standing, connector_on=panel().switches.connector_on()),
         other_instance=panel().instances.other_instance(slug),
         report=report(result, form) if result is not None else None,
         address=_address(slug, form.leaf, form.text),

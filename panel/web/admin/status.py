@@ -1,24 +1,24 @@
 """The status of each integration on the admin pages: badges, notice and order.
 
-Reads the results of the last checks and calls no upstream.
+Reads what the last calls met and calls no upstream.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from panel.core.domain import Problem
 from panel.core.health import AuthStatus, HealthStatus
 from panel.core.messages import _
-from panel.core.reasons import Cause, Reason
+from panel.core.reasons import Cause
 from panel.integrations.contract import Integration
 from panel.services import Panel
-from panel.sources.checks import reason_of
 from panel.sources.instances import OtherInstance
 from panel.sources.service import Usage
-from panel.storage.models import Source, SourceCheck
+from panel.sources.standing import Standing
+from panel.storage.models import Source
 from panel.web.notices import Notice, notice
 from panel.web.reason_words import WORDS
 
@@ -38,7 +38,9 @@ class IntegrationStatus:
 
     leaf: Integration
     source: Source | None
-    check: SourceCheck | None
+    standing: Standing
+    version: str
+    """The version of the upstream, by the last check."""
     usage: Usage
     origin: str
     storage: str
@@ -78,28 +80,31 @@ HEALTH_BADGES = {
 }
 
 
-def integration_statuses(panel: Panel) -> list[IntegrationStatus]:
+def integration_statuses(panel: Panel, standings: Mapping[str, Standing]) -> list[IntegrationStatus]:
     """Every integration, those that need action first."""
-    rows = [integration_status(panel, leaf) for leaf in panel.registry.all()]
+    rows = [integration_status(panel, leaf, standings) for leaf in panel.registry.all()]
     return sorted(rows, key=lambda row: row.rank)
 
 
-def integration_status(panel: Panel, leaf: Integration) -> IntegrationStatus:
+def integration_status(panel: Panel, leaf: Integration, standings: Mapping[str, Standing]) -> IntegrationStatus:
+    """``standings`` are those of all sources, by their id."""
     source = panel.sources.find(leaf.id)
     usage = panel.sources.usage(leaf.id)
+    standing = standings[source.id] if source is not None else Standing()
     check = panel.checks.current(source)
     consent = panel.sources.consent(source) if source is not None else None
-    failure = _notice(leaf, source, check, usage, consent)
+    failure = _notice(leaf, source, standing, usage, consent)
     is_hidden = source is None or not source.enabled or failure is not None
     return IntegrationStatus(
         leaf,
         source,
-        check,
+        standing,
+        check.upstream_version or "" if check is not None else "",
         usage,
         origin=_origin(leaf),
         storage=STORAGE.get(leaf.descriptor.storage_strategy, leaf.descriptor.storage_strategy.capitalize()),
-        auth=auth_badge(source, check, consent),
-        health=health_badge(source, check, connector_on=panel.switches.connector_on()),
+        auth=auth_badge(source, standing, consent),
+        health=health_badge(source, standing, connector_on=panel.switches.connector_on()),
         notice=failure,
         other_instance=None if is_hidden else panel.instances.other_instance(leaf.id),
     )
@@ -112,58 +117,53 @@ def _origin(leaf: Integration) -> str:
 
 
 def last_checked(rows: Sequence[IntegrationStatus]) -> datetime | None:
-    return max((row.check.checked_at for row in rows if row.check is not None), default=None)
+    return max((row.standing.at for row in rows if row.standing.at is not None), default=None)
 
 
 NO_CONSENT = {AuthStatus.MISSING: _("not connected yet"), AuthStatus.EXPIRED: _("connect again")}
 
 
-def auth_badge(source: Source | None, check: SourceCheck | None, consent: AuthStatus | None) -> Badge:
-    """``consent`` is the stored status of the authorization code grant. It takes precedence over the checks."""
+def auth_badge(source: Source | None, standing: Standing, consent: AuthStatus | None) -> Badge:
+    """``consent`` is the stored status of the authorization code grant. It takes precedence over what calls met."""
     if source is None:
         return Badge(_("Missing"), "none", _("no source"))
     if consent in NO_CONSENT:
         return Badge(*AUTH_BADGES[consent], NO_CONSENT[consent])
-    if check is None:
+    if standing.at is None:
         return Badge(_("Unknown"), "none", _("not checked yet"))
-    word, severity = AUTH_BADGES[AuthStatus(check.auth_status)]
-    reason = reason_of(check)
-    refused = reason is not None and reason.cause is Cause.PROVIDER_AUTH
-    return Badge(word, "warn" if refused else severity, _auth_detail(source, check))
+    word, severity = AUTH_BADGES[standing.auth]
+    refused = standing.reason is not None and standing.reason.cause is Cause.PROVIDER_AUTH
+    return Badge(word, "warn" if refused else severity, _auth_detail(source, standing))
 
 
-def _auth_detail(source: Source, check: SourceCheck) -> str:
-    if check.upstream_user:
-        return _("as {name}", name=check.upstream_user)
+def _auth_detail(source: Source, standing: Standing) -> str:
+    if standing.user:
+        return _("as {name}", name=standing.user)
     if source.auth_kind == "none":
         return _("without an account")
-    reason = reason_of(check)
-    return WORDS[reason].sign_in if reason is not None else ""
+    return WORDS[standing.reason].sign_in if standing.reason is not None else ""
 
 
-def health_badge(source: Source | None, check: SourceCheck | None, *, connector_on: bool) -> Badge:
-    if source is None:
-        return Badge(_("Not checked"), "none")
-    if not connector_on:
+def health_badge(source: Source | None, standing: Standing, *, connector_on: bool) -> Badge:
+    if source is not None and not connector_on:
         return Badge(_("Not checked"), "none", _("the connector is off"))
-    if not source.enabled:
+    if source is not None and not source.enabled:
         return Badge(_("Not checked"), "none", _("the source is switched off"))
-    if check is None:
+    if standing.status is None:
         return Badge(_("Not checked"), "none")
-    word, severity = HEALTH_BADGES[HealthStatus(check.status)]
-    reason = reason_of(check)
-    if reason is not None:
-        return Badge(word, severity, WORDS[reason].short)
-    if check.status == HealthStatus.DEGRADED:
+    word, severity = HEALTH_BADGES[standing.status]
+    if standing.reason is not None:
+        return Badge(word, severity, WORDS[standing.reason].short)
+    if standing.status is HealthStatus.DEGRADED:
         return Badge(word, severity, _("another instance"))
-    return Badge(word, severity, _("{ms} ms", ms=check.took_ms) if check.took_ms else "")
+    return Badge(word, severity, _("{ms} ms", ms=standing.took_ms) if standing.took_ms else "")
 
 
 def _notice(
-    leaf: Integration, source: Source | None, check: SourceCheck | None, usage: Usage, consent: AuthStatus | None
+    leaf: Integration, source: Source | None, standing: Standing, usage: Usage, consent: AuthStatus | None
 ) -> Notice | None:
-    """The notice of an enabled source whose last check failed."""
-    reason = Reason.AUTHENTICATION_EXPIRED if consent in NO_CONSENT else reason_of(check) if check is not None else None
+    """The notice of an enabled source whose last call failed."""
+    reason = standing.reason
     if source is None or not source.enabled or reason is None:
         return None
     message = _("A setting of this source is not valid; test the connection to see which.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from panel.connector import Breaker, Rate, Traffic
@@ -10,6 +10,7 @@ from panel.core.messages import _, _n
 from panel.logs import call_query
 from panel.logs.call_query import Outcomes
 from panel.services import Panel
+from panel.sources.standing import Standing
 from panel.storage.models import Source
 from panel.web.admin.status import Badge
 from panel.web.formatting import count, second_time
@@ -33,8 +34,8 @@ class Flow:
     outcomes: Outcomes
 
 
-def flows(panel: Panel, sources: Sequence[Source]) -> list[Flow]:
-    """The traffic of the sources, in their order. Queries the limit store and the call log once, and no upstream."""
+def flows(panel: Panel, sources: Sequence[Source], standings: Mapping[str, Standing]) -> list[Flow]:
+    """The traffic of the sources, in their order. Queries the call log once, and no upstream."""
     known, on = call_query.outcomes(), panel.switches.connector_on()
     return [
         Flow(
@@ -44,7 +45,8 @@ def flows(panel: Panel, sources: Sequence[Source]) -> list[Flow]:
             _("{slots} of {most}", slots=traffic.slots, most=source.max_concurrency),
             known.get(source.slug, Outcomes()),
         )
-        for source, traffic in zip(sources, panel.sources.traffic(sources), strict=True)
+        for source in sources
+        if (traffic := standings[source.id].traffic) is not None
     ]
 
 

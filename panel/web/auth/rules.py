@@ -23,6 +23,9 @@ from panel.web.auth.session import PasswordNeeded, SignInNeeded, current_user
 from panel.web.context import panel, revision
 from panel.web.parsing import object_ref
 
+REFRESHES_ITSELF = "X-Leafpanel-Poll"
+"""The header of a request that a page makes by itself. Like a background route it does not extend the session."""
+
 
 class Proof(StrEnum):
     """A kind of authentication."""
@@ -268,7 +271,7 @@ _NEEDS_BEARER = _("This needs a token: Authorization: Bearer …")
 
 
 def _by_session(rule: Rule) -> Principal:
-    user = current_user(active=not rule.background)
+    user = current_user(active=not (rule.background or REFRESHES_ITSELF in request.headers))
     if user is None:
         raise SignInNeeded(_("Sign in first."))
     if user.must_choose and not rule.chooses_password:

@@ -10,7 +10,6 @@ from typing import Any
 from flask import request
 
 from panel.core.domain import Listing, Problem
-from panel.core.health import HealthStatus
 from panel.core.messages import Message, _, _n, sentences
 from panel.core.reasons import Cause
 from panel.integrations.contract import Integration
@@ -104,6 +103,8 @@ class ListView:
     last_answer: datetime | None = None
     other_instance: str = ""
     """A sentence while the source leads to another instance than the one that the links were made in."""
+    url: str = ""
+    """Address of this page of the list."""
 
     @property
     def total(self) -> int:
@@ -148,6 +149,7 @@ def list_view(
         visit.url("listing", **{**dict.fromkeys(LIST_PARAMETERS), "integration": leaf.id, SORT: LINKED}),
         _last_answer(leaf) if listing.problem else None,
         sentences(other.sentence(leaf.descriptor.upstream), UNDECIDED) if other is not None else "",
+        _url(visit, leaf, **{PAGE: _page(listing.page)}),
     )
 
 
@@ -236,5 +238,4 @@ def _remark(leaf: Integration, whole: WholeList, query: ListQuery) -> str:
 
 
 def _last_answer(leaf: Integration) -> datetime | None:
-    check = panel().checks.current(panel().sources.find(leaf.id))
-    return check.checked_at if check is not None and check.status == HealthStatus.OK else None
+    return panel().standings.of(panel().sources.find(leaf.id)).answered_at

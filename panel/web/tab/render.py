@@ -10,15 +10,15 @@ from flask import Flask, Response, current_app, make_response, render_template, 
 from jinja2 import ChoiceLoader, FileSystemLoader, PrefixLoader, Template, TemplateSyntaxError
 from markupsafe import Markup
 
-from panel.core.domain import Problem
 from panel.integrations.contract import Integration
 from panel.integrations.descriptor import BrokenDescriptor
 from panel.integrations.registry import Registry
 from panel.web.context import request_id, searched_beside
 from panel.web.htmx import vary_on_fragment, wants_fragment
 from panel.web.tab.columns import Columns
+from panel.web.tab.freshness import EVERY_S, list_tag
 from panel.web.tab.list_view import ListView, list_view
-from panel.web.tab.view_models import strip
+from panel.web.tab.view_models import Tab, strip
 from panel.web.tab.visit import Visit
 
 LEAF_TEMPLATES = "leaves"
@@ -47,13 +47,13 @@ def _own_template(leaf: Integration) -> str:
 
 
 def show(
-    here: Visit, mode: str, *, status: int = 200, leaf: Integration | None = None, problem: Problem | None = None,
+    here: Visit, mode: str, *, status: int = 200, leaf: Integration | None = None, tabs: list[Tab] | None = None,
     **shown: Any,
 ) -> Response:  # fmt: skip
     """Render the whole tab. ``mode`` names the template of the part below the strip."""
     fragment = wants_fragment()
-    tabs = strip(here, leaf.id if leaf else "", problem)
-    context = {**_common(here, leaf, late=fragment), "mode": mode, "tabs": tabs}
+    tabs = tabs if tabs is not None else strip(here, leaf.id if leaf else "")
+    context = {**_common(here, leaf, late=fragment), "mode": mode, "tabs": tabs, "every_s": EVERY_S}
     frame = {"theme": here.theme, "background": here.background, "csrf_needed": here.needs_csrf}
     frame |= {"bearer": here.token, "now_s": int(time.time())}
     page = render_template("tab/_tab.html" if fragment else "tab/page.html", **{**frame, **context, **shown})
@@ -75,11 +75,18 @@ def show_list(
     here: Visit, leaf: Integration, shown: ListView | None = None, *, status: int = 200, fresh: tuple[str, ...] = (),
     headers: Mapping[str, str] | None = None, **more: Any,
 ) -> Response:  # fmt: skip
-    """Render the list of a leaf. A list with a problem has the status 503, unless ``status`` is another error."""
+    """Render the list of a leaf. A list with a problem has the status 503, unless ``status`` is another error.
+
+    304 for an open tab that shows this list already.
+    """
     shown = shown or list_view(here, leaf, fresh=fresh)
     problem = shown.listing.problem
     status = 503 if problem is not None and status == 200 else status
-    response = show(here, "list", leaf=leaf, problem=problem, status=status, list_view=shown, **more)
+    tabs = strip(here, leaf.id, problem)
+    tag = list_tag(here, shown, tabs)
+    if tag and wants_fragment() and request.headers.get("If-None-Match") == f'"{tag}"':
+        return vary_on_fragment(Response(status=304, headers={"ETag": f'"{tag}"'}))
+    response = show(here, "list", leaf=leaf, tabs=tabs, status=status, list_view=shown, tag=tag, **more)
     response.headers.update(headers or {})
     return response
 
@@ -89,7 +96,7 @@ def _common(here: Visit, leaf: Integration | None, *, late: bool) -> dict[str, A
     return {
         "visit": here, "leaf": leaf, "card": leaf.descriptor if leaf else None, "late": late,
         "row_template": _row_template(leaf), "columns": Columns(leaf) if leaf else None, "reference": request_id(),
-        "list_view": None, "banner": None, "problem_view": None, "query": "", "focus": "", "left": (),
+        "list_view": None, "banner": None, "problem_view": None, "query": "", "focus": "", "left": (), "tag": "",
         "replacing": request.args.get("replace", "") if leaf else "",
         "beside": searched_beside(here.principal, leaf) if leaf else (), "titles_only": False,
     }  # fmt: skip

@@ -10,7 +10,6 @@ from typing import Any
 from panel.accounts.principal import Action
 from panel.core.domain import Item, Pointer, Problem, Row, State
 from panel.core.errors import PanelError, ProviderUnavailable, Uncertain, WrongHost
-from panel.core.health import HealthStatus
 from panel.core.messages import Message, _, sentences
 from panel.integrations.contract import Integration
 from panel.storage.models import Source
@@ -18,6 +17,7 @@ from panel.web.context import leaves_for, panel
 from panel.web.error_bodies import problem_of
 from panel.web.formatting import key, short_reference, web
 from panel.web.notices import Notice, notice
+from panel.web.tab.freshness import row_tag
 from panel.web.tab.visit import Visit
 
 # --- strip -----------------------------------------------------------------------------------------------------------
@@ -54,7 +54,7 @@ def _tab(visit: Visit, leaf: Integration, count: int, current: str, problem: Pro
     source = panel().sources.find(leaf.id)
     is_current = leaf.id == current
     lacking = source is None or not source.enabled
-    # The result of this request is newer than the last check.
+    # The result of this request is newer than what earlier calls met.
     attention = problem is not None if is_current else not _is_healthy(source)
     return Tab(
         leaf.id,
@@ -67,15 +67,14 @@ def _tab(visit: Visit, leaf: Integration, count: int, current: str, problem: Pro
 
 
 def _is_healthy(source: Source | None) -> bool:
-    """Whether the last check of an enabled source, if there was one, passed."""
-    check = panel().checks.current(source)
-    return source is not None and source.enabled and (check is None or check.status == HealthStatus.OK)
+    """Whether the last call to an enabled source, if there was one lately, succeeded."""
+    return source is not None and source.enabled and not panel().standings.of(source).failed
 
 
 def first_leaf(visit: Visit, leaves: Sequence[Integration]) -> Integration | None:
     """The leaf that an object's page opens with: one with links, else one with a source; None without any source.
 
-    A healthy leaf comes before one whose last check failed, and an enabled source before a disabled one.
+    A healthy leaf comes before one whose last call failed, and an enabled source before a disabled one.
     """
     counts, sources = panel().links.counts(visit.object), {leaf.id: panel().sources.find(leaf.id) for leaf in leaves}
     connected = [leaf for leaf in leaves if sources[leaf.id] is not None]
@@ -115,6 +114,10 @@ class RowView:
     loads_excerpt: bool = False
     places: tuple[PlaceView, ...] = ()
     """Where a moved item may be now."""
+
+    @property
+    def tag(self) -> str:
+        return row_tag(self)
 
     @property
     def reference(self) -> str:
