@@ -114,13 +114,14 @@ def build_services(app: Flask, config: Config, registry: Registry) -> Panel:
         Instances(),
     )
     sources = Sources(vault, registry, connector, resolver)
+    standings = Standings(sources, checks, call_log.outcomes, switches)
     return Panel(
         config=config,
         registry=registry,
         resolver=resolver,
         sources=sources,
         checks=checks,
-        standings=Standings(sources, checks, call_log.outcomes, switches),
+        standings=standings,
         instances=instances,
         connection_tests=ConnectionTests(registry, sources, connector, checks, instances),
         discovery=Discovery(registry, resolver, connector, limit_store),
@@ -129,7 +130,7 @@ def build_services(app: Flask, config: Config, registry: Registry) -> Panel:
         dry_run=DryRun(registry, resolver, connector, instances),
         moves=Moves(registry, resolver, connector, instances),
         amendments=Amendments(registry, resolver, connector, instances),
-        surveys=Surveys(registry, resolver, sources, checks),
+        surveys=Surveys(registry, resolver, sources, standings),
         backlinks=Backlinks(registry, resolver, connector),
         api_tokens=ApiTokens(registry.ids, revision),
         people=People(limit_store, known_words=config.known_words),

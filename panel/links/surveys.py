@@ -9,18 +9,15 @@ from enum import StrEnum
 
 from panel.accounts.principal import Action
 from panel.core.domain import ObjectRef
-from panel.core.health import AuthStatus, HealthStatus
 from panel.core.reasons import Cause, Reason
 from panel.integrations.contract import Integration
 from panel.integrations.registry import Registry
 from panel.links import pointers
 from panel.links.pointers import Count
 from panel.links.visitor import Visitor
-from panel.sources.checks import SourceChecks, reason_of
 from panel.sources.resolver import SourceResolver
 from panel.sources.service import Sources
-
-NO_CONSENT = (AuthStatus.MISSING, AuthStatus.EXPIRED)
+from panel.sources.standing import Standings
 
 
 class LeafState(StrEnum):
@@ -71,11 +68,11 @@ class ObjectSurvey:
 class Surveys:
     """Reads the database only. Every method checks the rights of its visitor first."""
 
-    def __init__(self, registry: Registry, resolver: SourceResolver, sources: Sources, checks: SourceChecks) -> None:
+    def __init__(self, registry: Registry, resolver: SourceResolver, sources: Sources, standings: Standings) -> None:
         self._registry = registry
         self._resolver = resolver
         self._sources = sources
-        self._checks = checks
+        self._standings = standings
 
     def survey(self, visitor: Visitor, obj: ObjectRef) -> ObjectSurvey:
         """Raises NotFound for an object outside the limits of the visitor."""
@@ -99,17 +96,12 @@ class Surveys:
         return [ObjectSurvey(obj, tuple(leaf_survey(obj, leaf, state) for leaf, state in known)) for obj in objects]
 
     def _condition(self, leaf: Integration) -> tuple[LeafState, Reason | None]:
-        """The state of a leaf by its settings, its consent and its last check."""
+        """The state of a leaf by its settings, and by what its last calls met."""
         problem = self._resolver.resolve(leaf).problem
         if problem is not None:
             return _STATES.get(problem.cause, LeafState.DEGRADED), problem.reason
-        source = self._sources.find(leaf.id)
-        if source is not None and self._sources.consent(source) in NO_CONSENT:
-            return LeafState.DEGRADED, Reason.AUTHENTICATION_EXPIRED
-        check = self._checks.current(source)
-        if check is None or check.status == HealthStatus.OK:
-            return LeafState.OK, None
-        return LeafState.DEGRADED, reason_of(check)
+        standing = self._standings.of(self._sources.find(leaf.id))
+        return (LeafState.DEGRADED, standing.reason) if standing.failed else (LeafState.OK, None)
 
 
 _STATES = {Cause.CONNECTOR_DOWN: LeafState.OFF, Cause.SOURCE_MISSING: LeafState.UNCONFIGURED}

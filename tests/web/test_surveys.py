@@ -88,6 +88,25 @@ def test_the_worst_state_has_its_cause(linked: FlaskClient, bearer: Bearer, upst
     assert (body["state"], body["reason"]) == ("degraded", xwiki["reason"])
 
 
+def test_a_list_that_fails_is_a_state_of_the_leaf_without_a_check(
+    linked: FlaskClient, bearer: Bearer, upstreams: Upstreams, services: Panel
+) -> None:
+    assert linked.get(HERE, headers=bearer("read")).json["state"] == "ok"
+    upstreams.openproject.fault = "server-error"
+
+    assert linked.get(f"{HERE}/openproject", headers=bearer("read")).status_code == 503
+    services.call_log.flush()
+
+    failed = next(
+        row for row in linked.get(HERE, headers=bearer("read")).json["integrations"] if row["id"] == "openproject"
+    )
+    assert (failed["state"], failed["reason"]) == ("degraded", "server-error")
+    upstreams.openproject.fault = None
+    assert linked.get(f"{HERE}/openproject", headers=bearer("read")).status_code == 200
+    services.call_log.flush()
+    assert linked.get(HERE, headers=bearer("read")).json["state"] == "ok"
+
+
 def test_a_leaf_without_source_and_links_does_not_worsen_an_object(
     linked: FlaskClient, bearer: Bearer, services: Panel
 ) -> None:
