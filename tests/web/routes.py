@@ -23,7 +23,7 @@ FIXED = {
 }  # fmt: skip
 FILES = {"static": "leafpanel.css"}
 
-BOOKKEEPING = frozenset({"call", "instance", "revision", "source_check"})
+BOOKKEEPING = frozenset({"call", "instance", "revision", "source_check", "source_outcome"})
 """What grows by being read."""
 STAMPS = frozenset({"seen_at", "last_seen_at", "last_used_at"})
 
