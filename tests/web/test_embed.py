@@ -208,6 +208,7 @@ READING = (
     ("GET", "/embed/{o}/integrations/{i}/new/existing"),
     ("GET", "/embed/{o}/integrations/{i}/items/{r}/excerpt"),
     ("GET", "/embed/{o}/integrations/{i}/items/{r}/edit"),
+    ("GET", "/api/objects/{o}/integrations"),
     ("GET", "/api/objects/{o}/integrations/{i}"),
     ("GET", "/api/objects/{o}/integrations/{i}/{r}"),
     ("GET", "/api/objects/{o}/{i}"),

@@ -331,7 +331,7 @@ NEEDED = {
     "POST api.collection": "link", "POST api.create": "create", "GET api.entity": "view",
     "PATCH api.entity": "update", "DELETE api.entity": "unlink", "GET api.older_collection": "view",
     "POST api.older_collection": "link", "POST api.older_create": "create", "GET api.older_entity": "view",
-    "PATCH api.older_entity": "update", "DELETE api.older_entity": "unlink",
+    "PATCH api.older_entity": "update", "DELETE api.older_entity": "unlink", "GET api.object_integrations": "view",
 }  # fmt: skip
 SUBSETS = [list(some) for count in range(1, len(ALL) + 1) for some in itertools.combinations(ALL, count)]
 
