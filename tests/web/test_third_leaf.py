@@ -204,6 +204,7 @@ def test_its_rows_are_as_the_api_description_says(world: World) -> None:
         "id": BRIDGE, "reference": BRIDGE, "title": "Replace the north bridge", "number": "1", "status": "Open",
         "assignees": ["Anna"], "project": "town/bridges", "labels": ["stone"], "created": "2026-03-02T08:00:00Z",
         "url": "", "updated": "2026-05-01T09:00:00Z", "state": "live", "linkedBy": "", "linkedAt": "",
+        "note": "",
     }  # fmt: skip
 
 
