@@ -24,10 +24,10 @@ from panel.core.domain import ObjectRef
 OWN, FOREIGN, ABSENT = (ObjectRef("demo", "case", name) for name in ("1", "2", "9"))
 NEW_EACH_TIME = (
     r"LP-\w{4}-\d\d|CSRFToken\": \"[^\"]+\"|(?<=name=\"csrf_token\" value=\")[^\"]+|(?<=name=\"kept\" value=\")[^\"]+"
-    r"|<time[^>]*>[^<]*"
+    r"|<time[^>]*>[^<]*|(?<=data-now=\")\d+"
 )
-"""The reference of the request, proofs of a form, the form that waits, sealed, for its writer to sign in, and when a
-list was read."""
+"""The reference of the request, proofs of a form, the form that waits, sealed, for its writer to sign in, when a list
+was read, and the second of the answer."""
 LINKED_THERE = "xwiki:Cases.Deploy.WebHome"
 """Linked to the foreign object alone, so that its name is the sign of a leak."""
 
