@@ -169,7 +169,7 @@ def test_a_row_that_is_edited_below_the_panel_is_resolved_again(connected: Flask
     assert tracer.calls["sources/resolver.py", "_opened"] == 1
 
 
-MOST_FILES_DOWN = {"openproject": 40, "xwiki": 45}
+MOST_FILES_DOWN = {"openproject": 41, "xwiki": 46}
 
 
 def test_a_list_goes_down_through_few_files(integration: str, poll: Callable[[], None]) -> None:

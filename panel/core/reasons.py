@@ -74,6 +74,8 @@ class Facts:
     """Whether a failed read is repeated once."""
     temporary: bool = False
     """Whether it can end without a change of settings, so that a token that is still valid stays in use."""
+    other_product: bool = False
+    """Whether the answer may be that of another product than the one that was looked for."""
     health: HealthStatus = HealthStatus.UNAVAILABLE
     auth: AuthStatus = AuthStatus.UNKNOWN
     field: str = ""
@@ -92,9 +94,13 @@ FACTS: Mapping[Reason, Facts] = {
         cause=Cause.SOURCE_MISSING, sent=False, auth=AuthStatus.MISSING, field="auth"
     ),
     Reason.SOURCE_INVALID: Facts(cause=Cause.SOURCE_MISSING, sent=False),
-    Reason.CREDENTIALS_REJECTED: Facts(cause=Cause.PROVIDER_AUTH, auth=AuthStatus.CONFIGURED, field="auth"),
+    Reason.CREDENTIALS_REJECTED: Facts(
+        cause=Cause.PROVIDER_AUTH, other_product=True, auth=AuthStatus.CONFIGURED, field="auth"
+    ),
     Reason.AUTHENTICATION_EXPIRED: Facts(cause=Cause.PROVIDER_AUTH, auth=AuthStatus.EXPIRED, field="connect"),
-    Reason.FORBIDDEN: Facts(cause=Cause.PROVIDER_AUTH, auth=AuthStatus.CONFIGURED, field="auth"),
+    Reason.FORBIDDEN: Facts(
+        cause=Cause.PROVIDER_AUTH, other_product=True, auth=AuthStatus.CONFIGURED, field="auth"
+    ),
     Reason.DNS: Facts(cause=Cause.UPSTREAM_DOWN, opens_breaker=True, temporary=True, field="location"),
     Reason.ADDRESS_NOT_ALLOWED: Facts(cause=Cause.UPSTREAM_DOWN, sent=False, field="location"),
     Reason.CONNECT: Facts(
@@ -112,7 +118,9 @@ FACTS: Mapping[Reason, Facts] = {
         field="rate_limit",
     ),
     Reason.SERVER_ERROR: Facts(cause=Cause.UPSTREAM_DOWN, opens_breaker=True, worth_retry=True, temporary=True),
-    Reason.UNEXPECTED_RESPONSE: Facts(cause=Cause.UPSTREAM_DOWN, opens_breaker=True, field="location"),
+    Reason.UNEXPECTED_RESPONSE: Facts(
+        cause=Cause.UPSTREAM_DOWN, opens_breaker=True, other_product=True, field="location"
+    ),
     Reason.UNEXPECTED_REDIRECT: Facts(cause=Cause.UPSTREAM_DOWN, opens_breaker=True, field="location"),
     Reason.TOO_LARGE: Facts(cause=Cause.UPSTREAM_DOWN, opens_breaker=True),
 }  # fmt: skip

@@ -15,7 +15,6 @@ from panel.connector import Caller, Connector, Rate, SourceConfig, check_root
 from panel.core.domain import Problem
 from panel.core.errors import InvalidInput, PanelError, ProviderUnavailable
 from panel.core.messages import _
-from panel.core.reasons import Reason
 from panel.integrations.contract import Integration
 from panel.integrations.registry import Registry
 from panel.sources.resolver import SourceResolver
@@ -23,8 +22,6 @@ from panel.sources.resolver import SourceResolver
 PER_PERSON = Rate(10, 60.0)
 """How many addresses one person may have looked at: a burst of ten, then one every six seconds."""
 DEADLINE_S = 10.0
-_OTHER_PRODUCT = frozenset({Reason.UNEXPECTED_RESPONSE, Reason.FORBIDDEN, Reason.CREDENTIALS_REJECTED})
-"""Failures after which another product may still be found at the same address."""
 
 
 class Budget(Protocol):
@@ -83,7 +80,7 @@ class Discovery:
                 return Found(leaf, root, version, leaf.options_in(location))
             except ProviderUnavailable as exc:
                 problem = exc.problem
-                if problem.reason not in _OTHER_PRODUCT:
+                if not problem.reason.facts.other_product:
                     break
         return Found(problem=problem)
 

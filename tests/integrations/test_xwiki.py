@@ -39,6 +39,7 @@ def test_descriptor_matches_the_leaf() -> None:
     assert [(one.name, one.kind, one.required) for one in descriptor.create] == [
         ("space", "select", True),
         ("title", "text", True),
+        ("name", "text", False),
         ("content", "textarea", False),
     ]
     assert [one.name for one in descriptor.options] == ["wiki", "terminal"]
