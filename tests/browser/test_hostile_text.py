@@ -103,8 +103,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         ).result()
     with pytest.MonkeyPatch.context() as patch:
         # As many as there can be at once, so that few pages show all.
-        patch.setattr("panel.web.tab.views.PICKER_SIZE", 100)
-        patch.setitem(Links.listing.__kwdefaults__, "limit", PER_PAGE)
+        patch.setattr("panel.web.tab.search_views.PICKER_SIZE", 100)
+        patch.setitem(Links.whole_list.__kwdefaults__, "limit", PER_PAGE)
         yield World(
             server.url, upstream.url, f"http://localhost:{host.port}", wiki, tracker, cookie, lambda obj: token_of(secret, obj), admin_pages(app), admin_token
         )  # fmt: skip
@@ -306,8 +306,10 @@ def harmless(world: World, browser: Browser) -> set[str]:
     watch = watching(context, world)
     world.harm()
     lists(watch, "objects", QUIET, 1)
+    # Long enough for the filters of a list.
+    lists(watch, "objects", OBJECT, 1)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(Links.listing.__kwdefaults__, "limit", 2)
+        patch.setitem(Links.whole_list.__kwdefaults__, "limit", 2)
         lists(watch, "objects", QUIET, 2)
     forms(watch, QUIET)
     picker(
@@ -336,13 +338,16 @@ def safe(watch: Watch, harmless: set[str]) -> bool:
 def lists(watch: Watch, face: str, obj: ObjectRef, pages: int) -> None:
     for leaf in ("xwiki", "openproject"):
         poison = {"xwiki": watch.world.xwiki, "openproject": watch.world.openproject}[leaf]
+        poison.sent.clear()
+        texts = []
         for page in range(1, pages + 1):
-            poison.sent.clear()
             watch.go(watch.world.path(face, obj, f"/integrations/{leaf}", page=page))
             if leaf == "xwiki" and obj is not REFERENCES and not watch.frame:
                 watch.show_all()
-            if poison.texts and obj is OBJECT:
-                are_text(watch, poison, LISTED[leaf])
+            texts.append(watch.text)
+        if poison.texts and obj is OBJECT:
+            # The items of all pages are read for each page.
+            are_text(" ".join(texts), poison, LISTED[leaf])
 
 
 LISTED = {
@@ -359,13 +364,11 @@ LISTED = {
 """What a row shows of what its upstream sent."""
 
 
-def are_text(watch: Watch, poison: Poison, keys: tuple[str, ...]) -> None:
-    """Every text that was just sent stands on the page, letter by letter, unless too long to be shown whole."""
+def are_text(shown: str, poison: Poison, keys: tuple[str, ...]) -> None:
+    """Every text that was just sent stands on the pages, letter by letter, unless too long to be shown whole."""
     for key in keys:
         texts = {text for text in poison.sent[key] if key != "searchResults.title" or poison.escapes}
-        missing = [
-            text for text in texts if len(text) < 900 and "\x00" not in text and one_line(text) not in watch.text
-        ]
+        missing = [text for text in texts if len(text) < 900 and "\x00" not in text and one_line(text) not in shown]
         assert missing == [], key
         COVERED.setdefault(key, set()).update(texts)
 
@@ -377,7 +380,7 @@ def test_every_text_is_text_in_the_tab_of_somebody_signed_in(
     watch: Watch, harmless: set[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     COVERED.clear()
-    monkeypatch.setattr("panel.web.tab.view_models.EXCERPTS", PER_PAGE)
+    monkeypatch.setattr("panel.web.tab.list_view.EXCERPTS", PER_PAGE)
     watch.world.harm(texts=True, escapes=True)
 
     lists(watch, "objects", OBJECT, PAGES)
@@ -420,7 +423,7 @@ def picker(watch: Watch, face: str, obj: ObjectRef, words: list[str]) -> None:
         )
         frame.evaluate(ASK, [base, [text.encode("utf-8", "ignore").decode() for text in words]])
         watch.look(frame)
-        frame.get_by_role("combobox").fill(EVERYTHING)
+        frame.locator("#lp-q").fill(EVERYTHING)
         frame.get_by_role("option").first.wait_for()
         watch.look(frame)
         watch.go(world.path(face, obj, f"/integrations/{leaf}/search", q=words[0]))

@@ -73,6 +73,7 @@ def connect(page: Page, site: Site) -> None:
     page.locator("[id='auth.oauth2.authorization_code']").check()
     page.locator("[name='auth.oauth2.clientId']").fill(OAUTH_CLIENT)
     page.locator("[name='auth.oauth2.secret']").fill(OAUTH_SECRET)
+    page.get_by_text("More settings").click()
     page.get_by_label("Connect to").fill(site.inner)
     page.get_by_role("button", name="Save", exact=True).click()
     page.get_by_role("button", name="Connect", exact=True).click()

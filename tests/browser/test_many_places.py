@@ -48,7 +48,7 @@ def test_a_place_is_browsed_and_an_existing_page_is_linked(form: Page, complaint
 
     form.get_by_role("button", name="Show what is below it").click()
     expect(places).to_be_focused()
-    expect(form.get_by_role("navigation", name="Where you are")).to_contain_text(
+    expect(form.get_by_role("navigation", name="Position of these choices")).to_contain_text(
         "Top level › Sandbox › All cases › 1999"
     )
     places.select_option("Sandbox.Cases.1999.Z0007")

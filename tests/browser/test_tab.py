@@ -282,7 +282,7 @@ def test_cancelling_returns_to_the_button_that_opened_the_form(tab: Open) -> Non
     page = tab(WIKI)
     page.locator("#lp-create").click()
 
-    page.get_by_text("Cancel").click()
+    page.get_by_role("link", name="Cancel", exact=True).click()
 
     expect(page.locator("#lp-create")).to_be_focused()
 
