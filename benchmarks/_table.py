@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 COLUMNS = ("Measured", "Panel", "Floor", "Cost", "Spread", "A/A", "Goal")
@@ -37,6 +37,12 @@ class Rounds:
     again: Sequence[float]
     is_rate: bool = False
     """Whether the values are answers per second, of which more are better."""
+
+    @classmethod
+    def of_each(cls, rounds: Iterable[Sequence[float]], *, is_rate: bool = False) -> Rounds:
+        """From rounds, each with a value of the panel, of the floor and of the floor again."""
+        ours, floor, again = zip(*rounds, strict=True)
+        return cls(ours, floor, again, is_rate)
 
     def costs(self) -> list[float]:
         pairs = zip(self.ours, self.floor, strict=True)

@@ -64,8 +64,8 @@ def _requests(stack: ExitStack, database: str, count: int) -> Request:
     The upstream's answers are kept, so that what is measured is the panel with its database.
     """
     folder = stack.enter_context(tempfile.TemporaryDirectory())
-    settings = {} if database == "SQLite" else {"PANEL_DATABASE_URL": _postgresql(stack)}
-    ours = stack.enter_context(instance(Path(folder), **settings))
+    url = "" if database == "SQLite" else _postgresql(stack)
+    ours = stack.enter_context(instance(Path(folder), PANEL_DATABASE_URL=url))
     app = ours.app()
     with app.app_context():
         engine = db.engine
@@ -112,4 +112,4 @@ def _postgresql(stack: ExitStack) -> str:
 
     server = Postgresql()
     stack.callback(server.close)
-    return server.database()
+    return str(server.database())

@@ -37,7 +37,8 @@ def measure() -> Iterator[Row]:
         by_mcp, by_json = json.loads(body_of(clients[0].get(mcp_list))), json.loads(body_of(clients[1].get(json_list)))
         assert by_mcp["result"]["structuredContent"] == by_json
         times = _alternate(list(zip(clients, (mcp_list, json_list, json_list), strict=True)))
-    rounds = Rounds(*(chunks(column) for column in times))
+    panel, floor, again = map(chunks, times)
+    rounds = Rounds(panel, floor, again)
     extra = statistics.median(times[0]) - statistics.median(times[1])
     yield rounds.row(NAMES[0], "{:.1f} ms", at_most(EXTRA_MS, extra, "JSON + {:g} ms"))
 

@@ -71,7 +71,7 @@ def measure() -> Iterator[Row]:
 
 def _times(floor: Sequence[Run], hanging: Sequence[Run], again: Sequence[Run]) -> Row:
     """The p99 of the healthy sources. Its limit is 10 % or 5 ms more than the floor, whichever is more."""
-    p99 = Rounds(*([run.p99 * 1000 for run in runs] for runs in (hanging, floor, again)))
+    p99 = Rounds.of_each([run.p99 * 1000 for run in runs] for runs in zip(hanging, floor, again, strict=True))
     limit = 1 + max(MAX_EXTRA, MAX_EXTRA_MS / statistics.median(p99.floor))
     return p99.row(NAMES[0], "{:.1f} ms", at_most(limit, p99.cost(), "× {:.2f}"))
 
@@ -99,9 +99,11 @@ def _run_pollers(port: int, *, hanging: bool, seconds: float = RUN_S) -> Run:
             spawn.Process(target=_run_worker, args=(sender, ready, path, port, worker, hanging, seconds))
             for worker, (_, sender) in enumerate(pipes)
         ]
-        [worker.start() for worker in workers]
+        for worker in workers:
+            worker.start()
         runs = [receiver.recv() for receiver, _ in pipes]
-        [worker.join() for worker in workers]
+        for worker in workers:
+            worker.join()
     return _merged(runs)
 
 
@@ -124,8 +126,10 @@ def _run_worker(
         threading.Thread(target=_poll, args=(connector, sources[n % SOURCES], n, rng.random(), ends_at, run))
         for n in range(worker * POLLERS // WORKERS, (worker + 1) * POLLERS // WORKERS)
     ]
-    [poller.start() for poller in pollers]
-    [poller.join() for poller in pollers]
+    for poller in pollers:
+        poller.start()
+    for poller in pollers:
+        poller.join()
     pipe.send(run)
 
 

@@ -40,7 +40,7 @@ class Both:
         ours, floor = (self.panel, case.ours, case.status), (self.floor, case.floor, case.status)
         rate(*ours, WARM_S), rate(*floor, WARM_S)
         values = [[rate(*target, SECONDS) for target in (ours, floor, floor)] for _ in range(count)]
-        return Rounds(*zip(*values, strict=True), is_rate=True)
+        return Rounds.of_each(values, is_rate=True)
 
 
 def measure() -> Iterator[Row]:

@@ -136,4 +136,4 @@ def _run(command: Sequence[str], settings: dict[str, str]) -> float:
 
 def _alternate(panel: Callable[[], float], floor: Callable[[], float]) -> Rounds:
     panel(), floor()  # compile what is not compiled yet
-    return Rounds(*zip(*[(panel(), floor(), floor()) for _ in range(ROUNDS)], strict=True))
+    return Rounds.of_each((panel(), floor(), floor()) for _ in range(ROUNDS))

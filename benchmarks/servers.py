@@ -34,4 +34,4 @@ def measure() -> Iterator[Row]:
                 for target in targets[:2]:
                     rate(*target, WARM_S)
                 values = [[rate(*target, SECONDS) for target in targets] for _ in range(ROUNDS)]
-                yield Rounds(*zip(*values, strict=True), is_rate=True).row(name, "{:.0f}/s")
+                yield Rounds.of_each(values, is_rate=True).row(name, "{:.0f}/s")

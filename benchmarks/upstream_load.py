@@ -14,10 +14,11 @@ from unittest.mock import patch
 
 from flask.testing import FlaskClient
 
-from benchmarks._panel import LINKS, PATH, WORD, instance
+from benchmarks._panel import CASE, LINKS, PATH, WORD, instance
 from benchmarks._table import Row, at_most
 from panel.accounts.principal import SCOPES, Principal
 from panel.connector import Caller
+from panel.links.finding import Query
 from panel.links.visitor import Visitor
 from panel.sandbox.openproject import OpenProjectStandIn
 from panel.services import Panel
@@ -121,14 +122,19 @@ def _searches() -> list[list[float]]:
     """The seconds for one search of the picker and for the same search in full, for some numbers of results."""
     visitor = Visitor(Principal("benchmark", "local", SCOPES["write"]), Caller("benchmark", "benchmark"))
     with _bench("60") as bench, bench.client.application.app_context():
+        finder, leaf = bench.panel.finder, bench.panel.registry.get("openproject")
 
-        def search(rows: int, *, brief: bool) -> None:
+        def pick(rows: int) -> None:
             bench.time.pass_by(float(TTL_S))
-            found = bench.panel.links.available(visitor, "openproject", WORD, limit=rows, brief=brief)
-            assert len(found) == rows
+            query, named = Query(WORD, rows), finder.named(visitor, WORD)
+            assert len(finder.find(visitor, leaf, CASE, query, named).rows) == rows
 
-        search(1, brief=False)  # The statuses are read once a minute.
-        return [[bench.cost(partial(search, rows, brief=brief)) for brief in (True, False)] for rows in SIZES]
+        def read_in_full(rows: int) -> None:
+            bench.time.pass_by(float(TTL_S))
+            assert len(bench.panel.links.available(visitor, leaf.id, WORD, limit=rows)) == rows
+
+        read_in_full(1)  # The statuses are read once a minute.
+        return [[bench.cost(partial(search, rows)) for search in (pick, read_in_full)] for rows in SIZES]
 
 
 def _row(name: str, ours: float, whole: float) -> Row:
